@@ -1,0 +1,103 @@
+"""``as_module``: any ODL operator or functional as a batched, differentiable torch module."""
+
+import functools
+
+import odl
+import torch
+from torch import nn
+
+from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
+from odl_learned.bridge.layout import TupleLayout, layout_of
+
+
+@functools.singledispatch
+def lower(op):
+    """Return the bare torch module that computes an ODL operator, without checks at its door.
+
+    Dispatches on the class of the operator: expression nodes lower their children and compose
+    them, leaves bring a native rule, every other operator is looped over the batch through ODL
+    itself. Register the rule of an operator of your own with ``@lower.register(MyOperator)``; it
+    takes the operator and returns a module on tensors ``(*batch, *domain.shape)``.
+    """
+    raise TypeError(
+        f"expected an ODL operator or functional, got {type(op).__name__} ({op!r}). A torch "
+        "module goes the other way: as_operator(module, domain, range)."
+    )
+
+
+@lower.register(odl.Operator)
+def generic(op):
+    """Loop over the batch through ODL itself."""
+    return GenericLinear(op) if op.is_linear else GenericNonlinear(op)
+
+
+class OperatorModule(nn.Module):
+    """A lowered operator with checks at its door: ``(*batch, *X.shape) -> (*batch, *Y.shape)``.
+
+    Attributes
+    ----------
+    native : torch.nn.Module
+        The module that computes, without checks.
+    is_linear : bool
+        Whether the operator is linear.
+    """
+
+    def __init__(self, native, layout, is_linear):
+        super().__init__()
+        self.native, self.layout, self.is_linear = native, layout, is_linear
+        for i, part in enumerate(_parts(layout)):
+            self.register_buffer(f"_probe_{i}", torch.empty(0, dtype=part.dtype), persistent=False)
+
+    def forward(self, x):
+        self.layout.check(x)
+        if isinstance(x, list):
+            x = tuple(x)
+        for i, part in enumerate(_parts(x)):
+            probe = getattr(self, f"_probe_{i}")
+            if part.dtype != probe.dtype or part.device != probe.device:
+                raise TypeError(
+                    f"input is {part.dtype} on {part.device}, expected {probe.dtype} on "
+                    f"{probe.device}, as the operator was built. Use x.to(...) on the input, or "
+                    "build the operator on a space of that dtype and move the module with .to."
+                )
+        return self.native(x)
+
+
+def as_module(op):
+    """Return a torch module that computes an ODL operator or functional on batches.
+
+    ``as_module(A)(x)[i] = A(x[i])`` for every index ``i`` of the leading axes, differentiable
+    twice, in forward and in reverse mode. Torch's gradients are Euclidean: the backward of
+    ``as_module(A)`` is the transpose ``W_X A* W_Y^-1``, not the adjoint ``A*``, which is
+    ``as_module(A.adjoint)``.
+
+    Parameters
+    ----------
+    op : odl.Operator
+        Any operator or functional, expression or leaf, on the numpy or the pytorch impl.
+
+    Returns
+    -------
+    module : OperatorModule
+        Maps tensors ``(*batch, *op.domain.shape)`` of the dtype of the domain to
+        ``(*batch, *op.range.shape)``, a functional to ``(*batch,)``. An element of a power space
+        is one tensor with a component axis, ``(*batch, n, *shape)``; of another product space, a
+        tuple of tensors.
+
+    Raises
+    ------
+    TypeError
+        If ``op`` is not an ODL operator or its spaces have no weighted inner product; on call,
+        if the input has another dtype or device.
+    ValueError
+        On call, if the trailing axes of the input are not the shape of the domain.
+    """
+    native = lower(op)
+    return OperatorModule(native, layout_of(op.domain), bool(op.is_linear))
+
+
+def _parts(x):
+    """The tensors, or layouts of tensors, of a nested tuple in order."""
+    if isinstance(x, TupleLayout):
+        x = tuple(x.parts)
+    return [leaf for part in x for leaf in _parts(part)] if isinstance(x, tuple) else [x]

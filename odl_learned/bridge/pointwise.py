@@ -1,0 +1,232 @@
+"""Native rules for pointwise maps, matrices, and linear forms."""
+
+import numpy as np
+import odl
+import torch
+from odl.core.operator.default_ops import (
+    ComplexEmbedding,
+    ComplexModulus,
+    ComplexModulusSquared,
+    ConstantOperator,
+    ImagPart,
+    InnerProductOperator,
+    MultiplyOperator,
+    PowerOperator,
+    RealPart,
+    ZeroOperator,
+)
+from odl.core.operator.tensor_ops import PointwiseInner, PointwiseNorm
+from torch import nn
+
+from odl_learned.bridge.expressions import LinearForm, Multiply, Scale
+from odl_learned.bridge.layout import Held, each, layout_of
+from odl_learned.bridge.lowering import lower
+
+
+class Constant(nn.Module):
+    """``x -> c`` for every sample."""
+
+    def __init__(self, constant, source):
+        super().__init__()
+        self.constant, self.source = Held(constant), source
+
+    def forward(self, x):
+        lead = self.source.batch_shape(x)
+        return each(lambda c: c.expand((*lead, *c.shape)), self.constant())
+
+
+class Matrix(nn.Module):
+    """``x -> M x`` along one axis, counted from the end; ``M`` dense or sparse."""
+
+    def __init__(self, matrix, axis):
+        super().__init__()
+        self.axis = axis
+        self.register_buffer("matrix", matrix, persistent=False)
+
+    def forward(self, x):
+        x = x.movedim(self.axis, -1)
+        lead = x.shape[:-1]
+        if self.matrix.layout == torch.strided:
+            return (x @ self.matrix.mT).movedim(-1, self.axis)
+        columns = x.reshape(-1, x.shape[-1]).mT
+        return (self.matrix @ columns).mT.reshape(*lead, -1).movedim(-1, self.axis)
+
+
+class Pointwise(nn.Module):
+    """``x -> f(x)`` entry by entry."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return each(self.function, x)
+
+
+class Power(nn.Module):
+    """``x -> x^p`` entry by entry."""
+
+    def __init__(self, exponent):
+        super().__init__()
+        self.exponent = exponent
+
+    def forward(self, x):
+        return x**self.exponent
+
+
+class Modulus(nn.Module):
+    """``x -> |x|`` entry by entry, with derivative zero where ``x = 0``."""
+
+    def forward(self, x):
+        return each(lambda part: safe_norm(part.unsqueeze(-1), -1), x)
+
+
+class GroupNorm(nn.Module):
+    """``v -> (sum_i w_i |v_i|^p)^(1/p)`` in every point; ``axis`` counts from the end."""
+
+    def __init__(self, exponent, weights, axis):
+        super().__init__()
+        self.exponent, self.axis = exponent, axis
+        self.weights = None if weights is None else Held(weights)
+
+    def forward(self, v):
+        if self.weights is None and self.exponent == 2:
+            return safe_norm(v, self.axis)
+        if self.weights is None:
+            return torch.linalg.vector_norm(v, ord=self.exponent, dim=self.axis)
+        if np.isinf(self.exponent):
+            return (self.weights() * v.abs()).amax(self.axis)
+        return (self.weights() ** (1 / self.exponent) * v.abs()).norm(self.exponent, self.axis)
+
+
+class GroupInner(nn.Module):
+    """``v -> sum_i w_i v_i conj(g_i)`` in every point; ``axis`` counts from the end."""
+
+    def __init__(self, field, axis):
+        super().__init__()
+        self.field, self.axis = Held(field.conj().resolve_conj()), axis
+
+    def forward(self, v):
+        return (v * self.field()).sum(self.axis)
+
+
+def safe_norm(v, axis):
+    """Euclidean norm along an axis with derivatives of every order zero where the norm is zero.
+
+    ``sqrt`` has no derivative at 0, and torch's own norm returns NaN for its second one there.
+    """
+    square = v.square() if not v.is_complex() else v.real.square() + v.imag.square()
+    square = square.sum(axis)
+    positive = square > 0
+    return torch.where(positive, torch.where(positive, square, 1.0).sqrt(), 0.0)
+
+
+@lower.register
+def _(op: MultiplyOperator):
+    if isinstance(op.domain, odl.Field) or isinstance(op.range, odl.Field):
+        return lower.dispatch(odl.Operator)(op)
+    if not hasattr(op.multiplicand, "space"):
+        return Scale(op.multiplicand)
+    return Multiply(layout_of(op.multiplicand.space).to_tensor(op.multiplicand))
+
+
+@lower.register
+def _(op: ConstantOperator):
+    return Constant(layout_of(op.range).to_tensor(op.constant), layout_of(op.domain))
+
+
+@lower.register
+def _(op: ZeroOperator):
+    return Constant(layout_of(op.range).to_tensor(op.range.zero()), layout_of(op.domain))
+
+
+@lower.register
+def _(op: odl.MatrixOperator):
+    matrix = op.matrix
+    if hasattr(matrix, "tocoo"):
+        matrix = matrix.tocsr()
+        matrix = torch.sparse_csr_tensor(
+            torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices),
+            torch.from_numpy(matrix.data), matrix.shape,
+        )
+    return Matrix(torch.as_tensor(matrix), op.axis - op.domain.ndim if op.axis >= 0 else op.axis)
+
+
+@lower.register
+def _(op: InnerProductOperator):
+    layout = layout_of(op.domain)
+    return LinearForm(layout.to_tensor(op.vector), layout)
+
+
+@lower.register
+def _(op: PowerOperator):
+    return Power(op.exponent)
+
+
+@lower.register
+def _(op: RealPart):
+    return Pointwise(_real)
+
+
+@lower.register
+def _(op: ImagPart):
+    return Pointwise(_imag)
+
+
+@lower.register
+def _(op: ComplexEmbedding):
+    return Pointwise(_Embed(op.scalar))
+
+
+@lower.register
+def _(op: ComplexModulus):
+    return Modulus()
+
+
+@lower.register
+def _(op: ComplexModulusSquared):
+    return Pointwise(_square_modulus)
+
+
+@lower.register
+def _(op: PointwiseNorm):
+    axis = -layout_of(op.domain).ndim
+    return GroupNorm(op.exponent, _weights(op), axis)
+
+
+@lower.register
+def _(op: PointwiseInner):
+    layout = layout_of(op.domain)
+    field = layout.to_tensor(op.vecfield)
+    weights = _weights(op)
+    return GroupInner(field if weights is None else weights * field, -layout.ndim)
+
+
+def _weights(op):
+    """Weights of a pointwise norm or inner product as a tensor ``(n, 1, ...)``, or None."""
+    if not op.is_weighted:
+        return None
+    return torch.stack([torch.as_tensor(getattr(w, "data", w)) * torch.ones(op.domain[0].shape)
+                        for w in op.weights])
+
+
+def _real(x):
+    return x.real if x.is_complex() else x
+
+
+def _imag(x):
+    return x.imag if x.is_complex() else torch.zeros_like(x)
+
+
+def _square_modulus(x):
+    return x.real.square() + x.imag.square() if x.is_complex() else x.square()
+
+
+class _Embed:
+    """``x -> s x`` as a complex number."""
+
+    def __init__(self, scalar):
+        self.scalar = complex(scalar)
+
+    def __call__(self, x):
+        return self.scalar * x.to(torch.promote_types(x.dtype, torch.complex64))

@@ -1,0 +1,229 @@
+"""``as_operator`` and ``as_functional``: torch modules as ordinary ODL operators and functionals.
+
+With ``J`` the Jacobian of the module and ``W`` the weights of the inner products, ODL's notions are
+
+    derivative   F'(x) h   = J h,                 by forward-mode differentiation (jvp),
+    adjoint      F'(x)* y  = W_X^-1 J^H W_Y y,    by reverse-mode differentiation (vjp),
+    gradient     grad f(x) = W_X^-1 (Euclidean gradient).
+"""
+
+import odl
+import torch
+
+from odl_learned.bridge.layout import each, layout_of
+
+
+class ModuleOperator(odl.Operator):
+    """A torch module as an ODL operator; see :func:`as_operator`."""
+
+    def __init__(self, module, domain, range):
+        super().__init__(domain, range, linear=bool(getattr(module, "is_linear", False)))
+        self.module = module
+        self.source, self.target = layout_of(domain), layout_of(range)
+
+    def evaluate(self, x):
+        """The module on one tensor ``domain.shape`` without batch axes."""
+        y = self.module(each(lambda part: part.unsqueeze(0), x))
+        y = each(lambda part: part.squeeze(0), y)
+        self.target.check(y, f"output of {type(self.module).__name__}")
+        return y
+
+    def to_tensor(self, x):
+        """An element of the domain as a tensor on the device of the module."""
+        device = next((t.device for t in _tensors(self.module)), torch.device("cpu"))
+        return each(lambda part: part.to(device), self.source.to_tensor(x))
+
+    def _call(self, x):
+        with torch.no_grad():
+            return self.target.to_element(self.evaluate(self.to_tensor(x)))
+
+    def derivative(self, point):
+        """The linear operator ``h -> J(point) h``."""
+        return self if self.is_linear else ModuleDerivative(self, point)
+
+    @property
+    def adjoint(self):
+        """The adjoint of a linear module, ``y -> W_X^-1 J^H W_Y y``."""
+        if not self.is_linear:
+            raise odl.OpNotImplementedError(
+                f"{type(self.module).__name__} is nonlinear and has no adjoint; expected a linear "
+                "one. Use op.derivative(x).adjoint."
+            )
+        return ModuleDerivative(self, self.domain.zero()).adjoint
+
+
+class ModuleDerivative(odl.Operator):
+    """``h -> J(point) h``, by jvp."""
+
+    def __init__(self, operator, point):
+        super().__init__(operator.domain, operator.range, linear=True)
+        self.operator, self.point = operator, self.domain.element(point).copy()
+
+    def _call(self, h):
+        op = self.operator
+        x, direction = op.to_tensor(self.point), op.to_tensor(h)
+        _, y = torch.func.jvp(op.evaluate, (x,), (direction,))
+        return op.target.to_element(y)
+
+    @property
+    def adjoint(self):
+        """``y -> W_X^-1 J^H W_Y y``."""
+        return ModuleDerivativeAdjoint(self)
+
+
+class ModuleDerivativeAdjoint(odl.Operator):
+    """``y -> W_X^-1 J(point)^H W_Y y``, by vjp."""
+
+    def __init__(self, derivative):
+        super().__init__(derivative.range, derivative.domain, linear=True)
+        self.forward_op = derivative
+
+    def _call(self, y):
+        op = self.forward_op.operator
+        x = op.to_tensor(self.forward_op.point)
+        g = op.target.weigh(op.target.to_tensor(y))
+        _, transpose = torch.func.vjp(op.evaluate, x)
+        (z,) = transpose(each(lambda part: part.to(_first(x).device), g))
+        return op.source.to_element(op.source.unweigh(z))
+
+    @property
+    def adjoint(self):
+        """The derivative of which this is the adjoint."""
+        return self.forward_op
+
+
+class ModuleFunctional(odl.functionals.Functional):
+    """A torch module with one real value per sample as an ODL functional."""
+
+    def __init__(self, module, domain):
+        super().__init__(domain, linear=False)
+        self.module, self.source = module, layout_of(domain)
+
+    def evaluate(self, x):
+        """The value at one tensor ``domain.shape`` without batch axes, a tensor of shape ``()``."""
+        value = self.module(each(lambda part: part.unsqueeze(0), x))
+        if value.shape != (1,) or value.is_complex():
+            raise ValueError(
+                f"{type(self.module).__name__} returned {value.dtype} of shape "
+                f"{tuple(value.shape)} for a batch of one, expected one real number per sample, "
+                "of shape (1,). Sum over all axes but the first."
+            )
+        return value.squeeze(0)
+
+    to_tensor = ModuleOperator.to_tensor
+
+    def _call(self, x):
+        with torch.no_grad():
+            return self.evaluate(self.to_tensor(x)).item()
+
+    @property
+    def gradient(self):
+        """The operator ``x -> W_X^-1 (Euclidean gradient)``."""
+        return ModuleGradient(self)
+
+
+class ModuleGradient(odl.Operator):
+    """Riesz representative of the derivative of a :class:`ModuleFunctional`."""
+
+    def __init__(self, functional):
+        super().__init__(functional.domain, functional.domain, linear=False)
+        self.functional = functional
+
+    def euclidean(self, x):
+        """Euclidean gradient at one tensor."""
+        return torch.func.grad(self.functional.evaluate)(x)
+
+    def _call(self, x):
+        f = self.functional
+        return f.source.to_element(f.source.unweigh(self.euclidean(f.to_tensor(x))))
+
+    def derivative(self, point):
+        """The Hessian at a point, ``h -> W_X^-1 H h``; it is its own adjoint."""
+        return ModuleHessian(self, point)
+
+
+class ModuleHessian(odl.Operator):
+    """``h -> W_X^-1 H(point) h``, by forward over reverse differentiation."""
+
+    def __init__(self, gradient, point):
+        super().__init__(gradient.domain, gradient.domain, linear=True)
+        self.gradient, self.point = gradient, self.domain.element(point).copy()
+
+    def _call(self, h):
+        f = self.gradient.functional
+        x, direction = f.to_tensor(self.point), f.to_tensor(h)
+        _, product = torch.func.jvp(self.gradient.euclidean, (x,), (direction,))
+        return f.source.to_element(f.source.unweigh(product))
+
+    @property
+    def adjoint(self):
+        """The Hessian is self-adjoint."""
+        return self
+
+
+def as_operator(module, domain, range):
+    """Return an ODL operator that evaluates a torch module.
+
+    The module is called with a batch of one, ``(1, *domain.shape)``; its derivative, the adjoint
+    of that, and, where the module says ``is_linear``, its own adjoint come from autograd.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Maps ``(*batch, *domain.shape)`` to ``(*batch, *range.shape)``, such as a reconstruction
+        or a network wrapped in ``networks.OnImages``. Put it in evaluation mode first.
+    domain, range : odl.LinearSpace
+        Spaces with a weighted inner product; their dtypes are those of the module.
+
+    Returns
+    -------
+    operator : odl.Operator
+
+    Raises
+    ------
+    ValueError, TypeError
+        On call, if the module returns another shape than ``range.shape``.
+    """
+    _require_module(module)
+    return ModuleOperator(module, domain, range)
+
+
+def as_functional(module, domain):
+    """Return an ODL functional that evaluates a torch module with one value per sample.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Maps ``(*batch, *domain.shape)`` to real values of shape ``(*batch,)``.
+    domain : odl.LinearSpace
+        Space with a weighted inner product, of the dtype of the module.
+
+    Returns
+    -------
+    functional : odl.functionals.Functional
+        With ``gradient`` (a Riesz representative in the weighted space) and its derivative.
+
+    Raises
+    ------
+    ValueError
+        On call, if the module does not return one real number per sample.
+    """
+    _require_module(module)
+    return ModuleFunctional(module, domain)
+
+
+def _require_module(module):
+    if not isinstance(module, torch.nn.Module):
+        raise TypeError(
+            f"expected a torch.nn.Module, got {type(module).__name__}. An ODL operator goes the "
+            "other way: as_module(op)."
+        )
+
+
+def _tensors(module):
+    yield from module.parameters()
+    yield from module.buffers()
+
+
+def _first(x):
+    return _first(x[0]) if isinstance(x, tuple) else x

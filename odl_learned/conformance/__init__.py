@@ -1,0 +1,64 @@
+"""What every operator, functional and module promises, as checks that anyone can run.
+
+.. code-block:: python
+
+    from odl_learned import conformance
+
+    for check in conformance.checks_for(my_operator):
+        check(my_operator, numpy.random.default_rng(0))
+
+A check is a free function of an object and a random generator that tests one identity and raises
+AssertionError with the numbers if it does not hold. ``checks_for`` gives exactly the checks of what
+the object claims to be: a linear operator, a nonlinear one, or a functional, each with the checks
+of its torch module. A torch module by itself is checked on an example, ``check(module, example)``.
+"""
+
+import functools
+
+import odl
+import torch
+
+from odl_learned.conformance import functionals, modules, operators
+from odl_learned.conformance.sampling import sample
+
+__all__ = ["checks_for", "sample"]
+
+
+@functools.singledispatch
+def checks_for(obj):
+    """Return the checks of what an object claims to be.
+
+    Parameters
+    ----------
+    obj : odl.Operator or torch.nn.Module
+        An operator or functional, checked by ``check(obj, rng)``; or a module, checked by
+        ``check(obj, example)`` with an example input of one sample, without batch axis.
+
+    Returns
+    -------
+    checks : tuple of callable
+
+    Raises
+    ------
+    TypeError
+        If the object is neither.
+    """
+    raise TypeError(
+        f"no checks for {type(obj).__name__}; expected an ODL operator or functional, or a torch "
+        "module."
+    )
+
+
+@checks_for.register
+def _(op: odl.Operator):
+    return (operators.LINEAR if op.is_linear else operators.NONLINEAR) + modules.OPERATOR
+
+
+@checks_for.register
+def _(f: odl.functionals.Functional):
+    return functionals.FUNCTIONAL + modules.FUNCTIONAL
+
+
+@checks_for.register
+def _(module: torch.nn.Module):
+    return modules.MODULE

@@ -1,0 +1,208 @@
+"""Checks of the bridge, and of torch modules by themselves.
+
+The module of an operator is compared with the operator itself, sample by sample; its derivatives
+with finite differences (torch's gradcheck, in double precision) and with the generic module that
+loops through ODL.
+"""
+
+import copy
+import io
+
+import numpy as np
+import torch
+
+from odl_learned.bridge import as_functional, as_module, as_operator
+from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
+from odl_learned.bridge.layout import each, layout_of
+from odl_learned.conformance.sampling import (
+    assert_small,
+    available,
+    flat,
+    positive,
+    precision,
+    sample,
+)
+
+
+def as_tensor(op, x):
+    """An element of the domain of ``op`` as a tensor of its own, or tuple of tensors."""
+    return each(torch.clone, layout_of(op.domain).to_tensor(x))
+
+
+def stack(*samples):
+    """One batch of several samples."""
+    return each(lambda *parts: torch.stack(parts), *samples)
+
+
+def entries(x):
+    """All entries of a tensor or tuple as one numpy vector."""
+    if isinstance(x, tuple):
+        return np.concatenate([entries(part) for part in x])
+    return x.detach().resolve_conj().numpy().ravel()
+
+
+def check_module_value(op, rng):
+    """``as_module(A)(x)`` is ``A(x)``, without batch axes and with any number of them."""
+    x, z = sample(op, rng), sample(op, rng)
+    module = as_module(op)
+    expected = [flat(op(x)), flat(op(z))]
+    one = module(as_tensor(op, x))
+    _assert_same(entries(one), expected[0], op, "module(x) = A(x)")
+    both = module(stack(as_tensor(op, x), as_tensor(op, z)))
+    _assert_same(entries(each(lambda t: t[1], both)), expected[1], op, "module([x, z])[1] = A(z)")
+    deep = module(stack(stack(as_tensor(op, x), as_tensor(op, z))))
+    _assert_same(entries(deep), entries(both), op, "module([[x, z]]) = [module([x, z])]")
+
+
+def check_module_empty_batch(op, rng):
+    """A batch of no samples gives no results of the right shape and dtype."""
+    x = as_tensor(op, sample(op, rng))
+    y = as_module(op)(stack(x))
+    none = as_module(op)(each(lambda part: part.new_empty((0, *part.shape)), x))
+    for got, like in zip(_parts(none), _parts(y)):
+        assert got.shape == (0, *like.shape[1:]), f"{tuple(got.shape)}, expected (0, ...)"
+        assert got.dtype == like.dtype, f"{got.dtype} for no samples, {like.dtype} for one"
+
+
+def check_module_dtype(op, rng):
+    """Results keep the precision of the space; values of functionals are real."""
+    y = as_module(op)(as_tensor(op, sample(op, rng)))
+    for part in _parts(y):
+        single = part.dtype in (torch.float32, torch.complex64)
+        assert single == (precision(op) > 1e-9), f"result is {part.dtype}, the space is not"
+
+
+def check_module_gradients(op, rng):
+    """First and second derivatives of the module agree with finite differences, in double."""
+    if precision(op) > 1e-9:
+        return
+    module, x = as_module(op), as_tensor(op, sample(op, rng))
+    x = stack(x, as_tensor(op, sample(op, rng)))
+    inputs = tuple(part.requires_grad_() for part in _parts(x))
+
+    def function(*parts):
+        return module(parts if isinstance(x, tuple) else parts[0])
+
+    outputs = _parts(function(*inputs))
+    if not all(torch.isfinite(y).all() for y in outputs):
+        return
+    if not any(y.requires_grad for y in outputs):
+        return
+    torch.autograd.gradcheck(function, inputs, fast_mode=True)
+    if not isinstance(module.native, GenericNonlinear):
+        torch.autograd.gradgradcheck(function, inputs, fast_mode=True)
+
+
+def check_module_transforms(op, rng):
+    """``vmap`` of the module is the module on a batch; ``jvp`` and ``vjp`` are transposed."""
+    module = as_module(op)
+    x, h = as_tensor(op, sample(op, rng)), as_tensor(op, sample(op, rng))
+    batch = stack(x, h)
+    mapped = torch.func.vmap(module)(batch)
+    _assert_same(entries(mapped), entries(module(batch)), op, "vmap(module) = module")
+    y, transpose = torch.func.vjp(module, x)
+    if not all(torch.isfinite(part).all() for part in _parts(y)):
+        return
+    _, derivative = torch.func.jvp(module, (x,), (h,))
+    g = each(lambda part: torch.randn_like(part), y)
+    (back,) = transpose(g)
+    left = np.vdot(entries(g), entries(derivative)).real
+    right = np.vdot(entries(back), entries(h)).real
+    scale = positive(np.linalg.norm(entries(g)) * np.linalg.norm(entries(derivative)))
+    assert_small(abs(left - right) / scale, 10 * precision(op), "<g, J h> = <J^H g, h>")
+
+
+def check_module_native(op, rng):
+    """The native rule agrees with the loop through ODL, in value and in gradient."""
+    generic = (GenericLinear if op.is_linear else GenericNonlinear)(op)
+    native = as_module(op).native
+    if isinstance(native, (GenericLinear, GenericNonlinear)):
+        return
+    x = stack(as_tensor(op, sample(op, rng)), as_tensor(op, sample(op, rng)))
+    values = native(x), generic(x)
+    _assert_same(entries(values[0]), entries(values[1]), op, "native = generic")
+    if not _differentiable(op, rng) or not np.isfinite(entries(values[1])).all():
+        return
+    g = each(torch.randn_like, values[0])
+    gradients = [torch.func.vjp(module, x)[1](g)[0] for module in (native, generic)]
+    _assert_same(entries(gradients[0]), entries(gradients[1]), op, "native = generic, gradient")
+
+
+def check_round_trip(op, rng):
+    """``as_operator(as_module(A))`` is ``A``, with its derivative and adjoint."""
+    back = as_operator(as_module(op), op.domain, op.range)
+    x = sample(op, rng)
+    _assert_same(flat(back(x)), flat(op(x)), op, "as_operator(as_module(A)) = A")
+    if op.is_linear:
+        y = sample(op.adjoint, rng)
+        _assert_same(flat(back.adjoint(y)), flat(op.adjoint(y)), op, "its adjoint = A*")
+
+
+def check_functional_round_trip(f, rng):
+    """``as_functional(as_module(f))`` is ``f``, with its gradient (a Riesz representative)."""
+    back, x = as_functional(as_module(f), f.domain), sample(f, rng)
+    value = f(x)
+    _assert_same(np.array([back(x)]), np.array([value]), f, "as_functional(as_module(f)) = f")
+    if np.isfinite(value) and _differentiable(f, rng):
+        _assert_same(flat(back.gradient(x)), flat(f.gradient(x)), f, "its gradient = grad f")
+
+
+def check_batch(module, example):
+    """A batch of two gives what its samples give one by one, and keeps the dtype."""
+    with torch.no_grad():
+        both = module(torch.stack([example, 0.5 * example]))
+        single = module(torch.stack([0.5 * example]))
+    scale = positive(both.abs().max())
+    single_precision = example.dtype in (torch.float32, torch.complex64)
+    error = float((both[1] - single[0]).abs().max()) / scale
+    assert_small(error, 1e-5 if single_precision else 1e-12, "module([x, z])[1] = module([z])[0]")
+    assert both.dtype == example.dtype, f"result is {both.dtype}, input is {example.dtype}"
+
+
+def check_state_dict(module, example):
+    """Saving, spoiling and loading the state gives the same module back."""
+    file = io.BytesIO()
+    torch.save(module.state_dict(), file)
+    file.seek(0)
+    other = copy.deepcopy(module)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(1.0)
+        other.load_state_dict(torch.load(file, weights_only=True))
+        batch = torch.stack([example])
+        assert torch.equal(other(batch), module(batch)), "loading the state changed the module"
+
+
+BRIDGE = (
+    check_module_value,
+    check_module_empty_batch,
+    check_module_dtype,
+    check_module_gradients,
+    check_module_transforms,
+    check_module_native,
+)
+OPERATOR = (*BRIDGE, check_round_trip)
+FUNCTIONAL = (*BRIDGE, check_functional_round_trip)
+MODULE = (check_batch, check_state_dict)
+
+
+def _differentiable(op, rng):
+    """Whether ODL knows the derivative and its adjoint, and there is one: not for indicators."""
+    if op.is_linear:
+        return available(lambda: op.adjoint)
+    if np.isinf(flat(op(sample(op, rng)))).any():
+        return False
+    return available(lambda: op.derivative(sample(op, rng)).adjoint)
+
+
+def _assert_same(got, expected, op, identity):
+    finite = np.isfinite(expected)
+    assert (np.isfinite(got) == finite).all(), f"{identity}: infinite where the other is not"
+    if finite.any():
+        difference = np.abs(got[finite] - expected[finite]).max()
+        scale = positive(np.abs(expected[finite]).max())
+        assert_small(difference / scale, 10 * precision(op), identity)
+
+
+def _parts(x):
+    return x if isinstance(x, tuple) else (x,)

@@ -1,0 +1,111 @@
+"""Admissible points, dense matrices and tolerances for the checks."""
+
+import functools
+
+import numpy as np
+import odl
+
+from odl_learned.operators import random_element
+
+DENSE_LIMIT = 400
+
+
+@functools.singledispatch
+def sample(obj, rng):
+    """Draw a random admissible point of the domain of an operator or functional.
+
+    Register the class of an operator that is not defined on the whole of its domain.
+    """
+    return random_element(obj.domain, rng)
+
+
+@sample.register(odl.functionals.KullbackLeibler)
+@sample.register(odl.functionals.KullbackLeiblerCrossEntropy)
+def positive_sample(obj, rng):
+    """Entries in [1/2, 3/2]: divergences of Kullback-Leibler type live on positive points."""
+    x = random_element(obj.domain, rng)
+    return obj.domain.element(0.5 + 1.0 / (1.0 + np.exp(-x.data)))
+
+
+def precision(obj):
+    """Allowed relative error of one identity: 1e-6 in single and 1e-12 in double precision."""
+    spaces = [s for s in (obj.domain, obj.range) if not isinstance(s, odl.Field)]
+    single = any(_is_single(space) for space in spaces)
+    return 1e-6 if single else 1e-12
+
+
+def _is_single(space):
+    if isinstance(space, odl.ProductSpace):
+        return any(_is_single(part) for part in space)
+    return str(space.dtype_identifier) in ("float32", "complex64")
+
+
+def dense_matrix(op):
+    """The matrix of a small linear operator, one column per unit element; None if it is large."""
+    size_x, size_y = size(op.domain), size(op.range)
+    if size_x * size_y > DENSE_LIMIT**2 or isinstance(op.range, odl.Field):
+        return None
+    return np.stack([flat(op(element_at(op.domain, j))) for j in range(size_x)], axis=1)
+
+
+def dense_weights(space):
+    """The weights of the inner product, one per entry: ``<x, z> = sum_j w_j x_j conj(z_j)``."""
+    weights = [element_at(space, j) for j in range(size(space))]
+    return np.array([np.real(e.inner(e)) for e in weights])
+
+
+def size(space):
+    """Number of entries of an element."""
+    if isinstance(space, odl.ProductSpace):
+        return sum(size(part) for part in space)
+    return 1 if isinstance(space, odl.Field) else int(np.prod(space.shape))
+
+
+def element_at(space, index):
+    """The element with one in the entry of that number and zeros elsewhere."""
+    if isinstance(space, odl.ProductSpace):
+        x = space.zero()
+        for i, part in enumerate(space):
+            if index < size(part):
+                x[i] = element_at(part, index)
+                return x
+            index -= size(part)
+    data = np.zeros(int(np.prod(space.shape)), dtype=str(space.dtype_identifier))
+    data[index] = 1
+    return space.element(data.reshape(space.shape))
+
+
+def flat(x):
+    """All entries of an element as one numpy vector."""
+    if hasattr(x, "parts"):
+        return np.concatenate([flat(part) for part in x.parts])
+    return np.asarray(x.data).ravel() if hasattr(x, "data") else np.array([x])
+
+
+def has_gradient(f):
+    """Whether a functional brings a gradient."""
+    return available(lambda: f.gradient(sample(f, np.random.default_rng(0))))
+
+
+def has_proximal(f):
+    """Whether a functional brings a proximal operator."""
+    return available(lambda: f.proximal(1.0))
+
+
+def available(get):
+    """Whether a call succeeds rather than raising NotImplementedError."""
+    try:
+        get()
+    except NotImplementedError:
+        return False
+    return True
+
+
+def assert_small(error, tolerance, identity):
+    """Raise AssertionError with both numbers unless ``error <= tolerance``."""
+    assert error <= tolerance, f"{identity}: relative error {error:.2e}, allowed {tolerance:.0e}"
+
+
+def positive(number):
+    """The number as a float, away from zero, to divide by."""
+    return max(float(number), 1e-30)

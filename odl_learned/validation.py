@@ -1,0 +1,43 @@
+"""Checks at the door: each names the value, what was expected, and what to do next."""
+
+import numpy as np
+
+
+def require_finite(name, array):
+    """Raise ValueError if the array holds NaN or infinite values.
+
+    Parameters
+    ----------
+    name : str
+        What to call the value in the message.
+    array : array_like
+        Real or complex numbers of any shape.
+    """
+    bad = np.count_nonzero(~np.isfinite(array))
+    if bad:
+        raise ValueError(
+            f"{name} contains {bad} NaN or infinite values among {np.size(array)}; expected finite "
+            "numbers only. Find them with numpy.isfinite and mask or replace them first."
+        )
+
+
+def require_shape(name, array, shape, hint=""):
+    """Raise ValueError if ``array.shape`` is not ``shape``; the hint says what to do next."""
+    if tuple(np.shape(array)) != tuple(shape):
+        hint = f" {hint}" if hint else ""
+        raise ValueError(f"{name} has shape {np.shape(array)}, expected {tuple(shape)}.{hint}")
+
+
+def require_real(name, array):
+    """Raise TypeError if the array is complex."""
+    if np.iscomplexobj(array):
+        raise TypeError(
+            f"{name} is complex, of dtype {np.asarray(array).dtype}; expected real numbers. "
+            "Pass its real part or its magnitude (numpy.real, numpy.abs)."
+        )
+
+
+def require_positive(name, value):
+    """Raise ValueError unless the number is finite and greater than zero."""
+    if not (np.isscalar(value) and np.isreal(value) and np.isfinite(value) and value > 0):
+        raise ValueError(f"{name} is {value!r}; expected a finite number greater than zero.")

@@ -1,0 +1,182 @@
+"""Small instances of every public class, by name: what the conformance suite runs on.
+
+Shapes are not square unless they must be; spaces are real and complex, weighted and not.
+"""
+
+import numpy as np
+import odl
+import torch
+
+from odl_learned import functionals, networks, operators, reconstruction
+from odl_learned.bridge import as_functional, as_module, as_operator
+
+F = odl.functionals
+
+
+def plane(shape=(5, 7), dtype="float64"):
+    """A weighted space of images with cells that are not square."""
+    return odl.uniform_discr([0, 0], [1, 2], shape, dtype=dtype)
+
+
+def square(n=6, dtype="float64"):
+    """A weighted space of square images centered at the origin."""
+    return odl.uniform_discr([-1, -1], [1, 1], (n, n), dtype=dtype)
+
+
+def element(space, seed=1):
+    """A random element."""
+    return operators.random_element(space, np.random.default_rng(seed))
+
+
+def mask(shape, seed=1):
+    """A random mask with both values."""
+    return np.random.default_rng(seed).random(shape) < 0.5
+
+
+X, XC, V = plane(), plane(dtype="complex128"), plane() ** 2
+GRAD = operators.gradient(X)
+R, RW, RA = odl.rn(4), odl.rn(4, weighting=2.5), odl.rn(4, weighting=[1.0, 2.0, 3.0, 4.0])
+MATRIX = np.random.default_rng(0).standard_normal((3, 4))
+PAIR = odl.ProductSpace(R, X)
+
+OPERATORS = {
+    # operators room
+    "SampledFourier": lambda: operators.SampledFourier(XC, mask((5, 7))),
+    "SampledFourier real weights, even": lambda: operators.SampledFourier(
+        plane((4, 6), "complex128"), np.random.default_rng(0).random((4, 6))),
+    "SampledFourier complex64": lambda: operators.SampledFourier(
+        plane((4, 6), "complex64"), mask((4, 6))),
+    "SampledFourier to another weight": lambda: operators.SampledFourier(
+        plane((4, 5), "complex128"), mask((4, 5)), range=odl.cn((4, 5), weighting=3.0)),
+    "SampledFourierAdjoint": lambda: operators.SampledFourier(XC, mask((5, 7))).adjoint,
+    "ray transform": lambda: operators.parallel_ray_transform(square(dtype="float32"), 5),
+    "back projection": lambda: operators.parallel_ray_transform(square(dtype="float32"), 5).adjoint,
+    "mask": lambda: operators.mask_operator(X, mask((5, 7))),
+    "mask complex": lambda: operators.mask_operator(XC, mask((5, 7))),
+    "gradient": lambda: GRAD,
+    "gradient float32": lambda: operators.gradient(plane(dtype="float32")),
+    "gradient complex": lambda: operators.gradient(XC),
+    "gradient 3D": lambda: operators.gradient(odl.uniform_discr([0] * 3, [1, 2, 3], (3, 4, 5))),
+    "gradient 1D": lambda: operators.gradient(odl.uniform_discr(0, 1, 5)),
+    "gradient adjoint": lambda: GRAD.adjoint,
+    "SymmetrizedGradient": lambda: operators.SymmetrizedGradient(V),
+    "SymmetrizedGradient 3D": lambda: operators.SymmetrizedGradient(
+        odl.uniform_discr([0] * 3, [1, 2, 3], (3, 4, 5)) ** 3),
+    "SymmetrizedGradient complex": lambda: operators.SymmetrizedGradient(XC**2),
+    "SymmetrizedGradientAdjoint": lambda: operators.SymmetrizedGradient(V).adjoint,
+    "QuarterTurn": lambda: operators.QuarterTurn(square(), 1),
+    "normalized": lambda: operators.normalized(operators.gradient(X)),
+    # expression nodes
+    "composition": lambda: GRAD.adjoint @ GRAD,
+    "sum": lambda: odl.IdentityOperator(X) + 2.0 * (GRAD.adjoint @ GRAD),
+    "left scalar": lambda: -1.5 * GRAD,
+    "right scalar": lambda: odl.OperatorRightScalarMult(GRAD, 0.3),
+    "left vector": lambda: odl.OperatorLeftVectorMult(odl.IdentityOperator(X), element(X)),
+    "right vector": lambda: odl.OperatorRightVectorMult(odl.MatrixOperator(MATRIX), element(R)),
+    "broadcast power": lambda: odl.BroadcastOperator(GRAD, 2.0 * GRAD),
+    "broadcast pair": lambda: odl.BroadcastOperator(odl.IdentityOperator(X), GRAD),
+    "reduction": lambda: odl.ReductionOperator(odl.IdentityOperator(X), GRAD.adjoint),
+    "diagonal": lambda: odl.DiagonalOperator(odl.MatrixOperator(MATRIX), odl.IdentityOperator(X)),
+    "blocks": lambda: odl.ProductSpaceOperator(
+        [[GRAD, -1.0 * odl.IdentityOperator(V)], [0, operators.SymmetrizedGradient(V)]]),
+    "projection": lambda: odl.ComponentProjection(PAIR, 1),
+    "projection to a power": lambda: odl.ComponentProjection(odl.ProductSpace(R, X, X), [1, 2]),
+    "embedding": lambda: odl.ComponentProjection(PAIR, 0).adjoint,
+    "embedding in a power": lambda: odl.ComponentProjection(X**3, 2).adjoint,
+    # leaves
+    "identity": lambda: odl.IdentityOperator(X),
+    "scaling": lambda: odl.ScalingOperator(XC, 2.0),
+    "zero": lambda: odl.ZeroOperator(X, R),
+    "matrix": lambda: odl.MatrixOperator(MATRIX),
+    "matrix weighted": lambda: odl.MatrixOperator(MATRIX, domain=RW),
+    "matrix along an axis": lambda: odl.MatrixOperator(MATRIX, domain=odl.rn((2, 4, 3)), axis=1),
+    "matrix complex": lambda: odl.MatrixOperator(MATRIX + 1j * MATRIX[::-1]),
+    "partial derivative": lambda: odl.PartialDerivative(X, 1, method="central"),
+    "gradient periodic": lambda: odl.Gradient(X, method="backward", pad_mode="periodic"),
+    "gradient order1": lambda: odl.Gradient(X, method="forward", pad_mode="order1"),
+    "divergence": lambda: odl.Divergence(V, method="backward", pad_mode="constant"),
+    "Laplacian": lambda: odl.Laplacian(X, pad_mode="symmetric"),
+    "as_operator linear": lambda: as_operator(as_module(GRAD), X, V),
+    # nonlinear
+    "constant": lambda: odl.ConstantOperator(element(R), domain=X),
+    "power": lambda: odl.PowerOperator(X, 3.0),
+    "vector sum": lambda: odl.PowerOperator(X, 2.0) + element(X),
+    "pointwise product": lambda: odl.OperatorPointwiseProduct(
+        odl.PowerOperator(X, 2.0), odl.IdentityOperator(X)),
+    "pointwise norm": lambda: odl.PointwiseNorm(V),
+    "as_operator": lambda: as_operator(as_module(odl.PowerOperator(RA, 2.0)), RA, RA),
+}
+
+FUNCTIONALS = {
+    # functionals room
+    "SmoothedGroupL1": lambda: functionals.SmoothedGroupL1(V, 0.1),
+    "SmoothedGroupL1 complex": lambda: functionals.SmoothedGroupL1(XC**2, 0.1),
+    "SmoothedTV": lambda: functionals.SmoothedTV(X, 0.7, 0.1, 0.01),
+    "l2_fidelity": lambda: functionals.l2_fidelity(element(X)),
+    "l2_fidelity complex": lambda: functionals.l2_fidelity(element(XC)),
+    "BoxConstraint": lambda: functionals.BoxConstraint(X, -0.5, 1.0),
+    "BoxSupport": lambda: functionals.BoxConstraint(X, -0.5, 1.0).convex_conj,
+    "MagnitudeBound": lambda: functionals.MagnitudeBound(XC, 0.8),
+    "MagnitudeSupport": lambda: functionals.MagnitudeBound(X, 0.8).convex_conj,
+    # expression nodes
+    "sum": lambda: F.L2NormSquared(X) + F.L1Norm(X),
+    "left scalar": lambda: 0.3 * F.L2NormSquared(X),
+    "right scalar": lambda: F.L1Norm(X) * 2.0,
+    "composition": lambda: F.Huber(V, 0.1) @ GRAD,
+    "translation": lambda: F.L1Norm(XC).translated(element(XC)),
+    "separable sum": lambda: F.SeparableSum(3.0 * F.L1Norm(R), 0.5 * F.L2NormSquared(X)),
+    "separable sum, power": lambda: F.SeparableSum(F.L1Norm(X), 2.0 * F.L1Norm(X)),
+    "quadratic perturbation": lambda: F.FunctionalQuadraticPerturb(
+        F.L1Norm(X), 0.4, element(X), 1.5),
+    "Bregman distance": lambda: F.L2NormSquared(X).bregman(
+        element(X), F.L2NormSquared(X).gradient(element(X))),
+    "energy": lambda: (functionals.l2_fidelity(element(V)) @ GRAD
+                       + functionals.SmoothedTV(X, 0.7, 0.1, 0.01)),
+    # leaves
+    "L2NormSquared": lambda: F.L2NormSquared(X),
+    "L2NormSquared complex": lambda: F.L2NormSquared(XC),
+    "L2NormSquared array weights": lambda: F.L2NormSquared(RA),
+    "L2NormSquared float32": lambda: F.L2NormSquared(plane(dtype="float32")),
+    "L2Norm": lambda: F.L2Norm(X),
+    "L1Norm": lambda: F.L1Norm(X),
+    "L1Norm array weights": lambda: F.L1Norm(RA),
+    "GroupL1Norm": lambda: F.GroupL1Norm(V),
+    "GroupL1Norm complex": lambda: F.GroupL1Norm(XC**2),
+    "GroupL1Norm anisotropic": lambda: F.GroupL1Norm(V, exponent=1),
+    "Huber": lambda: F.Huber(X, 0.3),
+    "KullbackLeibler": lambda: F.KullbackLeibler(X, prior=X.one()),
+    "IndicatorBox": lambda: F.IndicatorBox(X, -0.5, 1.0),
+    "ZeroFunctional": lambda: F.ZeroFunctional(X),
+    "QuadraticForm": lambda: F.QuadraticForm(operator=GRAD.adjoint @ GRAD, vector=element(X)),
+    "as_functional": lambda: as_functional(as_module(F.L2NormSquared(RA)), RA),
+}
+
+
+def unrolled(step):
+    """A learned proximal gradient for a mask, from one step module."""
+    forward_op = operators.mask_operator(X, mask((5, 7)))
+    return reconstruction.LearnedProximalGradient(
+        as_module(forward_op), as_module(forward_op.adjoint), [step, step])
+
+
+def net(in_channels, out_channels):
+    """A small network in double precision."""
+    torch.manual_seed(0)
+    return networks.ResidualCNN(in_channels, out_channels, width=4, depth=3).double()
+
+
+IMAGE = torch.randn(5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+MODULES = {
+    "CNN": lambda: (networks.CNN(2, 2, width=4, depth=2).double(), IMAGE.expand(2, 5, 7)),
+    "ResidualCNN": lambda: (net(2, 2), IMAGE.expand(2, 5, 7)),
+    "OnImages": lambda: (networks.OnImages(net(1, 1)), IMAGE),
+    "OnImages complex": lambda: (networks.OnImages(net(2, 2)), torch.complex(IMAGE, IMAGE)),
+    "GradientStep": lambda: (
+        unrolled(reconstruction.GradientStep(networks.OnImages(net(1, 1)), 0.5)), IMAGE),
+    "LearnedStepSize": lambda: (
+        unrolled(reconstruction.GradientStep(
+            torch.nn.Identity(), reconstruction.LearnedStepSize(0.5))).double(), IMAGE),
+    "MemoryStep": lambda: (
+        unrolled(reconstruction.MemoryStep(net(3, 2), memory_channels=1, step_size=0.5)), IMAGE),
+}

@@ -1,0 +1,49 @@
+"""The data room: phantoms, noise, sampling masks, readers, and training pairs."""
+
+from odl_learned.data.dicom import Image, Stack, read_dicom, read_dicom_folder
+from odl_learned.data.examples import example_ct, example_mr
+from odl_learned.data.noise import (
+    add_white_noise,
+    log_linearize,
+    noise_level_for,
+    transmission_counts,
+)
+from odl_learned.data.orientation import from_rows, to_rows
+from odl_learned.data.pairs import FixedPairs, SimulatedPairs
+from odl_learned.data.phantoms import random_body, random_ellipses, smooth_phase
+from odl_learned.data.readers import (
+    downsample,
+    hounsfield_to_attenuation,
+    read_image,
+    read_kspace,
+    read_npz_stack,
+)
+from odl_learned.data.sampling import cartesian_mask, radial_mask, variable_density_mask
+
+__all__ = [
+    "FixedPairs",
+    "Image",
+    "SimulatedPairs",
+    "Stack",
+    "add_white_noise",
+    "cartesian_mask",
+    "downsample",
+    "example_ct",
+    "example_mr",
+    "from_rows",
+    "hounsfield_to_attenuation",
+    "log_linearize",
+    "noise_level_for",
+    "radial_mask",
+    "random_body",
+    "random_ellipses",
+    "read_dicom",
+    "read_dicom_folder",
+    "read_image",
+    "read_kspace",
+    "read_npz_stack",
+    "smooth_phase",
+    "to_rows",
+    "transmission_counts",
+    "variable_density_mask",
+]

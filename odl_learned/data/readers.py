@@ -1,0 +1,288 @@
+"""Readers of images and raw data in files of numpy and HDF5, and steps towards physical units."""
+
+import numbers
+import zipfile
+
+import numpy as np
+
+from odl_learned.data.dicom import read_dicom, require_file, select
+from odl_learned.data.orientation import from_rows
+from odl_learned.validation import require_finite, require_real
+
+
+def _numpy_load(path, stream, kind):
+    try:
+        loaded = np.load(stream, allow_pickle=False)
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is not a readable file of numpy ({error}); expected numbers stored by "
+            "numpy.save or numpy.savez. Copy or write it again."
+        ) from error
+    if not isinstance(loaded, kind):
+        raise ValueError(
+            f"the suffix of {path} does not say what the file holds, expected .npy for one array "
+            "and .npz for an archive; rename it."
+        )
+    return loaded
+
+
+def _hdf5(path):
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError(
+            'HDF5 files need h5py; install it with pip install "odl_learned[hdf5]".'
+        ) from error
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise ValueError(
+            f"{path} is not a readable HDF5 file ({error}); copy or download it again."
+        ) from error
+
+
+def _datasets(file):
+    """Names and shapes of the arrays of an HDF5 file, groups included."""
+    found = {}
+    file.visititems(lambda name, x: found.update({name: x.shape}) if hasattr(x, "shape") else None)
+    return found
+
+
+def _choose_key(path, key, shapes):
+    found = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "none"
+    if key is None and len(shapes) == 1:
+        return next(iter(shapes))
+    if key not in shapes:
+        raise ValueError(f"key is {key!r}, expected one of the arrays of {path}: {found}.")
+    return key
+
+
+def _read_npz(path, key):
+    with path.open("rb") as stream, _numpy_load(path, stream, np.lib.npyio.NpzFile) as archive:
+        try:
+            arrays = {name: archive[name] for name in archive.files if key in (None, name)}
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} cannot be read ({error}); copy or write it again.") from error
+        shapes = {name: arrays[name].shape if name in arrays else "" for name in archive.files}
+    return arrays[_choose_key(path, key, shapes)]
+
+
+def _pictures(name, array):
+    """Pictures as float32 arrays in our orientation, checked."""
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"{name} has dtype {array.dtype}, expected numbers.")
+    require_real(name, array)
+    require_finite(name, array)
+    return from_rows(array.astype(np.float32))
+
+
+def read_image(path, key=None, index=None):
+    """Read one image of a file of numpy, DICOM or HDF5.
+
+    Parameters
+    ----------
+    path : str or Path
+        File with the suffix .npy, .npz, .dcm, .h5 or .hdf5, with real pictures (rows, columns), or
+        stacks of them along the first axis.
+    key : str, optional
+        Name of the array in .npz and HDF5 files; may be left away if there is only one.
+    index : int, optional
+        Item of a stack.
+
+    Returns
+    -------
+    image : numpy.ndarray of float32, shape (nx, ny) = (columns, rows)
+        In the orientation of ODL; values as in the file, for DICOM as in `read_dicom`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the suffix is unknown, the file cannot be read, ``key`` or ``index`` is missing or
+        wrong, or values are not finite.
+    TypeError
+        If the values are complex or no numbers.
+    ImportError
+        If pydicom or h5py is needed and not installed.
+    """
+    path = require_file(path)
+    suffix = path.suffix.lower()
+    if suffix in (".npy", ".dcm") and key is not None:
+        raise ValueError(f"key is {key!r}, expected None: {suffix} files hold one array.")
+    if suffix == ".dcm":
+        return read_dicom(path, index).array
+    if suffix == ".npy":
+        with path.open("rb") as stream:
+            picture, _ = select(_numpy_load(path, stream, np.ndarray), index, str(path))
+    elif suffix == ".npz":
+        picture, _ = select(_read_npz(path, key), index, f"{key or 'array'} in {path}")
+    elif suffix in (".h5", ".hdf5"):
+        with _hdf5(path) as file:
+            key = _choose_key(path, key, _datasets(file))
+            picture, _ = select(file[key], index, f"{key} in {path}")
+            picture = np.asarray(picture[()])
+    else:
+        raise ValueError(
+            f"{path} has the suffix {suffix!r}, expected .npy, .npz, .dcm, .h5 or .hdf5; convert "
+            "the file, for example with numpy.save."
+        )
+    return _pictures(str(path), picture)
+
+
+def read_npz_stack(path, key):
+    """Read a stack of images of an archive of numpy.
+
+    Parameters
+    ----------
+    path : str or Path
+        File written by numpy.savez.
+    key : str
+        Name of a real array of shape (N, rows, columns).
+
+    Returns
+    -------
+    stack : numpy.ndarray of float32, shape (N, nx, ny) = (N, columns, rows)
+        In the orientation of ODL.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file cannot be read, has no such array, or values are not finite.
+    TypeError
+        If the values are complex or no numbers.
+    """
+    path = require_file(path)
+    if path.suffix.lower() != ".npz":
+        raise ValueError(f"{path} has the suffix {path.suffix!r}, expected .npz.")
+    stack = _read_npz(path, key)
+    if stack.ndim != 3:
+        raise ValueError(
+            f"{key} in {path} has shape {stack.shape}, expected (N, rows, columns); "
+            "single images are read with data.read_image."
+        )
+    return _pictures(f"{key} in {path}", stack)
+
+
+def read_kspace(path, key="kspace", index=None):
+    """Read Fourier samples of magnetic resonance imaging of an HDF5 file, as stored.
+
+    The layout is that of fastMRI, (slices, coils, rows, columns), or (coils, rows, columns),
+    complex or real with a trailing axis (real part, imaginary part).
+
+    Parameters
+    ----------
+    path : str or Path
+        HDF5 file.
+    key : str
+        Name of the array.
+    index : int, optional
+        Item along the first axis, a slice in the layout of fastMRI; only this item is read.
+
+    Returns
+    -------
+    kspace : numpy.ndarray, complex64 or complex128
+        As stored, with rows from top to bottom and frequency zero at ``n // 2``. Do not turn it
+        with `from_rows`: transform it to an image and turn the image.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file cannot be read, has no such array or another layout, or values are not finite.
+    ImportError
+        If h5py is not installed.
+
+    Notes
+    -----
+    Zbontar et al. (2018), "fastMRI", arXiv:1811.08839.
+    """
+    path = require_file(path)
+    with _hdf5(path) as file:
+        stored = file[_choose_key(path, key, _datasets(file))]
+        pair = stored.dtype.kind == "f"
+        ndim = len(stored.shape) - pair
+        if stored.dtype.kind not in "fc" or ndim not in (3, 4) or (pair and stored.shape[-1] != 2):
+            raise ValueError(
+                f"{key} in {path} has shape {stored.shape} and dtype {stored.dtype}, expected "
+                "(slices, coils, rows, columns) or (coils, rows, columns), complex or real with a "
+                "trailing axis of length 2."
+            )
+        if index is not None and not -len(stored) <= index < len(stored):
+            raise ValueError(
+                f"index is {index}, expected between 0 and {len(stored) - 1}; {key} in {path} has "
+                f"{len(stored)} items along its first axis."
+            )
+        kspace = np.asarray(stored[()] if index is None else stored[index])
+    require_finite(f"{key} in {path}", kspace)
+    if pair:
+        single = kspace.dtype.itemsize <= 4
+        kspace = (kspace[..., 0] + 1j * kspace[..., 1]).astype("complex64" if single else complex)
+    return kspace
+
+
+def hounsfield_to_attenuation(hu):
+    """Linear attenuation coefficient of Hounsfield units.
+
+    ``mu = max(0, 0.2 (hu / 1000 + 1))`` in 1/cm; 0.2 / cm is water at about 65 keV.
+
+    Parameters
+    ----------
+    hu : array_like, any shape
+        Real Hounsfield units.
+
+    Returns
+    -------
+    mu : numpy.ndarray
+        Of the same shape, in 1/cm; floating dtypes are kept, integers become float32.
+
+    Raises
+    ------
+    TypeError
+        If the values are complex.
+    ValueError
+        If values are not finite.
+    """
+    hu = np.asarray(hu)
+    require_real("hu", hu)
+    require_finite("hu", hu)
+    if not np.issubdtype(hu.dtype, np.floating):
+        hu = hu.astype(np.float32)
+    return np.maximum(0.2 * (hu / 1000 + 1), 0).astype(hu.dtype)
+
+
+def downsample(array, factor):
+    """Mean over blocks of factor x factor pixels.
+
+    Simulate measurements on the fine grid and compare with the means: then the data do not come
+    from the discretization that inverts them.
+
+    Parameters
+    ----------
+    array : array_like, shape (..., n0, n1)
+        Real or complex images; both sides divisible by the factor.
+    factor : int
+        At least one.
+
+    Returns
+    -------
+    coarse : numpy.ndarray, shape (..., n0 / factor, n1 / factor)
+
+    Raises
+    ------
+    ValueError
+        If the factor is no positive int or does not divide the sides.
+    """
+    array = np.asarray(array)
+    if not (isinstance(factor, numbers.Integral) and factor >= 1):
+        raise ValueError(f"factor is {factor!r}, expected a positive whole number.")
+    if array.ndim < 2 or array.shape[-2] % factor or array.shape[-1] % factor:
+        raise ValueError(
+            f"array has shape {array.shape}, expected (..., n0, n1) with sides that are multiples "
+            f"of the factor {factor}; crop the array first."
+        )
+    *lead, n0, n1 = array.shape
+    return array.reshape(*lead, n0 // factor, factor, n1 // factor, factor).mean(axis=(-3, -1))

@@ -1,0 +1,203 @@
+"""Figures that compare reconstructions: images, a zoomed region, and error maps."""
+
+import math
+import numbers
+import textwrap
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from odl_learned.data.orientation import to_rows
+from odl_learned.metrics import as_array
+from odl_learned.validation import require_finite, require_shape
+
+# Inches and points; a page of nine columns stays readable.
+WIDTH, GAP, MARGIN, BAR, BAR_LABEL = 1.9, 0.07, 0.12, 0.1, 0.62
+LINE, LABEL_SIZE, CAPTION_SIZE, TITLE_SIZE = 0.165, 10, 8, 12
+
+
+def _magnitude(name, x, shape=None):
+    """A real two-dimensional image; the magnitude of a complex one."""
+    array = as_array(x)
+    if array.ndim != 2:
+        raise ValueError(
+            f"{name} has shape {array.shape}, expected two axes; pass one image without batch or "
+            "channel axes."
+        )
+    if shape is not None:
+        require_shape(name, array, shape, "This is the shape of truth; crop or resample it.")
+    require_finite(name, array)
+    return np.abs(array) if np.iscomplexobj(array) else array.astype(np.float64)
+
+
+def _checked_window(window, truth):
+    low, high = (truth.min(), truth.max()) if window is None else window
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(
+            f"window is ({low:g}, {high:g}), expected two increasing finite values, the ones that "
+            "are drawn black and white."
+        )
+    return float(low), float(high)
+
+
+def _checked_zoom(zoom, shape):
+    """Index ranges ((x0, x1), (y0, y1)) of the zoomed region."""
+    if zoom is None:
+        return tuple((3 * n // 8, max(5 * n // 8, 3 * n // 8 + 1)) for n in shape)
+    try:
+        (x0, x1), (y0, y1) = zoom
+        whole = all(isinstance(i, numbers.Integral) for i in (x0, x1, y0, y1))
+    except (TypeError, ValueError):
+        whole = False
+    if not (whole and 0 <= x0 < x1 <= shape[0] and 0 <= y0 < y1 <= shape[1]):
+        raise ValueError(
+            f"zoom is {zoom}, expected ((x0, x1), (y0, y1)), whole numbers with 0 <= x0 < x1 <= "
+            f"{shape[0]} and 0 <= y0 < y1 <= {shape[1]}: index ranges of truth, y from below."
+        )
+    return (x0, x1), (y0, y1)
+
+
+def comparison(images, truth, path, window=None, zoom=None, title="", captions=None):
+    """Draw reconstructions next to the ground truth and save the figure.
+
+    First row: the truth and the reconstructions in one gray window. Second row: the region that
+    the rectangle marks. Third row: ``truth - x`` in one symmetric range of colors, the largest
+    99.5 percent quantile of ``|truth - x|`` of a reconstruction.
+
+    Parameters
+    ----------
+    images : dict, str -> ODL element, array or tensor of shape (nx, ny)
+        Reconstructions by name, in the orientation of ODL; magnitudes are drawn of complex ones,
+        also in the error maps.
+    truth : ODL element, array or tensor of shape (nx, ny)
+        Ground truth.
+    path : str or Path
+        File to write, for example .png (200 dots per inch) or .pdf.
+    window : (float, float), optional
+        Values that are drawn black and white; minimum and maximum of the truth if left away.
+    zoom : ((int, int), (int, int)), optional
+        Index ranges (x0, x1), (y0, y1) of the zoomed region; the central quarter of each axis if
+        left away.
+    title : str
+        Above the figure.
+    captions : dict, str -> str, optional
+        Second line below the names, for example "PSNR 31.2 dB, SSIM 0.91"; "truth" may have one.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If there are no images or one is called "truth", shapes differ, values are not finite, a
+        caption belongs to no image, or the window or the zoom is wrong.
+    """
+    if not images or "truth" in images:
+        raise ValueError(
+            f"images has the names {list(images)}, expected at least one reconstruction and none "
+            "called 'truth', which is drawn first anyway."
+        )
+    captions = dict(captions or {})
+    unknown = sorted(set(captions) - {"truth", *images})
+    if unknown:
+        raise ValueError(f"captions has {unknown}, expected names among {['truth', *images]}.")
+    truth = _magnitude("truth", truth)
+    drawn = {name: _magnitude(name, x, truth.shape) for name, x in images.items()}
+    window = _checked_window(window, truth)
+    zoom = _checked_zoom(zoom, truth.shape)
+    figure = _draw(drawn, truth, window, zoom, title, captions)
+    figure.savefig(Path(path), dpi=200)
+    return figure
+
+
+def _labels(names, captions):
+    """Wrapped names and captions, one column each, and the largest number of their lines."""
+    wrapped = {n: textwrap.wrap(n, 24) or [""] for n in names}
+    below = {n: textwrap.wrap(captions.get(n, ""), 30) for n in names}
+    return wrapped, below, max(map(len, wrapped.values())), max(map(len, below.values()))
+
+
+def _draw(drawn, truth, window, zoom, title, captions):
+    nx, ny = truth.shape
+    (x0, x1), (y0, y1) = zoom
+    names = ["truth", *drawn]
+    wrapped, below, name_lines, caption_lines = _labels(names, captions)
+    full, detail = WIDTH * ny / nx, WIDTH * (y1 - y0) / (x1 - x0)
+    text_height = LINE * (name_lines + caption_lines) + 0.13
+    width = 2 * MARGIN + len(names) * (WIDTH + GAP) + BAR + BAR_LABEL
+    title_lines = textwrap.wrap(title, int(width * 10))
+    title_height = 0.24 * len(title_lines)
+    height = 2 * MARGIN + title_height + text_height + 2 * full + detail + 2 * GAP
+    figure = Figure(figsize=(width, height), facecolor="white")
+    FigureCanvasAgg(figure)
+
+    def axes(column, bottom, axes_width, axes_height, left=None):
+        left = MARGIN + column * (WIDTH + GAP) if left is None else left
+        box = [left / width, bottom / height, axes_width / width, axes_height / height]
+        return figure.add_axes(box)
+
+    def show(column, bottom, axes_height, image, extent, limits, cmap):
+        ax = axes(column, bottom, WIDTH, axes_height)
+        ax.set(xticks=[], yticks=[])
+        drawn_image = ax.imshow(
+            to_rows(image), cmap=cmap, vmin=limits[0], vmax=limits[1], extent=extent,
+            aspect="auto", interpolation="nearest",
+        )  # fmt: skip
+        return ax, drawn_image
+
+    def colorbar(mappable, bottom, axes_height, extend, label):
+        left = MARGIN + len(names) * (WIDTH + GAP)
+        cax = axes(None, bottom + 0.03 * axes_height, BAR, 0.94 * axes_height, left)
+        bar = figure.colorbar(mappable, cax=cax, extend=extend)
+        bar.ax.tick_params(labelsize=CAPTION_SIZE, length=2)
+        bar.ax.locator_params(nbins=5)
+        bar.formatter.set_powerlimits((-2, 3))
+        bar.ax.yaxis.get_offset_text().set(size=CAPTION_SIZE - 1)
+        bar.set_label(label, size=CAPTION_SIZE)
+
+    third = MARGIN
+    second = third + full + GAP
+    first = second + detail + GAP
+    errors = {name: truth - x for name, x in drawn.items()}
+    scale = max(float(np.quantile(np.abs(error), 0.995)) for error in errors.values())
+    scale = scale or max(float(np.abs(error).max()) for error in errors.values()) or 1.0
+    frame = {"fill": False, "edgecolor": "#ffb000", "linewidth": 1.2}
+    for column, name in enumerate(names):
+        image = drawn.get(name, truth) if column else truth
+        ax, gray = show(column, first, full, image, (0, nx, 0, ny), window, "gray")
+        if column == 0:
+            ax.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **frame))
+        center = (MARGIN + column * (WIDTH + GAP) + WIDTH / 2) / width
+        top = first + full + text_height - 0.03
+        for i, line in enumerate(wrapped[name] + below[name]):
+            is_name = i < len(wrapped[name])
+            row = i if is_name else name_lines + i - len(wrapped[name])
+            down = row * LINE + (0 if is_name else 0.03)
+            figure.text(
+                center, (top - down) / height, line, ha="center", va="top",
+                size=LABEL_SIZE if is_name else CAPTION_SIZE,
+                color="black" if is_name else "#333333",
+            )  # fmt: skip
+        show(column, second, detail, image[x0:x1, y0:y1], (x0, x1, y0, y1), window, "gray")
+        if column:
+            _, colors = show(column, third, full, errors[name], (0, nx, 0, ny), (-scale, scale),
+                             "RdBu_r")  # fmt: skip
+    ends = [min(map(np.min, [truth, *drawn.values()])), max(map(np.max, [truth, *drawn.values()]))]
+    beyond = (ends[0] < window[0], ends[1] > window[1])
+    extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[beyond]
+    colorbar(gray, first, full, extend, "value")
+    over = max(float(np.abs(error).max()) for error in errors.values()) > scale
+    colorbar(colors, third, full, "both" if over else "neither", "truth $-$ reconstruction")
+    figure.text(
+        (MARGIN + WIDTH / 2) / width, (third + full / 2) / height,
+        "error\ntruth $-$ reconstruction", ha="center", va="center", size=CAPTION_SIZE + 1,
+        color="#333333",
+    )  # fmt: skip
+    for i, line in enumerate(title_lines):
+        figure.text(0.5, 1 - (MARGIN + 0.24 * i) / height, line, ha="center", va="top",
+                    size=TITLE_SIZE)  # fmt: skip
+    return figure

@@ -1,0 +1,136 @@
+"""The comparison figure: orientation, windows, errors, and text that fits."""
+
+import matplotlib.pyplot
+import numpy as np
+import odl
+import pytest
+from matplotlib.text import Text
+
+from odl_learned.data import to_rows
+from odl_learned.plotting import comparison
+
+
+def draw(path, count, shape=(40, 30), **options):
+    rng = np.random.default_rng(0)
+    truth = rng.random(shape)
+    images = {f"method number {i}": truth + 0.1 * rng.standard_normal(shape) for i in range(count)}
+    return comparison(images, truth, path, **options), images, truth
+
+
+def panels(figure):
+    return [ax.images[0] for ax in figure.axes if ax.images]
+
+
+def test_panels_show_images_zooms_and_errors(tmp_path):
+    zoom = ((5, 20), (2, 14))
+    figure, images, truth = draw(tmp_path / "a.png", 4, zoom=zoom, window=(0.1, 0.8))
+    drawn = panels(figure)
+    assert len(drawn) == 5 + 5 + 4
+    expected = [(truth, False)] + [(x, True) for x in images.values()]
+    position = 0
+    scales = set()
+    for x, has_error in expected:
+        assert np.array_equal(drawn[position].get_array(), to_rows(x))
+        assert np.array_equal(drawn[position + 1].get_array(), to_rows(x[5:20, 2:14]))
+        assert drawn[position].get_clim() == drawn[position + 1].get_clim() == (0.1, 0.8)
+        position += 2
+        if has_error:
+            assert np.array_equal(drawn[position].get_array(), to_rows(truth - x))
+            low, high = drawn[position].get_clim()
+            assert low == -high
+            scales.add(high)
+            position += 1
+    largest = max(np.quantile(np.abs(truth - x), 0.995) for x in images.values())
+    assert scales == {largest}
+
+
+def test_rectangle_marks_the_zoomed_pixels(tmp_path):
+    truth = np.zeros((20, 16))
+    truth[3:7, 9:14] = 1
+    figure = comparison({"x": truth}, truth, tmp_path / "a.png", zoom=((3, 7), (9, 14)))
+    figure.canvas.draw()
+    picture = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
+    ax = figure.axes[0]
+    # On the screen: the bright pixels lie inside of the rectangle, up and left of the center.
+    box = ax.patches[0].get_window_extent()
+    height = picture.shape[0]
+    inside = picture[int(height - box.y1) + 4 : int(height - box.y0) - 4,
+                     int(box.x0) + 4 : int(box.x1) - 4]  # fmt: skip
+    assert inside.size and np.all(inside == 255)
+    frame = ax.get_window_extent()
+    whole = picture[int(height - frame.y1) + 4 : int(height - frame.y0) - 4,
+                    int(frame.x0) + 4 : int(frame.x1) - 4]  # fmt: skip
+    white = np.argwhere(np.all(whole == 255, axis=-1)).mean(axis=0) / whole.shape[:2]
+    assert np.allclose(white, [1 - 11.5 / 16, 5 / 20], atol=0.03)
+
+
+@pytest.mark.parametrize("count", [1, 4, 8])
+@pytest.mark.parametrize("shape", [(40, 30), (30, 40)])
+def test_text_is_inside_and_does_not_overlap(count, shape, tmp_path):
+    rng = np.random.default_rng(0)
+    truth = rng.random(shape)
+    names = [f"learned proximal gradient, equivariant {i}" for i in range(count)]
+    captions = {name: "PSNR 31.25 dB, SSIM 0.912" for name in names}
+    figure = comparison(dict.fromkeys(names, truth + 0.01), truth, tmp_path / "a.png",
+                        captions=captions, title="Fan beam, 60 angles")  # fmt: skip
+    figure.canvas.draw()
+    texts = [t for t in figure.findobj(Text) if t.get_text() and t.get_visible()]
+    ticks = {id(t) for ax in figure.axes for t in (*ax.get_xticklabels(), *ax.get_yticklabels())}
+    boxes = [t.get_window_extent() for t in texts]
+    for box in boxes:
+        assert box.x0 >= 0 and box.y0 >= 0
+        assert box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+    own = [b for t, b in zip(texts, boxes) if id(t) not in ticks and t in figure.texts]
+    for i, a in enumerate(own):
+        for b in own[:i]:
+            assert min(a.x1, b.x1) <= max(a.x0, b.x0) or min(a.y1, b.y1) <= max(a.y0, b.y0) + 1
+        for ax in figure.axes:
+            box = ax.get_window_extent()
+            assert min(a.x1, box.x1) <= max(a.x0, box.x0) or a.y0 >= box.y1 or a.y1 <= box.y0
+
+
+def test_files_and_global_state(tmp_path):
+    before = matplotlib.pyplot.get_fignums()
+    figure, _, _ = draw(tmp_path / "a.png", 4, title="title")
+    pixels = matplotlib.pyplot.imread(tmp_path / "a.png")
+    assert np.all(np.abs(pixels.shape[:2] - 200 * figure.get_size_inches()[::-1]) <= 1)
+    draw(tmp_path / "a.pdf", 1)
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+    assert matplotlib.pyplot.get_fignums() == before
+
+
+def test_elements_and_complex_images(tmp_path, rng):
+    space = odl.uniform_discr([0, 0], [1, 1], (12, 12), dtype="complex64")
+    x = rng.random((12, 12)) * np.exp(1j * rng.random((12, 12)))
+    figure = comparison({"x": space.element(2 * x)}, space.element(x), tmp_path / "a.png")
+    error = panels(figure)[-1].get_array()
+    assert np.allclose(error, to_rows(-np.abs(x)), atol=1e-6)
+
+
+def test_perfect_reconstruction(tmp_path, rng):
+    truth = rng.random((12, 12))
+    figure = comparison({"x": truth}, truth, tmp_path / "a.png")
+    assert panels(figure)[-1].get_clim() == (-1, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": {}}, "at least one reconstruction"),
+        ({"images": {"truth": np.eye(9)}}, "none called 'truth'"),
+        ({"images": {"x": np.zeros((9, 8))}}, r"x has shape \(9, 8\), expected \(9, 9\)"),
+        ({"images": {"x": np.full((9, 9), np.nan)}}, "x contains 81 NaN"),
+        ({"truth": np.zeros((1, 9, 9))}, "expected two axes"),
+        ({"truth": np.zeros((9, 9))}, r"window is \(0, 0\), expected two increasing"),
+        ({"window": (1, 0)}, r"window is \(1, 0\)"),
+        ({"zoom": ((0, 10), (0, 5))}, "expected .*0 <= x0 < x1 <= 9"),
+        ({"zoom": (0, 5, 0, 5)}, "zoom is"),
+        ({"zoom": ((0, 1.5), (0, 5))}, "zoom is"),
+        ({"captions": {"y": "PSNR"}}, r"captions has \['y'\], expected names among"),
+    ],
+)
+def test_refusals(change, message, tmp_path):
+    arguments = {"images": {"x": np.eye(9)}, "truth": np.eye(9), "path": tmp_path / "a.png"}
+    with pytest.raises(ValueError, match=message):
+        comparison(**(arguments | change))
+    assert not (tmp_path / "a.png").exists()

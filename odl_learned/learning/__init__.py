@@ -1,0 +1,6 @@
+"""How the parameters of regularizers and reconstruction maps are found."""
+
+from odl_learned.learning.record import History
+from odl_learned.learning.supervised import mean_squared_error, train
+
+__all__ = ["History", "mean_squared_error", "train"]

@@ -7,6 +7,7 @@ from odl_learned.bridge import (  # noqa: F401  (importing registers the native 
     fourier,
     functionals,
     pointwise,
+    ray,
 )
 from odl_learned.bridge.lowering import OperatorModule, as_module, lower
 from odl_learned.bridge.to_odl import as_functional, as_operator

@@ -96,6 +96,15 @@ OPERATORS = {
     "gradient order1": lambda: odl.Gradient(X, method="forward", pad_mode="order1"),
     "divergence": lambda: odl.Divergence(V, method="backward", pad_mode="constant"),
     "Laplacian": lambda: odl.Laplacian(X, pad_mode="symmetric"),
+    "ODL Fourier, halfcomplex": lambda: odl.trafos.FourierTransform(X),
+    "ODL Fourier, one axis": lambda: odl.trafos.FourierTransform(XC, axes=[1], shift=False),
+    "ODL Fourier, sign": lambda: odl.trafos.FourierTransform(XC, sign="+"),
+    "ODL Fourier inverse": lambda: odl.trafos.FourierTransform(XC).inverse,
+    "ODL Fourier inverse, halfcomplex": lambda: odl.trafos.FourierTransform(X).inverse,
+    "resizing": lambda: odl.ResizingOperator(X, ran_shp=(8, 9)),
+    "resizing, smaller": lambda: odl.ResizingOperator(X, ran_shp=(4, 5)),
+    "filtered backprojection": lambda: operators.fbp(
+        operators.parallel_ray_transform(square(dtype="float32"), 5)),
     "as_operator linear": lambda: as_operator(as_module(GRAD), X, V),
     # nonlinear
     "constant": lambda: odl.ConstantOperator(element(R), domain=X),

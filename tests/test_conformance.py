@@ -13,7 +13,19 @@ from odl_learned import conformance, functionals, networks, operators, reconstru
 
 build = functools.cache(lambda table, name: getattr(instances, table)[name]())
 
-KNOWN_FAILURES = {}
+WRONG_FOURIER_ADJOINT = (
+    "ODL calls the inverse of its Fourier transform the adjoint, though the transform of its "
+    "interpolation kernel makes it far from unitary; the module has the true transpose"
+)
+ODL_FOURIER = [name for name in instances.OPERATORS if name.startswith("ODL Fourier")]
+FOURIER_CHECKS = ("check_adjoint", "check_dense_twin", "check_norm", "check_module_native",
+                  "check_round_trip")  # fmt: skip
+KNOWN_FAILURES = {
+    (name, check): WRONG_FOURIER_ADJOINT
+    for name in ODL_FOURIER
+    for check in FOURIER_CHECKS
+    if (name, check) != ("ODL Fourier, one axis", "check_norm")
+}
 
 
 def cases(table):

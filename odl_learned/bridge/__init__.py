@@ -6,6 +6,7 @@ from odl_learned.bridge import (  # noqa: F401  (importing registers the native 
     expressions,
     fourier,
     functionals,
+    odl_fourier,
     pointwise,
     ray,
 )

@@ -1,0 +1,37 @@
+# `make test` and `make demo` build their own environment in .venv on the first run.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Two torch threads that spin while they wait are slower than one on a shared machine.
+export OMP_WAIT_POLICY := PASSIVE
+export GOMP_SPINCOUNT := 0
+
+.PHONY: help demo test lint clean
+
+help:
+	@echo "make demo    run the demonstration; pictures and numbers appear in results/"
+	@echo "make test    check the style, then run the tests"
+	@echo "make lint    check the style"
+	@echo "make clean   remove caches and build products (.venv and results/ stay)"
+	@echo "PYTHON=...   the interpreter that builds .venv, at least 3.11 (default: python3)"
+
+# torch comes first, so that nothing else chooses its version.
+.venv/installed: setup.cfg pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install -c constraints.txt -e ".[demo,test,dfo]"
+	touch $@
+
+demo: .venv/installed
+	$(BIN)/python -m odl_learned demo
+
+lint: .venv/installed
+	$(BIN)/python -m ruff check .
+
+test: lint
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +

@@ -1,0 +1,23 @@
+"""Data fidelities, regularizers and constraints in closed form, as ODL functionals."""
+
+from odl_learned.functionals.constraints import (
+    BoxConstraint,
+    BoxSupport,
+    MagnitudeBound,
+    MagnitudeSupport,
+)
+from odl_learned.functionals.evaluation import precise_inner, precise_value
+from odl_learned.functionals.fidelity import l2_fidelity
+from odl_learned.functionals.smoothed_tv import SmoothedGroupL1, SmoothedTV
+
+__all__ = [
+    "BoxConstraint",
+    "BoxSupport",
+    "MagnitudeBound",
+    "MagnitudeSupport",
+    "SmoothedGroupL1",
+    "SmoothedTV",
+    "l2_fidelity",
+    "precise_inner",
+    "precise_value",
+]

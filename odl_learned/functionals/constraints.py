@@ -1,0 +1,230 @@
+"""Bounds on the values of images, with conjugates that can be evaluated."""
+
+import math
+
+import numpy as np
+import odl
+
+from odl_learned.validation import require_positive
+
+
+def _require_weighted(space):
+    if isinstance(space, odl.ProductSpace) or not hasattr(space.weighting, "const"):
+        raise TypeError(
+            f"space is {space!r}; expected a uniform_discr, rn or cn space with a constant weight."
+        )
+
+
+def _rounding(space):
+    """Return the relative excess that a projection in the precision of the space may leave."""
+    return 4 * float(np.finfo(space.dtype).eps)
+
+
+class _Pointwise(odl.Operator):
+    """Nonlinear operator given by a function of an array and the array to write to."""
+
+    def __init__(self, space, function):
+        super().__init__(space, space, linear=False)
+        self.function = function
+
+    def _call(self, x, out=None):
+        if out is None:
+            out = self.range.element()
+        self.function(x.data, out.data)
+        return out
+
+
+class BoxConstraint(odl.functionals.Functional):
+    r"""Indicator of images with values between two bounds.
+
+    .. math:: f(x) = \begin{cases} 0 & \text{if } l \le x_j \le u \text{ for all } j, \\
+              \infty & \text{otherwise,} \end{cases} \qquad
+              f^*(z) = \int \max(l z, u z) .
+
+    The bounds may be exceeded by four units of rounding, ``4 eps max(|l|, |u|)``, since a
+    projection is only as exact as the space. The proximal is the projection, for every step.
+
+    Parameters
+    ----------
+    space : real ``uniform_discr`` or ``rn`` space
+        Images, with a constant weight.
+    lower, upper : float
+        Finite bounds, ``lower <= upper``.
+
+    Raises
+    ------
+    TypeError
+        If the space is complex or not constantly weighted.
+    ValueError
+        If the bounds are not finite or in the wrong order.
+    """
+
+    def __init__(self, space, lower, upper):
+        _require_weighted(space)
+        if not np.issubdtype(space.dtype, np.floating):
+            raise TypeError(
+                f"space has dtype {space.dtype}, expected a real one; complex images are bounded "
+                "by MagnitudeBound(space, bound)."
+            )
+        if not (math.isfinite(lower) and math.isfinite(upper) and lower <= upper):
+            raise ValueError(
+                f"the bounds are {lower!r} and {upper!r}; expected finite ones, lower <= upper."
+            )
+        super().__init__(space, linear=False)
+        self.lower, self.upper = float(lower), float(upper)
+        self.slack = _rounding(space) * max(abs(self.lower), abs(self.upper))
+
+    def _call(self, x):
+        low, high = self.lower - self.slack, self.upper + self.slack
+        inside = np.all((x.data >= low) & (x.data <= high))
+        return 0.0 if inside else math.inf
+
+    @property
+    def proximal(self):
+        """Factory of the projection onto the box, whatever the step."""
+
+        def project(values, out):
+            np.clip(values, self.lower, self.upper, out=out)
+
+        return lambda sigma=1.0: _Pointwise(self.domain, project)
+
+    @property
+    def convex_conj(self):
+        """The support function of the box."""
+        return BoxSupport(self.domain, self.lower, self.upper)
+
+
+class BoxSupport(odl.functionals.Functional):
+    r"""Support function of a box, the convex conjugate of `BoxConstraint`.
+
+    .. math:: f^*(z) = \int \max(l z, u z), \qquad
+              \text{prox}_{\sigma f^*}(z) = z - \text{clip}(z, \sigma l, \sigma u) .
+
+    Parameters
+    ----------
+    space, lower, upper
+        As for `BoxConstraint`, which is its convex conjugate.
+    """
+
+    def __init__(self, space, lower, upper):
+        self._constraint = BoxConstraint(space, lower, upper)
+        super().__init__(space, linear=False)
+        self.lower, self.upper = self._constraint.lower, self._constraint.upper
+
+    def _call(self, z):
+        values = z.data.astype(np.float64)
+        largest = np.maximum(self.lower * values, self.upper * values)
+        return float(self.domain.weighting.const) * float(largest.sum())
+
+    @property
+    def proximal(self):
+        """Factory of the proximal, by Moreau's identity."""
+
+        def factory(sigma=1.0):
+            def shrink(values, out):
+                inside = np.clip(values, sigma * self.lower, sigma * self.upper)
+                np.subtract(values, inside, out=out)
+
+            return _Pointwise(self.domain, shrink)
+
+        return factory
+
+    @property
+    def convex_conj(self):
+        """The indicator of the box."""
+        return self._constraint
+
+
+class MagnitudeBound(odl.functionals.Functional):
+    r"""Indicator of images whose values are at most a bound in magnitude.
+
+    .. math:: f(x) = \begin{cases} 0 & \text{if } |x_j| \le b \text{ for all } j, \\
+              \infty & \text{otherwise,} \end{cases} \qquad
+              f^*(z) = b \int |z| .
+
+    The bound may be exceeded by four units of rounding, ``4 eps b``. The proximal is the
+    projection, for every step.
+
+    Parameters
+    ----------
+    space : ``uniform_discr``, ``rn`` or ``cn`` space
+        Images, real or complex, with a constant weight.
+    bound : float
+        Largest magnitude, positive.
+
+    Raises
+    ------
+    TypeError
+        If the space is not constantly weighted.
+    ValueError
+        If the bound is not positive.
+    """
+
+    def __init__(self, space, bound):
+        _require_weighted(space)
+        require_positive("bound", bound)
+        super().__init__(space, linear=False)
+        self.bound = float(bound)
+        self.slack = _rounding(space) * self.bound
+
+    def _call(self, x):
+        largest = float(np.abs(x.data).max())
+        return 0.0 if largest <= self.bound + self.slack else math.inf
+
+    @property
+    def proximal(self):
+        """Factory of the projection onto the discs, whatever the step."""
+        return lambda sigma=1.0: _Pointwise(
+            self.domain, lambda values, out: _project_discs(values, self.bound, out)
+        )
+
+    @property
+    def convex_conj(self):
+        """The bound times the integral of the magnitude."""
+        return MagnitudeSupport(self.domain, self.bound)
+
+
+class MagnitudeSupport(odl.functionals.Functional):
+    r"""Multiple of the integral of the magnitude, the convex conjugate of `MagnitudeBound`.
+
+    .. math:: f^*(z) = b \int |z|, \qquad
+              \text{prox}_{\sigma f^*}(z) = z - \frac{z \, \sigma b}{\max(|z|, \sigma b)} .
+
+    Parameters
+    ----------
+    space, bound
+        As for `MagnitudeBound`, which is its convex conjugate.
+    """
+
+    def __init__(self, space, bound):
+        self._constraint = MagnitudeBound(space, bound)
+        super().__init__(space, linear=False)
+        self.bound = self._constraint.bound
+
+    def _call(self, z):
+        weight = float(self.domain.weighting.const)
+        return self.bound * weight * float(np.sum(np.abs(z.data), dtype=np.float64))
+
+    @property
+    def proximal(self):
+        """Factory of soft thresholding, by Moreau's identity."""
+
+        def factory(sigma=1.0):
+            def shrink(values, out):
+                inside = np.empty_like(values)
+                _project_discs(values, sigma * self.bound, inside)
+                np.subtract(values, inside, out=out)
+
+            return _Pointwise(self.domain, shrink)
+
+        return factory
+
+    @property
+    def convex_conj(self):
+        """The indicator of the bound."""
+        return self._constraint
+
+
+def _project_discs(values, radius, out):
+    """Write the projections of all values onto the disc of the given radius."""
+    np.multiply(values, radius / np.maximum(np.abs(values), radius), out=out)

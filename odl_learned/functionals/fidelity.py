@@ -1,0 +1,42 @@
+"""Data fidelities."""
+
+import numpy as np
+import odl
+
+from odl_learned.validation import require_finite
+
+
+def l2_fidelity(data):
+    r"""Return half the squared distance to the data, in the norm of their space.
+
+    .. math:: D(y) = \tfrac12 |y - \text{data}|_Y^2 .
+
+    It has a gradient, a proximal and a convex conjugate
+    :math:`D^*(p) = \frac12 |p|^2 + \langle p, \text{data} \rangle`, also on complex spaces, and is
+    the negative log-likelihood of white Gaussian noise, up to factors.
+
+    Parameters
+    ----------
+    data : element of an ODL space
+        Measurement, real or complex.
+
+    Returns
+    -------
+    fidelity : odl.functionals.Functional
+        ODL expression on ``data.space``.
+
+    Raises
+    ------
+    TypeError
+        If the data are not an element of a space.
+    ValueError
+        If they are not finite.
+    """
+    if not isinstance(data, odl.core.set.space.LinearSpaceElement):
+        raise TypeError(
+            f"data is of type {type(data).__name__}, expected an element of the range of the "
+            "forward operator; pass forward_op.range.element(array)."
+        )
+    for part in data if isinstance(data.space, odl.ProductSpace) else [data]:
+        require_finite("data", np.asarray(part.data))
+    return 0.5 * odl.functionals.L2NormSquared(data.space).translated(data)

@@ -1,0 +1,150 @@
+"""Parallel-beam ray transform, the forward operator of computed tomography."""
+
+import math
+
+import numpy as np
+import odl
+from odl.applications import tomo
+
+from odl_learned.validation import require_positive
+
+
+def parallel_ray_transform(space, num_angles, num_bins=None, det_half_width=None):
+    r"""Return ODL's ray transform for parallel beams in the plane, computed by ASTRA on the CPU.
+
+    .. math:: (A u)(\varphi, s) = \int u(s \theta + t \theta^\perp) \, dt,
+              \quad \varphi \in [0, \pi), \ |s| \le \text{det\_half\_width}.
+
+    The angles are the midpoints of ``num_angles`` equal parts of ``[0, pi)``. For an even number
+    of them and a square space centered at the origin, ``A* A`` commutes with quarter turns.
+
+    Parameters
+    ----------
+    space : 2D float32 ``uniform_discr`` space
+        Images, in the length unit in which attenuation is measured.
+    num_angles : int
+        Number of views.
+    num_bins : int, optional
+        Number of detector bins. Default: enough for bins no wider than a pixel.
+    det_half_width : float, optional
+        The detector covers ``[-det_half_width, det_half_width]``, in the units of the space.
+        Default: the distance of the farthest corner of the domain from the origin.
+
+    Returns
+    -------
+    forward_op : odl.applications.tomo.RayTransform
+        Its range has shape ``(num_angles, num_bins)`` and dtype float32.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the space is not a 2D float32 one, or a number is not positive.
+    RuntimeError
+        If ASTRA is not installed.
+    """
+    if not isinstance(space, odl.DiscretizedSpace):
+        raise TypeError(
+            f"space is {space!r}; expected a 2D float32 space, built with "
+            "odl.uniform_discr(min_pt, max_pt, shape, dtype='float32')."
+        )
+    if space.ndim != 2:
+        raise ValueError(
+            f"space has {space.ndim} dimensions, expected 2; project a volume slice by slice, or "
+            "use odl.applications.tomo.RayTransform with a 3D geometry and impl='astra_cuda'."
+        )
+    if space.dtype != np.float32:
+        raise TypeError(
+            f"space has dtype {space.dtype}, expected float32, the only one ASTRA computes in; "
+            "build it with odl.uniform_discr(..., dtype='float32')."
+        )
+    for name, number in (("num_angles", num_angles), ("num_bins", num_bins)):
+        if number is not None and not (isinstance(number, (int, np.integer)) and number > 0):
+            raise ValueError(f"{name} is {number!r}; expected a positive integer.")
+    if not tomo.ASTRA_AVAILABLE:
+        raise RuntimeError("ASTRA is not installed; run `pip install astra-toolbox`.")
+
+    if det_half_width is None:
+        det_half_width = float(np.linalg.norm(space.domain.corners(), axis=1).max())
+    require_positive("det_half_width", det_half_width)
+    if num_bins is None:
+        pixel = float(min(space.cell_sides))
+        num_bins = 2 * math.ceil(det_half_width / pixel * (1 - 1e-6)) + 1
+    geometry = tomo.Parallel2dGeometry(
+        odl.uniform_partition(0, np.pi, int(num_angles)),
+        odl.uniform_partition(-det_half_width, det_half_width, int(num_bins)),
+    )
+    return tomo.RayTransform(space, geometry, impl="astra_cpu")
+
+
+def _ray_transform_in(forward_op):
+    """Return the ray transform inside scalar multiples of it."""
+    op = forward_op
+    while isinstance(op, odl.OperatorLeftScalarMult):
+        op = op.operator
+    if not isinstance(op, tomo.RayTransform):
+        raise TypeError(
+            f"forward_op is {forward_op!r}; expected a ray transform or a multiple of one; "
+            "build it with parallel_ray_transform(space, num_angles)."
+        )
+    return op
+
+
+def require_even_angles(forward_op):
+    """Raise ValueError if ``A* A`` cannot commute with quarter turns: the number of views is odd.
+
+    Parameters
+    ----------
+    forward_op : odl.applications.tomo.RayTransform, or a scalar multiple of one
+        The forward operator that is asked to be equivariant.
+    """
+    number = len(_ray_transform_in(forward_op).geometry.angles)
+    if number % 2:
+        raise ValueError(
+            f"forward_op has {number} angles, an odd number; expected an even one, since a quarter "
+            "turn must map the set of views to itself. Build it with "
+            f"parallel_ray_transform(space, {number + 1})."
+        )
+
+
+def fbp(forward_op, filter_type="Hann", frequency_scaling=1.0):
+    r"""Return filtered backprojection, an approximate inverse of the ray transform.
+
+    .. math:: A^\dagger y = A^* (h * y), \quad \hat h(\omega) \sim |\omega| \, w(\omega).
+
+    Parameters
+    ----------
+    forward_op : odl.applications.tomo.RayTransform, or a scalar multiple of one
+        The forward operator.
+    filter_type : str or callable, optional
+        Window ``w``, handed on to ``odl.applications.tomo.fbp_op``.
+    frequency_scaling : float, optional
+        Relative cutoff frequency, in (0, 1].
+
+    Returns
+    -------
+    reconstruction : odl.Operator
+        Linear operator from ``forward_op.range`` to ``forward_op.domain``.
+
+    Raises
+    ------
+    TypeError
+        If the operator is not a ray transform.
+    ValueError
+        If the cutoff is out of bounds.
+
+    References
+    ----------
+    Natterer, F. The Mathematics of Computerized Tomography. SIAM 2001, section V.1.
+    """
+    op = _ray_transform_in(forward_op)
+    if not 0 < frequency_scaling <= 1:
+        raise ValueError(
+            f"frequency_scaling is {frequency_scaling!r}; expected a number in (0, 1]."
+        )
+    scalar, node = 1.0, forward_op
+    while node is not op:
+        scalar, node = scalar * node.scalar, node.operator
+    if scalar == 0:
+        raise ValueError("forward_op is zero times a ray transform; expected a nonzero multiple.")
+    inverse = tomo.fbp_op(op, filter_type=filter_type, frequency_scaling=frequency_scaling)
+    return inverse if scalar == 1 else float(1 / scalar) * inverse

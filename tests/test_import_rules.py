@@ -1,0 +1,90 @@
+"""Who may import whom, read from the sources with `ast`; docs/house.md explains the rooms."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "odl_learned"
+NEUTRAL = {"validation", "odl_fixes", "metrics", "plotting"}
+GROUND = {"data", "operators", "functionals", "variational", "solvers"}
+ROOMS = {
+    "data": set(),
+    "operators": set(),
+    "networks": set(),
+    "solvers": set(),
+    "functionals": {"operators"},
+    "variational": {"functionals", "operators"},
+    "bridge": {"operators", "functionals"},
+    "regularizers": {"bridge", "networks", "functionals", "solvers"},
+    "reconstruction": {"bridge", "networks", "solvers"},
+    "learning": GROUND | {"bridge", "networks", "regularizers", "reconstruction"},
+    "conformance": {"bridge", "operators"},
+    "validation": set(),
+    "odl_fixes": set(),
+    "metrics": set(),
+    "plotting": {"data"},
+}
+ENTRANCES = {"__init__", "__main__", "demo"}
+FORBIDDEN = dict.fromkeys(GROUND, {"torch"}) | {"networks": {"odl"}, "validation": {"odl", "torch"}}
+
+
+def imported(tree):
+    """Dotted names that a module imports anywhere, also inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: write imports in full, not relative"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def violations(room, source):
+    """Sentences that say which imports of this source its room does not allow."""
+    for name in imported(ast.parse(source)):
+        top, _, rest = name.partition(".")
+        other = rest.partition(".")[0]
+        if top in FORBIDDEN.get(room, ()):
+            yield f"{room} imports {top}"
+        elif top == "odl_learned" and other not in ROOMS[room] | NEUTRAL | {room}:
+            yield f"{room} imports {other or top}"
+
+
+def public_kwargs(tree):
+    """Names of public functions and methods that take **kwargs."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from public_kwargs(node)
+        if isinstance(node, ast.FunctionDef) and node.args.kwarg is not None:
+            if not node.name.startswith("_") or node.name.startswith("__"):
+                yield node.name
+
+
+MODULES = [
+    path for path in sorted(PACKAGE.rglob("*.py"))
+    if path.parent != PACKAGE or path.stem not in ENTRANCES
+]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_module_imports_only_what_its_room_may(path):
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    assert room in ROOMS, f"{room} is no room of the house; add it to ROOMS and to docs/house.md"
+    assert list(violations(room, path.read_text())) == []
+    assert list(public_kwargs(ast.parse(path.read_text()))) == []
+
+
+def test_the_rules_catch_violations():
+    assert list(violations("data", "def f():\n    from torch.nn import Module")) == [
+        "data imports torch"]
+    assert list(violations("networks", "import odl.tomo, numpy")) == ["networks imports odl"]
+    assert list(violations("solvers", "from odl_learned.bridge import as_module")) == [
+        "solvers imports bridge"]
+    assert list(violations("operators", "from odl_learned import functionals, validation")) == [
+        "operators imports functionals"]
+    assert list(violations("learning", "import torch\nfrom odl_learned import bridge")) == []
+    assert list(violations("functionals", "import odl\nimport odl_learned.operators.ray")) == []
+    with pytest.raises(AssertionError, match="in full"):
+        list(violations("data", "from . import noise"))
+    source = "def f(**k): ...\nclass A:\n    def __init__(self, **k): ...\ndef _g(**k): ..."
+    assert list(public_kwargs(ast.parse(source))) == ["f", "__init__"]

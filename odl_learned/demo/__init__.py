@@ -1,0 +1,98 @@
+"""The main job: reconstruct a real CT and a real MR slice by analysis, variation and learning."""
+
+import pathlib
+
+import numpy as np
+import torch
+
+from odl_learned import data
+from odl_learned.demo import learned, methods, report, scenes
+
+SIZES = {
+    "full": {"n": 256, "tikhonov": 40, "pdhg": 500, "steps": 1000, "pairs": 300},
+    "fast": {"n": 128, "tikhonov": 40, "pdhg": 300, "steps": 400, "pairs": 100},
+}
+
+
+def run(images, size, folder, seed=0):
+    """Reconstruct every image by every method; print the table, write the file and the figures.
+
+    Parameters
+    ----------
+    images : list of odl_learned.data.Image
+        Slices with ``modality`` "CT", in Hounsfield units, or "MR".
+    size : {"full", "fast"}
+        Key of ``SIZES``.
+    folder : path
+        Where ``demo.json``, ``demo_ct.png`` and ``demo_mri.png`` go; made if missing.
+    seed : int
+        Of noise and sampling.
+
+    Returns
+    -------
+    entries : list of dict
+        The rows of the table.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    settings, entries = SIZES[size], []
+    for image in images:
+        scene = scene_of(image, settings["n"], np.random.default_rng(seed))
+        print(f"\n{scene.title}")
+        checkpoint = folder / f"demo_{scene.name}_training.pt"
+        checkpoint.unlink(missing_ok=True)
+        results = [
+            methods.analytical(scene),
+            methods.tikhonov(scene, settings["tikhonov"]),
+            methods.total_variation(scene, settings["pdhg"]),
+            methods.total_generalized_variation(scene, settings["pdhg"]),
+            learned.learned_proximal_gradient(scene, settings["steps"], settings["pairs"],
+                                              checkpoint),
+        ]
+        rows = report.rows(scene, results)
+        entries += rows
+        print(f"wrote {report.draw(scene, results, rows, folder)}")
+    print(f"\n{report.table(entries)}\n")
+    print(f"wrote {report.write(entries, {**settings, 'seed': seed}, folder)}")
+    return entries
+
+
+def scene_of(image, n, rng):
+    """Simulate the measurement of an image: CT for modality "CT", MRI for "MR"."""
+    if image.modality == "CT":
+        square = fit(image.array, 2 * n, fill=float(image.array.min()))
+        pixel_mm = float(image.pixel_mm[0]) * max(image.array.shape) / (2 * n)
+        return scenes.ct_scene(square, pixel_mm, n, rng)
+    if image.modality == "MR":
+        magnitude = fit(image.array, max(2 * n, _even(max(image.array.shape))), fill=0.0)
+        return scenes.mri_scene(np.clip(magnitude / np.quantile(magnitude, 0.999), 0, None), n, rng)
+    raise ValueError(
+        f"the modality of the image is {image.modality!r}, expected 'CT' or 'MR'; say which with "
+        "--modality."
+    )
+
+
+def fit(array, side, fill):
+    """Pad an image to a square and resample it to ``side`` pixels, by means over pixels.
+
+    Smaller images are enlarged bilinearly, larger ones averaged over the area of a pixel.
+    """
+    longest = max(array.shape)
+    before = [(longest - length) // 2 for length in array.shape]
+    widths = [(b, longest - length - b) for b, length in zip(before, array.shape)]
+    square = np.pad(array, widths, constant_values=fill)
+    if longest == side:
+        return square
+    tensor = torch.from_numpy(np.ascontiguousarray(square, dtype=np.float32))[None, None]
+    return torch.nn.functional.interpolate(
+        tensor, size=(side, side), mode="bilinear", antialias=True, align_corners=False
+    )[0, 0].numpy()
+
+
+def example_images():
+    """The slices of the package pydicom-data: an abdominal CT and a shoulder MR."""
+    return [data.example_ct(), data.example_mr()]
+
+
+def _even(number):
+    return 2 * ((number + 1) // 2)

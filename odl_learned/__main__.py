@@ -20,10 +20,12 @@ def parser():
         "demo", help="reconstruct a real CT and a real MR slice by five methods and compare them"
     )
     demo.add_argument("--image", help="your own slice instead: .dcm, .npy, .npz, .h5")
-    demo.add_argument("--modality", choices=sorted(MODALITIES), help="what the slice shows")
+    demo.add_argument("--modality", choices=sorted(MODALITIES),
+                      help="what the slice shows: ct in Hounsfield units, or mr")
     demo.add_argument("--key", help="name of the array in a .npz or .h5 file")
     demo.add_argument("--index", type=int, help="number of the slice in a stack")
-    demo.add_argument("--pixel-mm", type=float, default=0.9, help="pixel side of arrays [0.9 mm]")
+    demo.add_argument("--pixel-mm", type=float, metavar="MM",
+                      help="side of a pixel [as in the .dcm file, 0.9 mm for others]")
     demo.add_argument("--out", default="results", help="folder for the results [results]")
     demo.add_argument("--fast", action="store_true", help="half the size, under a minute")
     demo.add_argument("--seed", type=int, default=0, help="of noise and sampling [0]")
@@ -33,18 +35,28 @@ def parser():
 def images_of(arguments):
     """The slices to reconstruct."""
     from odl_learned import data, demo
+    from odl_learned.validation import require_positive
 
+    for name in ("key", "index", "pixel_mm"):
+        if arguments.image is None and getattr(arguments, name) is not None:
+            option = "--" + name.replace("_", "-")
+            raise ValueError(f"{option} is about your own slice; expected --image with it.")
+    if arguments.pixel_mm is not None:
+        require_positive("--pixel-mm", arguments.pixel_mm)
     if arguments.image is None:
         images = demo.example_images()
         wanted = arguments.modality
         return [i for i in images if wanted is None or i.modality == MODALITIES[wanted]]
     if arguments.image.lower().endswith(".dcm"):
+        if arguments.key is not None:
+            raise ValueError(f"--key is {arguments.key!r}; expected none, .dcm files have no keys.")
         image = data.read_dicom(arguments.image, arguments.index)
-        modality = image.modality
     else:
         array = data.read_image(arguments.image, arguments.key, arguments.index)
-        image, modality = data.Image(array, (arguments.pixel_mm,) * 2, None), None
-    return [image._replace(modality=MODALITIES.get(arguments.modality, modality))]
+        image = data.Image(array, (0.9, 0.9), None)
+    if arguments.pixel_mm is not None:
+        image = image._replace(pixel_mm=(arguments.pixel_mm,) * 2)
+    return [image._replace(modality=MODALITIES.get(arguments.modality, image.modality))]
 
 
 def main(argv=None):
@@ -55,11 +67,12 @@ def main(argv=None):
     try:
         size = "fast" if arguments.fast else "full"
         demo.run(images_of(arguments), size, arguments.out, arguments.seed)
-    except (ImportError, OSError, TypeError, ValueError) as error:
-        print(f"odl_learned: {error}", file=sys.stderr)
+    except (ArithmeticError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+        print("odl_learned:", *str(error).split(), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; the training so far is in the folder of the results", file=sys.stderr)
+        print(f"odl_learned: interrupted; training, if it had begun, is saved in {arguments.out}",
+              file=sys.stderr)
         return 130
     return 0
 

@@ -119,6 +119,13 @@ def _integral(space, x):
     return space.element(x).inner(space.one()).real
 
 
+def _array_weights(space):
+    """The weights of the norm as an element, or 1 if they are all the same."""
+    if isinstance(space, ProductSpace) or not hasattr(space.weighting, "array"):
+        return 1.0
+    return space.element(space.weighting.array)
+
+
 @_repair("np.float64(2) * x raises; so do FISTA, and PDHG with its own step sizes.")
 def numpy_scalars():
     yield LinearSpaceElement, "__array_ufunc__", None
@@ -276,11 +283,14 @@ def l1_projections():
         return out
 
     def proj_simplex(x, diameter=1, out=None):
+        weights = _array_weights(x.space)  # in their norm the projection is (w x - t)_+ / w
+
         def total(y):
-            return float(odl.sum(y))
+            return float(odl.sum(y / weights))
 
         out = x.space.element() if out is None else out
-        out.assign(_shrink(x, (total(x) - diameter) / x.size, diameter, total)[1])
+        start = (total(weights * x) - diameter) / total(x.space.one())
+        out.assign(_shrink(weights * x, start, diameter, total)[1] / weights)
         return out
 
     yield from _everywhere(proximal_operators.proj_l1, proj_l1)
@@ -290,14 +300,16 @@ def l1_projections():
 @_repair("The proximal of IndicatorSumConstraint raises AttributeError.")
 def sum_constraint():
     class ProximalSumConstraint(Operator):
-        """x + (c - sum x) / n, the projection onto sum x = c."""
+        """x + (c - sum x) d / sum d, d = 1 / w, the projection onto sum x = c."""
 
         def __init__(self, constraint):
             super().__init__(constraint.domain, constraint.domain)
             self.sum_value = constraint.sum_value
 
         def _call(self, x):
-            return x + (self.sum_value - float(odl.sum(x))) / x.size
+            direction = x.space.one() / _array_weights(x.space)
+            missing = self.sum_value - float(odl.sum(x))
+            return x + missing / float(odl.sum(direction)) * direction
 
     def proximal(self):
         return lambda sigma: ProximalSumConstraint(self)

@@ -1,6 +1,5 @@
 """Figures that compare reconstructions: images, a zoomed region, and error maps."""
 
-import math
 import numbers
 import textwrap
 from pathlib import Path
@@ -12,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from odl_learned.data.orientation import to_rows
 from odl_learned.metrics import as_array
-from odl_learned.validation import require_finite, require_shape
+from odl_learned.validation import is_finite_number, require_finite, require_shape
 
 # Inches and points; a page of nine columns stays readable.
 WIDTH, GAP, MARGIN, BAR, BAR_LABEL = 1.9, 0.07, 0.12, 0.1, 0.62
@@ -34,13 +33,17 @@ def _magnitude(name, x, shape=None):
 
 
 def _checked_window(window, truth):
-    low, high = (truth.min(), truth.max()) if window is None else window
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    if window is None:
+        window = float(truth.min()), float(truth.max())
+    pair = isinstance(window, (tuple, list)) and len(window) == 2
+    if not (pair and all(map(is_finite_number, window)) and window[0] < window[1]):
+        if pair and all(isinstance(value, numbers.Real) for value in window):
+            window = f"({window[0]:g}, {window[1]:g})"
         raise ValueError(
-            f"window is ({low:g}, {high:g}), expected two increasing finite values, the ones that "
+            f"window is {window}, expected two increasing finite values, the ones that "
             "are drawn black and white."
         )
-    return float(low), float(high)
+    return float(window[0]), float(window[1])
 
 
 def _checked_zoom(zoom, shape):
@@ -95,6 +98,8 @@ def comparison(images, truth, path, window=None, zoom=None, title="", captions=N
     ValueError
         If there are no images or one is called "truth", shapes differ, values are not finite, a
         caption belongs to no image, or the window or the zoom is wrong.
+    FileNotFoundError
+        If the folder of ``path`` does not exist.
     """
     if not images or "truth" in images:
         raise ValueError(
@@ -109,8 +114,11 @@ def comparison(images, truth, path, window=None, zoom=None, title="", captions=N
     drawn = {name: _magnitude(name, x, truth.shape) for name, x in images.items()}
     window = _checked_window(window, truth)
     zoom = _checked_zoom(zoom, truth.shape)
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent} is no folder, expected one for {path}; create it.")
     figure = _draw(drawn, truth, window, zoom, title, captions)
-    figure.savefig(Path(path), dpi=200)
+    figure.savefig(path, dpi=200)
     return figure
 
 

@@ -1,10 +1,13 @@
 """Checks at the door: each names the value, what was expected, and what to do next."""
 
+import math
+import numbers
+
 import numpy as np
 
 
 def require_finite(name, array):
-    """Raise ValueError if the array holds NaN or infinite values.
+    """Raise ValueError if the array holds NaN or infinite values, TypeError if no numbers.
 
     Parameters
     ----------
@@ -13,6 +16,12 @@ def require_finite(name, array):
     array : array_like
         Real or complex numbers of any shape.
     """
+    array = np.asarray(array)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(
+            f"{name} has dtype {array.dtype}, expected numbers; convert it with numpy.asarray(..., "
+            "dtype=float)."
+        )
     bad = np.count_nonzero(~np.isfinite(array))
     if bad:
         raise ValueError(
@@ -39,5 +48,25 @@ def require_real(name, array):
 
 def require_positive(name, value):
     """Raise ValueError unless the number is finite and greater than zero."""
-    if not (np.isscalar(value) and np.isreal(value) and np.isfinite(value) and value > 0):
+    if not (is_finite_number(value) and value > 0):
         raise ValueError(f"{name} is {value!r}; expected a finite number greater than zero.")
+
+
+def is_finite_number(value):
+    """Whether the value is a finite real number of Python or numpy, not an array."""
+    return isinstance(value, numbers.Real) and math.isfinite(value)
+
+
+def require_count(name, value, least=1):
+    """Raise ValueError unless the value is a whole number of at least ``least``."""
+    if not (isinstance(value, numbers.Integral) and value >= least):
+        raise ValueError(f"{name} is {value!r}; expected a whole number of at least {least}.")
+
+
+def require_rng(rng):
+    """Raise TypeError unless ``rng`` is a numpy.random.Generator."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(
+            f"rng is {rng!r}, expected a numpy.random.Generator; "
+            "build one with numpy.random.default_rng(seed)."
+        )

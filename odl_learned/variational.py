@@ -56,6 +56,7 @@ class Problem:
 
     def value(self, x):
         """Return ``f(x) + g(L x)`` as a float; ``x`` is an element of ``L.domain``."""
+        _require_element("x", x, self.L, "domain")
         return precise_value(self.f, x) + precise_value(self.g, self.L(x))
 
     def gap(self, x, y):
@@ -74,6 +75,7 @@ class Problem:
         y : element of ``L.range``
             Dual variable, as updated in place by ``odl.solvers.pdhg(..., y=y)``. Any will do.
         """
+        _require_element("y", y, self.L, "range")
         value = self.value(x)
         return math.inf if value == math.inf else value - self.dual_value(y)
 
@@ -251,10 +253,22 @@ def tgv_problem(forward_op, fidelity, alpha, beta, constraint=None):
     return Problem(f, g, L, dual_value, _balance(A, D, curvature, radius_u))
 
 
+def _require_element(name, element, op, side):
+    if element not in getattr(op, side):
+        raise TypeError(
+            f"{name} is not an element of L.{side}, {getattr(op, side)!r}; start from "
+            f"L.{side}.zero(), or pass L.{side}.element(...)."
+        )
+
+
 def _data_term(forward_op, fidelity, constraint):
     """Check all spaces; return ``A / |A|``, ``D(|A| .)`` and the curvature of ``D(A x)``."""
     if not isinstance(forward_op, odl.Operator) or not forward_op.is_linear:
-        raise TypeError(f"forward_op is {forward_op!r}; expected a linear odl.Operator.")
+        raise TypeError(
+            f"forward_op is {forward_op!r}; expected a linear odl.Operator. A nonlinear one is "
+            "linearized by forward_op.derivative(x); a torch module becomes one by "
+            "bridge.as_operator."
+        )
     for name, functional, space, where in (
         ("fidelity", fidelity, forward_op.range, "range"),
         ("constraint", constraint, forward_op.domain, "domain"),

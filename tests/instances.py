@@ -5,6 +5,7 @@ Shapes are not square unless they must be; spaces are real and complex, weighted
 
 import numpy as np
 import odl
+import scipy.sparse
 import torch
 
 from odl_learned import functionals, networks, operators, reconstruction
@@ -33,14 +34,76 @@ def mask(shape, seed=1):
     return np.random.default_rng(seed).random(shape) < 0.5
 
 
+def line_mask(shape, seed=1):
+    """A random mask of whole lines along axis 0."""
+    return np.broadcast_to(mask((1, shape[1]), seed), shape)
+
+
+def coils(space, range=None):
+    """A multi-coil transform with three coils that are not normalized, and real weights."""
+    rng = np.random.default_rng(2)
+    maps = rng.standard_normal((2, 3, *space.shape))
+    return operators.MultiCoilFourier(
+        space, rng.random(space.shape), maps[0] + 1j * maps[1], range)
+
+
+def fourier_normal(space, weights):
+    """``A* A`` of a sampled Fourier transform to a space of another weight."""
+    target = odl.cn(space.shape, dtype=space.dtype_identifier, weighting=3.0)
+    op = operators.SampledFourier(space, weights, target)
+    return op.adjoint @ op
+
+
 X, XC, V = plane(), plane(dtype="complex128"), plane() ** 2
 GRAD = operators.gradient(X)
 R, RW, RA = odl.rn(4), odl.rn(4, weighting=2.5), odl.rn(4, weighting=[1.0, 2.0, 3.0, 4.0])
 MATRIX = np.random.default_rng(0).standard_normal((3, 4))
 PAIR = odl.ProductSpace(R, X)
+MATRICES = odl.ProductSpace(X**2, 3)
+
+
+
+def blocks(space, size=2, weighting=None):
+    """Images and parameters, with their projections."""
+    factors = space, functionals.parameter_space(space, size)
+    domain = (odl.ProductSpace(*factors) if weighting is None
+              else odl.ProductSpace(*factors, weighting=weighting))
+    return domain, odl.ComponentProjection(domain, 0), odl.ComponentProjection(domain, 1)
+
+
+def parametric_energy(space):
+    """``|u - y|^2 / 2 + exp(theta_0) TV_nu(u) + |theta_1 u|^2``."""
+    domain, u, theta = blocks(space)
+    alpha = functionals.Exponential(functionals.Coordinate(domain[1], 0)) @ theta
+    scaled = operators.FunctionalMultiple(functionals.Coordinate(domain[1], 1) @ theta, u)
+    return (functionals.l2_fidelity(element(space)) @ u
+            + F.FunctionalProduct(alpha, functionals.SmoothedTV(space, 1, 0.1, 0.01) @ u)
+            + F.L2NormSquared(space) @ scaled)
+
 
 OPERATORS = {
     # operators room
+    "BlockProduct": lambda: operators.BlockProduct(odl.ProductSpace(R, RW)),
+    "BlockProduct weighted": lambda: operators.BlockProduct(
+        odl.ProductSpace(RA, RA, weighting=[0.5, 2.0]), range=odl.rn(4, weighting=3.0)),
+    "BlockProduct complex": lambda: operators.BlockProduct(odl.ProductSpace(XC, XC)),
+    "BlockInsertion": lambda: operators.BlockInsertion(blocks(X)[0], 1, odl.rn(2).one()),
+    "BlockInsertion weighted": lambda: operators.BlockInsertion(
+        blocks(X, weighting=[3.0, 2.0])[0], 0, element(X)),
+    "BlockInsertion between": lambda: operators.BlockInsertion(
+        odl.ProductSpace(X, R, RW, weighting=[3.0, 2.0, 0.5]), 1, element(R)),
+    "BlockInsertion complex": lambda: operators.BlockInsertion(
+        blocks(XC)[0], 1, odl.cn(2).one()),
+    "BlockInsertion derivative": lambda: operators.BlockInsertion(
+        blocks(X, weighting=[3.0, 2.0])[0], 1, odl.rn(2).one()).derivative(X.zero()),
+    "BlockInsertion derivative's adjoint": lambda: operators.BlockInsertion(
+        odl.ProductSpace(X, R, RW, weighting=[3.0, 2.0, 0.5]), 1, element(R)
+    ).derivative(odl.ProductSpace(X, RW, weighting=[3.0, 0.5]).zero()).adjoint,
+    "PointwiseExponential": lambda: operators.PointwiseExponential(X),
+    "PointwiseExponential complex": lambda: operators.PointwiseExponential(XC),
+    "FunctionalMultiple": lambda: operators.FunctionalMultiple(F.L2NormSquared(X), GRAD),
+    "FunctionalMultiple complex": lambda: operators.FunctionalMultiple(
+        F.L2NormSquared(XC), operators.gradient(XC)),
     "SampledFourier": lambda: operators.SampledFourier(XC, mask((5, 7))),
     "SampledFourier real weights, even": lambda: operators.SampledFourier(
         plane((4, 6), "complex128"), np.random.default_rng(0).random((4, 6))),
@@ -49,6 +112,22 @@ OPERATORS = {
     "SampledFourier to another weight": lambda: operators.SampledFourier(
         plane((4, 5), "complex128"), mask((4, 5)), range=odl.cn((4, 5), weighting=3.0)),
     "SampledFourierAdjoint": lambda: operators.SampledFourier(XC, mask((5, 7))).adjoint,
+    "MultiCoilFourier": lambda: coils(XC),
+    "MultiCoilFourier even": lambda: coils(plane((4, 6), "complex128")),
+    "MultiCoilFourier complex64": lambda: coils(plane((4, 6), "complex64")),
+    "MultiCoilFourier to another weight": lambda: coils(
+        plane((4, 5), "complex128"),
+        odl.ProductSpace(odl.cn((4, 5), weighting=3.0), 3, weighting=0.5)),
+    "MultiCoilFourierAdjoint": lambda: coils(XC).adjoint,
+    "MultiCoilFourierAdjoint even": lambda: coils(plane((4, 6), "complex128")).adjoint,
+    "MultiCoilFourierAdjoint to another weight": lambda: coils(
+        plane((4, 5), "complex128"),
+        odl.ProductSpace(odl.cn((4, 5), weighting=3.0), 3, weighting=0.5)).adjoint,
+    "MultiCoilFourier normal": lambda: coils(
+        XC, odl.ProductSpace(odl.cn((5, 7), weighting=3.0), 3)).normal,
+    "MultiCoilFourier normal, even": lambda: coils(plane((4, 6), "complex128")).normal,
+    "SampledFourier normal": lambda: fourier_normal(plane((4, 5), "complex128"), mask((4, 5))),
+    "SampledFourier normal, lines": lambda: fourier_normal(XC, line_mask((5, 7))),
     "ray transform": lambda: operators.parallel_ray_transform(square(dtype="float32"), 5),
     "back projection": lambda: operators.parallel_ray_transform(square(dtype="float32"), 5).adjoint,
     "mask": lambda: operators.mask_operator(X, mask((5, 7))),
@@ -105,6 +184,64 @@ OPERATORS = {
     "resizing, smaller": lambda: odl.ResizingOperator(X, ran_shp=(4, 5)),
     "filtered backprojection": lambda: operators.fbp(
         operators.parallel_ray_transform(square(dtype="float32"), 5)),
+    "resizing, symmetric": lambda: odl.ResizingOperator(
+        X, ran_shp=(8, 9), offset=(1, 2), pad_mode="symmetric"),
+    "resizing, periodic": lambda: odl.ResizingOperator(XC, ran_shp=(8, 6), pad_mode="periodic"),
+    "resizing, order0": lambda: odl.ResizingOperator(X, ran_shp=(7, 10), pad_mode="order0"),
+    "resizing, order1": lambda: odl.ResizingOperator(X, ran_shp=(8, 9), pad_mode="order1"),
+    "resizing adjoint": lambda: odl.ResizingOperator(X, ran_shp=(8, 9), pad_mode="order1").adjoint,
+    "wavelet": lambda: odl.trafos.WaveletTransform(plane((12, 13)), "db2", nlevels=2),
+    "wavelet, periodized": lambda: odl.trafos.WaveletTransform(
+        plane((12, 12)), "db2", nlevels=2, pad_mode="pywt_periodic"),
+    "wavelet, one axis": lambda: odl.trafos.WaveletTransform(
+        plane((3, 29)), "sym4", nlevels=2, axes=[1]),
+    "wavelet, complex": lambda: odl.trafos.WaveletTransform(XC, "haar", nlevels=2),
+    "wavelet, float32": lambda: odl.trafos.WaveletTransform(
+        plane((8, 9), "float32"), "db2", nlevels=1),
+    "wavelet, symmetric": lambda: odl.trafos.WaveletTransform(
+        plane((12, 13)), "db2", nlevels=2, pad_mode="symmetric"),
+    "wavelet 3D": lambda: odl.trafos.WaveletTransform(
+        odl.uniform_discr([0] * 3, [1, 2, 3], (4, 5, 6)), "haar", nlevels=2),
+    "wavelet inverse": lambda: odl.trafos.WaveletTransform(
+        plane((12, 13)), "db2", nlevels=2).inverse,
+    "wavelet inverse, periodized": lambda: odl.trafos.WaveletTransform(
+        plane((3, 20)), "coif1", nlevels=2, pad_mode="pywt_periodic", axes=[1]).inverse,
+    "wavelet inverse, symmetric": lambda: odl.trafos.WaveletTransform(
+        plane((12, 13)), "db2", nlevels=2, pad_mode="symmetric").inverse,
+    "sampling": lambda: odl.SamplingOperator(X, [[0, 4, 0, 2], [1, 6, 1, 3]]),
+    "sampling, integrated": lambda: odl.SamplingOperator(
+        X, [[0, 4, 0, 2], [1, 6, 1, 3]], variant="integrate"),
+    "sampling 1D": lambda: odl.SamplingOperator(R, [3, 0, 3]),
+    "weighted sum sampling": lambda: odl.WeightedSumSamplingOperator(X, [[0, 4, 0], [1, 6, 1]]),
+    "weighted sum sampling, Dirac": lambda: odl.WeightedSumSamplingOperator(
+        X, [[0, 4, 0], [1, 6, 1]], variant="dirac"),
+    "flattening": lambda: odl.FlatteningOperator(X),
+    "flattening complex": lambda: odl.FlatteningOperator(XC),
+    "flattening adjoint": lambda: odl.FlatteningOperator(X).adjoint,
+    "pointwise inner": lambda: odl.PointwiseInner(V, element(V)),
+    "pointwise inner complex": lambda: odl.PointwiseInner(XC**2, element(XC**2)),
+    "pointwise inner, weights": lambda: odl.PointwiseInner(V, element(V), weighting=[2.0, 3.0]),
+    "pointwise inner adjoint": lambda: odl.PointwiseInner(V, element(V)).adjoint,
+    "pointwise inner adjoint complex": lambda: odl.PointwiseInner(XC**2, element(XC**2)).adjoint,
+    "pointwise inner, weighted space": lambda: odl.PointwiseInner(
+        odl.ProductSpace(X, 2, weighting=[1.0, 2.0]), element(V)),
+    "pointwise sum": lambda: odl.PointwiseSum(V),
+    "matrix sparse": lambda: odl.MatrixOperator(scipy.sparse.coo_matrix(np.round(MATRIX))),
+    "matrix sparse complex": lambda: odl.MatrixOperator(
+        scipy.sparse.coo_matrix(np.round(MATRIX) + 1j * np.round(MATRIX[::-1]))),
+    "discrete Fourier": lambda: odl.trafos.DiscreteFourierTransform(XC),
+    "discrete Fourier, halfcomplex": lambda: odl.trafos.DiscreteFourierTransform(
+        plane((5, 6)), halfcomplex=True),
+    "discrete Fourier, sign": lambda: odl.trafos.DiscreteFourierTransform(XC, sign="+", axes=[1]),
+    "discrete Fourier inverse": lambda: odl.trafos.DiscreteFourierTransform(XC).inverse,
+    "discrete Fourier inverse, halfcomplex": lambda: odl.trafos.DiscreteFourierTransform(
+        plane((5, 6)), halfcomplex=True).inverse,
+    "real part": lambda: odl.RealPart(XC),
+    "imaginary part": lambda: odl.ImagPart(XC),
+    "complex embedding": lambda: odl.ComplexEmbedding(X, 2.0),
+    "complex embedding, any scalar": lambda: odl.ComplexEmbedding(X, 2.0 - 1.5j),
+    "complex embedding of complex": lambda: odl.ComplexEmbedding(XC, 2.0 - 1.5j),
+    "multiplication": lambda: odl.MultiplyOperator(element(XC)),
     "as_operator linear": lambda: as_operator(as_module(GRAD), X, V),
     # nonlinear
     "constant": lambda: odl.ConstantOperator(element(R), domain=X),
@@ -113,11 +250,24 @@ OPERATORS = {
     "pointwise product": lambda: odl.OperatorPointwiseProduct(
         odl.PowerOperator(X, 2.0), odl.IdentityOperator(X)),
     "pointwise norm": lambda: odl.PointwiseNorm(V),
+    "pointwise norm, p = 3": lambda: odl.PointwiseNorm(V, exponent=3),
+    "complex modulus": lambda: odl.ComplexModulus(XC),
+    "complex modulus squared": lambda: odl.ComplexModulusSquared(XC),
+    "resizing, another constant": lambda: odl.ResizingOperator(
+        X, ran_shp=(8, 9), pad_mode="constant", pad_const=2.0),
     "as_operator": lambda: as_operator(as_module(odl.PowerOperator(RA, 2.0)), RA, RA),
 }
 
 FUNCTIONALS = {
     # functionals room
+    "Coordinate": lambda: functionals.Coordinate(RA, 2),
+    "Coordinate complex": lambda: functionals.Coordinate(XC, (2, -1)),
+    "Exponential": lambda: functionals.Exponential(functionals.Coordinate(RA, 2)),
+    "Exponential complex": lambda: functionals.Exponential(F.L2Norm(XC)),
+    "energy with parameters": lambda: parametric_energy(X),
+    "energy with parameters, complex": lambda: parametric_energy(XC),
+    "energy with fixed parameters": lambda: functionals.fix_block(
+        parametric_energy(X), 1, odl.rn(2).element([-0.5, 0.3])),
     "SmoothedGroupL1": lambda: functionals.SmoothedGroupL1(V, 0.1),
     "SmoothedGroupL1 complex": lambda: functionals.SmoothedGroupL1(XC**2, 0.1),
     "SmoothedTV": lambda: functionals.SmoothedTV(X, 0.7, 0.1, 0.01),
@@ -157,6 +307,29 @@ FUNCTIONALS = {
     "IndicatorBox": lambda: F.IndicatorBox(X, -0.5, 1.0),
     "ZeroFunctional": lambda: F.ZeroFunctional(X),
     "QuadraticForm": lambda: F.QuadraticForm(operator=GRAD.adjoint @ GRAD, vector=element(X)),
+    "L2Norm complex": lambda: F.L2Norm(XC),
+    "LpNorm, p = 1.5": lambda: F.LpNorm(X, 1.5),
+    "LpNorm, p = inf": lambda: F.LpNorm(X, np.inf),
+    "Huber, vectors": lambda: F.Huber(V, 0.3),
+    "KullbackLeibler conjugate": lambda: F.KullbackLeibler(X, prior=X.one()).convex_conj,
+    "cross entropy": lambda: F.KullbackLeiblerCrossEntropy(X, prior=2 * X.one()),
+    "cross entropy conjugate": lambda: F.KullbackLeiblerCrossEntropy(X).convex_conj,
+    "IndicatorNonnegativity": lambda: F.IndicatorNonnegativity(X),
+    "IndicatorZero": lambda: F.IndicatorZero(X, 1.5),
+    "IndicatorSimplex": lambda: F.IndicatorSimplex(R, 2.0),
+    "IndicatorSumConstraint": lambda: F.IndicatorSumConstraint(X, 2.0),
+    "IndicatorLpUnitBall, p = 1": lambda: F.IndicatorLpUnitBall(X, 1),
+    "IndicatorLpUnitBall, p = 2": lambda: F.IndicatorLpUnitBall(X, 2),
+    "IndicatorLpUnitBall, p = inf": lambda: F.IndicatorLpUnitBall(X, np.inf),
+    "IndicatorGroupL1UnitBall": lambda: F.IndicatorGroupL1UnitBall(V),
+    "NuclearNorm": lambda: F.NuclearNorm(MATRICES),
+    "NuclearNorm, p = 1": lambda: F.NuclearNorm(MATRICES, singular_vector_exp=1),
+    "IndicatorNuclearNormUnitBall": lambda: F.IndicatorNuclearNormUnitBall(
+        MATRICES, np.inf, 2),
+    "right vector": lambda: F.L2NormSquared(X) * element(X),
+    "scalar sum": lambda: F.L2NormSquared(X) + 2.5,
+    "product": lambda: F.FunctionalProduct(F.L2NormSquared(X), F.Huber(X, 0.3)),
+    "quotient": lambda: F.FunctionalQuotient(F.L2NormSquared(X), F.L2NormSquared(X) + 1.0),
     "as_functional": lambda: as_functional(as_module(F.L2NormSquared(RA)), RA),
 }
 

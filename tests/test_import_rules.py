@@ -62,7 +62,7 @@ def public_kwargs(tree):
 
 MODULES = [
     path for path in sorted(PACKAGE.rglob("*.py"))
-    if path.parent != PACKAGE or path.stem not in ENTRANCES
+    if path.relative_to(PACKAGE).parts[0].removesuffix(".py") not in ENTRANCES
 ]
 
 

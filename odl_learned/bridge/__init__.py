@@ -3,14 +3,45 @@
 from odl_learned.bridge import (  # noqa: F401  (importing registers the native rules)
     blocks,
     differences,
+    envelopes,
     expressions,
     fourier,
     functionals,
+    local_gradients,
     odl_fourier,
     pointwise,
+    proximal_entropies,
+    proximal_expressions,
+    proximal_norms,
+    proximal_sets,
     ray,
+    round_trip,
+    sampling,
+    variation,
+    wavelet,
 )
+from odl_learned.bridge.denoisers import ImplicitRegularizer, as_proximal, as_stepped_proximal
+from odl_learned.bridge.gradients import as_gradient_module
 from odl_learned.bridge.lowering import OperatorModule, as_module, lower
+from odl_learned.bridge.parametric import EnergyModule, as_energy
+from odl_learned.bridge.proximals import ProximalModule, as_proximal_module, lower_proximal
 from odl_learned.bridge.to_odl import as_functional, as_operator
+from odl_learned.functionals import fix_block
 
-__all__ = ["OperatorModule", "as_functional", "as_module", "as_operator", "lower"]
+__all__ = [
+    "EnergyModule",
+    "ImplicitRegularizer",
+    "OperatorModule",
+    "ProximalModule",
+    "as_energy",
+    "as_functional",
+    "as_gradient_module",
+    "as_module",
+    "as_operator",
+    "as_proximal",
+    "as_proximal_module",
+    "as_stepped_proximal",
+    "fix_block",
+    "lower",
+    "lower_proximal",
+]

@@ -6,9 +6,10 @@ A value is an integral over the domain, weighted as its inner product is:
 
 import odl
 import torch
+from odl.core.util import conj_exponent
 from torch import nn
 
-from odl_learned.bridge.expressions import Composition, LinearForm, Scale
+from odl_learned.bridge.expressions import Composition, LinearForm, Scale, Shift
 from odl_learned.bridge.layout import Held, each, layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.pointwise import Constant, safe_norm
@@ -18,7 +19,6 @@ from odl_learned.functionals import (
     MagnitudeBound,
     MagnitudeSupport,
     SmoothedGroupL1,
-    SmoothedTV,
 )
 
 F = odl.functionals
@@ -68,7 +68,20 @@ class MaxNorm(nn.Module):
         self.layout = layout
 
     def forward(self, x):
-        return modulus(x).amax(tuple(range(-self.layout.ndim, 0)))
+        return _over_entries(torch.amax, modulus(x), self.layout)
+
+
+class NuclearNorm(nn.Module):
+    """``x -> outer(|s(x_j)|_q)``, ``s`` the singular values of the matrix in every point."""
+
+    def __init__(self, outer, exponent, ndim):
+        super().__init__()
+        self.outer, self.exponent, self.ndim = outer, exponent, ndim
+
+    def forward(self, x):
+        matrices = x.movedim((-self.ndim - 2, -self.ndim - 1), (-2, -1))
+        values = torch.linalg.svdvals(matrices)
+        return self.outer(torch.linalg.vector_norm(values, ord=self.exponent, dim=-1))
 
 
 class HuberVector(nn.Module):
@@ -153,6 +166,41 @@ class Indicator(nn.Module):
         return torch.where(value <= self.bound, 0.0, torch.inf).to(value.dtype)
 
 
+class ConstantAtZero(nn.Module):
+    """``x -> c`` where ``x = 0`` for the sample, else infinity."""
+
+    def __init__(self, constant, layout):
+        super().__init__()
+        self.constant, self.norm = constant, LpNorm(2.0, layout)
+
+    def forward(self, x):
+        value = self.norm(x)
+        return torch.where(value == 0, self.constant, torch.inf).to(value.dtype)
+
+
+class SumExcess(nn.Module):
+    """``x -> |sum_j x_j / c - 1|``."""
+
+    def __init__(self, total, layout):
+        super().__init__()
+        self.total, self.layout = total, layout
+
+    def forward(self, x):
+        return modulus(_over_entries(torch.sum, x, self.layout) / self.total - 1)
+
+
+class SimplexExcess(nn.Module):
+    """``x -> max(|sum_j x_j / c - 1|, infinity where some x_j < 0)``."""
+
+    def __init__(self, total, layout):
+        super().__init__()
+        self.sum_excess, self.layout = SumExcess(total, layout), layout
+
+    def forward(self, x):
+        lowest = _over_entries(torch.amin, x, self.layout)
+        return torch.where(lowest < 0, torch.inf, self.sum_excess(x))
+
+
 class BoxExcess(nn.Module):
     """``x -> max_j max(lower - x_j, x_j - upper, 0)``."""
 
@@ -168,7 +216,13 @@ class BoxExcess(nn.Module):
     def forward(self, x):
         low, high = (bound() for bound in self.bounds)
         excess = torch.maximum((low - x).clamp(min=0), (x - high).clamp(min=0))
-        return excess.amax(tuple(range(-self.layout.ndim, 0)))
+        return _over_entries(torch.amax, excess, self.layout)
+
+
+def _over_entries(reduce, x, layout):
+    """A reduction over the entries of each sample."""
+    axes = tuple(range(-layout.ndim, 0))
+    return reduce(x, axes) if axes else x
 
 
 def modulus(x):
@@ -201,6 +255,10 @@ def cross_entropy_conjugate(p, prior):
     return prior * (torch.exp(p) - 1)
 
 
+def _is_not_zero(x):
+    return (x != 0).to(x.real.dtype if x.is_complex() else x.dtype)
+
+
 @lower.register
 def _(op: F.L2NormSquared):
     return Integral(square_modulus, layout_of(op.domain))
@@ -215,11 +273,53 @@ def _norm(op):
     layout = layout_of(op.domain)
     if op.exponent == 1:
         return Integral(modulus, layout)
-    if op.exponent == float("inf") and layout.weight is not None:
+    if op.exponent == float("inf"):
         return MaxNorm(layout)
-    if 1 < op.exponent < float("inf"):
+    if op.exponent == 0:
+        return Integral(_is_not_zero, layout)
+    if op.exponent > 0:
         return LpNorm(op.exponent, layout)
     return lower.dispatch(odl.Operator)(op)
+
+
+@lower.register
+def _(op: odl.NormOperator):
+    return LpNorm(2.0, layout_of(op.domain))
+
+
+@lower.register
+def _(op: odl.DistOperator):
+    layout = layout_of(op.domain)
+    opposite = each(lambda part: -part, layout.to_tensor(op.vector))
+    return Composition(LpNorm(2.0, layout), Shift(opposite))
+
+
+@lower.register
+def _(op: F.NuclearNorm):
+    return NuclearNorm(lower(op.outernorm), op.pwisenorm.exponent, layout_of(op.domain).ndim - 2)
+
+
+@lower.register
+def _(op: F.IndicatorNuclearNormUnitBall):
+    dual = op.convex_conj
+    norm = F.NuclearNorm(op.domain, conj_exponent(dual.outernorm.exponent),
+                         conj_exponent(dual.pwisenorm.exponent))
+    return Indicator(lower(norm), 1.0)
+
+
+@lower.register
+def _(op: F.IndicatorZero):
+    return ConstantAtZero(float(op.constant), layout_of(op.domain))
+
+
+@lower.register
+def _(op: F.IndicatorSimplex):
+    return Indicator(SimplexExcess(op.diameter, layout_of(op.domain)), op.sum_rtol)
+
+
+@lower.register
+def _(op: F.IndicatorSumConstraint):
+    return Indicator(SumExcess(op.sum_value, layout_of(op.domain)), op.sum_rtol)
 
 
 @lower.register
@@ -314,8 +414,3 @@ def _(op: F.QuadraticForm):
 def _(op: SmoothedGroupL1):
     layout = layout_of(op.domain[0])
     return GroupIntegral(SmoothedVector(op.nu, -layout.ndim - 1), layout)
-
-
-@lower.register
-def _(op: SmoothedTV):
-    return lower(op.expression)

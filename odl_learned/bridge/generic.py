@@ -9,11 +9,13 @@ transpose is ``A``, so that derivatives of every order exist. A nonlinear operat
 ``derivative(x)``; its second derivative is an error, never a silently dropped term.
 """
 
+import functools
 import math
 
 import torch
 from torch import nn
 
+from odl_learned.bridge.graphs import outside_graphs
 from odl_learned.bridge.layout import ScalarLayout, layout_of, pack, unpack
 
 
@@ -40,6 +42,24 @@ class Loop:
         if self.weighted:
             y = self.target.weigh(y)
         return pack(self.target, y).to(device=device, dtype=self.dtype)
+
+
+class Transpose:
+    """``y -> W_X A* W_Y^-1 y``, the transpose; the adjoint is asked for at the first use."""
+
+    def __init__(self, op, source, target):
+        self.op, self.source, self.target = op, source, target
+
+    @functools.cached_property
+    def loop(self):
+        """The loop over the batch."""
+        is_functional = isinstance(self.target, ScalarLayout)
+        at_zero = self.op.derivative(self.op.domain.zero()) if is_functional else self.op
+        adjoint = _known(self.op, lambda: at_zero.adjoint)
+        return Loop(adjoint, self.target, self.source, self.source.dtype, True)
+
+    def __call__(self, y):
+        return self.loop(y)
 
 
 class LinearMap(torch.autograd.Function):
@@ -132,12 +152,11 @@ class GenericLinear(nn.Module):
         super().__init__()
         self.source, self.target = layout_of(op.domain), _target(op)
         self.forward_map = Loop(op, self.source, self.target, self.target.dtype, False)
-        is_functional = isinstance(self.target, ScalarLayout)
-        at_zero = op.derivative(op.domain.zero()) if is_functional else op
-        self.transposed_map = Loop(at_zero.adjoint, self.target, self.source, self.source.dtype, True)
+        self.transposed_map = Transpose(op, self.source, self.target)
 
     def forward(self, x):
-        y = LinearMap.apply(pack(self.source, x), self.forward_map, self.transposed_map)
+        x = pack(self.source, x)
+        y = outside_graphs(LinearMap.apply, x, self.forward_map, self.transposed_map)
         return unpack(self.target, y)
 
 
@@ -150,7 +169,8 @@ class GenericNonlinear(nn.Module):
         self.value = Loop(op, self.source, self.target, self.target.dtype, False)
 
     def forward(self, x):
-        return unpack(self.target, NonlinearMap.apply(pack(self.source, x), self))
+        x = pack(self.source, x)
+        return unpack(self.target, outside_graphs(NonlinearMap.apply, x, self))
 
     def derivative(self, x, d, transposed):
         """Packed ``J(x) d`` or ``J(x)^H d``, one sample at a time."""
@@ -161,8 +181,9 @@ class GenericNonlinear(nn.Module):
         directions = first.flatten_batch(directions)
         results = []
         for point, direction in zip(_items(points), _items(directions)):
-            at = self.op.derivative(self.source.to_element(point))
-            apply = Loop(at.adjoint if transposed else at, first, last, last.dtype, transposed)
+            at = _known(self.op, lambda: self.op.derivative(self.source.to_element(point)))
+            at = _known(self.op, lambda: at.adjoint) if transposed else at
+            apply = Loop(at, first, last, last.dtype, transposed)
             results.append(apply(pack(first, direction)))
         if not results:
             return d.new_zeros((*lead, *_packed_shape(last)), dtype=last.dtype)
@@ -198,6 +219,20 @@ def _packed_shape(layout):
     if hasattr(layout, "parts"):
         return (sum(math.prod(_packed_shape(part)) for part in layout.parts),)
     return layout.shape
+
+
+def _known(op, get):
+    """What ODL knows of an operator; the error says how to teach it."""
+    try:
+        return get()
+    except NotImplementedError as error:
+        name = type(op).__name__
+        raise NotImplementedError(
+            f"{name} cannot be differentiated ({error}); torch's derivatives need the adjoint of a "
+            "linear operator, derivative(x) and its adjoint of a nonlinear one, the gradient of a "
+            f"functional. Implement it in {name}, register a native rule with "
+            "odl_learned.bridge.lower.register, or call the module under torch.no_grad()."
+        ) from error
 
 
 def _no_second_derivative(op):

@@ -121,6 +121,11 @@ class TensorLayout:
 
     def to_element(self, x):
         """One tensor of shape ``shape`` as an element of the space."""
+        if x.is_complex() and not self.dtype.is_complex:
+            raise TypeError(
+                f"the values are of dtype {x.dtype}, expected real ones for {self.space!r}. Use "
+                "x.real or x.abs(), or a complex space."
+            )
         x = x.detach().to(self.dtype)
         if isinstance(self.space, odl.ProductSpace):
             base = layout_of(self.space[0])
@@ -147,13 +152,20 @@ class TupleLayout:
     def check(self, x, name="input"):
         """Raise TypeError or ValueError unless ``x`` is a tuple of batches of elements."""
         if not isinstance(x, (tuple, list)) or len(x) != len(self.parts):
-            got = f"{len(x)} entries" if isinstance(x, (tuple, list)) else type(x).__name__
+            is_tuple = isinstance(x, (tuple, list))
+            got = f"tuple of {len(x)} entries" if is_tuple else type(x).__name__
             raise TypeError(
-                f"{name} is {got}, expected a tuple of {len(self.parts)} tensors, one for every "
-                "factor of the product space."
+                f"{name} is a {got}, expected a tuple of {len(self.parts)} tensors, one for every "
+                "factor of the product space. Pass (x_1, ..., x_n)."
             )
         for i, (part, xi) in enumerate(zip(self.parts, x)):
             part.check(xi, f"{name}[{i}]")
+        leads = [tuple(part.batch_shape(xi)) for part, xi in zip(self.parts, x)]
+        if len(set(leads)) > 1:
+            raise ValueError(
+                f"the parts of {name} have the batch axes {leads}, expected the same ones for all. "
+                "Use torch.Tensor.expand."
+            )
 
     def batch_shape(self, x):
         """Leading axes, those of the first part."""
@@ -205,6 +217,14 @@ class ScalarLayout:
         self.space = field
         self.dtype = torch.complex128 if isinstance(field, odl.ComplexNumbers) else torch.float64
 
+    def check(self, x, name="input"):
+        """Raise TypeError unless ``x`` is a tensor: one number per sample."""
+        if not isinstance(x, torch.Tensor):
+            raise TypeError(
+                f"{name} is a {type(x).__name__}, expected one tensor of shape (*batch,), a number "
+                "per sample. Use torch.tensor(value, dtype=torch.float64)."
+            )
+
     def integrate(self, x):
         """The identity."""
         return x
@@ -222,6 +242,10 @@ class ScalarLayout:
         return x
 
     unweigh = weigh
+
+    def zeros(self, lead, device):
+        """Zero for every sample."""
+        return torch.zeros(lead, dtype=self.dtype, device=device)
 
     def to_tensor(self, value):
         """A Python number as a tensor without axes, in double precision."""
@@ -260,8 +284,8 @@ def pack(layout, x):
     if not isinstance(layout, TupleLayout):
         return x
     dtype, lead = layout.dtype, layout.batch_shape(x)
-    return torch.cat([pack(p, xi).reshape(*lead, -1).to(dtype) for p, xi in zip(layout.parts, x)],
-                     dim=-1)
+    return torch.cat([pack(p, xi).reshape(*lead, packed_size(p)).to(dtype)
+                      for p, xi in zip(layout.parts, x)], dim=-1)
 
 
 def unpack(layout, x):

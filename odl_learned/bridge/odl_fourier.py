@@ -1,21 +1,25 @@
-"""Native rules for ODL's own Fourier transform and for resizing, exactly as ODL defines them.
+"""Native rules for ODL's own Fourier transforms, exactly as ODL defines them.
 
 ODL approximates the integral transform: a discrete transform between multiplications by phase
 factors (the shift of the grids) and by the transform of its interpolation kernel. The factors are
 what ODL's own pre- and postprocessing makes of arrays of ones. Autograd transposes the map exactly,
-which ODL's ``adjoint``, the inverse, does not.
+which ODL's ``adjoint``, the inverse, does not. ODL's discrete transform is the plain sum, without
+factors.
 """
 
 import math
 
 import numpy as np
 import torch
-from odl.core.discr.discr_ops import ResizingOperator
-from odl.trafos.fourier.fourier import FourierTransform, FourierTransformInverse
+from odl.trafos.fourier.fourier import (
+    DiscreteFourierTransform,
+    DiscreteFourierTransformInverse,
+    FourierTransform,
+    FourierTransformInverse,
+)
 from odl.trafos.util.ft_utils import dft_postprocess_data, dft_preprocess_data
 from torch import nn
 
-from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
 from odl_learned.bridge.layout import Held, layout_of
 from odl_learned.bridge.lowering import lower
 
@@ -48,15 +52,19 @@ class Transform:
         return self.scale * self.function(x, s=sizes, dim=self.dims)
 
 
-class Resize(nn.Module):
-    """Zeros added, or entries left out, before and after every axis."""
+class DiscreteTransform(nn.Module):
+    """``x -> fft(x)`` with one of torch's transforms; a real range takes the real part."""
 
-    def __init__(self, widths):
+    def __init__(self, transform, ndim, target):
         super().__init__()
-        self.widths = [w for width in reversed(widths) for w in width]
+        self.transform, self.ndim = transform, ndim
+        self.shape, self.dtype = target.shape, target.dtype
 
     def forward(self, x):
-        return nn.functional.pad(x, self.widths)
+        if x.numel() == 0:
+            return x.new_zeros((*x.shape[: x.ndim - self.ndim], *self.shape), dtype=self.dtype)
+        y = self.transform(x)
+        return y.to(self.dtype) if self.dtype.is_complex or not y.is_complex() else y.real
 
 
 def _dims(op, ndim):
@@ -113,11 +121,22 @@ def _(op: FourierTransformInverse):
 
 
 @lower.register
-def _(op: ResizingOperator):
-    if op.pad_mode != "constant" or float(op.pad_const) != 0.0:
-        return GenericLinear(op) if op.is_linear else GenericNonlinear(op)
-    widths = []
-    for old, new, offset in zip(op.domain.shape, op.range.shape, op.offset):
-        before = offset if new >= old else -offset
-        widths.append((before, new - old - before))
-    return Resize(widths)
+def _(op: DiscreteFourierTransform):
+    shape, dims = op.domain.shape, _dims(op, op.domain.ndim)
+    function = torch.fft.fftn if op.sign == "-" else torch.fft.ifftn
+    if op.halfcomplex:
+        function = torch.fft.rfftn
+    scale = 1 if op.sign == "-" else math.prod(shape[d] for d in dims)
+    return DiscreteTransform(Transform(function, dims, shape, scale), op.domain.ndim,
+                             layout_of(op.range))
+
+
+@lower.register
+def _(op: DiscreteFourierTransformInverse):
+    shape, dims = op.range.shape, _dims(op, op.range.ndim)
+    function = torch.fft.ifftn if op.sign == "+" else torch.fft.fftn
+    if op.halfcomplex:
+        function = torch.fft.irfftn
+    scale = 1 if op.sign == "+" else 1 / math.prod(shape[d] for d in dims)
+    return DiscreteTransform(Transform(function, dims, shape, scale), op.domain.ndim,
+                             layout_of(op.range))

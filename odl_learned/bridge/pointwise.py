@@ -1,5 +1,7 @@
 """Native rules for pointwise maps, matrices, and linear forms."""
 
+import copy
+
 import numpy as np
 import odl
 import torch
@@ -10,15 +12,22 @@ from odl.core.operator.default_ops import (
     ConstantOperator,
     ImagPart,
     InnerProductOperator,
+    LinCombOperator,
     MultiplyOperator,
     PowerOperator,
     RealPart,
     ZeroOperator,
 )
-from odl.core.operator.tensor_ops import PointwiseInner, PointwiseNorm
+from odl.core.operator.tensor_ops import (
+    PointwiseInner,
+    PointwiseInnerAdjoint,
+    PointwiseNorm,
+    _ImplChangeOperator,
+)
 from torch import nn
 
-from odl_learned.bridge.expressions import LinearForm, Multiply, Scale
+from odl_learned.bridge.expressions import LinearForm, Multiply, Outer, Scale
+from odl_learned.bridge.generic import LinearMap
 from odl_learned.bridge.layout import Held, each, layout_of
 from odl_learned.bridge.lowering import lower
 
@@ -36,7 +45,7 @@ class Constant(nn.Module):
 
 
 class Matrix(nn.Module):
-    """``x -> M x`` along one axis, counted from the end; ``M`` dense or sparse."""
+    """``x -> M x`` along one axis, counted from the end."""
 
     def __init__(self, matrix, axis):
         super().__init__()
@@ -44,12 +53,46 @@ class Matrix(nn.Module):
         self.register_buffer("matrix", matrix, persistent=False)
 
     def forward(self, x):
-        x = x.movedim(self.axis, -1)
-        lead = x.shape[:-1]
-        if self.matrix.layout == torch.strided:
-            return (x @ self.matrix.mT).movedim(-1, self.axis)
-        columns = x.reshape(-1, x.shape[-1]).mT
-        return (self.matrix @ columns).mT.reshape(*lead, -1).movedim(-1, self.axis)
+        rows = x.movedim(self.axis, -1).to(self.matrix.dtype)
+        return (rows @ self.matrix.mT).movedim(-1, self.axis)
+
+
+class SparseMatrix(nn.Module):
+    """``x -> M x`` with a sparse matrix, ``M^H`` stored beside it as its backward."""
+
+    def __init__(self, matrix):
+        super().__init__()
+        self.register_buffer("matrix", matrix.to_sparse_csr(), persistent=False)
+        adjoint = matrix.mT.conj().resolve_conj() if matrix.is_complex() else matrix.mT
+        self.register_buffer("transpose", adjoint.to_sparse_csr(), persistent=False)
+
+    def forward(self, x):
+        return LinearMap.apply(x.to(self.matrix.dtype), self.multiply, self.multiply_transposed)
+
+    def multiply(self, x):
+        """``M x`` without derivatives."""
+        return _sparse_product(self.matrix, x)
+
+    def multiply_transposed(self, y):
+        """``M^H y`` without derivatives."""
+        return _sparse_product(self.transpose, y)
+
+    def __deepcopy__(self, memo):
+        # torch clones sparse tensors, and refuses to copy them deeply.
+        other = memo[id(self)] = copy.copy(self)
+        other._buffers = {name: part.clone() for name, part in self._buffers.items()}
+        return other
+
+
+class LinearCombination(nn.Module):
+    """``(x_1, x_2) -> a x_1 + b x_2``."""
+
+    def __init__(self, a, b, source):
+        super().__init__()
+        self.a, self.b, self.source = a, b, source
+
+    def forward(self, x):
+        return each(lambda u, v: self.a * u + self.b * v, *self.source.split(x))
 
 
 class Pointwise(nn.Module):
@@ -110,6 +153,17 @@ class GroupInner(nn.Module):
         return (v * self.field()).sum(self.axis)
 
 
+class Spread(nn.Module):
+    """``x -> (x g_1, ..., x g_n)`` with a fixed field; ``axis`` counts from the end."""
+
+    def __init__(self, field, axis):
+        super().__init__()
+        self.field, self.axis = Held(field), axis
+
+    def forward(self, x):
+        return x.unsqueeze(self.axis) * self.field()
+
+
 def safe_norm(v, axis):
     """Euclidean norm along an axis with derivatives of every order zero where the norm is zero.
 
@@ -123,10 +177,11 @@ def safe_norm(v, axis):
 
 @lower.register
 def _(op: MultiplyOperator):
-    if isinstance(op.domain, odl.Field) or isinstance(op.range, odl.Field):
-        return lower.dispatch(odl.Operator)(op)
     if not hasattr(op.multiplicand, "space"):
         return Scale(op.multiplicand)
+    if isinstance(op.domain, odl.Field):
+        layout = layout_of(op.range)
+        return Outer(nn.Identity(), layout.to_tensor(op.multiplicand), layout)
     return Multiply(layout_of(op.multiplicand.space).to_tensor(op.multiplicand))
 
 
@@ -143,19 +198,26 @@ def _(op: ZeroOperator):
 @lower.register
 def _(op: odl.MatrixOperator):
     matrix = op.matrix
-    if hasattr(matrix, "tocoo"):
-        matrix = matrix.tocsr()
-        matrix = torch.sparse_csr_tensor(
-            torch.from_numpy(matrix.indptr), torch.from_numpy(matrix.indices),
-            torch.from_numpy(matrix.data), matrix.shape,
-        )
-    return Matrix(torch.as_tensor(matrix), op.axis - op.domain.ndim if op.axis >= 0 else op.axis)
+    if op.is_sparse:
+        return SparseMatrix(_sparse_tensor(matrix).to(layout_of(op.range).dtype))
+    matrix = torch.as_tensor(matrix).to(layout_of(op.range).dtype)
+    return Matrix(matrix, op.axis - op.domain.ndim if op.axis >= 0 else op.axis)
 
 
 @lower.register
 def _(op: InnerProductOperator):
     layout = layout_of(op.domain)
     return LinearForm(layout.to_tensor(op.vector), layout)
+
+
+@lower.register
+def _(op: LinCombOperator):
+    return LinearCombination(op.a, op.b, layout_of(op.domain))
+
+
+@lower.register
+def _(op: _ImplChangeOperator):
+    return Scale(1)
 
 
 @lower.register
@@ -202,12 +264,44 @@ def _(op: PointwiseInner):
     return GroupInner(field if weights is None else weights * field, -layout.ndim)
 
 
+@lower.register
+def _(op: PointwiseInnerAdjoint):
+    layout = layout_of(op.range)
+    weighting = op.range.weighting
+    over = getattr(weighting, "array", None)
+    over = [weighting.const] * len(op.range) if over is None else over
+    factors = [_plain(w) / float(v) * torch.ones(op.domain.shape)
+               for w, v in zip(op.weights, over)]
+    return Spread(torch.stack(factors).to(layout.dtype) * layout.to_tensor(op.vecfield),
+                  -layout.ndim)
+
+
 def _weights(op):
     """Weights of a pointwise norm or inner product as a tensor ``(n, 1, ...)``, or None."""
     if not op.is_weighted:
         return None
-    return torch.stack([torch.as_tensor(getattr(w, "data", w)) * torch.ones(op.domain[0].shape)
-                        for w in op.weights])
+    return torch.stack([_plain(w) * torch.ones(op.domain[0].shape) for w in op.weights])
+
+
+def _plain(weight):
+    """One weight, a number or an element, as a tensor."""
+    return torch.as_tensor(weight.data if hasattr(weight, "space") else float(weight))
+
+
+def _sparse_tensor(matrix):
+    """A sparse matrix of scipy or of torch as a sparse tensor of torch."""
+    if isinstance(matrix, torch.Tensor):
+        return matrix
+    matrix = matrix.tocoo()
+    indices = torch.from_numpy(np.stack([matrix.row, matrix.col]).astype(np.int64))
+    return torch.sparse_coo_tensor(indices, torch.as_tensor(matrix.data), matrix.shape,
+                                   check_invariants=True).coalesce()
+
+
+def _sparse_product(matrix, x):
+    columns = x.reshape(-1, matrix.shape[1]).mT.contiguous()  # (entries, B)
+    result = matrix @ columns if columns.numel() else x.new_zeros(matrix.shape[0], 0)
+    return result.mT.reshape(*x.shape[:-1], matrix.shape[0])
 
 
 def _real(x):

@@ -23,10 +23,15 @@ class ModuleOperator(odl.Operator):
 
     def evaluate(self, x):
         """The module on one tensor ``domain.shape`` without batch axes."""
-        y = self.module(each(lambda part: part.unsqueeze(0), x))
-        y = each(lambda part: part.squeeze(0), y)
-        self.target.check(y, f"output of {type(self.module).__name__}")
-        return y
+        y = _on_one(self.module, x)
+        name = f"output of {type(self.module).__name__}"
+        self.target.check(y, name)
+        if tuple(self.target.batch_shape(y)) != (1,):
+            raise ValueError(
+                f"{name} has the batch axes {tuple(self.target.batch_shape(y))}, expected (1,) for "
+                "a batch of one; keep the batch axis in the module."
+            )
+        return each(lambda part: part.squeeze(0), y)
 
     def to_tensor(self, x):
         """An element of the domain as a tensor on the device of the module."""
@@ -101,7 +106,12 @@ class ModuleFunctional(odl.functionals.Functional):
 
     def evaluate(self, x):
         """The value at one tensor ``domain.shape`` without batch axes, a tensor of shape ``()``."""
-        value = self.module(each(lambda part: part.unsqueeze(0), x))
+        value = _on_one(self.module, x)
+        if not isinstance(value, torch.Tensor):
+            raise TypeError(
+                f"{type(self.module).__name__} returned a {type(value).__name__}, expected a "
+                "tensor of shape (1,) for a batch of one; compute with torch, without .item()."
+            )
         if value.shape != (1,) or value.is_complex():
             raise ValueError(
                 f"{type(self.module).__name__} returned {value.dtype} of shape "
@@ -181,10 +191,17 @@ def as_operator(module, domain, range):
 
     Raises
     ------
-    ValueError, TypeError
+    TypeError
+        If ``module`` is no module or a space is none; on call, if complex values come out for a
+        real range.
+    ValueError
         On call, if the module returns another shape than ``range.shape``.
+    RuntimeError
+        On call, if the module fails.
     """
     _require_module(module)
+    _require_space("domain", domain)
+    _require_space("range", range)
     return ModuleOperator(module, domain, range)
 
 
@@ -209,6 +226,7 @@ def as_functional(module, domain):
         On call, if the module does not return one real number per sample.
     """
     _require_module(module)
+    _require_space("domain", domain)
     return ModuleFunctional(module, domain)
 
 
@@ -218,6 +236,34 @@ def _require_module(module):
             f"expected a torch.nn.Module, got {type(module).__name__}. An ODL operator goes the "
             "other way: as_module(op)."
         )
+
+
+def _require_space(name, space):
+    if not isinstance(space, (odl.core.set.space.LinearSpace, odl.core.set.sets.Field)):
+        raise TypeError(
+            f"{name} is {space!r}, expected an ODL space such as forward_op.domain; build it with "
+            "odl.uniform_discr(min_pt, max_pt, shape, dtype=...)."
+        )
+
+
+def _on_one(module, x):
+    """The module on a batch of one tensor, or tuple of tensors."""
+    try:
+        return module(each(lambda part: part.unsqueeze(0), x))
+    except (NotImplementedError, torch.OutOfMemoryError):
+        raise
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"{type(module).__name__} failed on {_described(x)}: {error}. Expected a module that "
+            "maps (*batch, *domain.shape) in the dtype of the domain; convert one of them, for "
+            "example with module.to(dtype)."
+        ) from error
+
+
+def _described(x):
+    if isinstance(x, tuple):
+        return ", ".join(map(_described, x))
+    return f"a tensor of shape {(1, *x.shape)} and {x.dtype}"
 
 
 def _tensors(module):

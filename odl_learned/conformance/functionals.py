@@ -4,6 +4,7 @@ import numpy as np
 
 from odl_learned.conformance.sampling import (
     assert_small,
+    available,
     has_gradient,
     has_proximal,
     positive,
@@ -97,7 +98,7 @@ def check_firmly_nonexpansive(f, rng, sigma=0.7):
 
 def check_moreau(f, rng, sigma=0.7):
     """``x = prox_{sigma f}(x) + sigma prox_{f* / sigma}(x / sigma)``."""
-    if not has_proximal(f) or not has_proximal(f.convex_conj):
+    if not has_proximal(f) or not available(lambda: f.convex_conj.proximal(1.0)):
         return
     x = sample(f, rng)
     rest = f.convex_conj.proximal(1 / sigma)(x / sigma)

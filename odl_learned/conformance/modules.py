@@ -11,13 +11,21 @@ import io
 import numpy as np
 import torch
 
-from odl_learned.bridge import as_functional, as_module, as_operator
+from odl_learned.bridge import (
+    as_functional,
+    as_gradient_module,
+    as_module,
+    as_operator,
+    as_proximal_module,
+)
 from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
 from odl_learned.bridge.layout import each, layout_of
 from odl_learned.conformance.sampling import (
     assert_small,
     available,
     flat,
+    has_gradient,
+    has_proximal,
     positive,
     precision,
     sample,
@@ -80,14 +88,20 @@ def check_module_gradients(op, rng):
     x = stack(x, as_tensor(op, sample(op, rng)))
     inputs = tuple(part.requires_grad_() for part in _parts(x))
 
-    def function(*parts):
-        return module(parts if isinstance(x, tuple) else parts[0])
+    def evaluate(*parts):
+        return _parts(module(parts if isinstance(x, tuple) else parts[0]))
 
-    outputs = _parts(function(*inputs))
+    outputs = evaluate(*inputs)
     if not all(torch.isfinite(y).all() for y in outputs):
         return
-    if not any(y.requires_grad for y in outputs):
+    varying = [i for i, y in enumerate(outputs) if y.requires_grad]
+    if not varying:
         return
+
+    def function(*parts):
+        y = evaluate(*parts)
+        return tuple(y[i] for i in varying)
+
     torch.autograd.gradcheck(function, inputs, fast_mode=True)
     if not isinstance(module.native, GenericNonlinear):
         torch.autograd.gradgradcheck(function, inputs, fast_mode=True)
@@ -147,6 +161,39 @@ def check_functional_round_trip(f, rng):
         _assert_same(flat(back.gradient(x)), flat(f.gradient(x)), f, "its gradient = grad f")
 
 
+def check_proximal_module(f, rng):
+    """``as_proximal_module(f)(x, sigma)`` is ``f.proximal(sigma)(x)``, one step for each sample."""
+    if not has_proximal(f):
+        return
+    samples, steps = [sample(f, rng) for _ in range(2)], (0.7, 0.2)
+    module, x = as_proximal_module(f), stack(*[as_tensor(f, x) for x in samples])
+    y = module(x, torch.tensor(steps, dtype=torch.float64))
+    for i, (point, step) in enumerate(zip(samples, steps)):
+        expected = flat(f.proximal(step)(point))
+        # A projection may be tiny or zero; rounding is relative to the point.
+        scale = positive(max(np.abs(expected).max(), np.abs(flat(point)).max()))
+        error = np.abs(entries(each(lambda t: t[i], y)) - expected).max() / scale
+        assert_small(error, precision(f), "module(x, sigma) = prox_{sigma f}(x)")
+    deep = module(stack(x), torch.tensor([steps], dtype=torch.float64))
+    _assert_same(entries(deep), entries(y), f, "module([[x, z]]) = [module([x, z])]")
+    none = module(each(lambda part: part[:0], x), torch.empty(0))
+    for got, like in zip(_parts(none), _parts(y)):
+        assert got.shape == (0, *like.shape[1:]), f"{tuple(got.shape)}, expected (0, ...)"
+        assert got.dtype == like.dtype, f"{got.dtype} for no samples, {like.dtype} for one"
+
+
+def check_gradient_module(f, rng):
+    """``as_gradient_module(f)`` is ``f.gradient``, on a batch."""
+    if not has_gradient(f):
+        return
+    samples = [sample(f, rng) for _ in range(2)]
+    y = as_gradient_module(f)(stack(*[as_tensor(f, x) for x in samples]))
+    for i, point in enumerate(samples):
+        expected = flat(f.gradient(point))
+        got = entries(each(lambda t: t[i], y))
+        _assert_same(got, expected, f, "gradient module(x) = grad f(x)")
+
+
 def check_batch(module, example):
     """A batch of two gives what its samples give one by one, and keeps the dtype."""
     with torch.no_grad():
@@ -182,7 +229,7 @@ BRIDGE = (
     check_module_native,
 )
 OPERATOR = (*BRIDGE, check_round_trip)
-FUNCTIONAL = (*BRIDGE, check_functional_round_trip)
+FUNCTIONAL = (*BRIDGE, check_functional_round_trip, check_gradient_module, check_proximal_module)
 MODULE = (check_batch, check_state_dict)
 
 
@@ -205,4 +252,4 @@ def _assert_same(got, expected, op, identity):
 
 
 def _parts(x):
-    return x if isinstance(x, tuple) else (x,)
+    return tuple(leaf for part in x for leaf in _parts(part)) if isinstance(x, tuple) else (x,)

@@ -27,6 +27,13 @@ def positive_sample(obj, rng):
     return obj.domain.element(0.5 + 1.0 / (1.0 + np.exp(-x.data)))
 
 
+@sample.register(odl.functionals.default_functionals.KullbackLeiblerConvexConj)
+def below_one_sample(obj, rng):
+    """Entries in [-1/2, 1/2]: the conjugate of the Kullback-Leibler divergence ends at one."""
+    x = random_element(obj.domain, rng)
+    return obj.domain.element(np.tanh(x.data) / 2)
+
+
 def precision(obj):
     """Allowed relative error of one identity: 1e-6 in single and 1e-12 in double precision."""
     spaces = [s for s in (obj.domain, obj.range) if not isinstance(s, odl.Field)]
@@ -40,18 +47,48 @@ def _is_single(space):
     return str(space.dtype_identifier) in ("float32", "complex64")
 
 
-def dense_matrix(op):
-    """The matrix of a small linear operator, one column per unit element; None if it is large."""
+def is_real_linear(op):
+    """Whether a linear operator is linear over the real numbers only, such as a real part.
+
+    Its adjoint belongs to the real inner product ``Re <x, z>``.
+    """
+    complex_domain, complex_range = is_complex(op.domain), is_complex(op.range)
+    if not (complex_domain and complex_range):
+        return complex_domain or complex_range
+    x = random_element(op.domain, np.random.default_rng(0))
+    y = 1j * op(x)
+    return (op(1j * x) - y).norm() > 100 * precision(op) * positive(y.norm())
+
+
+def is_complex(space):
+    """Whether the elements of a space are complex."""
+    field = space if isinstance(space, odl.Field) else space.field
+    return isinstance(field, odl.ComplexNumbers)
+
+
+def dense_matrix(op, real=False):
+    """The matrix of a small linear operator, one column per unit element; None if it is large.
+
+    With ``real``, a complex entry counts as two real ones, first all real and then all imaginary
+    parts.
+    """
     size_x, size_y = size(op.domain), size(op.range)
     if size_x * size_y > DENSE_LIMIT**2 or isinstance(op.range, odl.Field):
         return None
-    return np.stack([flat(op(element_at(op.domain, j))) for j in range(size_x)], axis=1)
+    units = [element_at(op.domain, j) for j in range(size_x)]
+    if real and is_complex(op.domain):
+        units += [1j * unit for unit in units]
+    columns = np.stack([flat(op(unit)) for unit in units], axis=1)
+    if real and is_complex(op.range):
+        return np.concatenate([columns.real, columns.imag])
+    return columns
 
 
-def dense_weights(space):
+def dense_weights(space, real=False):
     """The weights of the inner product, one per entry: ``<x, z> = sum_j w_j x_j conj(z_j)``."""
-    weights = [element_at(space, j) for j in range(size(space))]
-    return np.array([np.real(e.inner(e)) for e in weights])
+    units = [element_at(space, j) for j in range(size(space))]
+    weights = np.array([np.real(e.inner(e)) for e in units])
+    return np.tile(weights, 2) if real and is_complex(space) else weights
 
 
 def size(space):

@@ -19,6 +19,7 @@ from odl_learned.data.readers import (
     read_npz_stack,
 )
 from odl_learned.data.sampling import cartesian_mask, radial_mask, variable_density_mask
+from odl_learned.data.sensitivities import simulated_sensitivities
 
 __all__ = [
     "FixedPairs",
@@ -42,6 +43,7 @@ __all__ = [
     "read_image",
     "read_kspace",
     "read_npz_stack",
+    "simulated_sensitivities",
     "smooth_phase",
     "to_rows",
     "transmission_counts",

@@ -3,6 +3,7 @@
 Needs pydicom, and Pillow for compressed files: ``pip install "odl_learned[dicom]"``.
 """
 
+import numbers
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,14 +49,19 @@ def require_file(path):
     return path
 
 
+def _line(error):
+    """The message of an error on one line."""
+    return " ".join(str(error).split())
+
+
 def _dataset(path, stop_before_pixels=False):
     pydicom = _pydicom()
     try:
         return pydicom.dcmread(path, stop_before_pixels=stop_before_pixels)
     except (pydicom.errors.InvalidDicomError, EOFError, ValueError) as error:
         raise ValueError(
-            f"{path} is not a readable DICOM file ({error}); expected a complete file with a "
-            "preamble. Copy or export it again."
+            f"{path} is not a readable DICOM file ({_line(error)}); expected a complete file with "
+            "a preamble. Copy or export it again."
         ) from error
 
 
@@ -76,20 +82,23 @@ def _pixels(path, dataset, index):
     """The stored values of one frame, and the number of the frame."""
     if dataset.get("SamplesPerPixel", 1) != 1:
         raise ValueError(
-            f"{path} has {dataset.SamplesPerPixel} samples per pixel, expected one, a gray image."
+            f"{path} has {dataset.SamplesPerPixel} samples per pixel, expected one, a gray "
+            "image; convert it, or pass one channel as .npy."
         )
     try:
         pixels = dataset.pixel_array
     except Exception as error:  # pydicom and its decoders raise many types
         raise ValueError(
-            f"the pixels of {path} cannot be decoded ({error}); copy the file again, or install "
-            'the decoders with pip install "odl_learned[dicom]".'
+            f"the pixels of {path} cannot be decoded ({_line(error)}); copy the file again, or "
+            'install the decoders with pip install "odl_learned[dicom]".'
         ) from error
     return select(pixels, index, str(path))
 
 
 def select(array, index, name):
     """One image of an array: the array itself, or item ``index`` of a stack."""
+    if index is not None and not isinstance(index, numbers.Integral):
+        raise TypeError(f"index is {index!r}, expected a whole number, that of an image in {name}.")
     if array.ndim == 2 and index is None:
         return array, 0
     if array.ndim != 3:

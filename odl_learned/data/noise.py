@@ -4,16 +4,7 @@ import numbers
 
 import numpy as np
 
-from odl_learned.validation import require_finite, require_positive, require_real
-
-
-def require_rng(rng):
-    """Raise TypeError unless ``rng`` is a numpy.random.Generator."""
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(
-            f"rng is {rng!r}, expected a numpy.random.Generator; "
-            "build one with numpy.random.default_rng(seed)."
-        )
+from odl_learned.validation import require_finite, require_positive, require_real, require_rng
 
 
 def _require_nonnegative(name, value):

@@ -8,7 +8,7 @@ import numpy as np
 import odl
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from odl_learned.data.noise import require_rng
+from odl_learned.validation import require_rng
 
 
 def _require_image_space(space):

@@ -2,6 +2,7 @@
 
 import numbers
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -9,11 +10,14 @@ from odl_learned.data.dicom import read_dicom, require_file, select
 from odl_learned.data.orientation import from_rows
 from odl_learned.validation import require_finite, require_real
 
+#: What numpy raises for damaged files.
+BROKEN = (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
+
 
 def _numpy_load(path, stream, kind):
     try:
         loaded = np.load(stream, allow_pickle=False)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except BROKEN as error:
         raise ValueError(
             f"{path} is not a readable file of numpy ({error}); expected numbers stored by "
             "numpy.save or numpy.savez. Copy or write it again."
@@ -41,6 +45,16 @@ def _hdf5(path):
         ) from error
 
 
+def _stored(path, key, stored, index):
+    """Numbers of an array of an HDF5 file."""
+    try:
+        return np.asarray(stored[index])
+    except OSError as error:
+        raise ValueError(
+            f"{key} in {path} cannot be read ({error}); copy or download the file again."
+        ) from error
+
+
 def _datasets(file):
     """Names and shapes of the arrays of an HDF5 file, groups included."""
     found = {}
@@ -60,20 +74,25 @@ def _choose_key(path, key, shapes):
 def _read_npz(path, key):
     with path.open("rb") as stream, _numpy_load(path, stream, np.lib.npyio.NpzFile) as archive:
         try:
-            arrays = {name: archive[name] for name in archive.files if key in (None, name)}
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            wanted = [key] if key in archive.files else archive.files
+            arrays = {name: archive[name] for name in wanted}
+        except BROKEN as error:
             raise ValueError(f"{path} cannot be read ({error}); copy or write it again.") from error
-        shapes = {name: arrays[name].shape if name in arrays else "" for name in archive.files}
-    return arrays[_choose_key(path, key, shapes)]
+    return arrays[_choose_key(path, key, {name: arrays[name].shape for name in arrays})]
 
 
 def _pictures(name, array):
     """Pictures as float32 arrays in our orientation, checked."""
     if array.dtype.kind not in "biufc":
         raise TypeError(f"{name} has dtype {array.dtype}, expected numbers.")
+    if array.size == 0:
+        raise ValueError(f"{name} has shape {array.shape}, expected at least one pixel.")
     require_real(name, array)
     require_finite(name, array)
-    return from_rows(array.astype(np.float32))
+    with np.errstate(over="ignore"):
+        single = array.astype(np.float32)
+    require_finite(f"{name} in single precision", single)
+    return from_rows(single)
 
 
 def read_image(path, key=None, index=None):
@@ -121,7 +140,7 @@ def read_image(path, key=None, index=None):
         with _hdf5(path) as file:
             key = _choose_key(path, key, _datasets(file))
             picture, _ = select(file[key], index, f"{key} in {path}")
-            picture = np.asarray(picture[()])
+            picture = _stored(path, key, picture, ())
     else:
         raise ValueError(
             f"{path} has the suffix {suffix!r}, expected .npy, .npz, .dcm, .h5 or .hdf5; convert "
@@ -156,7 +175,8 @@ def read_npz_stack(path, key):
     """
     path = require_file(path)
     if path.suffix.lower() != ".npz":
-        raise ValueError(f"{path} has the suffix {path.suffix!r}, expected .npz.")
+        raise ValueError(f"{path} has the suffix {path.suffix!r}, expected .npz; pack the "
+                         "array with numpy.savez.")
     stack = _read_npz(path, key)
     if stack.ndim != 3:
         raise ValueError(
@@ -211,12 +231,14 @@ def read_kspace(path, key="kspace", index=None):
                 "(slices, coils, rows, columns) or (coils, rows, columns), complex or real with a "
                 "trailing axis of length 2."
             )
+        if index is not None and not isinstance(index, numbers.Integral):
+            raise TypeError(f"index is {index!r}, expected a whole number.")
         if index is not None and not -len(stored) <= index < len(stored):
             raise ValueError(
                 f"index is {index}, expected between 0 and {len(stored) - 1}; {key} in {path} has "
                 f"{len(stored)} items along its first axis."
             )
-        kspace = np.asarray(stored[()] if index is None else stored[index])
+        kspace = _stored(path, key, stored, () if index is None else index)
     require_finite(f"{key} in {path}", kspace)
     if pair:
         single = kspace.dtype.itemsize <= 4

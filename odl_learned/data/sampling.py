@@ -9,7 +9,7 @@ import numbers
 
 import numpy as np
 
-from odl_learned.data.noise import require_rng
+from odl_learned.validation import require_rng
 
 
 def _checked_shape(shape, ndim=None):

@@ -7,9 +7,10 @@ import torch
 
 from odl_learned import data
 from odl_learned.demo import learned, methods, report, scenes
+from odl_learned.validation import require_count, require_finite
 
 SIZES = {
-    "full": {"n": 256, "tikhonov": 40, "pdhg": 500, "steps": 1000, "pairs": 300},
+    "full": {"n": 256, "tikhonov": 40, "pdhg": 500, "steps": 900, "pairs": 300},
     "fast": {"n": 128, "tikhonov": 40, "pdhg": 300, "steps": 400, "pairs": 100},
 }
 
@@ -32,7 +33,19 @@ def run(images, size, folder, seed=0):
     -------
     entries : list of dict
         The rows of the table.
+
+    Raises
+    ------
+    ValueError
+        If there are no images, the size is unknown, the seed is negative, or an image does not
+        hold what its modality says.
+    OSError
+        If the folder cannot be made or written to.
     """
+    require_count("number of images", len(images))
+    require_count("seed", seed, 0)
+    if size not in SIZES:
+        raise ValueError(f"size is {size!r}, expected one of {', '.join(SIZES)}.")
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     settings, entries = SIZES[size], []
@@ -59,17 +72,39 @@ def run(images, size, folder, seed=0):
 
 def scene_of(image, n, rng):
     """Simulate the measurement of an image: CT for modality "CT", MRI for "MR"."""
+    require_finite("the image", image.array)
     if image.modality == "CT":
+        _require_hounsfield(image)
         square = fit(image.array, 2 * n, fill=float(image.array.min()))
         pixel_mm = float(image.pixel_mm[0]) * max(image.array.shape) / (2 * n)
         return scenes.ct_scene(square, pixel_mm, n, rng)
     if image.modality == "MR":
         magnitude = fit(image.array, max(2 * n, _even(max(image.array.shape))), fill=0.0)
-        return scenes.mri_scene(np.clip(magnitude / np.quantile(magnitude, 0.999), 0, None), n, rng)
+        bright = float(np.quantile(magnitude, 0.999))
+        if bright <= 0:
+            raise ValueError(
+                f"the 99.9 % quantile of the image is {bright:g}, expected a magnitude with "
+                "positive values; choose another slice."
+            )
+        return scenes.mri_scene(np.clip(magnitude / bright, 0, None), n, rng)
     raise ValueError(
         f"the modality of the image is {image.modality!r}, expected 'CT' or 'MR'; say which with "
         "--modality."
     )
+
+
+def _require_hounsfield(image):
+    low, high = float(image.array.min()), float(image.array.max())
+    if high - low < 100 or high < -900:
+        raise ValueError(
+            f"the values of the image are between {low:g} and {high:g}, expected Hounsfield units, "
+            "-1000 for air and 0 for water; rescale them, or choose another slice."
+        )
+    if image.pixel_mm is None or not min(image.pixel_mm) > 0:
+        raise ValueError(
+            f"the side of a pixel is {image.pixel_mm}, expected millimeters; say it with "
+            "--pixel-mm."
+        )
 
 
 def fit(array, side, fill):

@@ -13,8 +13,8 @@ from odl_learned import data, learning, networks, reconstruction
 from odl_learned.bridge import as_module, as_operator
 from odl_learned.demo.methods import Result
 
-ITERATIONS, MEMORY, WIDTH, DEPTH = 5, 4, 16, 3
-STEP_SIZE, LEARNING_RATE = 0.8, 5e-3
+ITERATIONS, MEMORY, WIDTH, DEPTH = 6, 4, 16, 3
+STEP_SIZE, LEARNING_RATE, CLIP_NORM = 0.8, 2.5e-3, 0.05
 
 
 def learned_proximal_gradient(scene, steps, pairs, checkpoint):
@@ -35,7 +35,7 @@ def learned_proximal_gradient(scene, steps, pairs, checkpoint):
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
     learning.train(model, data.FixedPairs.drawn(simulated), steps=steps, optimizer=optimizer,
-                   schedule=schedule, clip_norm=1.0, checkpoint=checkpoint,
+                   schedule=schedule, clip_norm=CLIP_NORM, checkpoint=checkpoint,
                    checkpoint_every=max(1, steps // 4))
     reconstruct = as_operator(unrolled(scene, model.steps).eval(), scene.forward_op.range,
                               scene.forward_op.domain)

@@ -111,11 +111,9 @@ def ct_scene(hounsfield, pixel_mm, n, rng):
     def training():
         coarse_op, coarse_inverse = ct_operators(half_width, n // 2, _even(views / 2))
         body = coarse_op.domain
-        # Half the photons, views and bins give the same noise per pixel as here:
-        # its variance is inverse to views * photons * bin width^2.
         return Training(coarse_op, coarse_inverse,
                         lambda rng: 2.4 * data.random_body(body, rng),
-                        lambda x, rng: _transmission(coarse_op(x), PHOTONS / 2, rng))
+                        lambda x, rng: _transmission(coarse_op(x), PHOTONS, rng))
 
     return Scene(
         "ct", f"CT, {views} views, {PHOTONS:.0e} photons per ray, {n} x {n} pixels, "

@@ -8,16 +8,26 @@ from odl_learned.functionals.constraints import (
 )
 from odl_learned.functionals.evaluation import precise_inner, precise_value
 from odl_learned.functionals.fidelity import l2_fidelity
+from odl_learned.functionals.parameters import (
+    Coordinate,
+    Exponential,
+    fix_block,
+    parameter_space,
+)
 from odl_learned.functionals.smoothed_tv import SmoothedGroupL1, SmoothedTV
 
 __all__ = [
     "BoxConstraint",
     "BoxSupport",
+    "Coordinate",
+    "Exponential",
     "MagnitudeBound",
     "MagnitudeSupport",
     "SmoothedGroupL1",
     "SmoothedTV",
+    "fix_block",
     "l2_fidelity",
+    "parameter_space",
     "precise_inner",
     "precise_value",
 ]

@@ -5,13 +5,15 @@ import math
 import numpy as np
 import odl
 
-from odl_learned.validation import require_positive
+from odl_learned.validation import is_finite_number, require_positive
 
 
 def _require_weighted(space):
-    if isinstance(space, odl.ProductSpace) or not hasattr(space.weighting, "const"):
+    weighting = getattr(space, "weighting", None)
+    if isinstance(space, odl.ProductSpace) or not hasattr(weighting, "const"):
         raise TypeError(
-            f"space is {space!r}; expected a uniform_discr, rn or cn space with a constant weight."
+            f"space is {space!r}; expected a uniform_discr, rn or cn space with a constant weight, "
+            "such as forward_op.domain."
         )
 
 
@@ -66,7 +68,7 @@ class BoxConstraint(odl.functionals.Functional):
                 f"space has dtype {space.dtype}, expected a real one; complex images are bounded "
                 "by MagnitudeBound(space, bound)."
             )
-        if not (math.isfinite(lower) and math.isfinite(upper) and lower <= upper):
+        if not (is_finite_number(lower) and is_finite_number(upper) and lower <= upper):
             raise ValueError(
                 f"the bounds are {lower!r} and {upper!r}; expected finite ones, lower <= upper."
             )

@@ -37,6 +37,13 @@ def l2_fidelity(data):
             f"data is of type {type(data).__name__}, expected an element of the range of the "
             "forward operator; pass forward_op.range.element(array)."
         )
-    for part in data if isinstance(data.space, odl.ProductSpace) else [data]:
-        require_finite("data", np.asarray(part.data))
+    _require_finite_parts(data)
     return 0.5 * odl.functionals.L2NormSquared(data.space).translated(data)
+
+
+def _require_finite_parts(data):
+    if isinstance(data.space, odl.ProductSpace):
+        for part in data:
+            _require_finite_parts(part)
+    else:
+        require_finite("data", np.asarray(data.data))

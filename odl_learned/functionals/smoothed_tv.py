@@ -1,12 +1,10 @@
 """Smoothed total variation: a regularizer with a gradient and known constants."""
 
-import math
-
 import numpy as np
 import odl
 
 from odl_learned.operators import gradient, operator_norm
-from odl_learned.validation import require_positive
+from odl_learned.validation import is_finite_number, require_positive
 
 
 class SmoothedGroupL1(odl.functionals.Functional):
@@ -119,7 +117,7 @@ class SmoothedTV(odl.functionals.Functional):
     def __init__(self, space, alpha, nu, xi):
         require_positive("alpha", alpha)
         require_positive("nu", nu)
-        if not (np.isscalar(xi) and math.isfinite(xi) and xi >= 0):
+        if not (is_finite_number(xi) and xi >= 0):
             raise ValueError(f"xi is {xi!r}; expected a finite nonnegative number.")
         self.alpha, self.nu, self.xi = float(alpha), float(nu), float(xi)
         difference = gradient(space)

@@ -1,6 +1,7 @@
 """Training states on disk: written whole or not at all, and read back to the same bits."""
 
 import os
+import pickle
 import tempfile
 import zipfile
 from pathlib import Path
@@ -47,8 +48,8 @@ def write_checkpoint(path, state):
             read_checkpoint(name)
         except ValueError as error:
             raise ValueError(
-                f"the training state cannot be read back from disk: {error.__cause__}; expected "
-                "states of model, optimizer and schedule that are made of tensors and numbers."
+                "the training state cannot be read back from disk; expected states of model, "
+                f"optimizer and schedule that are made of tensors and numbers. ({error})"
             ) from error
         os.replace(name, path)
     except BaseException:
@@ -79,6 +80,10 @@ def read_checkpoint(path):
     No code in the file is run (``torch.load(..., weights_only=True)``).
     """
     advice = "Restore a copy of it, or move it away to start anew."
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"checkpoint {path} is a folder, expected a file; check the path.")
+    if not Path(path).exists():
+        raise FileNotFoundError(f"checkpoint {path} does not exist; check the path.")
     with open(path, "rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:  # torch itself does not check the checksums
@@ -88,7 +93,10 @@ def read_checkpoint(path):
             file.seek(0)
             state = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:
-            raise ValueError(f"checkpoint {path} cannot be read: {error}. {advice}") from error
+            reason = str(error).strip().partition("\n")[0].rstrip(".")
+            if isinstance(error, pickle.UnpicklingError):  # torch then advises to trust the file
+                reason = "it holds more than tensors, numbers and strings, or is damaged"
+            raise ValueError(f"checkpoint {path} cannot be read: {reason}. {advice}") from error
     if not isinstance(state, dict) or "format" not in state:
         raise ValueError(f"checkpoint {path} is not a training state of this package. {advice}")
     if state["format"] != FORMAT:

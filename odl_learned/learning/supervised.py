@@ -107,6 +107,8 @@ def train(
     ValueError
         For empty pairs, numbers out of range, data or truth that do not fit, a checkpoint that is
         damaged, of another model or training, or ahead of `steps`.
+    TypeError
+        If the model is no module, the optimizer no optimizer or the loss no tensor.
     RuntimeError
         If the model cannot process a batch.
     FloatingPointError
@@ -196,6 +198,11 @@ def _predict(model, data, truth, when):
 
 def _loss(model, data, truth, loss, step):
     value = loss(_predict(model, data, truth, f"in step {step}"), truth)
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(
+            f"the loss is of type {type(value).__name__}, expected a real tensor of shape (); "
+            "compute it with torch, without .item()."
+        )
     if value.ndim or value.is_complex():
         raise ValueError(
             f"the loss is of shape {tuple(value.shape)} and dtype {value.dtype}, expected a real "
@@ -203,6 +210,11 @@ def _loss(model, data, truth, loss, step):
         )
     if not torch.isfinite(value):
         raise FloatingPointError(_diverged(f"the loss is {value.item()}", step))
+    if not value.requires_grad:
+        raise ValueError(
+            "the loss does not depend on the parameters, expected one that torch can "
+            "differentiate; leave out detach, numpy and no_grad in model and loss."
+        )
     return value
 
 
@@ -234,6 +246,15 @@ def _require_settings(
     model, pairs, steps, optimizer, batch_size, seed, schedule, clip_norm, validation,
     validate_every, checkpoint_every,
 ):  # fmt: skip
+    for name, value, kind in (
+        ("model", model, torch.nn.Module), ("optimizer", optimizer, torch.optim.Optimizer),
+    ):  # fmt: skip
+        if not isinstance(value, kind):
+            raise TypeError(
+                f"{name} is of type {type(value).__name__}, expected a torch {kind.__name__}; "
+                "an ODL operator becomes a module by bridge.as_module(op), and an optimizer is "
+                "made with model.parameters()."
+            )
     counts = dict(
         steps=steps, batch_size=batch_size, validate_every=validate_every,
         checkpoint_every=checkpoint_every,

@@ -71,6 +71,11 @@ class CNN(nn.Module):
                 "one of them with .to(dtype), or wrap the network in networks.OnImages if x is "
                 "complex."
             )
+        if x.device != weight.device:
+            raise ValueError(
+                f"x is on {x.device}, expected {weight.device}, where the weights are; move one of "
+                "them with .to(device)."
+            )
         return self.layers(x)
 
 

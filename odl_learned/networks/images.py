@@ -90,10 +90,17 @@ class OnImages(nn.Module):
     ------
     ValueError
         If the input has too few axes or the network another output shape.
+    TypeError
+        If the network is no module.
     """
 
     def __init__(self, net, *, dimension=2):
         super().__init__()
+        if not isinstance(net, nn.Module):
+            raise TypeError(
+                f"net is of type {type(net).__name__}, expected a torch.nn.Module on channels, "
+                "such as networks.CNN."
+            )
         self.net = net
         self.dimension = dimension
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import odl
+from odl.core.set.space import LinearSpace
 
 from odl_learned.validation import require_finite, require_real, require_shape
 
@@ -26,10 +27,15 @@ def mask_operator(space, mask):
     Raises
     ------
     TypeError
-        If the mask is complex.
+        If the space is none, or the mask is complex.
     ValueError
         If its shape differs from that of the space, or it holds anything but zeros and ones.
     """
+    if not isinstance(space, LinearSpace):
+        raise TypeError(
+            f"space is {space!r}; expected a uniform_discr, rn or cn space, such as "
+            "odl.uniform_discr(min_pt, max_pt, mask.shape)."
+        )
     mask = np.asarray(mask)
     require_shape("mask", mask, space.shape, "It needs one entry per point of `space`.")
     require_real("mask", mask)

@@ -10,7 +10,8 @@ import odl
 
 from odl_learned.operators.fourier import SampledFourier, SampledFourierAdjoint
 from odl_learned.operators.group import QuarterTurn
-from odl_learned.validation import require_positive
+from odl_learned.operators.multicoil import MultiCoilFourier, MultiCoilFourierAdjoint
+from odl_learned.validation import require_positive, require_rng
 
 _known = weakref.WeakKeyDictionary()
 
@@ -46,18 +47,24 @@ def operator_norm(op, rng=None, rtol=1e-3, maxiter=2000):
         If the operator is not linear.
     ValueError
         If the tolerance is not positive or the operator yields values that are not finite.
+    NotImplementedError
+        If the operator has no adjoint and no closed form is known.
     """
     if not isinstance(op, odl.Operator) or not op.is_linear:
-        raise TypeError(f"op is {op!r}; expected a linear odl.Operator.")
+        raise TypeError(
+            f"op is {op!r}; expected a linear odl.Operator. A nonlinear one is linearized by "
+            "op.derivative(x); a torch module becomes one by bridge.as_operator."
+        )
     require_positive("rtol", rtol)
     known_rtol, norm = _known.get(op, (math.inf, None))
     if rng is None and known_rtol <= rtol:
         return norm
     norm = exact_norm(op)
     if norm is not None:
+        _require_finite_values(norm)
         _known[op] = (0.0, float(norm))
         return float(norm)
-    norm = _power_iteration(op, rng or np.random.default_rng(0), rtol, maxiter)
+    norm = _power_iteration(op, np.random.default_rng(0) if rng is None else rng, rtol, maxiter)
     if rng is None:
         _known[op] = (rtol, norm)
     return norm
@@ -92,6 +99,7 @@ def random_element(space, rng):
     space : odl space on numpy, or a product of such spaces
     rng : numpy.random.Generator
     """
+    require_rng(rng)
     if isinstance(space, odl.ProductSpace):
         return space.element([random_element(part, rng) for part in space])
     values = rng.standard_normal(space.shape)
@@ -106,18 +114,20 @@ def random_element(space, rng):
 # turned towards its eigenspace, and then rho <= |A|^2 <= rho + r. The residual falls like 1/k even
 # where the top of the spectrum is crowded, long before x converges.
 def _power_iteration(op, rng, rtol, maxiter):
-    adjoint = op.adjoint
+    try:
+        adjoint = op.adjoint
+    except NotImplementedError as error:
+        raise NotImplementedError(
+            f"{type(op).__name__} has no adjoint, expected one for power iteration; implement the "
+            "property adjoint, or register its norm with operators.exact_norm.register."
+        ) from error
     x = random_element(op.domain, rng)
     x = float(1 / x.norm()) * x
     for _ in range(maxiter):
         image = adjoint(op(x))
         rho = float(np.real(image.inner(x)))
         norm = float(image.norm())
-        if not (math.isfinite(rho) and math.isfinite(norm)):
-            raise ValueError(
-                "op or its adjoint yields values that are not finite; apply both to random "
-                "elements and look for NaN."
-            )
+        _require_finite_values(rho, norm)
         if norm == 0:
             return 0.0
         residual = float((image - rho * x).norm())
@@ -133,6 +143,14 @@ def _power_iteration(op, rng, rtol, maxiter):
             stacklevel=3,
         )
     return math.sqrt(max(rho, 0) + residual)
+
+
+def _require_finite_values(*values):
+    if not all(map(math.isfinite, values)):
+        raise ValueError(
+            "op or its adjoint yields values that are not finite; apply both to random "
+            "elements and look for NaN."
+        )
 
 
 @functools.singledispatch
@@ -190,6 +208,20 @@ def _(op: SampledFourier):
 
 @exact_norm.register
 def _(op: SampledFourierAdjoint):
+    return exact_norm(op.forward_op)
+
+
+@exact_norm.register
+def _(op: MultiCoilFourier):
+    # F is unitary: for S = c I, A* A is the multiplication by (w_Y / w_X) c^2 sum_c |s_c|^2.
+    if np.ptp(np.abs(op.weights)) > 0:
+        return None
+    total = np.sum(np.abs(op.sensitivities) ** 2, axis=0, dtype=np.float64)
+    return float(np.abs(op.weights).max()) * math.sqrt(op.weight_ratio * float(total.max()))
+
+
+@exact_norm.register
+def _(op: MultiCoilFourierAdjoint):
     return exact_norm(op.forward_op)
 
 

@@ -8,6 +8,8 @@ from odl.applications import tomo
 
 from odl_learned.validation import require_positive
 
+FILTERS = ("ram-lak", "shepp-logan", "cosine", "hamming", "hann")
+
 
 def parallel_ray_transform(space, num_angles, num_bins=None, det_half_width=None):
     r"""Return ODL's ray transform for parallel beams in the plane, computed by ASTRA on the CPU.
@@ -115,8 +117,9 @@ def fbp(forward_op, filter_type="Hann", frequency_scaling=1.0):
     ----------
     forward_op : odl.applications.tomo.RayTransform, or a scalar multiple of one
         The forward operator.
-    filter_type : str or callable, optional
-        Window ``w``, handed on to ``odl.applications.tomo.fbp_op``.
+    filter_type : str, optional
+        Window ``w`` of ``odl.applications.tomo.fbp_op``: Ram-Lak, Shepp-Logan, Cosine, Hamming or
+        Hann.
     frequency_scaling : float, optional
         Relative cutoff frequency, in (0, 1].
 
@@ -130,7 +133,7 @@ def fbp(forward_op, filter_type="Hann", frequency_scaling=1.0):
     TypeError
         If the operator is not a ray transform.
     ValueError
-        If the cutoff is out of bounds.
+        If the filter is unknown or the cutoff out of bounds.
 
     References
     ----------
@@ -146,5 +149,7 @@ def fbp(forward_op, filter_type="Hann", frequency_scaling=1.0):
         scalar, node = scalar * node.scalar, node.operator
     if scalar == 0:
         raise ValueError("forward_op is zero times a ray transform; expected a nonzero multiple.")
+    if str(filter_type).lower() not in FILTERS:
+        raise ValueError(f"filter_type is {filter_type!r}; expected one of {', '.join(FILTERS)}.")
     inverse = tomo.fbp_op(op, filter_type=filter_type, frequency_scaling=frequency_scaling)
     return inverse if scalar == 1 else float(1 / scalar) * inverse

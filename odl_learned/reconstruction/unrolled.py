@@ -34,6 +34,8 @@ class LearnedProximalGradient(nn.Module):
     ------
     ValueError
         If there are no steps, or if data or initial value do not fit the operator.
+    TypeError
+        If an ODL operator is passed in place of its module.
 
     Source: Celledoni et al., Equivariant neural networks for inverse problems (2021), algorithm
     2 (the learned proximal gradient method).
@@ -41,6 +43,8 @@ class LearnedProximalGradient(nn.Module):
 
     def __init__(self, forward, adjoint, steps, initial=None):
         super().__init__()
+        for name, map in (("forward", forward), ("adjoint", adjoint), ("initial", initial)):
+            _require_tensor_map(name, map)
         self.forward_op = forward
         self.adjoint_op = adjoint
         self.steps = nn.ModuleList(steps)
@@ -109,6 +113,14 @@ class _FixedStepSize(nn.Module):
         return self.step_size
 
 
+def _require_tensor_map(name, map):
+    if hasattr(map, "domain") and not isinstance(map, nn.Module):
+        raise TypeError(
+            f"{name} is an operator on spaces, {type(map).__name__}; expected a map of tensors. "
+            "Use bridge.as_module(op)."
+        )
+
+
 def _step_size(step_size):
     return step_size if isinstance(step_size, nn.Module) else _FixedStepSize(step_size)
 
@@ -134,6 +146,7 @@ class GradientStep(nn.Module):
 
     def __init__(self, proximal, step_size):
         super().__init__()
+        _require_tensor_map("proximal", proximal)
         self.proximal = proximal
         self.step_size = _step_size(step_size)
 

@@ -3,7 +3,7 @@
 import math
 
 from odl_learned.solvers.solution import DivergenceError, Solution
-from odl_learned.validation import require_positive
+from odl_learned.validation import require_count, require_positive
 
 
 def accelerated_gradient(
@@ -50,6 +50,8 @@ def accelerated_gradient(
     ------
     DivergenceError
         If ``lipschitz`` is too small or ``strong_convexity`` too large, or values are not finite.
+    TypeError
+        If ``f`` has no gradient, or the starting point does not belong to its domain.
     ValueError
         If a constant is unknown or out of bounds, or the starting point is not finite.
 
@@ -57,6 +59,11 @@ def accelerated_gradient(
     ----------
     Nesterov, Y. Introductory Lectures on Convex Optimization. Kluwer 2004, (2.2.22).
     """
+    if getattr(f, "gradient", None) is None:
+        raise TypeError(
+            f"f is {f!r}; expected a functional with a gradient. A torch module becomes one by "
+            "bridge.as_functional(module, domain)."
+        )
     L = _constant("lipschitz", lipschitz, getattr(f, "grad_lipschitz", math.nan))
     mu = _constant("strong_convexity", strong_convexity, getattr(f, "strong_convexity", math.nan))
     if mu > L:
@@ -65,6 +72,7 @@ def accelerated_gradient(
             "cannot change by more than lipschitz and less than strong_convexity times a distance."
         )
     require_positive("accuracy", accuracy)
+    require_count("maxiter", maxiter, 0)
     if hasattr(f, "domain") and x0 not in f.domain:
         raise TypeError(f"x0 is not an element of {f.domain!r}; pass f.domain.element(array).")
     if not math.isfinite(x0.norm()):

@@ -3,7 +3,7 @@
 import math
 
 from odl_learned.solvers.solution import DivergenceError, Solution
-from odl_learned.validation import require_positive
+from odl_learned.validation import is_finite_number, require_count, require_positive
 
 # For r_k = y - A x_k one step gives r_(k+1) = (I - omega A A*) r_k, and |I - omega A A*| <= 1 for
 # 0 < omega <= 2 / |A|^2. So residuals never grow unless omega is too large or the adjoint wrong;
@@ -48,7 +48,7 @@ def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=100
     DivergenceError
         If the residual grows, which it cannot for an admissible step size.
     TypeError
-        If data or starting point do not belong to the spaces of the operator.
+        If the operator is nonlinear, or data or starting point do not belong to its spaces.
     ValueError
         If a number is out of bounds or the data are not finite.
 
@@ -57,6 +57,11 @@ def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=100
     Engl, H. W., Hanke, M. and Neubauer, A. Regularization of Inverse Problems. Kluwer 1996,
     section 6.1.
     """
+    if not getattr(forward_op, "is_linear", True):
+        raise TypeError(
+            f"forward_op is {forward_op!r}; expected a linear operator. Linearize it with "
+            "forward_op.derivative(x)."
+        )
     for name, element, side in (("data", data, "range"), ("x0", x0, "domain")):
         if hasattr(forward_op, side) and element not in getattr(forward_op, side):
             raise TypeError(
@@ -68,16 +73,17 @@ def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=100
                 f"{name} contains NaN or infinite values; expected finite numbers only. Find them "
                 "with numpy.isfinite and mask or replace them first."
             )
-    if not (math.isfinite(noise_norm) and noise_norm > 0):
+    if not (is_finite_number(noise_norm) and noise_norm > 0):
         raise ValueError(
             f"noise_norm is {noise_norm!r}; expected a finite number greater than zero: the "
             "discrepancy principle never stops without noise. For exact data choose a small "
             "fraction of data.norm()."
         )
-    if not (math.isfinite(tau) and tau >= 1):
+    if not (is_finite_number(tau) and tau >= 1):
         raise ValueError(f"tau is {tau!r}; expected a finite number of at least 1, such as 1.1.")
     if omega is not None:
         require_positive("omega", omega)
+    require_count("maxiter", maxiter, 0)
 
     x = 1 * x0
     residual = data - forward_op(x)

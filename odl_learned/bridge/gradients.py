@@ -1,0 +1,71 @@
+"""``as_gradient_module``: the gradient of any ODL functional as a batched torch module."""
+
+import odl
+import torch
+from torch import nn
+
+from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.lowering import OperatorModule, lower
+
+
+class Gradient(nn.Module):
+    """``x -> W^-1 (Euclidean gradient of f)(x)``, sample by sample.
+
+    The samples do not interact: the gradient of the sum of the values of a batch holds the
+    gradients of all of them.
+    """
+
+    def __init__(self, functional, layout):
+        super().__init__()
+        self.functional, self.layout = functional, layout
+
+    def forward(self, x):
+        return self.layout.unweigh(torch.func.grad(self.total)(x))
+
+    def total(self, x):
+        """Sum of the values of a batch, real."""
+        value = self.functional(x).sum()
+        return value.real if value.is_complex() else value
+
+
+def as_gradient_module(f):
+    r"""Return the gradient of an ODL functional as a torch module on batches.
+
+    .. math:: \text{Re} \langle \nabla f(x), h \rangle_X = f'(x) h ,
+
+    the Riesz representative in the weighted inner product of the domain, as ``f.gradient`` is:
+    :math:`W^{-1}` times torch's Euclidean gradient of ``as_module(f)``.
+
+    Parameters
+    ----------
+    f : odl.functionals.Functional
+        Any functional with a gradient in ODL.
+
+    Returns
+    -------
+    module : OperatorModule
+        Maps ``(*batch, *f.domain.shape)`` to the same shape, in the dtype of the domain;
+        differentiable once less often than ``as_module(f)``: to every order, if that is native.
+
+    Raises
+    ------
+    TypeError
+        If ``f`` is not a functional.
+    NotImplementedError
+        If ODL has no gradient of the functional, such as an indicator, whose derivative by
+        autograd would be a meaningless zero.
+    """
+    if not isinstance(f, odl.functionals.Functional):
+        raise TypeError(
+            f"expected an ODL functional, got {type(f).__name__} ({f!r}); an operator has a "
+            "derivative, as_module(op.derivative(x))."
+        )
+    try:
+        f.gradient
+    except NotImplementedError as error:
+        raise NotImplementedError(
+            f"ODL has no gradient of {type(f).__name__} ({f!r}). If it has a proximal, use "
+            "as_proximal_module(f)."
+        ) from error
+    layout = layout_of(f.domain)
+    return OperatorModule(Gradient(lower(f), layout), layout, False)

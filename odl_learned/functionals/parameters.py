@@ -1,0 +1,150 @@
+"""Functionals of images and parameters: ODL's algebra with the parameters as a block of the domain.
+
+A parametric energy is a functional on ``X x Theta``, or on ``X x Theta x Y`` with the data as a
+third block, put together from functionals of single blocks:
+
+.. code-block:: python
+
+    domain = odl.ProductSpace(X, parameter_space(X, 2))
+    u, theta = (odl.ComponentProjection(domain, i) for i in range(2))
+    weight = Exponential(Coordinate(domain[1], 0)) @ theta
+    energy = l2_fidelity(y) @ A @ u + FunctionalProduct(weight, SmoothedTV(X, 1, nu, xi) @ u)
+
+is ``|A u - y|^2 / 2 + exp(theta_0) TV_nu(u)``, with a gradient in both blocks.
+"""
+
+import math
+
+import numpy as np
+import odl
+
+from odl_learned.operators.blocks import BlockInsertion, weights
+
+Functional = odl.functionals.Functional
+
+
+def parameter_space(space, size):
+    """Return the space of ``size`` parameters that goes with a space of images.
+
+    ODL multiplies spaces over one field only, so that the parameters of complex images are complex
+    vectors, of which the functionals here use the real parts.
+
+    Parameters
+    ----------
+    space : odl tensor space
+        Images, real or complex.
+    size : int
+        Number of parameters.
+
+    Returns
+    -------
+    parameters : odl.rn or odl.cn space
+        Of the precision of ``space``.
+    """
+    make = odl.cn if isinstance(space.field, odl.ComplexNumbers) else odl.rn
+    return make(size, dtype=space.dtype_identifier)
+
+
+class Coordinate(Functional):
+    r"""One entry of a vector, ``x -> Re x_i``, with the gradient ``e_i / w_i``.
+
+    Parameters
+    ----------
+    space : odl tensor space
+        Of any shape, with constant or array weights.
+    index : int or tuple of int
+        Which entry.
+
+    Raises
+    ------
+    IndexError
+        If there is no such entry.
+    """
+
+    def __init__(self, space, index):
+        self.index = index if isinstance(index, tuple) else (index,)
+        is_inside = len(self.index) == len(space.shape) and all(
+            -n <= i < n for i, n in zip(self.index, space.shape))
+        if not is_inside:
+            raise IndexError(f"index is {index}, expected one entry of an array of shape "
+                             f"{space.shape}; count from 0.")
+        is_real = not isinstance(space.field, odl.ComplexNumbers)
+        super().__init__(space, linear=is_real, grad_lipschitz=0)
+        unit = np.zeros(space.shape)
+        unit[self.index] = 1
+        self.direction = space.element((unit / weights(space)).astype(space.dtype))
+
+    def _call(self, x):
+        return float(np.real(x.data[self.index]))
+
+    @property
+    def gradient(self):
+        """The constant ``e_i / w_i``."""
+        return odl.ConstantOperator(self.direction)
+
+    @property
+    def adjoint(self):
+        """``t -> t e_i / w_i``."""
+        return odl.MultiplyOperator(self.direction, domain=self.range)
+
+
+class Exponential(Functional):
+    r"""The exponential of a functional: positive, as a regularization parameter must be.
+
+    .. math:: F(x) = \exp f(x), \qquad \nabla F(x) = F(x) \nabla f(x).
+
+    Parameters
+    ----------
+    functional : odl.functionals.Functional
+        ``f``, real-valued.
+    """
+
+    def __init__(self, functional):
+        super().__init__(functional.domain, linear=False)
+        self.functional = functional
+
+    def _call(self, x):
+        return math.exp(np.real(self.functional(x)))
+
+    @property
+    def gradient(self):
+        """The gradient operator, where the functional has one."""
+        return _ExponentialGradient(self)
+
+
+class _ExponentialGradient(odl.Operator):
+    def __init__(self, exponential):
+        super().__init__(exponential.domain, exponential.domain, linear=False)
+        self.exponential = exponential
+        self.slope = exponential.functional.gradient
+
+    def _call(self, x):
+        return self.exponential(x) * self.slope(x)
+
+
+def fix_block(functional, index, element):
+    """Return a functional of the other blocks, one block of its domain held fixed.
+
+    With ``F`` on ``X x Theta``, ``fix_block(F, 1, theta)`` is the functional ``u -> F(u, theta)``
+    on ``X``, with the gradient in ``X``.
+
+    Parameters
+    ----------
+    functional : odl.functionals.Functional
+        On a product of two or more spaces.
+    index : int
+        Number of the fixed block.
+    element : element of ``functional.domain[index]``
+        Its value.
+
+    Returns
+    -------
+    functional : odl.functionals.FunctionalComp
+        On the product of the other blocks, or on the other block where only one is left.
+
+    Raises
+    ------
+    TypeError, IndexError
+        If the domain is no product, there is no such block, or the element is not in it.
+    """
+    return functional @ BlockInsertion(functional.domain, index, element)

@@ -1,0 +1,96 @@
+"""Nonlinear operators that parameters enter through: the exponential, and multiples by a value."""
+
+import numpy as np
+import odl
+
+
+class PointwiseExponential(odl.Operator):
+    """``u -> exp(u)`` entry by entry, with the derivative ``h -> exp(u) h``.
+
+    Parameters
+    ----------
+    space : odl tensor space
+        Real or complex.
+    """
+
+    def __init__(self, space):
+        super().__init__(space, space, linear=False)
+
+    def _call(self, u):
+        return self.range.element(np.exp(u.data))
+
+    def derivative(self, point):
+        """Multiplication by ``exp(u)``."""
+        return odl.MultiplyOperator(self(point), domain=self.domain, range=self.range)
+
+
+class FunctionalMultiple(odl.Operator):
+    r"""An operator times the value of a functional at the same point, ``x -> f(x) A(x)``.
+
+    .. math:: M(x) = f(x) A(x), \qquad
+              M'(x) h = \mathrm{Re} \langle \nabla f(x), h \rangle A(x) + f(x) A'(x) h, \qquad
+              M'(x)^* y = \mathrm{Re} \langle A(x), y \rangle \nabla f(x) + f(x) A'(x)^* y.
+
+    On complex spaces the derivative is linear over the real numbers and its adjoint belongs to the
+    real inner product.
+
+    Parameters
+    ----------
+    functional : odl.functionals.Functional
+        ``f``, real-valued, with a gradient.
+    operator : odl.Operator
+        ``A``, on the same domain, with a derivative.
+
+    Raises
+    ------
+    ValueError
+        If the domains differ.
+    """
+
+    def __init__(self, functional, operator):
+        if functional.domain != operator.domain:
+            raise ValueError(
+                f"the functional is defined on {functional.domain!r}, expected the domain of the "
+                f"operator, {operator.domain!r}; compose it with odl.ComponentProjection."
+            )
+        super().__init__(operator.domain, operator.range, linear=False)
+        self.functional, self.operator = functional, operator
+
+    def _call(self, x):
+        return float(np.real(self.functional(x))) * self.operator(x)
+
+    def derivative(self, point):
+        """The derivative at a point."""
+        return _MultipleDerivative(self, self.domain.element(point).copy())
+
+
+class _MultipleDerivative(odl.Operator):
+    def __init__(self, multiple, point):
+        super().__init__(multiple.domain, multiple.range, linear=True)
+        self.value = float(np.real(multiple.functional(point)))
+        self.slope = multiple.functional.gradient(point)
+        self.image = multiple.operator(point)
+        self.inner_derivative = multiple.operator.derivative(point)
+
+    def _call(self, h):
+        slope = float(np.real(self.slope.inner(h)))
+        return slope * self.image + self.value * self.inner_derivative(h)
+
+    @property
+    def adjoint(self):
+        return _MultipleAdjoint(self)
+
+
+class _MultipleAdjoint(odl.Operator):
+    def __init__(self, derivative):
+        super().__init__(derivative.range, derivative.domain, linear=True)
+        self.forward_op = derivative
+
+    def _call(self, y):
+        op = self.forward_op
+        inner = float(np.real(op.image.inner(y)))
+        return inner * op.slope + op.value * op.inner_derivative.adjoint(y)
+
+    @property
+    def adjoint(self):
+        return self.forward_op

@@ -61,11 +61,11 @@ def main(n, out):
         assert distance <= bound < 1e-5
 
     before, after = metrics.psnr(y, truth), metrics.psnr(x, truth)
-    tiles = [z.detach().unflatten(0, (2, 2)).permute(0, 2, 1, 3).reshape(2 * n, 2 * n)
-             for z in (y, x, truth)]  # fmt: skip
+    tiles = [torch.cat([*torch.cat([*z.detach()]).view(2, 2 * n, n)], 1) for z in (y, x, truth)]
     path = out / "odl_to_torch_smoothed_tv.png"
     captions = {"data": f"PSNR {before:.1f} dB", "torch": f"PSNR {after:.1f} dB"}
-    plotting.comparison(dict(zip(captions, tiles)), tiles[2], path, (0, 1), captions=captions)
+    one = ((0, n), (0, n))
+    plotting.comparison(dict(zip(captions, tiles)), tiles[2], path, (0, 1), one, captions=captions)
     print(f"PSNR {before:.2f} -> {after:.2f} dB, {distance:.0e} from ODL's minimizer -> {path}")
     assert after > before + 5
 

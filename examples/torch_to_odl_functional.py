@@ -21,7 +21,7 @@ from odl_learned import bridge, data, metrics, operators, plotting
 from odl_learned.functionals import l2_fidelity
 
 SIZES = {"smoke": {"n": 32, "steps": 60}, "paper": {"n": 128, "steps": 200}}
-NOISE_LEVEL, NU, ALPHA = 0.05, 4e-4, 0.3
+NOISE_LEVEL, NU, ALPHA = 0.05, 4e-4, 0.6
 
 
 class ConvexRegularizer(torch.nn.Module):

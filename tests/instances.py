@@ -39,6 +39,13 @@ def line_mask(shape, seed=1):
     return np.broadcast_to(mask((1, shape[1]), seed), shape)
 
 
+def fan_beam():
+    """A fan beam with angles that are not uniform and a detector that is off center."""
+    return odl.applications.tomo.FanBeamGeometry(
+        odl.nonuniform_partition([0.1, 0.3, 0.9, 1.4, 4.8]), odl.uniform_partition(-1.5, 2.5, 9),
+        src_radius=5, det_radius=4)
+
+
 def coils(space, range=None):
     """A multi-coil transform with three coils that are not normalized, and real weights."""
     rng = np.random.default_rng(2)
@@ -130,6 +137,12 @@ OPERATORS = {
     "SampledFourier normal, lines": lambda: fourier_normal(XC, line_mask((5, 7))),
     "ray transform": lambda: operators.parallel_ray_transform(square(dtype="float32"), 5),
     "back projection": lambda: operators.parallel_ray_transform(square(dtype="float32"), 5).adjoint,
+    "ray transform, complex": lambda: odl.applications.tomo.RayTransform(
+        square(dtype="complex64"), fan_beam(), impl="astra_cpu"),
+    "ray transform, fan beam": lambda: odl.applications.tomo.RayTransform(
+        square(dtype="float32"), fan_beam(), impl="astra_cpu"),
+    "back projection, fan beam": lambda: odl.applications.tomo.RayTransform(
+        square(dtype="float32"), fan_beam(), impl="astra_cpu").adjoint,
     "mask": lambda: operators.mask_operator(X, mask((5, 7))),
     "mask complex": lambda: operators.mask_operator(XC, mask((5, 7))),
     "gradient": lambda: GRAD,

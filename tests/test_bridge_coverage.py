@@ -158,9 +158,8 @@ def test_every_exported_class_is_in_exactly_one_list():
 
 def test_no_instance_falls_back():
     """Nor does any expression of the conformance suite, so that every derivative exists."""
-    tables = {**instances.OPERATORS, **instances.FUNCTIONALS}
     seen = set()
-    for name, make in tables.items():
+    for name, make in [*instances.OPERATORS.items(), *instances.FUNCTIONALS.items()]:
         op = make()
         assert not fallbacks(as_module(op)), f"{name} falls back to {fallbacks(as_module(op))}"
         seen |= {type(node).__name__ for node in nodes(op)}
@@ -171,7 +170,8 @@ def test_no_instance_falls_back():
 
 @pytest.mark.parametrize("pad_mode", _SUPPORTED_PAD_MODES)
 def test_finite_differences_with_every_method_and_padding(pad_mode):
-    rng = np.random.default_rng(0)
+    X = instances.plane((8, 9))  # order 2 reaches three entries from either side
+    V, rng = X**2, np.random.default_rng(0)
     x, v = random_element(X, rng), random_element(V, rng)
     for method in ("forward", "backward", "central"):
         ops = [odl.Gradient(X, method=method, pad_mode=pad_mode),
@@ -216,7 +216,7 @@ WAVELET_PADDINGS = ["constant", "pywt_periodic", "periodic", "symmetric", "order
 @pytest.mark.parametrize("pad_mode", WAVELET_PADDINGS)
 def test_wavelets_with_every_padding(pad_mode):
     for wavelet in ("haar", "db3", "bior2.2"):
-        for shape, axes in (((16, 21), None), ((21, 16), [1]), ((20, 20), [1, 0])):
+        for shape, axes in (((20, 27), None), ((27, 20), [1]), ((20, 20), [1, 0])):
             op = odl.trafos.WaveletTransform(
                 instances.plane(shape), wavelet, nlevels=2, pad_mode=pad_mode, axes=axes)
             compare(op, instances.element(op.domain))
@@ -315,15 +315,15 @@ def test_gradient_operators_are_native(name):
     op = GRADIENTS[name]()
     x = sample(F.KullbackLeibler(X), np.random.default_rng(0)) if op.domain == X \
         else random_element(op.domain, np.random.default_rng(0))
-    compare(op, 0.4 * x, 1e-11)
+    compare(op, 0.3 * x, 1e-11)
 
 
 def test_gradient_operators_have_derivatives():
     """Second derivatives of the energy, through the operator that ODL calls its gradient."""
-    op = (F.Huber(V, 10.0) @ instances.GRAD).gradient
+    op = (F.Huber(V, 1000.0) @ instances.GRAD).gradient
     module, x = as_module(op), as_tensor(op, instances.element(X))
     _, got = torch.func.jvp(module, (x,), (x,))
-    expected = (instances.GRAD.adjoint @ instances.GRAD)(instances.element(X)) / 10.0
+    expected = (instances.GRAD.adjoint @ instances.GRAD)(instances.element(X)) / 1000.0
     np.testing.assert_allclose(got, expected.data, atol=1e-12 * np.abs(expected.data).max())
 
 

@@ -110,9 +110,7 @@ def test_slices_of_files(tiny, tmp_path, capsys, suffix):
     assert np.array_equal(image.array, data.from_rows(picture))
     assert image.pixel_mm == (0.9, 0.9) and image.modality == "CT"
     assert command_line.main(["demo", *map(str, options)]) == 0
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {
-        "demo.json", "demo_ct.png", "demo_ct_training.pt"
-    }  # fmt: skip
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"demo.json", "demo_ct.png"}
     out, _ = capsys.readouterr()
     assert "filtered backprojection" in out and "zero filling" not in out
 
@@ -281,8 +279,14 @@ def test_interruption_leaves_a_checkpoint_and_status_130(tiny, tmp_path, monkeyp
     _, err = capsys.readouterr()
     last = err.splitlines()[-1]
     assert last.startswith("odl_learned: interrupted") and str(tmp_path) in last
-    assert len(read_checkpoint(tmp_path / "demo_mri_training.pt")["record"]["loss"]) == 5
+    (checkpoint,) = tmp_path.glob("demo_mri_training_*.pt")
+    assert len(read_checkpoint(checkpoint)["record"]["loss"]) == 5
     assert not (tmp_path / "demo.json").exists()
+    monkeypatch.undo()
+    monkeypatch.setattr(demo, "SIZES", {"full": {**TINY, "steps": 9}})
+    assert command_line.main(call) == 0
+    assert "5/9" in capsys.readouterr().err
+    assert not checkpoint.exists() and (tmp_path / "demo.json").exists()
 
 
 def test_interrupted_training_continues_to_the_same_reconstruction(tmp_path, monkeypatch):

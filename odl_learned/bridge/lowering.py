@@ -58,8 +58,7 @@ class OperatorModule(nn.Module):
         self.layout.check(x)
         if isinstance(x, list):
             x = tuple(x)
-        for i, part in enumerate(_parts(x)):
-            probe = getattr(self, f"_probe_{i}")
+        for part, probe in zip(_parts(x), self._buffers.values()):
             if part.dtype != probe.dtype or part.device != probe.device:
                 raise TypeError(
                     f"input is {part.dtype} on {part.device}, expected {probe.dtype} on "
@@ -105,5 +104,7 @@ def as_module(op):
 def _parts(x):
     """The tensors, or layouts of tensors, of a nested tuple in order."""
     if isinstance(x, TupleLayout):
-        x = tuple(x.parts)
-    return [leaf for part in x for leaf in _parts(part)] if isinstance(x, tuple) else [x]
+        x = x.parts
+    if isinstance(x, (tuple, list)):
+        return [leaf for part in x for leaf in _parts(part)]
+    return [x]

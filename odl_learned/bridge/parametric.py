@@ -76,7 +76,7 @@ class Multiple(nn.Module):
         value = value.real if value.is_complex() else value
 
         def times(y):
-            return value.reshape(*value.shape, *[1] * (y.ndim - value.ndim)) * y
+            return value.reshape((*value.shape, *[1] * (y.ndim - value.ndim))) * y
 
         return each(times, self.operator(x))
 

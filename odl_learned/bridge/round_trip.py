@@ -21,7 +21,7 @@ class OneBatchAxis(nn.Module):
     def forward(self, x):
         lead = self.source.batch_shape(x)
         y = self.module(self.source.flatten_batch(x))
-        return each(lambda part: part.reshape(*lead, *part.shape[1:]), y)
+        return each(lambda part: part.reshape((*lead, *part.shape[1:])), y)
 
 
 @lower.register

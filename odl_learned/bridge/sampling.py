@@ -1,4 +1,4 @@
-"""Native rules for picking entries of an array: sampling, its adjoint, flattening, resizing.
+"""Native rules for picking entries: sampling, its adjoint, flattening, resizing, quarter turns.
 
 ODL's sampling takes the entries ``x[i_1], ..., x[i_n]`` of the flattened array; its adjoint adds
 ``g_k`` to the entry ``i_k``, as often as the entry was sampled. Resizing copies entries as well,
@@ -20,6 +20,7 @@ from odl_learned.bridge.expressions import Composition, Scale
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import local_rules, lower
 from odl_learned.bridge.pointwise import Matrix
+from odl_learned.operators import QuarterTurn
 
 
 class Gather(nn.Module):
@@ -80,7 +81,9 @@ class Pad(nn.Module):
         self.constant = constant
 
     def forward(self, x):
-        return nn.functional.pad(x, self.widths, value=self.constant)
+        if self.constant == 0:
+            return nn.functional.pad(x, self.widths)
+        return nn.functional.pad(x - self.constant, self.widths) + self.constant
 
 
 class Transpose(nn.Module):
@@ -94,6 +97,17 @@ class Transpose(nn.Module):
         zero = self.source.zeros(self.target.batch_shape(y), y.device)
         (x,) = torch.func.vjp(self.module, zero)[1](y)
         return x
+
+
+class Turn(nn.Module):
+    """``k`` quarter turns of the last two axes."""
+
+    def __init__(self, k):
+        super().__init__()
+        self.k = k
+
+    def forward(self, x):
+        return torch.rot90(x, self.k, (-2, -1))
 
 
 @lower.register
@@ -151,6 +165,11 @@ def _resizing_adjoint(op):
 
 
 local_rules["ResizingOperatorAdjoint"] = _resizing_adjoint
+
+
+@lower.register
+def _(op: QuarterTurn):
+    return Turn(op.k)
 
 
 def _cell_volume(space):

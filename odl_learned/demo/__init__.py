@@ -1,5 +1,6 @@
 """The main job: reconstruct a real CT and a real MR slice by analysis, variation and learning."""
 
+import hashlib
 import pathlib
 
 import numpy as np
@@ -10,13 +11,15 @@ from odl_learned.demo import learned, methods, report, scenes
 from odl_learned.validation import require_count, require_finite
 
 SIZES = {
-    "full": {"n": 256, "tikhonov": 40, "pdhg": 500, "steps": 900, "pairs": 300},
+    "full": {"n": 256, "tikhonov": 40, "pdhg": 400, "steps": 700, "pairs": 300},
     "fast": {"n": 128, "tikhonov": 40, "pdhg": 300, "steps": 400, "pairs": 100},
 }
 
 
 def run(images, size, folder, seed=0):
     """Reconstruct every image by every method; print the table, write the file and the figures.
+
+    A training that was interrupted goes on where it was when the same call is made again.
 
     Parameters
     ----------
@@ -52,8 +55,7 @@ def run(images, size, folder, seed=0):
     for image in images:
         scene = scene_of(image, settings["n"], np.random.default_rng(seed))
         print(f"\n{scene.title}")
-        checkpoint = folder / f"demo_{scene.name}_training.pt"
-        checkpoint.unlink(missing_ok=True)
+        checkpoint = folder / _checkpoint_name(scene, settings, seed)
         results = [
             methods.analytical(scene),
             methods.tikhonov(scene, settings["tikhonov"]),
@@ -62,12 +64,19 @@ def run(images, size, folder, seed=0):
             learned.learned_proximal_gradient(scene, settings["steps"], settings["pairs"],
                                               checkpoint),
         ]
+        checkpoint.unlink()
         rows = report.rows(scene, results)
         entries += rows
         print(f"wrote {report.draw(scene, results, rows, folder)}")
     print(f"\n{report.table(entries)}\n")
     print(f"wrote {report.write(entries, {**settings, 'seed': seed}, folder)}")
     return entries
+
+
+def _checkpoint_name(scene, settings, seed):
+    """A name that only the same training has, so that no other one continues it."""
+    identity = repr((scene.forward_op.domain, scene.forward_op.range, settings, seed))
+    return f"demo_{scene.name}_training_{hashlib.sha256(identity.encode()).hexdigest()[:8]}.pt"
 
 
 def scene_of(image, n, rng):

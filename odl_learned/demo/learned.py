@@ -53,8 +53,9 @@ def unrolled(where, steps):
 
 def step_modules(training):
     """One small convolutional network per iteration."""
-    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     channels = 2 if training.forward_op.domain.is_complex else 1
-    nets = [networks.CNN(2 * channels + MEMORY, channels + MEMORY, WIDTH, DEPTH)
+    nets = [networks.CNN(2 * channels + MEMORY, channels + MEMORY, WIDTH, DEPTH,
+                         generator=generator)
             for _ in range(ITERATIONS)]
     return [reconstruction.MemoryStep(net, MEMORY, STEP_SIZE) for net in nets]

@@ -1,0 +1,114 @@
+"""All examples run at smoke size, keep their claims, and would notice if a claim were false."""
+
+import copy
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from odl_learned import bridge
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
+FIGURES = sorted((ROOT / "examples" / "figures").rglob("*.py"))
+NAMES = {
+    "ct_landweber_discrepancy.py",
+    "ct_tv_pdhg.py",
+    "figures/pdhg2011/gap_decay.py",
+    "mri_tgv_pdhg.py",
+    "odl_to_torch_smoothed_tv.py",
+    "torch_to_odl_functional.py",
+    "torch_to_odl_learned_proximal_gradient.py",
+}
+
+
+def name(path):
+    return path.relative_to(ROOT / "examples").as_posix()
+
+
+def test_the_examples_are_found_and_listed():
+    found = {name(path) for path in SCRIPTS + FIGURES}
+    assert len(SCRIPTS) >= 6 and len(FIGURES) >= 1
+    assert NAMES <= found
+    page = (ROOT / "docs" / "examples.md").read_text()
+    assert [each for each in sorted(found) if f"`{each}`" not in page] == []
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=name)
+def test_scripts_are_short(path):
+    assert len(path.read_text().splitlines()) < 80
+
+
+@pytest.mark.parametrize("path", SCRIPTS + FIGURES, ids=name)
+def test_runs_at_smoke_size_and_keeps_its_claim(path, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "not" / "there"
+    monkeypatch.setattr("sys.argv", [str(path), "smoke", "--out", str(out)])
+    runpy.run_path(str(path), run_name="__main__")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 and any(map(str.isdigit, lines[0]))
+    pictures = list(out.iterdir())
+    assert pictures and all(picture.suffix == ".png" for picture in pictures)
+    assert all(imread(picture)[..., :3].std() > 0.05 for picture in pictures)
+    assert str(pictures[0]) in lines[0]
+
+
+@pytest.mark.parametrize("path", SCRIPTS + FIGURES, ids=name)
+def test_sizes_are_smoke_and_paper(path):
+    assert set(runpy.run_path(str(path))["SIZES"]) == {"smoke", "paper"}
+
+
+# Too few iterations or training steps must break the claim.
+SPOILED = {
+    "ct_landweber_discrepancy.py": {"niter": 5},
+    "ct_tv_pdhg.py": {"niter": 5},
+    "mri_tgv_pdhg.py": {"niter": 5},
+    "torch_to_odl_functional.py": {"steps": 1},
+    "torch_to_odl_learned_proximal_gradient.py": {"steps": 1},
+}
+
+
+@pytest.mark.parametrize("script", SPOILED)
+def test_claims_fail_without_the_work(script, tmp_path):
+    module = runpy.run_path(str(ROOT / "examples" / script))
+    with pytest.raises(AssertionError):
+        module["main"](**(module["SIZES"]["smoke"] | SPOILED[script]), out=tmp_path)
+
+
+def test_an_energy_that_disagrees_with_odl_is_noticed(tmp_path, monkeypatch):
+    lowered = bridge.as_module
+    monkeypatch.setattr(bridge, "as_module", lambda op: lambda x: (1 + 1e-9) * lowered(op)(x))
+    main = runpy.run_path(str(ROOT / "examples" / "odl_to_torch_smoothed_tv.py"))["main"]
+    with pytest.raises(AssertionError):
+        main(n=16, out=tmp_path)
+
+
+def gap_decay_results(niter=400):
+    k = np.arange(1.0, niter + 1)
+    return {
+        "gap": 1 / k, "gap_bound": 2 / k,
+        "distance": {0.0: 1 / k**2, 1.0: 1 / k**2, 0.35: 1 / k**3},
+        "distance_bound": {1.0: 2 / k**2, 0.35: 4 / k**2},
+        "reference_error": 1e-12,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda r: r["gap"].__imul__(3),
+    lambda r: r["gap"].__ipow__(2),
+    lambda r: r["gap"].__isub__(0.1),
+    lambda r: r["distance"][1.0].__imul__(3),
+    lambda r: r["distance"][1.0].__ipow__(0.7),
+    lambda r: r["distance"][0.35].__imul__(1e3),
+    lambda r: r["distance_bound"][0.35].__imul__(1e-3),
+    lambda r: r.update(reference_error=1e-3),
+])  # fmt: skip
+def test_the_claim_of_gap_decay_can_fail(spoil):
+    claim = runpy.run_path(str(ROOT / "examples/figures/pdhg2011/gap_decay.py"))["claim"]
+    results = gap_decay_results()
+    claim(results)
+    spoiled = copy.deepcopy(results)
+    spoil(spoiled)
+    with pytest.raises(AssertionError):
+        claim(spoiled)

@@ -55,7 +55,7 @@ def main(n, steps, out):
     y = M(data.add_white_noise(truth, NOISE_LEVEL, rng))
     E = l2_fidelity(y) @ M + ALPHA * bridge.as_functional(R, X)
     x, energies, search = y.copy(), [E(y)], odl.solvers.BacktrackingLineSearch(E)
-    odl.solvers.bfgs_method(E, x, search, 60, callback=lambda x: energies.append(E(x)))
+    odl.solvers.bfgs_method(E, x, search, 30, callback=lambda x: energies.append(E(x)))
     h, t = operators.random_element(X, rng), 1e-5
     slope, quotient = E.gradient(y).inner(h), (E(y + t * h) - E(y - t * h)) / (2 * t)
     before, after = metrics.psnr(y, truth), metrics.psnr(x, truth)

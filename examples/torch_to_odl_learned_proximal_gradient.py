@@ -64,7 +64,7 @@ def main(n, views, pairs, steps, out):
     print(f"PSNR {before:.2f} -> {after:.2f} dB after {steps} steps, |A R(y) - y| / |y| = "
           f"{residual(y).norm() / y.norm():.3f} -> {path}")
     assert after > before + 1, "training gains less than 1 dB over its starting point"
-    assert abs(left - right) <= 1e-4 * slope(h).norm() * w.norm(), "the adjoint is none"
+    assert abs(left - right) <= 1e-5 * slope(h).norm() * w.norm(), "the adjoint is none"
 
 
 if __name__ == "__main__":

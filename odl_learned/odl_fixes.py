@@ -16,7 +16,14 @@ import numpy as np
 import odl
 from odl.core.array_API_support.utils import _registered_array_backends, get_array_and_backend
 from odl.core.discr.diff_ops import Divergence
-from odl.core.operator import Operator, PointwiseNorm
+from odl.core.operator import (
+    ComplexEmbedding,
+    ImagPart,
+    Operator,
+    PointwiseNorm,
+    RealPart,
+    ZeroOperator,
+)
 from odl.core.set import ComplexNumbers
 from odl.core.set.space import LinearSpace, LinearSpaceElement, LinearSpaceTypeError
 from odl.core.space import ProductSpace
@@ -366,3 +373,15 @@ def lincomb_one_term():
         return out
 
     yield LinearSpace, "lincomb", lincomb
+
+
+@_repair("The adjoints of RealPart and ImagPart start from the complex space instead of the real.")
+def real_part_adjoint():
+    def adjoint(scalar, of_real):
+        def embedding(self):
+            return of_real(self) if self.space_is_real else ComplexEmbedding(self.range, scalar)
+
+        return property(embedding)
+
+    yield RealPart, "adjoint", adjoint(1, lambda op: op)
+    yield ImagPart, "adjoint", adjoint(1j, lambda op: ZeroOperator(op.domain))

@@ -284,6 +284,10 @@ FUNCTIONALS = {
     "SmoothedGroupL1": lambda: functionals.SmoothedGroupL1(V, 0.1),
     "SmoothedGroupL1 complex": lambda: functionals.SmoothedGroupL1(XC**2, 0.1),
     "SmoothedTV": lambda: functionals.SmoothedTV(X, 0.7, 0.1, 0.01),
+    "SmoothedTV complex": lambda: functionals.SmoothedTV(XC, 0.7, 0.1, 0.01),
+    "SmoothedTV 3D": lambda: functionals.SmoothedTV(
+        odl.uniform_discr([0] * 3, [1, 2, 3], (3, 4, 2)), 0.7, 0.1, 0.01),
+    "SmoothedGroupL1 of the gradient": lambda: 0.7 * functionals.SmoothedGroupL1(V, 0.1) @ GRAD,
     "l2_fidelity": lambda: functionals.l2_fidelity(element(X)),
     "l2_fidelity complex": lambda: functionals.l2_fidelity(element(XC)),
     "BoxConstraint": lambda: functionals.BoxConstraint(X, -0.5, 1.0),

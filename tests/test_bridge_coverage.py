@@ -378,3 +378,12 @@ def test_a_network_in_an_expression_is_not_looped():
     np.testing.assert_allclose(module(x)[1, 2].item(), f(X.element(x[1, 2].numpy())), rtol=1e-12)
     hessian = torch.func.hessian(module)(x[0, 0])
     assert hessian.shape == (5, 7, 5, 7) and hessian.abs().max() > 0
+
+
+def test_a_change_of_backend_inside_an_expression_is_the_identity():
+    matrix = torch.from_numpy(instances.MATRIX)
+    op = odl.MatrixOperator(matrix, domain=odl.rn(4, impl="pytorch"))
+    module = as_module(op @ odl.ArrayBackendChange("numpy", "pytorch"))
+    assert not fallbacks(module)
+    x = torch.ones(2, 4, dtype=torch.float64)
+    torch.testing.assert_close(module(x), x @ matrix.mT, rtol=0, atol=1e-14)

@@ -50,12 +50,6 @@ KNOWN_FAILURES["IndicatorNuclearNormUnitBall", "check_proximal"] = (
 KNOWN_FAILURES["pointwise inner, weights", "check_adjoint_of_adjoint"] = (
     "the adjoint of the adjoint takes weights for no weights, by an inverted test"
 )
-KNOWN_FAILURES |= {
-    (name, check): "the adjoint is an embedding of the complex space instead of the real one"
-    for name in ("real part", "imaginary part")
-    for check in ("check_adjoint", "check_adjoint_of_adjoint", "check_dense_twin",
-                  "check_round_trip")
-}
 
 
 def cases(table):

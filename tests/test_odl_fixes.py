@@ -247,12 +247,24 @@ def lincomb_one_term():
             space.lincomb(2, odl.rn(3).one())
 
 
+def real_part_adjoint():
+    space = image_space(dtype="complex128")
+    x, y = draw(space), draw(space.real_space)
+    for part in (odl.RealPart(space), odl.ImagPart(space)):
+        assert part.adjoint.domain == space.real_space and part.adjoint.range == space
+        close(part(x).inner(y), x.inner(part.adjoint(y)).real)
+        close((part.adjoint.adjoint(x) - part(x)).norm(), 0)
+    real = draw(space.real_space)
+    close((odl.RealPart(real.space).adjoint(real) - real).norm(), 0)
+    assert odl.ImagPart(real.space).adjoint(real).norm() == 0
+
+
 REPRODUCTIONS = {
     f.__name__: f
     for f in (
         numpy_scalars, divergence_out, array_lookup, aliasing, separable_sum_linear, inner_once,
         complex_values, lp_norm, grad_lipschitz, l1_projections, sum_constraint, huber_proximal,
-        norm_cache, lincomb_one_term,
+        norm_cache, lincomb_one_term, real_part_adjoint,
     )
 }
 

@@ -270,6 +270,33 @@ def test_odls_solvers_minimize_an_energy_with_fixed_parameters():
     assert f.gradient(x).norm() < 1e-5 * f.gradient(X.zero()).norm()
 
 
+def test_parameters_of_any_shape():
+    """Of the same space as the images, so that both are one tensor; and of several spaces."""
+    r = instances.R
+    same = odl.ProductSpace(r, r)
+    u, theta = projections(same)
+    energy = F.L2NormSquared(r) @ (u - theta) + F.FunctionalProduct(
+        Exponential(Coordinate(r, 1)) @ theta, F.Huber(r, 0.1) @ u)
+    points = [random_element(same, np.random.default_rng(seed)) for seed in (0, 1)]
+    blocks = [torch.stack(parts) for parts in zip(*[tensors(x) for x in points])]
+    module = as_energy(energy)
+    np.testing.assert_allclose(module(*blocks), [energy(x) for x in points], rtol=1e-13)
+    mapped = torch.func.vmap(module)(*blocks)
+    torch.testing.assert_close(mapped, module(*blocks), rtol=1e-13, atol=0)
+
+    pair = odl.ProductSpace(r, odl.ProductSpace(odl.rn(2), odl.rn(3)))
+    u, theta = projections(pair)
+    first, second = projections(pair[1])
+    energy = F.L2NormSquared(odl.rn(3)) @ second @ theta + F.FunctionalProduct(
+        Exponential(Coordinate(odl.rn(2), 1)) @ first @ theta, F.Huber(r, 0.1) @ u)
+    x = random_element(pair, np.random.default_rng(0))
+    params = tuple(tensors(x[1]))
+    images = torch.stack([tensors([x[0]])[0]] * 2)
+    np.testing.assert_allclose(as_energy(energy)(images, params), 2 * [energy(x)], rtol=1e-13)
+    np.testing.assert_allclose(as_module(fix_block(energy, 1, x[1]))(images), 2 * [energy(x)],
+                               rtol=1e-13)
+
+
 def test_errors_say_what_is_missing():
     energy = as_energy(denoising(X))
     u, theta = tensors(point(denoising(X), 0))

@@ -28,7 +28,6 @@ from torch import nn
 from odl_learned.bridge.layout import Held, each, layout_of
 from odl_learned.bridge.lowering import lower
 
-
 #: Rules for compositions that cost less as a whole, by the classes of the left and the right side.
 #: A rule takes both sides and returns a module, or None where it does not apply.
 fused_compositions = {}

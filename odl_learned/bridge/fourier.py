@@ -88,8 +88,9 @@ class CoilFourier(nn.Module):
     def __init__(self, sensitivities, weights, scale=1.0):
         super().__init__()
         before, after = _phases(weights.shape)
-        self.register_buffer("sensitivities", (before * sensitivities).to(sensitivities.dtype),
-                             persistent=False)
+        folded = (before * sensitivities).to(sensitivities.dtype)
+        self.register_buffer("sensitivities", folded, persistent=False)
+        self.register_buffer("conjugates", folded.conj().resolve_conj(), persistent=False)
         self.register_buffer("weights", _folded(scale * after * weights, weights.dtype),
                              persistent=False)
 
@@ -110,11 +111,11 @@ class CoilFourier(nn.Module):
         """``(*batch, C, *s) -> (*batch, *s)``, the Hermitian transpose."""
         coils, *shape = self.sensitivities.shape
         x = y.new_zeros((*y.shape[: y.ndim - len(shape) - 1], *shape))
-        sensitivities, weights = self.sensitivities.conj().resolve_conj(), self.weights.conj()
+        weights = self.weights.conj()
         for image, data in zip(x.view(-1, *shape), y.reshape(-1, coils, *shape)):
-            for sensitivity, source in zip(sensitivities, data):
+            for conjugate, source in zip(self.conjugates, data):
                 values = torch.fft.ifftn(weights * source, norm="ortho")
-                image.addcmul_(sensitivity, values)
+                image.addcmul_(conjugate, values)
         return x
 
 
@@ -133,6 +134,7 @@ class CoilFourierNormal(nn.Module):
         weights, self.dims = _without_constant_axes(weights)
         self.register_buffer("weights", weights, persistent=False)
         self.register_buffer("sensitivities", sensitivities, persistent=False)
+        self.register_buffer("conjugates", sensitivities.conj().resolve_conj(), persistent=False)
 
     def forward(self, x):
         return outside_graphs(LinearMap.apply, x, self.apply_normal, self.apply_normal)
@@ -141,9 +143,8 @@ class CoilFourierNormal(nn.Module):
         """The operator without derivatives; it is its own transpose."""
         shape = self.sensitivities.shape[1:]
         result = torch.zeros_like(x, memory_format=torch.contiguous_format)
-        conjugates = self.sensitivities.conj().resolve_conj()
         for image, total in zip(x.reshape(-1, *shape), result.view(-1, *shape)):
-            for sensitivity, conjugate in zip(self.sensitivities, conjugates):
+            for sensitivity, conjugate in zip(self.sensitivities, self.conjugates):
                 values = sensitivity * image
                 if self.dims:
                     values = torch.fft.fftn(values, dim=self.dims).mul_(self.weights)

@@ -19,7 +19,7 @@ from torch import nn
 from odl_learned.bridge.expressions import Composition, Scale
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import local_rules, lower
-from odl_learned.bridge.pointwise import Matrix
+from odl_learned.bridge.matrices import Matrix
 from odl_learned.operators import QuarterTurn
 
 

@@ -1,0 +1,58 @@
+"""The benchmarks run at tiny size and print what they promise; their numbers are not tested."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "benchmarks"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+RATIOS = {
+    "ct": {"ct_forward_vs_astra", "ct_transpose_vs_astra", "ct_pair_mismatch"},
+    "smoothed_tv": {"smoothed_tv_vs_odl_numpy", "smoothed_tv_compiled_vs_odl_numpy"},
+    "smoothed_tv_operator_module": {"smoothed_tv_vs_operator_module"},
+    "mri": {"mri_forward_vs_deepinv", "mri_adjoint_vs_deepinv", "mri_normal_vs_deepinv",
+            "mri_forward_vs_plain_torch"},
+    "overhead": {"node_overhead_us"},
+}
+
+
+def run(*parts):
+    command = [sys.executable, str(FOLDER / "bridge.py"), "--size", "tiny"]
+    command += [word for part in parts for word in ("--part", part)]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("parts", [("ct", "mri", "overhead"), ("smoothed_tv_operator_module",)],
+                         ids="+".join)
+def test_parts_print_their_numbers(parts):
+    numbers = run(*parts)
+    assert set().union(*(RATIOS[part] for part in parts)) <= set(numbers)
+    for name, value in numbers.items():
+        assert value is None and "deepinv" in name or isinstance(value, float), name
+    if "ct" in parts:
+        assert numbers["ct_pair_mismatch"] <= 1e-6
+
+
+@pytest.mark.slow
+def test_all_parts_print_their_numbers():
+    assert set().union(*RATIOS.values()) <= set(run())
+
+
+def test_a_contestant_that_computes_something_else_stops_the_race():
+    source = ("import timing, torch\n"
+              "x = torch.ones(3)\n"
+              "timing.require_close('same', x, x, 1e-6)\n"
+              "try:\n"
+              "    timing.require_close('other', 1.001 * x, x, 1e-6)\n"
+              "except AssertionError as error:\n"
+              "    print(error)\n")
+    done = subprocess.run([sys.executable, "-c", source], cwd=FOLDER, env=ENVIRONMENT,
+                          capture_output=True, text=True)
+    assert "other is 1.0e-03 away from the reference" in done.stdout, done.stderr

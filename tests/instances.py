@@ -125,7 +125,11 @@ OPERATORS = {
     "MultiCoilFourier to another weight": lambda: coils(
         plane((4, 5), "complex128"),
         odl.ProductSpace(odl.cn((4, 5), weighting=3.0), 3, weighting=0.5)),
+    "MultiCoilFourier, few lines": lambda: operators.MultiCoilFourier(
+        XC, np.arange(5)[:, None] % 4 == np.zeros(7), coils(XC).sensitivities),
     "MultiCoilFourierAdjoint": lambda: coils(XC).adjoint,
+    "MultiCoilFourierAdjoint, few lines": lambda: operators.MultiCoilFourier(
+        XC, np.arange(7) % 4 == np.zeros((5, 1)), coils(XC).sensitivities).adjoint,
     "MultiCoilFourierAdjoint even": lambda: coils(plane((4, 6), "complex128")).adjoint,
     "MultiCoilFourierAdjoint to another weight": lambda: coils(
         plane((4, 5), "complex128"),

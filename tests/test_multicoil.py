@@ -12,7 +12,8 @@ from odl_learned import data
 from odl_learned import operators as ops
 from odl_learned.bridge import as_module
 from odl_learned.bridge.expressions import Composition
-from odl_learned.bridge.fourier import CoilFourierNormal, FourierNormal
+from odl_learned.bridge.fourier import FourierNormal
+from odl_learned.bridge.multicoil import CoilFourier, CoilFourierLines, CoilFourierNormal
 from odl_learned.conformance.modules import as_tensor
 
 
@@ -189,6 +190,29 @@ def test_normal_operator_inside_an_expression_and_of_two_operators(rng):
                                    atol=1e-13)
     assert isinstance(as_module(A.adjoint @ B).native, FourierNormal)
     assert isinstance(as_module(C.adjoint @ D).native, Composition)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_few_lines_are_transformed_alone(axis, rng):
+    shape = (6, 5, 7)
+    mask = np.moveaxis(np.zeros(shape), axis, 0)
+    mask[[0, 3]] = rng.random(mask[:2].shape)
+    A = ops.MultiCoilFourier(complex_space(shape), np.moveaxis(mask, 0, axis),
+                             random_maps(shape, 2, rng))
+    native = as_module(A).native
+    assert isinstance(native, CoilFourierLines) and native.axis == axis - 3
+    assert native.lines.tolist() == [0, 3]
+    x, y = ops.random_element(A.domain, rng), ops.random_element(A.range, rng)
+    for op, element in ((A, x), (A.adjoint, y)):
+        expected = as_tensor(op.adjoint, op(element))
+        torch.testing.assert_close(as_module(op)(as_tensor(op, element)), expected, rtol=1e-12,
+                                   atol=1e-13)
+
+
+def test_many_lines_are_transformed_together(rng):
+    A = ops.MultiCoilFourier(complex_space((6, 5)), lines((6, 5), 0, rng),
+                             random_maps((6, 5), 2, rng))
+    assert type(as_module(A).native) is CoilFourier
 
 
 def test_modules_of_even_shapes_use_real_weights_and_single_precision(rng):

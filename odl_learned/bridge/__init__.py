@@ -11,6 +11,7 @@ from odl_learned.bridge import (  # noqa: F401  (importing registers the native 
     indicators,
     local_gradients,
     matrices,
+    multicoil,
     odl_fourier,
     pointwise,
     proximal_entropies,

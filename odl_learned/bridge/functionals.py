@@ -12,11 +12,7 @@ from odl_learned.bridge.expressions import Composition, LinearForm, Scale, Shift
 from odl_learned.bridge.layout import each, layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.pointwise import Constant, safe_norm
-from odl_learned.functionals import (
-    BoxSupport,
-    MagnitudeSupport,
-    SmoothedGroupL1,
-)
+from odl_learned.functionals import BoxSupport, MagnitudeSupport, SmoothedGroupL1
 
 F = odl.functionals
 

@@ -1,5 +1,7 @@
 """Native rules for matrices, dense along any axis or sparse."""
 
+import copy
+
 import numpy as np
 import odl
 import torch

@@ -1,6 +1,5 @@
 """Native rules for pointwise maps and linear forms."""
 
-
 import numpy as np
 import odl
 import torch

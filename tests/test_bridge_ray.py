@@ -16,12 +16,13 @@ from odl.applications import tomo
 from odl.applications.tomo.backends.astra_cpu import AstraCpuImpl
 
 from odl_learned import operators
-from odl_learned.bridge import as_module, ray, ray_sparse
+from odl_learned.bridge import as_module, ray
 from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
 from odl_learned.bridge.layout import layout_of
-from odl_learned.bridge.ray_geometry import ray_geometry
-from odl_learned.bridge.ray_linked import LinkedPair, LinkedVolumePair
-from odl_learned.bridge.ray_sparse import SparsePair
+from odl_learned.bridge.ray import sparse as ray_sparse
+from odl_learned.bridge.ray.geometry import ray_geometry
+from odl_learned.bridge.ray.linked import LinkedPair, LinkedVolumePair
+from odl_learned.bridge.ray.sparse import SparsePair
 
 HALF_TURN, FULL_TURN = odl.uniform_partition(0, np.pi, 5), odl.uniform_partition(0, 2 * np.pi, 5)
 NONUNIFORM = odl.nonuniform_partition([0.1, 0.3, 0.9, 1.4, 2.8])

@@ -215,6 +215,13 @@ def test_many_lines_are_transformed_together(rng):
     assert type(as_module(A).native) is CoilFourier
 
 
+def test_no_samples_at_all(rng):
+    A = ops.MultiCoilFourier(complex_space((4, 5)), np.zeros((4, 5)), random_maps((4, 5), 2, rng))
+    x = as_tensor(A, ops.random_element(A.domain, rng))
+    for op in (A, A.normal):
+        assert torch.count_nonzero(as_module(op)(x)) == 0
+
+
 def test_modules_of_even_shapes_use_real_weights_and_single_precision(rng):
     X = complex_space((4, 6), "complex64")
     module = as_module(ops.MultiCoilFourier(X, rng.random((4, 6)), random_maps((4, 6), 2, rng)))

@@ -21,8 +21,8 @@ from odl_learned.bridge import (
     lower_proximal,
 )
 from odl_learned.bridge.layout import each, layout_of
-from odl_learned.bridge.proximal_entropies import LogLambertW
-from odl_learned.bridge.proximals import OpaqueProximal
+from odl_learned.bridge.proximals.entropies import LogLambertW
+from odl_learned.bridge.proximals.lowering import OpaqueProximal
 from odl_learned.conformance.modules import as_tensor, check_proximal_module, entries, stack
 from odl_learned.conformance.sampling import flat, positive, precision, sample
 

@@ -3,7 +3,7 @@
 import odl
 from torch import nn
 
-from odl_learned.bridge.proximals import lower_proximal, opaque
+from odl_learned.bridge.proximals.lowering import lower_proximal, opaque
 from odl_learned.bridge.to_odl import as_operator
 from odl_learned.validation import require_positive
 

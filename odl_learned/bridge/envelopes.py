@@ -15,7 +15,7 @@ from torch import nn
 from odl_learned.bridge.functionals import square_modulus
 from odl_learned.bridge.layout import each, layout_of
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.proximals import lower_proximal
+from odl_learned.bridge.proximals.lowering import lower_proximal
 
 F = odl.functionals
 

@@ -93,6 +93,7 @@ def _signs(shape):
 
 
 def sampling_weights(op, space):
+    """The weights of a sampled transform as a real tensor of the precision of a space."""
     real = torch.empty((), dtype=getattr(torch, str(space.dtype_identifier))).real.dtype
     return torch.tensor(op.weights, dtype=real)
 

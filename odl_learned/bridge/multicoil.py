@@ -2,11 +2,11 @@
 
 With ``c = n // 2``, the centred transform of one axis, even or odd, is
 
-    F x = b . fft(a . x),   a_j = exp(2 pi i c j / n),   b_k = exp(2 pi i c (k - c) / n),
+    F x = n^-1/2 b . fft(a . x),   a_j = exp(2 pi i c j / n),   b_k = exp(2 pi i c (k - c) / n),
 
 by ``(k - c)(j - c) = k j - c j - c (k - c)``. The phases ``a`` are folded into the sensitivities,
-``b`` into the sampling weights, and no shift is left. One image and coil is computed at a time, so
-that the work on it stays in the cache.
+``b`` and the factors ``n^-1/2`` into the sampling weights; no shift is left. One image and coil is
+computed at a time, so that the work on it stays in the cache.
 """
 
 import math
@@ -27,7 +27,7 @@ LARGEST_SHARE = 0.4
 
 
 class CoilFourier(nn.Module):
-    """``x -> (S F s_c x)_c``; sensitivities and weights have their phases."""
+    """``x -> (S F s_c x)_c``; sensitivities and weights have their factors."""
 
     def __init__(self, sensitivities, weights):
         super().__init__()
@@ -56,14 +56,14 @@ class CoilFourier(nn.Module):
     def analyze_image(self, image, data):
         """Write the data ``(C, *s)`` of one image."""
         for sensitivity, target in zip(self.sensitivities, data):
-            values = torch.fft.fftn(sensitivity * image, norm="ortho")
+            values = torch.fft.fftn(sensitivity * image)
             torch.mul(values, self.weights, out=target)
 
     def synthesize_image(self, data, image):
         """Add what the data of one image give to zeros."""
         weights = self.weights.conj()
         for conjugate, source in zip(self.conjugates, data):
-            image.addcmul_(conjugate, torch.fft.ifftn(weights * source, norm="ortho"))
+            image.addcmul_(conjugate, torch.fft.ifftn(weights * source, norm="forward"))
 
     def _lead(self, x):
         return x.shape[: x.ndim - len(self.shape)]
@@ -90,9 +90,9 @@ class CoilFourierLines(CoilFourier):
         image = image.movedim(self.axis, -1).contiguous()
         data.zero_()
         for sensitivity, target in zip(self.sensitivities, data):
-            values = torch.fft.fft(sensitivity * image, norm="ortho").movedim(-1, self.axis)
+            values = torch.fft.fft(sensitivity * image).movedim(-1, self.axis)
             values = values.index_select(self.axis, self.lines).contiguous()
-            values = torch.fft.fftn(values, dim=self.others, norm="ortho").mul_(self.weights)
+            values = torch.fft.fftn(values, dim=self.others).mul_(self.weights)
             target.movedim(self.axis, 0)[self.lines] = values.movedim(self.axis, 0)
 
     def synthesize_image(self, data, image):
@@ -101,9 +101,9 @@ class CoilFourierLines(CoilFourier):
         values = torch.zeros_like(total)
         for conjugate, source in zip(self.conjugates, data):
             source = weights * source.index_select(self.axis, self.lines)
-            source = torch.fft.ifftn(source, dim=self.others, norm="ortho")
+            source = torch.fft.ifftn(source, dim=self.others, norm="forward")
             values.index_copy_(-1, self.lines, source.movedim(self.axis, -1))
-            total.addcmul_(conjugate, torch.fft.ifft(values, norm="ortho"))
+            total.addcmul_(conjugate, torch.fft.ifft(values, norm="forward"))
         image.copy_(total)
 
 
@@ -127,6 +127,8 @@ class CoilFourierNormal(nn.Module):
     def __init__(self, sensitivities, weights):
         super().__init__()
         weights, self.dims = without_constant_axes(weights)
+        shape = sensitivities.shape[1:]
+        weights = weights / math.prod(shape[i] for i in self.dims)
         axes = range(-weights.ndim, 0)
         self.order = (*(i for i in axes if i not in self.dims), *self.dims)
         sensitivities = sensitivities.permute(0, *self.order).contiguous()
@@ -153,7 +155,7 @@ class CoilFourierNormal(nn.Module):
             values = sensitivity * image
             if dims:
                 values = torch.fft.fftn(values, dim=dims).mul_(self.weights)
-                values = torch.fft.ifftn(values, dim=dims)
+                values = torch.fft.ifftn(values, dim=dims, norm="forward")
             else:
                 values *= self.weights
             total.addcmul_(conjugate, values)
@@ -163,6 +165,7 @@ class CoilFourierNormal(nn.Module):
 def coil_fourier(sensitivities, weights, scale):
     """Return the module ``x -> (scale S F s_c x)_c`` for weights and sensitivities as they are."""
     before, after = _phases(weights.shape)
+    scale = scale / math.sqrt(weights.numel())
     folded = (scale * after * weights).to(torch.promote_types(weights.dtype, torch.complex64))
     if all(n % 2 == 0 for n in weights.shape):
         folded = (scale * after.real * weights).to(weights.dtype)
@@ -173,7 +176,7 @@ def coil_fourier(sensitivities, weights, scale):
         shares[axis] = len(lines) / weights.shape[axis], lines
     axis = min(shares, key=lambda i: shares[i][0])
     share, lines = shares[axis]
-    if weights.ndim > 1 and share <= LARGEST_SHARE:
+    if weights.ndim > 1 and 0 < share <= LARGEST_SHARE:
         return CoilFourierLines(sensitivities, folded, axis, lines)
     return CoilFourier(sensitivities, folded)
 

@@ -9,7 +9,7 @@ import odl
 from torch import nn
 
 from odl_learned.bridge.layout import Held, each, layout_of
-from odl_learned.bridge.proximals import column, lower_proximal, times
+from odl_learned.bridge.proximals.lowering import column, lower_proximal, times
 
 F = odl.functionals
 

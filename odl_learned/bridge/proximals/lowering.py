@@ -4,8 +4,7 @@
 
 in the weighted norm of the domain. ODL's proximal operators are classes local to functions, where
 no dispatch reaches them; the rules here belong to the class of the functional: those of expressions
-are in `proximal_expressions`, those of leaves in `proximal_norms`, `proximal_sets` and
-`proximal_entropies`.
+are in `expressions`, those of leaves in `norms`, `sets` and `entropies`.
 
 A step ``sigma`` is a tensor without axes, or one step per sample, of shape ``(*batch,)``; for a
 separable sum, also a tuple with one step for every summand.

@@ -19,7 +19,7 @@ from odl.functionals.default_functionals import (
 from torch import nn
 
 from odl_learned.bridge.layout import Held, each, layout_of
-from odl_learned.bridge.proximals import column, lower_proximal
+from odl_learned.bridge.proximals.lowering import column, lower_proximal
 
 
 class WithPrior(nn.Module):

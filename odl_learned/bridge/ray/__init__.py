@@ -29,9 +29,9 @@ from odl_learned.bridge.generic import GenericLinear, LinearMap
 from odl_learned.bridge.graphs import outside_graphs
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import local_rules, lower
-from odl_learned.bridge.ray_geometry import ray_geometry
-from odl_learned.bridge.ray_linked import LinkedPair, LinkedVolumePair
-from odl_learned.bridge.ray_sparse import cache_folder, sparse_pair
+from odl_learned.bridge.ray.geometry import ray_geometry
+from odl_learned.bridge.ray.linked import LinkedPair, LinkedVolumePair
+from odl_learned.bridge.ray.sparse import cache_folder, sparse_pair
 
 __all__ = ["SPARSE_LIMIT", "RayBackprojector", "RayProjector", "cache_folder"]
 

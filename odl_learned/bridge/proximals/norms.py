@@ -16,8 +16,8 @@ from odl_learned.bridge.functionals import modulus
 from odl_learned.bridge.layout import TupleLayout, each, layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.pointwise import safe_norm
-from odl_learned.bridge.proximal_expressions import ScaledValue, Separable
-from odl_learned.bridge.proximals import column, lower_proximal, opaque
+from odl_learned.bridge.proximals.expressions import ScaledValue, Separable
+from odl_learned.bridge.proximals.lowering import column, lower_proximal, opaque
 from odl_learned.functionals import MagnitudeBound, MagnitudeSupport
 
 F = odl.functionals

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from odl_learned.bridge.layout import Held, TupleLayout, each, layout_of
-from odl_learned.bridge.proximal_norms import Entrywise, threshold
-from odl_learned.bridge.proximals import column, lower_proximal, opaque
+from odl_learned.bridge.proximals.lowering import column, lower_proximal, opaque
+from odl_learned.bridge.proximals.norms import Entrywise, threshold
 from odl_learned.functionals import BoxConstraint, BoxSupport
 
 F = odl.functionals

@@ -46,7 +46,7 @@ def entries(x):
     """All entries of a tensor or tuple as one numpy vector."""
     if isinstance(x, tuple):
         return np.concatenate([entries(part) for part in x])
-    return x.detach().resolve_conj().numpy().ravel()
+    return x.detach().numpy(force=True).ravel()
 
 
 def check_module_value(op, rng):
@@ -194,6 +194,22 @@ def check_gradient_module(f, rng):
         _assert_same(got, expected, f, "gradient module(x) = grad f(x)")
 
 
+def check_module_hessian(f, rng):
+    """Forward over reverse gives the Hessian product of reverse over reverse."""
+    module, x, h = as_module(f), as_tensor(f, sample(f, rng)), as_tensor(f, sample(f, rng))
+    if isinstance(module.native, (GenericLinear, GenericNonlinear)):
+        return
+    if not torch.isfinite(module(x)):
+        return
+    gradient = torch.func.grad(module)
+    _, forward = torch.func.jvp(gradient, (x,), (h,))
+    _, transpose = torch.func.vjp(gradient, x)
+    (reverse,) = transpose(h)
+    scale = np.abs(entries(gradient(x))).max() + np.abs(entries(reverse)).max()
+    error = np.abs(entries(forward) - entries(reverse)).max() / positive(scale)
+    assert_small(error, 10 * precision(f), "forward over reverse = reverse over reverse")
+
+
 def check_batch(module, example):
     """A batch of two gives what its samples give one by one, and keeps the dtype."""
     with torch.no_grad():
@@ -229,7 +245,13 @@ BRIDGE = (
     check_module_native,
 )
 OPERATOR = (*BRIDGE, check_round_trip)
-FUNCTIONAL = (*BRIDGE, check_functional_round_trip, check_gradient_module, check_proximal_module)
+FUNCTIONAL = (
+    *BRIDGE,
+    check_module_hessian,
+    check_functional_round_trip,
+    check_gradient_module,
+    check_proximal_module,
+)
 MODULE = (check_batch, check_state_dict)
 
 

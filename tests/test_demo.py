@@ -17,8 +17,8 @@ from odl_learned import data, demo
 from odl_learned.demo import learned, report
 from odl_learned.learning.checkpoint import read_checkpoint
 
-SMALL = {"n": 64, "tikhonov": 10, "pdhg": 150, "steps": 8, "pairs": 4}
-TINY = {"n": 16, "tikhonov": 2, "pdhg": 3, "steps": 2, "pairs": 2}
+SMALL = {"n": 64, "tikhonov": 10, "pdhg": {"ct": 150, "mri": 150}, "steps": 8, "pairs": 4}
+TINY = {"n": 16, "tikhonov": 2, "pdhg": {"ct": 3, "mri": 3}, "steps": 2, "pairs": 2}
 METHODS = ["Tikhonov", "TV", "TGV", "learned proximal gradient"]
 
 

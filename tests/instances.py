@@ -46,6 +46,13 @@ def fan_beam():
         src_radius=5, det_radius=4)
 
 
+def emission():
+    """An attenuated and scaled ray transform."""
+    ray = operators.parallel_ray_transform(square(dtype="float32"), 4)
+    mu = ray.domain.element(np.random.default_rng(4).random(ray.domain.shape))
+    return operators.emission_operator(ray, operators.attenuation_factors(ray, mu), 30.0)
+
+
 def coils(space, range=None):
     """A multi-coil transform with three coils that are not normalized, and real weights."""
     rng = np.random.default_rng(2)
@@ -66,6 +73,7 @@ GRAD = operators.gradient(X)
 R, RW, RA = odl.rn(4), odl.rn(4, weighting=2.5), odl.rn(4, weighting=[1.0, 2.0, 3.0, 4.0])
 MATRIX = np.random.default_rng(0).standard_normal((3, 4))
 PAIR = odl.ProductSpace(R, X)
+KERNEL = np.random.default_rng(3).standard_normal((3, 5))
 MATRICES = odl.ProductSpace(X**2, 3)
 
 
@@ -86,6 +94,16 @@ def parametric_energy(space):
     return (functionals.l2_fidelity(element(space)) @ u
             + F.FunctionalProduct(alpha, functionals.SmoothedTV(space, 1, 0.1, 0.01) @ u)
             + F.L2NormSquared(space) @ scaled)
+
+
+def filters(count, shape):
+    """Random filters."""
+    return np.random.default_rng(3).standard_normal((count, *shape))
+
+
+def counts(space):
+    """Counts, some of them zero."""
+    return space.element(np.random.default_rng(4).poisson(1.5, space.shape))
 
 
 OPERATORS = {
@@ -161,6 +179,62 @@ OPERATORS = {
     "SymmetrizedGradient complex": lambda: operators.SymmetrizedGradient(XC**2),
     "SymmetrizedGradientAdjoint": lambda: operators.SymmetrizedGradient(V).adjoint,
     "QuarterTurn": lambda: operators.QuarterTurn(square(), 1),
+    "fan beam": lambda: operators.fan_beam_ray_transform(square(dtype="float32"), 5, 4.0, 2.0),
+    "emission": lambda: emission(),
+    "emission adjoint": lambda: emission().adjoint,
+    "QuarterTurn complex": lambda: operators.QuarterTurn(square(5, "complex128"), 3),
+    "Reflection": lambda: operators.Reflection(X, 1),
+    "Reflection complex": lambda: operators.Reflection(XC, 0),
+    "Translation": lambda: operators.Translation(X, [0.13, -0.3]),
+    "Translation complex": lambda: operators.Translation(plane((4, 6), "complex128"), [0.13, -0.3]),
+    "Translation float32": lambda: operators.Translation(plane((4, 6), "float32"), [0.13, -0.3]),
+    "Translation by pixels": lambda: operators.Translation(X, [0.4, -2 / 7]),
+    "Translation 3D": lambda: operators.Translation(
+        odl.uniform_discr([0] * 3, [1, 2, 3], (3, 4, 2)), [0.1, 0.2, -1]),
+    "Shear": lambda: operators.Shear(plane((6, 5)), 0, 0.3),
+    "Shear complex": lambda: operators.Shear(plane((6, 5), "complex128"), 1, -0.3),
+    "Rotation": lambda: operators.Rotation(square(), 2.0),
+    "Rotation complex": lambda: operators.Rotation(square(5, "complex128"), -0.6),
+    "Rotation by a quarter": lambda: operators.Rotation(square(), np.pi / 2),
+    "RotoTranslation": lambda: operators.RotoTranslation(square(), 0.5, [0.1, 0.7]),
+    "RotoTranslation complex": lambda: operators.RotoTranslation(
+        square(5, "complex128"), 0.5, [0.1, 0.7]),
+    "PeriodicConvolution": lambda: operators.PeriodicConvolution(X, KERNEL),
+    "PeriodicConvolution, wide": lambda: operators.PeriodicConvolution(plane((4, 2)), KERNEL),
+    "PeriodicConvolution float32": lambda: operators.PeriodicConvolution(
+        plane((4, 6), "float32"), KERNEL),
+    "PeriodicConvolution complex": lambda: operators.PeriodicConvolution(
+        XC, KERNEL + 1j * KERNEL[::-1]),
+    "PeriodicConvolution 1D": lambda: operators.PeriodicConvolution(
+        odl.uniform_discr(0, 1, 6), KERNEL[0]),
+    "ZeroConvolution": lambda: operators.ZeroConvolution(X, KERNEL),
+    "ZeroConvolution complex": lambda: operators.ZeroConvolution(XC, KERNEL + 1j * KERNEL[::-1]),
+    "ReflectingConvolution": lambda: operators.ReflectingConvolution(X, KERNEL),
+    "ReflectingConvolution complex": lambda: operators.ReflectingConvolution(
+        XC, KERNEL + 1j * KERNEL[::-1]),
+    "ReflectingConvolution 3D": lambda: operators.ReflectingConvolution(
+        odl.uniform_discr([0] * 3, [1, 2, 3], (3, 4, 2)), KERNEL[..., None]),
+    "ReflectedExtension": lambda: operators.ReflectedExtension(X, (2, 1)),
+    "ReflectedExtensionAdjoint": lambda: operators.ReflectedExtension(X, (2, 1)).adjoint,
+    "OrthogonalWavelet": lambda: operators.OrthogonalWavelet(plane((4, 12)), "db2", 2),
+    "OrthogonalWavelet complex": lambda: operators.OrthogonalWavelet(
+        plane((4, 6), "complex128"), "sym4", 1),
+    "OrthogonalWavelet float32": lambda: operators.OrthogonalWavelet(
+        plane((8, 4), "float32"), "haar", 2),
+    "OrthogonalWavelet 1D": lambda: operators.OrthogonalWavelet(
+        odl.rn(24, weighting=2.5), "coif1", 3),
+    "OrthogonalWavelet 3D": lambda: operators.OrthogonalWavelet(
+        odl.uniform_discr([0] * 3, [1, 2, 3], (4, 2, 6)), "db3", 1),
+    "OrthogonalWaveletAdjoint": lambda: operators.OrthogonalWavelet(
+        plane((4, 12)), "db2", 2).adjoint,
+    "FilterBank": lambda: operators.FilterBank(X, filters(2, (3, 4))),
+    "FilterBank complex": lambda: operators.FilterBank(XC, filters(2, (2, 3))),
+    "FilterBank float32": lambda: operators.FilterBank(
+        plane(dtype="float32"), filters(1, (3, 3))),
+    "FilterBank 1D": lambda: operators.FilterBank(RW, filters(3, (4,))),
+    "FilterBank 3D": lambda: operators.FilterBank(
+        odl.uniform_discr([0] * 3, [1, 2, 3], (3, 4, 2)), filters(2, (1, 4, 2))),
+    "FilterBankAdjoint": lambda: operators.FilterBank(X, filters(3, (5, 2))).adjoint,
     "normalized": lambda: operators.normalized(operators.gradient(X)),
     # expression nodes
     "composition": lambda: GRAD.adjoint @ GRAD,
@@ -206,6 +280,8 @@ OPERATORS = {
     "resizing, periodic": lambda: odl.ResizingOperator(XC, ran_shp=(8, 6), pad_mode="periodic"),
     "resizing, order0": lambda: odl.ResizingOperator(X, ran_shp=(7, 10), pad_mode="order0"),
     "resizing, order1": lambda: odl.ResizingOperator(X, ran_shp=(8, 9), pad_mode="order1"),
+    "resizing adjoint, zeros": lambda: odl.ResizingOperator(
+        X, ran_shp=(4, 9), offset=(1, 1)).adjoint,
     "resizing adjoint": lambda: odl.ResizingOperator(X, ran_shp=(8, 9), pad_mode="order1").adjoint,
     "wavelet": lambda: odl.trafos.WaveletTransform(plane((12, 13)), "db2", nlevels=2),
     "wavelet, periodized": lambda: odl.trafos.WaveletTransform(
@@ -298,6 +374,29 @@ FUNCTIONALS = {
     "BoxSupport": lambda: functionals.BoxConstraint(X, -0.5, 1.0).convex_conj,
     "MagnitudeBound": lambda: functionals.MagnitudeBound(XC, 0.8),
     "MagnitudeSupport": lambda: functionals.MagnitudeBound(X, 0.8).convex_conj,
+    "WaveletL1": lambda: functionals.WaveletL1(plane((4, 12)), "db2", 2),
+    "WaveletL1 complex": lambda: functionals.WaveletL1(plane((4, 6), "complex128"), "haar", 1),
+    "WaveletL1 float32": lambda: functionals.WaveletL1(plane((4, 8), "float32"), "db2", 2),
+    "WaveletDetailL1": lambda: functionals.WaveletDetailL1(plane((4, 12)), "db2", 2),
+    "WaveletDetailL1 complex": lambda: functionals.WaveletDetailL1(
+        plane((4, 6), "complex128"), "db2", 1),
+    "WaveletBound": lambda: functionals.WaveletL1(plane((4, 12)), "db2", 2).convex_conj,
+    "WaveletBound of details": lambda: functionals.WaveletDetailL1(
+        plane((4, 12)), "db2", 2).convex_conj,
+    "KullbackLeiblerFidelity": lambda: functionals.KullbackLeiblerFidelity(counts(X)),
+    "KullbackLeiblerFidelity, background": lambda: functionals.KullbackLeiblerFidelity(
+        counts(X), 0.3 * X.one()),
+    "KullbackLeiblerFidelity float32": lambda: functionals.KullbackLeiblerFidelity(
+        counts(plane(dtype="float32")), 0.5 * plane(dtype="float32").one()),
+    "KullbackLeiblerConjugate": lambda: functionals.KullbackLeiblerFidelity(
+        counts(X)).convex_conj,
+    "KullbackLeiblerConjugate, background": lambda: functionals.KullbackLeiblerFidelity(
+        counts(RW), 0.3 * RW.one()).convex_conj,
+    "FieldsOfExperts": lambda: functionals.FieldsOfExperts(X, filters(2, (3, 2)), [0.5, 2.0], 0.1),
+    "FieldsOfExperts complex": lambda: functionals.FieldsOfExperts(
+        XC, filters(2, (2, 3)), [0.5, 0.0], 0.1),
+    "FieldsOfExperts float32": lambda: functionals.FieldsOfExperts(
+        plane(dtype="float32"), filters(3, (3, 3)), [0.5, 1.0, 2.0], 0.5),
     # expression nodes
     "sum": lambda: F.L2NormSquared(X) + F.L1Norm(X),
     "left scalar": lambda: 0.3 * F.L2NormSquared(X),

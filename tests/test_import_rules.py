@@ -19,7 +19,7 @@ ROOMS = {
     "regularizers": {"bridge", "networks", "functionals", "solvers"},
     "reconstruction": {"bridge", "networks", "solvers"},
     "learning": GROUND | {"bridge", "networks", "regularizers", "reconstruction"},
-    "conformance": {"bridge", "operators"},
+    "conformance": {"bridge", "functionals", "operators"},
     "validation": set(),
     "odl_fixes": set(),
     "metrics": set(),

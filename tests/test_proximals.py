@@ -30,6 +30,7 @@ X32, XC64, V32 = plane(dtype="float32"), plane(dtype="complex64"), plane(dtype="
 RA32 = odl.rn(4, dtype="float32", weighting=[1.0, 2.0, 3.0, 4.0])
 CA = odl.cn(4, weighting=[1.0, 2.0, 3.0, 4.0])
 PAIR = odl.ProductSpace(R, X)
+W, WC, W32 = (plane((4, 8), dtype) for dtype in ("float64", "complex128", "float32"))
 
 
 def positive_element(space):
@@ -41,7 +42,8 @@ def on_all(build, *spaces):
     """The functionals that a function builds on spaces, by the name of the space."""
     names = {id(X): "X", id(XC): "complex", id(V): "V", id(RA): "array", id(RW): "const",
              id(X32): "float32", id(XC64): "complex64", id(V32): "V float32", id(R): "R",
-             id(CA): "complex array", id(RA32): "array float32", id(PAIR): "pair"}
+             id(CA): "complex array", id(RA32): "array float32", id(PAIR): "pair",
+             id(W): "W", id(WC): "W complex", id(W32): "W float32"}
     return {names[id(space)]: lambda space=space: build(space) for space in spaces}
 
 
@@ -87,6 +89,20 @@ TABLES = {
     "MagnitudeBound": on_all(lambda s: functionals.MagnitudeBound(s, 0.8), X, XC, X32, XC64),
     "MagnitudeSupport": on_all(
         lambda s: functionals.MagnitudeBound(s, 0.8).convex_conj, X, XC, X32),
+    "Kullback-Leibler fidelity": on_all(
+        lambda s: functionals.KullbackLeiblerFidelity(positive_element(s)), X, RW, X32),
+    "Kullback-Leibler fidelity, background": on_all(
+        lambda s: functionals.KullbackLeiblerFidelity(s.zero(), positive_element(s)), X, RW),
+    "Kullback-Leibler conjugate": on_all(
+        lambda s: functionals.KullbackLeiblerFidelity(
+            positive_element(s), 0.5 * s.one()).convex_conj, X, RW, X32),
+    "WaveletL1": on_all(lambda s: functionals.WaveletL1(s, "db2", 2), W, WC, W32),
+    "WaveletDetailL1": on_all(
+        lambda s: functionals.WaveletDetailL1(s, "haar", 1), W, WC, W32),
+    "bounded wavelets": on_all(
+        lambda s: functionals.WaveletL1(s, "db2", 2).convex_conj, W, WC, W32),
+    "bounded wavelet details": on_all(
+        lambda s: functionals.WaveletDetailL1(s, "db2", 1).convex_conj, W, WC, W32),
     # structure
     "left scalar": on_all(lambda s: 0.3 * F.L1Norm(s), X, XC),
     "right scalar": on_all(lambda s: F.L1Norm(s) * (-2.0), X, RA),

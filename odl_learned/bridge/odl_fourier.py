@@ -24,51 +24,73 @@ from odl_learned.bridge.layout import Held, layout_of
 from odl_learned.bridge.lowering import lower
 
 
-class WeightedTransform(nn.Module):
-    """``x -> after . fft(before . x)`` with one of torch's transforms."""
+class Transform(nn.Module):
+    """One of torch's discrete transforms over fixed axes, with ODL's normalization.
 
-    def __init__(self, before, transform, after, dtype):
+    Parameters
+    ----------
+    function : callable
+        Of ``torch.fft``, on n axes.
+    axes, lengths : sequence of int
+        The axes and their lengths in the real space.
+    scale : float
+        Factor of the result.
+    source, target : TensorLayout
+        Of domain and range.
+    """
+
+    def __init__(self, function, axes, lengths, scale, source, target):
+        super().__init__()
+        self.function, self.scale = function, scale
+        self.dims = tuple(axis - len(source.shape) for axis in axes)
+        self.lengths = lengths if function is torch.fft.irfftn else None
+        self.ndim, self.shape = len(source.shape), target.shape
+
+    def forward(self, x):
+        if x.numel() == 0:
+            return x.new_zeros((*x.shape[: x.ndim - self.ndim], *self.shape))
+        return self.scale * self.function(x, s=self.lengths, dim=self.dims)
+
+
+class WeightedTransform(nn.Module):
+    """``x -> after . transform(before . x)``."""
+
+    def __init__(self, before, transform, after):
         super().__init__()
         self.before, self.transform, self.after = Held(before), transform, Held(after)
-        self.dtype = dtype
 
     def forward(self, x):
-        before, after = self.before(), self.after()
-        if x.numel() == 0:
-            lead = x.shape[: x.ndim - before.ndim]
-            return x.new_zeros((*lead, *after.shape), dtype=self.dtype)
-        y = after * self.transform(before * x)
-        return y.to(self.dtype) if self.dtype.is_complex or not y.is_complex() else y.real
+        return self.after() * self.transform(self.before() * x)
 
 
-class Transform:
-    """One of torch's discrete transforms over fixed axes, with ODL's normalization."""
+class InDtype(nn.Module):
+    """The values of a module in a dtype; a real one takes the real part."""
 
-    def __init__(self, function, dims, shape, scale):
-        self.function, self.dims, self.shape, self.scale = function, dims, shape, scale
-
-    def __call__(self, x):
-        sizes = [self.shape[d] for d in self.dims] if self.function is torch.fft.irfftn else None
-        return self.scale * self.function(x, s=sizes, dim=self.dims)
-
-
-class DiscreteTransform(nn.Module):
-    """``x -> fft(x)`` with one of torch's transforms; a real range takes the real part."""
-
-    def __init__(self, transform, ndim, target):
+    def __init__(self, module, dtype):
         super().__init__()
-        self.transform, self.ndim = transform, ndim
-        self.shape, self.dtype = target.shape, target.dtype
+        self.module, self.dtype = module, dtype
 
     def forward(self, x):
-        if x.numel() == 0:
-            return x.new_zeros((*x.shape[: x.ndim - self.ndim], *self.shape), dtype=self.dtype)
-        y = self.transform(x)
+        y = self.module(x)
         return y.to(self.dtype) if self.dtype.is_complex or not y.is_complex() else y.real
 
 
-def _dims(op, ndim):
-    return tuple(axis - ndim for axis in op.axes)
+def _transform(op):
+    """The sum ``sum_j x_j exp(-2 pi i j k / N)``, or with ``+`` in the exponent, by its sign."""
+    lengths = [op.domain.shape[axis] for axis in op.axes]
+    function = torch.fft.fftn if op.sign == "-" else torch.fft.ifftn
+    function = torch.fft.rfftn if op.halfcomplex else function
+    scale = 1 if op.sign == "-" else math.prod(lengths)
+    return Transform(function, op.axes, lengths, scale, layout_of(op.domain), layout_of(op.range))
+
+
+def _inverse(op):
+    """The same sum, divided by the number of its terms."""
+    lengths = [op.range.shape[axis] for axis in op.axes]
+    function = torch.fft.ifftn if op.sign == "+" else torch.fft.fftn
+    function = torch.fft.irfftn if op.halfcomplex else function
+    scale = 1 if op.sign == "+" else 1 / math.prod(lengths)
+    return Transform(function, op.axes, lengths, scale, layout_of(op.domain), layout_of(op.range))
 
 
 def _factors(op, layout, process):
@@ -97,46 +119,23 @@ def _shift_factors(op, real_space):
 
 @lower.register
 def _(op: FourierTransform):
-    shape, dims = op.domain.shape, _dims(op, op.domain.ndim)
-    function = torch.fft.fftn if op.sign == "-" else torch.fft.ifftn
-    if op.halfcomplex:
-        function = torch.fft.rfftn
-    scale = 1 if op.sign == "-" else math.prod(shape[d] for d in dims)
-    return WeightedTransform(_shift_factors(op, op.domain), Transform(function, dims, shape, scale),
-                             _grid_factors(op, op.domain, op.range, "multiply"),
-                             layout_of(op.range).dtype)
+    return InDtype(WeightedTransform(_shift_factors(op, op.domain), _transform(op),
+                                     _grid_factors(op, op.domain, op.range, "multiply")),
+                   layout_of(op.range).dtype)
 
 
 @lower.register
 def _(op: FourierTransformInverse):
-    shape, dims = op.range.shape, _dims(op, op.range.ndim)
-    function = torch.fft.ifftn if op.sign == "+" else torch.fft.fftn
-    if op.halfcomplex:
-        function = torch.fft.irfftn
-    is_forward = op.sign == "-" and not op.halfcomplex
-    scale = 1 / math.prod(shape[d] for d in dims) if is_forward else 1
-    return WeightedTransform(_grid_factors(op, op.range, op.domain, "divide"),
-                             Transform(function, dims, shape, scale),
-                             _shift_factors(op, op.range), layout_of(op.range).dtype)
+    return InDtype(WeightedTransform(_grid_factors(op, op.range, op.domain, "divide"),
+                                     _inverse(op), _shift_factors(op, op.range)),
+                   layout_of(op.range).dtype)
 
 
 @lower.register
 def _(op: DiscreteFourierTransform):
-    shape, dims = op.domain.shape, _dims(op, op.domain.ndim)
-    function = torch.fft.fftn if op.sign == "-" else torch.fft.ifftn
-    if op.halfcomplex:
-        function = torch.fft.rfftn
-    scale = 1 if op.sign == "-" else math.prod(shape[d] for d in dims)
-    return DiscreteTransform(Transform(function, dims, shape, scale), op.domain.ndim,
-                             layout_of(op.range))
+    return InDtype(_transform(op), layout_of(op.range).dtype)
 
 
 @lower.register
 def _(op: DiscreteFourierTransformInverse):
-    shape, dims = op.range.shape, _dims(op, op.range.ndim)
-    function = torch.fft.ifftn if op.sign == "+" else torch.fft.fftn
-    if op.halfcomplex:
-        function = torch.fft.irfftn
-    scale = 1 if op.sign == "+" else 1 / math.prod(shape[d] for d in dims)
-    return DiscreteTransform(Transform(function, dims, shape, scale), op.domain.ndim,
-                             layout_of(op.range))
+    return InDtype(_inverse(op), layout_of(op.range).dtype)

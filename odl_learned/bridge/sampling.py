@@ -77,8 +77,13 @@ class Pad(nn.Module):
 
     def __init__(self, widths, constant):
         super().__init__()
-        self.widths = [w for width in reversed(widths) for w in width]
+        self.widths = [int(w) for width in reversed(widths) for w in width]
         self.constant = constant
+
+    def transpose(self):
+        """What was added is left out, and zeros stand for what was left out."""
+        pairs = list(zip(self.widths[::2], self.widths[1::2]))
+        return Pad([(-before, -after) for before, after in reversed(pairs)], 0)
 
     def forward(self, x):
         if self.constant == 0:
@@ -161,7 +166,10 @@ def _resize_axis(op, old, new, offset, axis):
 
 def _resizing_adjoint(op):
     forward_op = op.adjoint
-    return Transpose(lower(forward_op), layout_of(forward_op.domain), layout_of(forward_op.range))
+    forward = lower(forward_op)
+    if isinstance(forward, Pad):
+        return forward.transpose()
+    return Transpose(forward, layout_of(forward_op.domain), layout_of(forward_op.range))
 
 
 local_rules["ResizingOperatorAdjoint"] = _resizing_adjoint

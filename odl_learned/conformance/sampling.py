@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import odl
 
+from odl_learned.functionals import KullbackLeiblerConjugate, KullbackLeiblerFidelity
 from odl_learned.operators import random_element
 
 DENSE_LIMIT = 400
@@ -21,6 +22,7 @@ def sample(obj, rng):
 
 @sample.register(odl.functionals.KullbackLeibler)
 @sample.register(odl.functionals.KullbackLeiblerCrossEntropy)
+@sample.register(KullbackLeiblerFidelity)
 def positive_sample(obj, rng):
     """Entries in [1/2, 3/2]: divergences of Kullback-Leibler type live on positive points."""
     x = random_element(obj.domain, rng)
@@ -28,6 +30,7 @@ def positive_sample(obj, rng):
 
 
 @sample.register(odl.functionals.default_functionals.KullbackLeiblerConvexConj)
+@sample.register(KullbackLeiblerConjugate)
 def below_one_sample(obj, rng):
     """Entries in [-1/2, 1/2]: the conjugate of the Kullback-Leibler divergence ends at one."""
     x = random_element(obj.domain, rng)

@@ -6,6 +6,7 @@ from odl_learned.data.noise import (
     add_white_noise,
     log_linearize,
     noise_level_for,
+    poisson_counts,
     transmission_counts,
 )
 from odl_learned.data.orientation import from_rows, to_rows
@@ -35,6 +36,7 @@ __all__ = [
     "hounsfield_to_attenuation",
     "log_linearize",
     "noise_level_for",
+    "poisson_counts",
     "radial_mask",
     "random_body",
     "random_ellipses",

@@ -1,4 +1,4 @@
-"""Noise of measurements: white noise, and photon counts of transmission tomography."""
+"""Noise of measurements: white noise, and photon counts of transmission and emission."""
 
 import numbers
 
@@ -135,6 +135,40 @@ def transmission_counts(sinogram, photons, rng):
         )
     counts = rng.poisson(np.exp(log_mean))
     return sinogram.space.element(counts.astype(array.dtype))
+
+
+def poisson_counts(expected, rng):
+    """Draw independent Poisson counts, such as those of emission tomography.
+
+    ``counts ~ Poisson(expected)``, for example ``expected = forward_op(x) + background``.
+
+    Parameters
+    ----------
+    expected : element of a real ODL space
+        Expected number of counts in every bin, nonnegative and at most 1e18.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    counts : element of ``expected.space``
+        Whole numbers; float32 spaces round counts above 2^24 to 24 significant bits.
+
+    Raises
+    ------
+    ValueError
+        If an expected count is negative, not finite or exceeds 1e18.
+    TypeError
+        If ``expected`` is complex or no element, or ``rng`` is not a generator.
+    """
+    require_rng(rng)
+    array = _real_array("expected", expected)
+    if array.min() < 0 or array.max() > 1e18:
+        raise ValueError(
+            f"expected has values from {array.min():g} to {array.max():g}, expected counts from 0 "
+            "to 1e18; pass the mean of the counts, background included, and check its scale."
+        )
+    return expected.space.element(rng.poisson(array.astype(np.float64)).astype(array.dtype))
 
 
 def log_linearize(counts, photons):

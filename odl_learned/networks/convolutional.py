@@ -87,25 +87,15 @@ class ResidualCNN(nn.Module):
 
     Parameters
     ----------
-    in_channels, out_channels, width : int
-        Numbers of channels of input, output and of the layers between them, at least 1;
-        out_channels is at most in_channels.
-    depth : int
-        Number of convolutions, at least 1.
-    dimension : int
-        Dimension of the image: 1, 2 or 3.
-    generator : torch.Generator, optional
-        Source of the random weights; the default is torch's own.
+    in_channels, out_channels, width, depth, dimension, generator
+        Those of `CNN`; out_channels is at most in_channels.
 
-    Maps ``(N, in_channels, *shape)`` to ``(N, out_channels, *shape)``, real, in the dtype of the
-    weights.
+    Maps ``(N, in_channels, *shape)`` to ``(N, out_channels, *shape)`` and raises what `CNN` does.
 
     Raises
     ------
     ValueError
-        For sizes below 1, more channels out than in, or an input of another shape.
-    TypeError
-        For an input of another dtype than the weights.
+        Also for more channels out than in.
 
     Source: Jin et al., Deep convolutional neural network for inverse problems in imaging (2017)
     for the skip connection; initial values after Adler, Oktem (2018).

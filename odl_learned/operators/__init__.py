@@ -1,33 +1,65 @@
 """Forward operators and differential operators, with exact adjoints in weighted spaces."""
 
 from odl_learned.operators.blocks import BlockInsertion, BlockProduct
+from odl_learned.operators.convolution import (
+    PeriodicConvolution,
+    ReflectedExtension,
+    ReflectedExtensionAdjoint,
+    ReflectingConvolution,
+    ZeroConvolution,
+    gaussian_kernel,
+)
 from odl_learned.operators.differential import (
     SymmetrizedGradient,
     SymmetrizedGradientAdjoint,
     gradient,
 )
+from odl_learned.operators.divergent_rays import cone_beam_ray_transform, fan_beam_ray_transform
+from odl_learned.operators.emission import attenuation_factors, emission_operator, view_subsets
+from odl_learned.operators.filter_bank import FilterBank, FilterBankAdjoint
 from odl_learned.operators.fourier import SampledFourier, SampledFourierAdjoint
-from odl_learned.operators.group import QuarterTurn
+from odl_learned.operators.group import QuarterTurn, Reflection
 from odl_learned.operators.masking import mask_operator
+from odl_learned.operators.motions import Rotation, RotoTranslation, Shear, Translation
 from odl_learned.operators.multicoil import MultiCoilFourier, MultiCoilFourierAdjoint
 from odl_learned.operators.multiples import FunctionalMultiple, PointwiseExponential
 from odl_learned.operators.norms import exact_norm, normalized, operator_norm, random_element
 from odl_learned.operators.ray import fbp, parallel_ray_transform, require_even_angles
+from odl_learned.operators.wavelet import OrthogonalWavelet, OrthogonalWaveletAdjoint
 
 __all__ = [
     "BlockInsertion",
     "BlockProduct",
+    "FilterBank",
+    "FilterBankAdjoint",
     "FunctionalMultiple",
     "MultiCoilFourier",
     "MultiCoilFourierAdjoint",
+    "OrthogonalWavelet",
+    "OrthogonalWaveletAdjoint",
+    "PeriodicConvolution",
     "PointwiseExponential",
     "QuarterTurn",
+    "ReflectedExtension",
+    "ReflectedExtensionAdjoint",
+    "ReflectingConvolution",
+    "Reflection",
+    "Rotation",
+    "RotoTranslation",
     "SampledFourier",
     "SampledFourierAdjoint",
+    "Shear",
     "SymmetrizedGradient",
     "SymmetrizedGradientAdjoint",
+    "Translation",
+    "ZeroConvolution",
+    "attenuation_factors",
+    "cone_beam_ray_transform",
+    "emission_operator",
     "exact_norm",
+    "fan_beam_ray_transform",
     "fbp",
+    "gaussian_kernel",
     "gradient",
     "mask_operator",
     "normalized",
@@ -35,4 +67,5 @@ __all__ = [
     "parallel_ray_transform",
     "random_element",
     "require_even_angles",
+    "view_subsets",
 ]

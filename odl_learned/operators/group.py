@@ -1,7 +1,35 @@
-"""Quarter turns of the plane, acting on images."""
+"""Quarter turns of the plane and reflections, which only permute the pixels."""
 
 import numpy as np
 import odl
+
+
+def require_pixels(space):
+    """Raise TypeError unless the space is a uniform discretization with a constant weight."""
+    if not isinstance(space, odl.DiscretizedSpace) or not hasattr(space.weighting, "const"):
+        raise TypeError(
+            f"space is {space!r}; expected a uniform discretization with constant weight, built "
+            "with odl.uniform_discr(min_pt, max_pt, shape)."
+        )
+
+
+def require_square(space, motion="quarter turn"):
+    """Raise TypeError or ValueError unless a rotation can map the grid of the space to itself."""
+    if not isinstance(space, odl.DiscretizedSpace) or not hasattr(space.weighting, "const"):
+        raise TypeError(
+            f"space is {space!r}; expected a 2D uniform discretization with constant weight, "
+            "built with odl.uniform_discr(min_pt, max_pt, (n, n))."
+        )
+    if space.ndim != 2 or space.shape[0] != space.shape[1]:
+        raise ValueError(
+            f"space has shape {space.shape}, expected (n, n): a {motion} must map the grid "
+            "to itself. Crop or pad the images to a square."
+        )
+    if not np.isclose(space.cell_sides[0], space.cell_sides[1], rtol=1e-6, atol=0):
+        raise ValueError(
+            f"space has cell sides {space.cell_sides.tolist()}, expected equal ones: a {motion} "
+            "must map the grid to itself. Choose a square domain."
+        )
 
 
 class QuarterTurn(odl.Operator):
@@ -28,23 +56,9 @@ class QuarterTurn(odl.Operator):
     """
 
     def __init__(self, space, k):
-        if not isinstance(space, odl.DiscretizedSpace) or not hasattr(space.weighting, "const"):
-            raise TypeError(
-                f"space is {space!r}; expected a 2D uniform discretization with constant weight, "
-                "built with odl.uniform_discr(min_pt, max_pt, (n, n))."
-            )
         if not isinstance(k, (int, np.integer)):
             raise TypeError(f"k is {k!r}; expected an integer, the number of quarter turns.")
-        if space.ndim != 2 or space.shape[0] != space.shape[1]:
-            raise ValueError(
-                f"space has shape {space.shape}, expected (n, n): a quarter turn must map the grid "
-                "to itself. Crop or pad the images to a square."
-            )
-        if not np.isclose(space.cell_sides[0], space.cell_sides[1], rtol=1e-6, atol=0):
-            raise ValueError(
-                f"space has cell sides {space.cell_sides.tolist()}, expected equal ones: a quarter "
-                "turn must map the grid to itself. Choose a square domain."
-            )
+        require_square(space)
         super().__init__(space, space, linear=True)
         self.k = int(k) % 4
 
@@ -63,3 +77,53 @@ class QuarterTurn(odl.Operator):
     def inverse(self):
         """The rotation back."""
         return self.adjoint
+
+
+class Reflection(odl.Operator):
+    r"""Reflection of an image about its center along one axis.
+
+    .. math:: (g u)(x) = u(x_1, \dots, 2 c_i - x_i, \dots, x_d),
+
+    where ``c`` is the center of the domain and ``i`` the axis. Exact: it only permutes the pixels.
+    It is its own adjoint and its own inverse.
+
+    Parameters
+    ----------
+    space : ``uniform_discr`` space
+        Images, real or complex, in any number of dimensions.
+    axis : int
+        The axis that changes direction: 0 swaps left and right, 1 top and bottom.
+
+    Raises
+    ------
+    TypeError
+        If the space is not a constantly weighted discretization.
+    ValueError
+        If the space has no such axis.
+    """
+
+    def __init__(self, space, axis):
+        require_pixels(space)
+        if not isinstance(axis, (int, np.integer)) or not -space.ndim <= axis < space.ndim:
+            raise ValueError(
+                f"axis is {axis!r}; expected an integer from 0 to {space.ndim - 1}, an axis of "
+                f"the images, which have the shape {space.shape}."
+            )
+        super().__init__(space, space, linear=True)
+        self.axis = int(axis) % space.ndim
+
+    def _call(self, u, out=None):
+        mirrored = np.flip(u.data, self.axis)
+        if out is None:
+            return self.range.element(np.ascontiguousarray(mirrored))
+        out.data[...] = mirrored.copy() if np.shares_memory(mirrored, out.data) else mirrored
+
+    @property
+    def adjoint(self):
+        """The reflection itself."""
+        return self
+
+    @property
+    def inverse(self):
+        """The reflection itself."""
+        return self

@@ -9,7 +9,9 @@ import numpy as np
 import odl
 
 from odl_learned.operators.fourier import SampledFourier, SampledFourierAdjoint
-from odl_learned.operators.group import QuarterTurn
+from odl_learned.operators.fourier_multiplier import FourierMultiplier
+from odl_learned.operators.group import QuarterTurn, Reflection
+from odl_learned.operators.motions import Rotation, RotoTranslation
 from odl_learned.operators.multicoil import MultiCoilFourier, MultiCoilFourierAdjoint
 from odl_learned.validation import require_positive, require_rng
 
@@ -196,9 +198,17 @@ def _(op: odl.MultiplyOperator):
     return float(np.max(np.abs(factor.data if hasattr(factor, "data") else factor)))
 
 
-@exact_norm.register
-def _(op: QuarterTurn):
+@exact_norm.register(QuarterTurn)
+@exact_norm.register(Reflection)
+@exact_norm.register(Rotation)
+@exact_norm.register(RotoTranslation)
+def _unitary(op):
     return 1.0
+
+
+@exact_norm.register
+def _(op: FourierMultiplier):
+    return float(np.max(np.abs(op.multiplier)))
 
 
 @exact_norm.register

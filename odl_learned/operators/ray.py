@@ -23,7 +23,7 @@ def parallel_ray_transform(space, num_angles, num_bins=None, det_half_width=None
     Parameters
     ----------
     space : 2D float32 ``uniform_discr`` space
-        Images, in the length unit in which attenuation is measured.
+        Images with square pixels, in the length unit in which attenuation is measured.
     num_angles : int
         Number of views.
     num_bins : int, optional
@@ -40,42 +40,65 @@ def parallel_ray_transform(space, num_angles, num_bins=None, det_half_width=None
     Raises
     ------
     TypeError, ValueError
-        If the space is not a 2D float32 one, or a number is not positive.
+        If the space is not a 2D float32 one with square pixels, or a number is not positive.
     RuntimeError
         If ASTRA is not installed.
     """
-    if not isinstance(space, odl.DiscretizedSpace):
-        raise TypeError(
-            f"space is {space!r}; expected a 2D float32 space, built with "
-            "odl.uniform_discr(min_pt, max_pt, shape, dtype='float32')."
-        )
-    if space.ndim != 2:
-        raise ValueError(
-            f"space has {space.ndim} dimensions, expected 2; project a volume slice by slice, or "
-            "use odl.applications.tomo.RayTransform with a 3D geometry and impl='astra_cuda'."
-        )
-    if space.dtype != np.float32:
-        raise TypeError(
-            f"space has dtype {space.dtype}, expected float32, the only one ASTRA computes in; "
-            "build it with odl.uniform_discr(..., dtype='float32')."
-        )
-    for name, number in (("num_angles", num_angles), ("num_bins", num_bins)):
-        if number is not None and not (isinstance(number, (int, np.integer)) and number > 0):
-            raise ValueError(f"{name} is {number!r}; expected a positive integer.")
-    if not tomo.ASTRA_AVAILABLE:
-        raise RuntimeError("ASTRA is not installed; run `pip install astra-toolbox`.")
-
+    require_scan(space, 2, num_angles, num_bins)
     if det_half_width is None:
-        det_half_width = float(np.linalg.norm(space.domain.corners(), axis=1).max())
+        det_half_width = radius_of(space)
     require_positive("det_half_width", det_half_width)
     if num_bins is None:
-        pixel = float(min(space.cell_sides))
-        num_bins = 2 * math.ceil(det_half_width / pixel * (1 - 1e-6)) + 1
+        num_bins = number_of_bins(det_half_width, min(space.cell_sides))
     geometry = tomo.Parallel2dGeometry(
         odl.uniform_partition(0, np.pi, int(num_angles)),
         odl.uniform_partition(-det_half_width, det_half_width, int(num_bins)),
     )
     return tomo.RayTransform(space, geometry, impl="astra_cpu")
+
+
+def require_scan(space, ndim, num_angles, *num_bins):
+    """Raise unless ASTRA can project this space into so many views and bins."""
+    if not isinstance(space, odl.DiscretizedSpace):
+        raise TypeError(
+            f"space is {space!r}; expected a {ndim}D float32 space, built with "
+            "odl.uniform_discr(min_pt, max_pt, shape, dtype='float32')."
+        )
+    if space.ndim != ndim:
+        hint = (
+            "project a volume slice by slice, or use cone_beam_ray_transform, which needs CUDA."
+            if ndim == 2
+            else "use fan_beam_ray_transform in the plane."
+        )
+        raise ValueError(f"space has {space.ndim} dimensions, expected {ndim}; {hint}")
+    if space.dtype != np.float32:
+        raise TypeError(
+            f"space has dtype {space.dtype}, expected float32, the only one ASTRA computes in; "
+            "build it with odl.uniform_discr(..., dtype='float32')."
+        )
+    if ndim == 2 and not space.partition.has_isotropic_cells:
+        raise ValueError(
+            f"space has cell sides {space.cell_sides.tolist()}, expected equal ones: in the plane "
+            "ASTRA projects square pixels. Choose the shape in proportion to the sides of the "
+            "domain."
+        )
+    for name, number in (("num_angles", num_angles), *(("num_bins", n) for n in num_bins)):
+        if number is None and name == "num_bins":
+            continue
+        if not (isinstance(number, (int, np.integer)) and number > 0):
+            raise ValueError(f"{name} is {number!r}; expected a positive integer.")
+    if not tomo.ASTRA_AVAILABLE:
+        raise RuntimeError("ASTRA is not installed; run `pip install astra-toolbox`.")
+
+
+def radius_of(space):
+    """Distance of the farthest corner of a plane domain from the origin."""
+    return float(np.linalg.norm(space.domain.corners(), axis=1).max())
+
+
+def number_of_bins(half_width, width):
+    """The odd number of bins that cover a detector and are no wider than asked for."""
+    return 2 * math.ceil(half_width / float(width) * (1 - 1e-6)) + 1
 
 
 def _ray_transform_in(forward_op):
@@ -92,14 +115,24 @@ def _ray_transform_in(forward_op):
 
 
 def require_even_angles(forward_op):
-    """Raise ValueError if ``A* A`` cannot commute with quarter turns: the number of views is odd.
+    """Raise ValueError if ``A* A`` cannot commute with quarter turns, by the number of views.
+
+    A quarter turn must map the set of lines to itself: of parallel beams over half a circle the
+    number is even, of fan beams over the full circle a multiple of four.
 
     Parameters
     ----------
     forward_op : odl.applications.tomo.RayTransform, or a scalar multiple of one
         The forward operator that is asked to be equivariant.
     """
-    number = len(_ray_transform_in(forward_op).geometry.angles)
+    geometry = _ray_transform_in(forward_op).geometry
+    number = len(geometry.angles)
+    if isinstance(geometry, tomo.FanBeamGeometry) and number % 4:
+        raise ValueError(
+            f"forward_op has {number} angles on a full circle, expected a multiple of four, since "
+            "a quarter turn must map the set of views to itself. Build it with "
+            f"fan_beam_ray_transform(space, {4 * (number // 4 + 1)}, ...)."
+        )
     if number % 2:
         raise ValueError(
             f"forward_op has {number} angles, an odd number; expected an even one, since a quarter "

@@ -3,13 +3,13 @@
 ASTRA's projector ``M`` is linear in the pixels, ``vec(A x) = M vec(x)``, and ODL's adjoint is
 ``A* = (w_Y / w_X) M^T``. Three ways to compute the pair ``M, M^T`` are tried in turn:
 
-=============================  ======================================  =====================
-ray transform                  pair                                    precision, device
-=============================  ======================================  =====================
-``astra_cpu``, parallel, fan   ``ray_sparse.SparsePair``: matrices     single, double; any
-the same, over SPARSE_LIMIT    ``ray_linked.LinkedPair``: ASTRA        single; CPU
-``astra_cuda``, also in 3D     ``ray_linked.LinkedVolumePair``: ASTRA  single; CUDA, CPU
-=============================  ======================================  =====================
+=============================  ====================================  =====================
+ray transform                  pair                                  precision, device
+=============================  ====================================  =====================
+``astra_cpu``, parallel, fan   ``sparse.SparsePair``: matrices       single, double; any
+the same, over SPARSE_LIMIT    ``linked.LinkedPair``: ASTRA          single; CPU
+``astra_cuda``, also in 3D     ``linked.LinkedVolumePair``: ASTRA    single; CUDA, CPU
+=============================  ====================================  =====================
 
 Complex images are projected part by part. Any other ray transform is looped through ODL.
 """

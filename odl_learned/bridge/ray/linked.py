@@ -11,26 +11,35 @@ import astra
 import torch
 
 
-class LinkedPair:
-    """``x -> M x`` and ``y -> M^T y`` by ASTRA's own projector on the CPU.
+class _Pair:
+    """An ASTRA projector with a lock, on real and on complex batches.
 
-    Copies of a module share its pair; a pickle holds the geometry.
+    Copies of a module share its pair; a pickle holds the geometry. A pair defines ``_project`` and
+    ``_backproject`` for contiguous real samples ``(B, *source)`` and ``(B, *target)``.
     """
 
-    def __init__(self, geometry):
+    def __init__(self, geometry, delete):
         self.geometry, self.lock = geometry, threading.Lock()
         self.projector = geometry.create_projector()
-        weakref.finalize(self, astra.projector.delete, self.projector)
+        weakref.finalize(self, delete, self.projector)
 
     def project(self, x):
         """``M x`` for images ``(*batch, *source)``, real or complex, without derivatives."""
-        shapes = self.geometry.source, self.geometry.target
-        return _one_by_one(x, *shapes, self._project)
+        return _one_by_one(x, self.geometry.source, self.geometry.target, self._project)
 
     def backproject(self, y):
         """``M^T y`` for data ``(*batch, *target)``, real or complex, without derivatives."""
-        shapes = self.geometry.target, self.geometry.source
-        return _one_by_one(y, *shapes, self._backproject)
+        return _one_by_one(y, self.geometry.target, self.geometry.source, self._backproject)
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+class LinkedPair(_Pair):
+    """``x -> M x`` and ``y -> M^T y`` by ASTRA's own projector on the CPU."""
+
+    def __init__(self, geometry):
+        super().__init__(geometry, astra.projector.delete)
 
     def to(self, device, dtype):
         """The pair itself: ASTRA's projectors for the CPU compute there, in single precision."""
@@ -57,15 +66,12 @@ class LinkedPair:
                 astra.projector.direct_BP(self.projector, data, out=image)
         return x
 
-    def __deepcopy__(self, memo):
-        return self
-
     def __reduce__(self):
         return LinkedPair, (self.geometry,)
 
 
-class LinkedVolumePair:
-    """``x -> J x`` and ``y -> J^T y`` by ASTRA on CUDA, with the scaling of ODL.
+class LinkedVolumePair(_Pair):
+    """``x -> M x`` and ``y -> M^T y`` by ASTRA on CUDA, with the scaling of ODL.
 
     On CUDA ASTRA's back projection is the transpose of its projection only approximately; ODL
     scales it to the adjoint, and so does this pair. Tensors on a CUDA device are linked without
@@ -80,20 +86,8 @@ class LinkedVolumePair:
     """
 
     def __init__(self, geometry, scale, transposed_scale):
-        self.geometry, self.lock = geometry, threading.Lock()
+        super().__init__(geometry, astra.projector3d.delete)
         self.scale, self.transposed_scale = scale, transposed_scale
-        self.projector = geometry.create_projector()
-        weakref.finalize(self, astra.projector3d.delete, self.projector)
-
-    def project(self, x):
-        """``J x`` for images ``(*batch, *source)``, real or complex, without derivatives."""
-        shapes = self.geometry.source, self.geometry.target
-        return _one_by_one(x, *shapes, self._project)
-
-    def backproject(self, y):
-        """``J^T y`` for data ``(*batch, *target)``, real or complex, without derivatives."""
-        shapes = self.geometry.target, self.geometry.source
-        return _one_by_one(y, *shapes, self._backproject)
 
     def to(self, device, dtype):
         """The pair itself: it follows its input from device to device, in single precision."""
@@ -136,9 +130,6 @@ class LinkedVolumePair:
         if len(self.geometry.source) == 2:
             return y.unsqueeze(1)
         return y.transpose(1, 2).contiguous()
-
-    def __deepcopy__(self, memo):
-        return self
 
     def __reduce__(self):
         return LinkedVolumePair, (self.geometry, self.scale, self.transposed_scale)

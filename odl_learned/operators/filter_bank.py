@@ -1,0 +1,122 @@
+"""Correlation of an image with several small filters."""
+
+import numpy as np
+import odl
+
+from odl_learned.validation import require_finite, require_real
+
+
+class FilterBank(odl.Operator):
+    r"""Correlation with ``K`` small filters, the image reflected at its boundary.
+
+    .. math:: (A u)_k = f_k * u, \qquad (f * u)(x) = \sum_t f(t) \, u(x + t - c),
+
+    with ``c`` the center ``(s_1 // 2, ..., s_d // 2)`` of a filter of shape ``s``. Beyond the
+    boundary the image goes on as its mirror image, edge values repeated (Neumann), so that filters
+    with sum zero send constant images to zero. Filters act on pixels, whatever the cell sides.
+    Image and responses share their weight: the adjoint is the transpose, exactly.
+
+    For fields of experts that are not smoothed, ``sum_k alpha_k |f_k * u|_1`` is ODL's
+    ``GroupL1Norm(bank.range, exponent=1) @ bank`` with the filters multiplied by ``alpha_k``: hand
+    functional and bank to ``odl.solvers.pdhg``.
+
+    Parameters
+    ----------
+    space : ``uniform_discr``, ``rn`` or ``cn`` space
+        Images, real or complex, with a constant weight.
+    filters : array of real numbers, shape ``(K, s_1, ..., s_d)``
+        Filters, none longer than the image along any axis.
+
+    Raises
+    ------
+    TypeError
+        If the space is not on numpy and constantly weighted, or the filters are complex.
+    ValueError
+        If the filters are not finite or their shape does not fit.
+    """
+
+    def __init__(self, space, filters):
+        is_array_space = hasattr(space, "weighting") and not isinstance(space, odl.ProductSpace)
+        if not is_array_space or space.impl != "numpy" or not hasattr(space.weighting, "const"):
+            raise TypeError(
+                f"space is {space!r}; expected a numpy space with a constant weight, built with "
+                "odl.uniform_discr, odl.rn or odl.cn."
+            )
+        filters = np.asarray(filters)
+        require_finite("filters", filters)
+        require_real("filters", filters)
+        sizes = filters.shape[1:]
+        if filters.ndim != space.ndim + 1 or filters.size == 0 or any(
+                s > n for s, n in zip(sizes, space.shape)):
+            raise ValueError(
+                f"filters have shape {filters.shape}, expected (K, s_1, ..., s_{space.ndim}) with "
+                f"K >= 1 filters no longer than the image, of shape {space.shape}; stack them with "
+                "numpy.stack."
+            )
+        super().__init__(space, space ** len(filters), linear=True)
+        self.filters = filters.astype(np.zeros(0, space.dtype).real.dtype)
+        self.filters.flags.writeable = False
+        self.paddings = [(s // 2, s - 1 - s // 2) for s in sizes]
+
+    def _call(self, u):
+        padded = np.pad(u.data, self.paddings, mode="symmetric")
+        responses = np.zeros((len(self.filters), *self.domain.shape), padded.dtype)
+        for index, window in _windows(self):
+            for response, factor in zip(responses, self.filters[:, *index]):
+                response += factor * padded[window]
+        return self.range.element(list(responses))
+
+    @property
+    def adjoint(self):
+        """The transposed filters, then the padding folded back."""
+        return FilterBankAdjoint(self)
+
+
+class FilterBankAdjoint(odl.Operator):
+    r"""Adjoint of `FilterBank`: the sum of all responses, filtered back.
+
+    .. math:: A^* v = P^T \sum_k F_k^T v_k
+
+    with ``P`` the reflecting padding and ``F_k`` the correlation of the padded image.
+
+    Parameters
+    ----------
+    bank : FilterBank
+        The operator ``A``; it is the adjoint of this one.
+    """
+
+    def __init__(self, bank):
+        super().__init__(bank.range, bank.domain, linear=True)
+        self.bank = bank
+
+    def _call(self, v):
+        bank, responses = self.bank, [part.data for part in v]
+        shape = [n + sum(pad) for n, pad in zip(self.range.shape, bank.paddings)]
+        padded = np.zeros(shape, self.range.dtype)
+        for index, window in _windows(bank):
+            for response, factor in zip(responses, bank.filters[:, *index]):
+                padded[window] += factor * response
+        for axis, (before, after) in enumerate(bank.paddings):
+            padded = _fold(np.moveaxis(padded, axis, 0), before, after)
+            padded = np.moveaxis(padded, 0, axis)
+        return self.range.element(np.ascontiguousarray(padded))
+
+    @property
+    def adjoint(self):
+        """The operator of which this is the adjoint."""
+        return self.bank
+
+
+def _windows(bank):
+    """Yield every index into a filter with the part of the padded image that it multiplies."""
+    for index in np.ndindex(bank.filters.shape[1:]):
+        yield index, tuple(slice(t, t + n) for t, n in zip(index, bank.domain.shape))
+
+
+def _fold(x, before, after):
+    """Return the transpose of a reflecting padding along axis 0."""
+    inner = x[before : len(x) - after].copy()
+    inner[:before] += x[:before][::-1]
+    if after:
+        inner[-after:] += x[-after:][::-1]
+    return inner

@@ -19,8 +19,9 @@ from odl.functionals.functional import FunctionalDefaultConvexConjugate
 
 from odl_learned.bridge import as_module, lower
 from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
-from odl_learned.bridge.layout import each, layout_of
+from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import generic
+from odl_learned.bridge.nested import each
 from odl_learned.conformance.modules import as_tensor, entries, stack
 from odl_learned.conformance.sampling import flat, sample
 from odl_learned.operators import operator_norm, random_element

@@ -8,7 +8,7 @@ import torch
 
 from odl_learned import functionals, operators
 from odl_learned.bridge import as_gradient_module, as_module
-from odl_learned.bridge.filter_bank import Responses, SummedResponses
+from odl_learned.bridge.rules.filter_bank import Responses, SummedResponses
 from odl_learned.conformance.sampling import dense_matrix
 
 X = odl.uniform_discr([0, 0], [1, 2], (5, 7))

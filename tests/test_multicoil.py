@@ -11,9 +11,9 @@ from test_operators import adjoint_error, dense, dft_matrix
 from odl_learned import data
 from odl_learned import operators as ops
 from odl_learned.bridge import as_module
-from odl_learned.bridge.expressions import Composition
-from odl_learned.bridge.fourier import FourierNormal
-from odl_learned.bridge.multicoil import CoilFourier, CoilFourierLines, CoilFourierNormal
+from odl_learned.bridge.rules.expressions import Composition
+from odl_learned.bridge.rules.fourier import FourierNormal
+from odl_learned.bridge.rules.multicoil import CoilFourier, CoilFourierLines, CoilFourierNormal
 from odl_learned.conformance.modules import as_tensor
 
 

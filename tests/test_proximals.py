@@ -20,7 +20,8 @@ from odl_learned.bridge import (
     as_proximal_module,
     lower_proximal,
 )
-from odl_learned.bridge.layout import each, layout_of
+from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.nested import each
 from odl_learned.bridge.proximals.entropies import LogLambertW
 from odl_learned.bridge.proximals.lowering import OpaqueProximal
 from odl_learned.conformance.modules import as_tensor, check_proximal_module, entries, stack

@@ -22,7 +22,7 @@ from odl_learned.bridge import (
     as_proximal_module,
     as_stepped_proximal,
 )
-from odl_learned.bridge.layout import each
+from odl_learned.bridge.nested import each
 from odl_learned.conformance.modules import as_tensor, entries, stack
 from odl_learned.conformance.sampling import flat, sample
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from odl_learned import functionals, operators
-from odl_learned.bridge import as_module, variation
-from odl_learned.bridge.expressions import Composition
-from odl_learned.bridge.variation import SmoothedVariation
+from odl_learned.bridge import as_module
+from odl_learned.bridge.rules import variation
+from odl_learned.bridge.rules.expressions import Composition
+from odl_learned.bridge.rules.variation import SmoothedVariation
 
 SHAPES = [(7,), (5, 6), (3, 1, 4)]
 

@@ -10,7 +10,7 @@ import torch
 
 from odl_learned import functionals, operators
 from odl_learned.bridge import as_module, as_proximal_module
-from odl_learned.bridge.orthogonal_wavelet import CoefficientClipping, CoefficientShrinkage
+from odl_learned.bridge.rules.orthogonal_wavelet import CoefficientClipping, CoefficientShrinkage
 
 # PyWavelets warns of boundary effects, which are not there when the image is periodized.
 pytestmark = pytest.mark.filterwarnings("ignore:Level value of 2 is too high")

@@ -1,30 +1,6 @@
 """The bridge between ODL and torch: the only room where a tensor meets an element."""
 
-from odl_learned.bridge import (  # noqa: F401  (importing registers the native rules)
-    blocks,
-    convolution,
-    counts,
-    differences,
-    entropies,
-    envelopes,
-    expressions,
-    filter_bank,
-    fourier,
-    functionals,
-    group,
-    indicators,
-    local_gradients,
-    matrices,
-    multicoil,
-    odl_fourier,
-    orthogonal_wavelet,
-    pointwise,
-    ray,
-    round_trip,
-    sampling,
-    variation,
-    wavelet,
-)
+from odl_learned.bridge import ray, rules  # noqa: F401  (importing registers the native rules)
 from odl_learned.bridge.denoisers import ImplicitRegularizer, as_proximal, as_stepped_proximal
 from odl_learned.bridge.gradients import as_gradient_module
 from odl_learned.bridge.lowering import OperatorModule, as_module, lower

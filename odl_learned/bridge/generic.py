@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from odl_learned.bridge.graphs import outside_graphs
-from odl_learned.bridge.layout import ScalarLayout, layout_of, pack, unpack
+from odl_learned.bridge.layout import ScalarLayout, layout_of
+from odl_learned.bridge.nested import pack, unpack
 
 
 class Loop:

@@ -20,6 +20,8 @@ import numpy as np
 import odl
 import torch
 
+from odl_learned.bridge.nested import each
+
 
 def layout_of(space):
     """Return the layout of the elements of a space.
@@ -255,58 +257,6 @@ class ScalarLayout:
     def to_element(self, x):
         """A tensor without axes as a Python number."""
         return x.item()
-
-
-class Held(torch.nn.Module):
-    """A fixed tensor, or nested tuple of tensors, that moves with its module."""
-
-    def __init__(self, value):
-        super().__init__()
-        self.is_tuple = isinstance(value, tuple)
-        if self.is_tuple:
-            self.parts = torch.nn.ModuleList(Held(part) for part in value)
-        else:
-            self.register_buffer("tensor", value.clone(), persistent=False)
-
-    def forward(self):
-        return tuple(part() for part in self.parts) if self.is_tuple else self.tensor
-
-
-def each(function, *values):
-    """Apply a function of tensors to tensors, or to tuples of them entry by entry."""
-    if isinstance(values[0], tuple):
-        return tuple(each(function, *entries) for entries in zip(*values))
-    return function(*values)
-
-
-def pack(layout, x):
-    """Batch of elements as one tensor: itself, or ``(*batch, N)`` for a tuple."""
-    if not isinstance(layout, TupleLayout):
-        return x
-    dtype, lead = layout.dtype, layout.batch_shape(x)
-    return torch.cat([pack(p, xi).reshape(*lead, packed_size(p)).to(dtype)
-                      for p, xi in zip(layout.parts, x)], dim=-1)
-
-
-def unpack(layout, x):
-    """Inverse of :func:`pack`."""
-    if not isinstance(layout, TupleLayout):
-        return x
-    sizes = [packed_size(part) for part in layout.parts]
-    entries = []
-    for part, xi in zip(layout.parts, x.split(sizes, dim=-1)):
-        if isinstance(part, TensorLayout):
-            xi = xi.reshape(*x.shape[:-1], *part.shape)
-            xi = xi.to(part.dtype) if xi.is_complex() == part.dtype.is_complex else xi.real
-        entries.append(unpack(part, xi))
-    return tuple(entries)
-
-
-def packed_size(layout):
-    """Number of entries of one element."""
-    if isinstance(layout, TupleLayout):
-        return sum(packed_size(part) for part in layout.parts)
-    return math.prod(layout.shape)
 
 
 def _stacked(space, base, weights):

@@ -14,10 +14,11 @@ import odl
 import torch
 from torch import nn
 
-from odl_learned.bridge.expressions import Composition, PointwiseProduct
-from odl_learned.bridge.layout import Held, each, layout_of
+from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import OperatorModule, lower
-from odl_learned.bridge.pointwise import Pointwise
+from odl_learned.bridge.nested import Held, each
+from odl_learned.bridge.rules.expressions import Composition, PointwiseProduct
+from odl_learned.bridge.rules.pointwise import Pointwise
 from odl_learned.functionals.parameters import Coordinate, Exponential
 from odl_learned.operators.blocks import (
     BlockEmbedding,

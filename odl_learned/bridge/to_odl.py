@@ -10,7 +10,8 @@ With ``J`` the Jacobian of the module and ``W`` the weights of the inner product
 import odl
 import torch
 
-from odl_learned.bridge.layout import each, layout_of
+from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.nested import each
 
 
 class ModuleOperator(odl.Operator):

@@ -19,7 +19,8 @@ from odl_learned.bridge import (
     as_proximal_module,
 )
 from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
-from odl_learned.bridge.layout import each, layout_of
+from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.nested import each
 from odl_learned.conformance.sampling import (
     assert_small,
     available,

@@ -8,7 +8,8 @@ import numpy as np
 import odl
 from torch import nn
 
-from odl_learned.bridge.layout import Held, each, layout_of
+from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.nested import Held, each
 from odl_learned.bridge.proximals.lowering import column, lower_proximal, times
 
 F = odl.functionals

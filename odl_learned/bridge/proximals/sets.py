@@ -7,7 +7,8 @@ import odl
 import torch
 from torch import nn
 
-from odl_learned.bridge.layout import Held, TupleLayout, each, layout_of
+from odl_learned.bridge.layout import TupleLayout, layout_of
+from odl_learned.bridge.nested import Held, each
 from odl_learned.bridge.proximals.lowering import column, lower_proximal, opaque
 from odl_learned.bridge.proximals.norms import Entrywise, threshold
 from odl_learned.functionals import BoxConstraint, BoxSupport

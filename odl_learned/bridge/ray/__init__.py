@@ -24,7 +24,6 @@ from odl.applications.tomo.backends.astra_cuda import (
 )
 from torch import nn
 
-from odl_learned.bridge.expressions import Composition, Scale
 from odl_learned.bridge.generic import GenericLinear, LinearMap
 from odl_learned.bridge.graphs import outside_graphs
 from odl_learned.bridge.layout import layout_of
@@ -32,6 +31,7 @@ from odl_learned.bridge.lowering import local_rules, lower
 from odl_learned.bridge.ray.geometry import ray_geometry
 from odl_learned.bridge.ray.linked import LinkedPair, LinkedVolumePair
 from odl_learned.bridge.ray.sparse import cache_folder, sparse_pair
+from odl_learned.bridge.rules.expressions import Composition, Scale
 
 __all__ = ["SPARSE_LIMIT", "RayBackprojector", "RayProjector", "cache_folder"]
 

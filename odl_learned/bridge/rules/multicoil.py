@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from odl_learned.bridge.expressions import fused_compositions
-from odl_learned.bridge.fourier import normal_weights, sampling_weights, without_constant_axes
 from odl_learned.bridge.generic import LinearMap
 from odl_learned.bridge.graphs import outside_graphs
 from odl_learned.bridge.lowering import lower
+from odl_learned.bridge.rules.expressions import fused_compositions
+from odl_learned.bridge.rules.fourier import normal_weights, sampling_weights, without_constant_axes
 from odl_learned.operators import MultiCoilFourier, MultiCoilFourierAdjoint
 
 #: Largest share of sampled lines with which it pays to transform only these along the other axes.

@@ -5,9 +5,10 @@ import torch
 from odl.core.util import conj_exponent
 from torch import nn
 
-from odl_learned.bridge.functionals import LpNorm, MaxNorm, modulus, over_entries
-from odl_learned.bridge.layout import Held, layout_of
+from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
+from odl_learned.bridge.nested import Held
+from odl_learned.bridge.rules.functionals import LpNorm, MaxNorm, modulus, over_entries
 from odl_learned.functionals import BoxConstraint, MagnitudeBound
 
 F = odl.functionals

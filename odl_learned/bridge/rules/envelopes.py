@@ -12,10 +12,11 @@ import torch
 from odl.functionals.functional import FunctionalDefaultConvexConjugate
 from torch import nn
 
-from odl_learned.bridge.functionals import square_modulus
-from odl_learned.bridge.layout import each, layout_of
+from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
+from odl_learned.bridge.nested import each
 from odl_learned.bridge.proximals.lowering import lower_proximal
+from odl_learned.bridge.rules.functionals import square_modulus
 
 F = odl.functionals
 

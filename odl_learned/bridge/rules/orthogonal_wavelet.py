@@ -10,13 +10,13 @@ import pywt
 import torch
 from torch import nn
 
-from odl_learned.bridge.expressions import Composition
-from odl_learned.bridge.functionals import modulus, over_entries
-from odl_learned.bridge.indicators import Indicator
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.matrices import Matrix
 from odl_learned.bridge.proximals.lowering import column, lower_proximal
+from odl_learned.bridge.rules.expressions import Composition
+from odl_learned.bridge.rules.functionals import modulus, over_entries
+from odl_learned.bridge.rules.indicators import Indicator
+from odl_learned.bridge.rules.matrices import Matrix
 from odl_learned.functionals import WaveletBound, WaveletDetailL1, WaveletL1
 from odl_learned.operators import OrthogonalWavelet, OrthogonalWaveletAdjoint
 

@@ -4,8 +4,9 @@ import odl
 import torch
 from torch import nn
 
-from odl_learned.bridge.layout import Held, layout_of
+from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
+from odl_learned.bridge.nested import Held
 
 F = odl.functionals
 

@@ -18,7 +18,7 @@ from torch import nn
 
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.matrices import Matrix
+from odl_learned.bridge.rules.matrices import Matrix
 
 
 class WaveletAnalysis(nn.Module):

@@ -24,9 +24,10 @@ from odl.core.operator.tensor_ops import (
 )
 from torch import nn
 
-from odl_learned.bridge.expressions import LinearForm, Multiply, Outer, Scale
-from odl_learned.bridge.layout import Held, each, layout_of
+from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
+from odl_learned.bridge.nested import Held, each
+from odl_learned.bridge.rules.expressions import LinearForm, Multiply, Outer, Scale
 
 
 class Constant(nn.Module):

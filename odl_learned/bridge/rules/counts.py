@@ -7,8 +7,9 @@ infinite, its derivative is as well, towards the domain: a zero would pass for a
 import torch
 from torch import nn
 
-from odl_learned.bridge.layout import Held, layout_of
+from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
+from odl_learned.bridge.nested import Held
 from odl_learned.bridge.proximals.entropies import kullback_leibler, kullback_leibler_conjugate
 from odl_learned.bridge.proximals.lowering import column, lower_proximal
 from odl_learned.functionals import KullbackLeiblerConjugate, KullbackLeiblerFidelity

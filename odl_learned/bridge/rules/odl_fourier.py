@@ -20,8 +20,9 @@ from odl.trafos.fourier.fourier import (
 from odl.trafos.util.ft_utils import dft_postprocess_data, dft_preprocess_data
 from torch import nn
 
-from odl_learned.bridge.layout import Held, layout_of
+from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
+from odl_learned.bridge.nested import Held
 
 
 class Transform(nn.Module):

@@ -19,10 +19,10 @@ from odl.core.discr.diff_ops import Gradient
 from odl.functionals.functional import FunctionalLeftScalarMult
 from torch import nn
 
-from odl_learned.bridge.differences import forward_difference, pad
-from odl_learned.bridge.expressions import fused_compositions
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
+from odl_learned.bridge.rules.differences import forward_difference, pad
+from odl_learned.bridge.rules.expressions import fused_compositions
 from odl_learned.functionals import SmoothedGroupL1, SmoothedTV
 
 #: Number of entries that the CPU works on at a time.

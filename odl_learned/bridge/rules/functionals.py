@@ -8,10 +8,11 @@ import odl
 import torch
 from torch import nn
 
-from odl_learned.bridge.expressions import Composition, LinearForm, Scale, Shift
-from odl_learned.bridge.layout import each, layout_of
+from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.pointwise import Constant, safe_norm
+from odl_learned.bridge.nested import each
+from odl_learned.bridge.rules.expressions import Composition, LinearForm, Scale, Shift
+from odl_learned.bridge.rules.pointwise import Constant, safe_norm
 from odl_learned.functionals import BoxSupport, MagnitudeSupport, SmoothedGroupL1
 
 F = odl.functionals

@@ -16,8 +16,8 @@ need no transform.
 import torch
 from torch import nn
 
-from odl_learned.bridge.expressions import fused_compositions
 from odl_learned.bridge.lowering import lower
+from odl_learned.bridge.rules.expressions import fused_compositions
 from odl_learned.operators.fourier import SampledFourier, SampledFourierAdjoint
 
 

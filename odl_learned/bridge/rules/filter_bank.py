@@ -4,10 +4,10 @@ import torch
 from odl import Operator
 from torch import nn
 
-from odl_learned.bridge.expressions import Composition
-from odl_learned.bridge.functionals import square_modulus
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
+from odl_learned.bridge.rules.expressions import Composition
+from odl_learned.bridge.rules.functionals import square_modulus
 from odl_learned.functionals import FieldsOfExperts
 from odl_learned.operators import FilterBank, FilterBankAdjoint
 

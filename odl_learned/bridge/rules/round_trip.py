@@ -6,8 +6,9 @@ and no loss of derivatives remains of the detour.
 
 from torch import nn
 
-from odl_learned.bridge.layout import each, layout_of
+from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
+from odl_learned.bridge.nested import each
 from odl_learned.bridge.to_odl import ModuleFunctional, ModuleOperator
 
 

@@ -1,0 +1,26 @@
+"""Native rules of the bridge: importing a module here registers what it lowers."""
+
+from odl_learned.bridge.rules import (  # noqa: F401
+    blocks,
+    convolution,
+    counts,
+    differences,
+    entropies,
+    envelopes,
+    expressions,
+    filter_bank,
+    fourier,
+    functionals,
+    group,
+    indicators,
+    local_gradients,
+    matrices,
+    multicoil,
+    odl_fourier,
+    orthogonal_wavelet,
+    pointwise,
+    round_trip,
+    sampling,
+    variation,
+    wavelet,
+)

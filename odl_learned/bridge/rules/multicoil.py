@@ -88,23 +88,31 @@ class CoilFourierLines(CoilFourier):
 
     def analyze_image(self, image, data):
         image = image.movedim(self.axis, -1).contiguous()
-        data.zero_()
+        here, last = self._lines_along(self.axis), self._lines_along(-1)
         for sensitivity, target in zip(self.sensitivities, data):
-            values = torch.fft.fft(sensitivity * image).movedim(-1, self.axis)
-            values = values.index_select(self.axis, self.lines).contiguous()
+            values = torch.fft.fft(sensitivity * image).gather(-1, last)
+            values = values.movedim(-1, self.axis).contiguous()
             values = torch.fft.fftn(values, dim=self.others).mul_(self.weights)
-            target.movedim(self.axis, 0)[self.lines] = values.movedim(self.axis, 0)
+            target.zero_().scatter_(self.axis, here, values)
 
     def synthesize_image(self, data, image):
         image, weights = image.movedim(self.axis, -1), self.weights.conj()
         total = torch.zeros_like(image, memory_format=torch.contiguous_format)
         values = torch.zeros_like(total)
+        here, last = self._lines_along(self.axis), self._lines_along(-1)
         for conjugate, source in zip(self.conjugates, data):
-            source = weights * source.index_select(self.axis, self.lines)
+            source = weights * source.gather(self.axis, here)
             source = torch.fft.ifftn(source, dim=self.others, norm="forward")
-            values.index_copy_(-1, self.lines, source.movedim(self.axis, -1))
+            values.scatter_(-1, last, source.movedim(self.axis, -1))
             total.addcmul_(conjugate, torch.fft.ifft(values, norm="forward"))
         image.copy_(total)
+
+    def _lines_along(self, axis):
+        """Indices of the sampled lines along an axis, for gather and scatter: these copy faster
+        than a selection of whole lines."""
+        shape = list(self.weights.movedim(self.axis, axis).shape)
+        index = self.lines.reshape([len(self.lines)] + [1] * (-1 - axis))
+        return index.expand(shape)
 
 
 class CoilTranspose(nn.Module):

@@ -80,6 +80,7 @@ def test_cone_beam_says_that_it_needs_cuda():
         ops.cone_beam_ray_transform(SPACE, 4, 3.0, 1.5)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not tomo.ASTRA_CUDA_AVAILABLE, reason="cone beams need a CUDA device")
 def test_cone_beam_in_the_middle_is_the_fan_beam():
     x, y, _ = SPACE.meshgrid

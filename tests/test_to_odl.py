@@ -234,6 +234,7 @@ class SteppedNet(torch.nn.Module):
         return self.net(x)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_the_gpu():
     space = plane(dtype="float32")

@@ -12,7 +12,7 @@ def _example(name):
     except ModuleNotFoundError as error:
         raise ImportError(
             "the example images come with the package pydicom-data; install it with "
-            'pip install "odl_learned[dicom]".'
+            'pip install "odl_learned[demo]".'
         ) from error
     return read_dicom(Path(str(file)))
 

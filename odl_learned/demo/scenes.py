@@ -44,7 +44,7 @@ class Scene:
     constraint : odl.functionals.Functional
         Bounds that every image obeys.
     alphas : dict
-        Regularization parameters by method, chosen by hand on phantoms.
+        Regularization parameters by method, set by hand to a discrepancy near one.
     window : (float, float)
         Gray values of the figure.
     zoom : pair of index ranges
@@ -158,10 +158,10 @@ def mri_scene(magnitude, n, rng):
     noisy = data.add_white_noise(exact, MR_NOISE_LEVEL, rng)
     measured = forward_op.range.element(forward_op.weights * noisy.data)
 
-    def training():
-        coarse_op, coarse_inverse = mri_operators(n // 2, rng)
-        coarse = coarse_op.domain
+    coarse_op, coarse_inverse = mri_operators(n // 2, rng)
+    coarse = coarse_op.domain
 
+    def training():
         def truth(rng):
             phase = data.smooth_phase(coarse, rng)
             return coarse.element(data.random_body(coarse, rng).data * phase.data)

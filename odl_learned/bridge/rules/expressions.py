@@ -114,9 +114,9 @@ class Shift(nn.Module):
 class Outer(nn.Module):
     """``x -> f(x) v`` with a functional ``f`` and a fixed element ``v``."""
 
-    def __init__(self, functional, vector, layout):
+    def __init__(self, functional, vector):
         super().__init__()
-        self.functional, self.vector, self.layout = functional, Held(vector), layout
+        self.functional, self.vector = functional, Held(vector)
 
     def forward(self, x):
         value = self.functional(x)
@@ -124,7 +124,7 @@ class Outer(nn.Module):
 
 
 class LinearForm(nn.Module):
-    """``x -> Re <x, v>_X``, or ``<x, v>_X`` where ``complex_valued``."""
+    """``x -> <x, v>_X``, complex on complex spaces."""
 
     def __init__(self, vector, layout):
         super().__init__()
@@ -212,8 +212,7 @@ def _(op: OperatorVectorSum):
 
 @lower.register
 def _(op: FunctionalLeftVectorMult):
-    layout = layout_of(op.range)
-    return Outer(lower(op.functional), layout.to_tensor(op.vector), layout)
+    return Outer(lower(op.functional), layout_of(op.range).to_tensor(op.vector))
 
 
 @lower.register

@@ -139,7 +139,7 @@ def _(op: MultiplyOperator):
         return Scale(op.multiplicand)
     if isinstance(op.domain, odl.Field):
         layout = layout_of(op.range)
-        return Outer(nn.Identity(), layout.to_tensor(op.multiplicand), layout)
+        return Outer(nn.Identity(), layout.to_tensor(op.multiplicand))
     return Multiply(layout_of(op.multiplicand.space).to_tensor(op.multiplicand))
 
 

@@ -1,8 +1,61 @@
 """Solvers that ODL lacks: with stopping rules that mean something and certified errors."""
 
+from odl_learned.solvers.bregman import linearized_bregman
+from odl_learned.solvers.conjugate_gradient import conjugate_gradient
+from odl_learned.solvers.discrepancy import Discrepancy
 from odl_learned.solvers.emission import mlem, osem
-from odl_learned.solvers.gradient_descent import accelerated_gradient
+from odl_learned.solvers.forward_backward import Backtracking
+from odl_learned.solvers.gradient_descent import accelerated_gradient, gradient_descent
 from odl_learned.solvers.landweber import landweber
+from odl_learned.solvers.lsqr import lsqr
+from odl_learned.solvers.newton import newton_krylov
+from odl_learned.solvers.preconditioners import (
+    circulant,
+    cosine,
+    neumann_laplacian,
+    periodic_laplacian,
+)
+from odl_learned.solvers.primal_dual import primal_dual
+from odl_learned.solvers.proximal_gradient import (
+    fista,
+    gradient_restart,
+    no_restart,
+    proximal_gradient,
+)
+from odl_learned.solvers.rof import rof
 from odl_learned.solvers.solution import DivergenceError, Solution
+from odl_learned.solvers.steps import Accelerated, AdaptiveSteps, FixedSteps, LinearRate
+from odl_learned.solvers.tgv import tgv_denoising, tgv_gradient, tgv_value
 
-__all__ = ["DivergenceError", "Solution", "accelerated_gradient", "landweber", "mlem", "osem"]
+__all__ = [
+    "Accelerated",
+    "AdaptiveSteps",
+    "Backtracking",
+    "Discrepancy",
+    "DivergenceError",
+    "FixedSteps",
+    "LinearRate",
+    "Solution",
+    "accelerated_gradient",
+    "circulant",
+    "conjugate_gradient",
+    "cosine",
+    "fista",
+    "gradient_descent",
+    "gradient_restart",
+    "landweber",
+    "linearized_bregman",
+    "lsqr",
+    "mlem",
+    "neumann_laplacian",
+    "newton_krylov",
+    "no_restart",
+    "osem",
+    "periodic_laplacian",
+    "primal_dual",
+    "proximal_gradient",
+    "rof",
+    "tgv_denoising",
+    "tgv_gradient",
+    "tgv_value",
+]

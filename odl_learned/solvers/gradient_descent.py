@@ -1,9 +1,19 @@
-"""Accelerated gradient descent with a certified error."""
+"""Gradient descent, plain and accelerated, with a certified error."""
 
 import math
 
-from odl_learned.solvers.solution import DivergenceError, Solution
-from odl_learned.validation import require_count, require_positive
+import numpy as np
+
+from odl_learned.solvers.checks import (
+    known_constant,
+    per_sample,
+    require_alike,
+    require_constants,
+    require_start,
+)
+from odl_learned.solvers.samples import Active, restricted, samples_of
+from odl_learned.solvers.solution import DivergenceError
+from odl_learned.validation import require_count
 
 
 def accelerated_gradient(
@@ -16,30 +26,32 @@ def accelerated_gradient(
               (x_{k+1} - x_k),
 
     until ``|y_k - x_hat| <= |grad f(y_k)| / mu <= accuracy``, which bounds the distance of ``y_k``
-    to the minimizer ``x_hat``. Needs about ``sqrt(L / mu) log(1 / accuracy)`` iterations. Only
-    needs ``f.gradient(x)``, and elements that know ``+``, ``-``, multiplication by a number and
-    ``norm()``.
+    to the minimizer ``x_hat``. Needs about ``sqrt(L / mu) log(1 / accuracy)`` iterations. Of an
+    element it needs ``+``, ``-``, multiplication by a number and ``norm()``; samples of a batch
+    stop one by one.
 
-    Gradients at successive points differ by at least ``mu`` and at most ``L`` times their distance;
-    a pair that does not proves a constant wrong, and with it the certificate.
+    Gradients at two points differ by at least ``mu`` and at most ``L`` times their distance; a pair
+    that does not proves a constant wrong, and with it the certificate. The first ten pairs of
+    successive points and every tenth later one are tried.
 
     Parameters
     ----------
     f : functional
-        With a gradient in the inner product whose norm the elements have.
-    x0 : element
+        With ``f.gradient(x)`` in the inner product whose norm the elements have; for batches with
+        ``f.take(index)`` unless it is the same for all samples.
+    x0 : element, or batch: array or tensor of shape ``(B, ...)``
         Starting point, not changed.
-    accuracy : float
+    accuracy : float, or array (B,)
         Distance to the minimizer to reach, positive, in the norm of the space. The bound is exact
         up to rounding errors of the gradient.
     maxiter : int
         Largest number of iterations.
-    lipschitz : float, optional
+    lipschitz : float or array (B,), optional
         Lipschitz constant ``L`` of the gradient. Default: ``f.grad_lipschitz``.
-    strong_convexity : float, optional
+    strong_convexity : float or array (B,), optional
         Constant ``mu`` of strong convexity. Default: ``f.strong_convexity``.
     callback : callable, optional
-        Called with the iterate after each iteration.
+        Called with the iterate (the whole batch) after each iteration.
 
     Returns
     -------
@@ -59,75 +71,95 @@ def accelerated_gradient(
     ----------
     Nesterov, Y. Introductory Lectures on Convex Optimization. Kluwer 2004, (2.2.22).
     """
+
+    def steps(L, mu):
+        return 1 / L, (np.sqrt(L) - np.sqrt(mu)) / (np.sqrt(L) + np.sqrt(mu))
+
+    return _descend("accelerated_gradient", steps, f, x0, accuracy, maxiter, lipschitz,
+                    strong_convexity, callback)  # fmt: skip
+
+
+def gradient_descent(
+    f, x0, accuracy, maxiter, lipschitz=None, strong_convexity=None, callback=None
+):
+    r"""Minimize a smooth, strongly convex functional by plain gradient descent.
+
+    .. math:: x_{k+1} = x_k - \frac{2}{L + \mu} \nabla f(x_k)
+              \quad \text{until} \quad |\nabla f(x_k)| / \mu \le \text{accuracy} .
+
+    Needs about ``L / (2 mu) log(1 / accuracy)`` iterations, which is why there is
+    `accelerated_gradient`; parameters, certificate and errors are the same.
+
+    Parameters
+    ----------
+    f, x0, accuracy, maxiter, lipschitz, strong_convexity, callback
+        As in `accelerated_gradient`.
+
+    Returns
+    -------
+    solution : Solution
+
+    References
+    ----------
+    Nesterov, Y. Introductory Lectures on Convex Optimization. Kluwer 2004, theorem 2.1.15.
+    """
+    return _descend("gradient_descent", lambda L, mu: (2 / (L + mu), None), f, x0, accuracy,
+                    maxiter, lipschitz, strong_convexity, callback)  # fmt: skip
+
+
+def _descend(name, steps, f, x0, accuracy, maxiter, lipschitz, strong_convexity, callback):
     if getattr(f, "gradient", None) is None:
         raise TypeError(
             f"f is {f!r}; expected a functional with a gradient. A torch module becomes one by "
             "bridge.as_functional(module, domain)."
         )
-    L = _constant("lipschitz", lipschitz, getattr(f, "grad_lipschitz", math.nan))
-    mu = _constant("strong_convexity", strong_convexity, getattr(f, "strong_convexity", math.nan))
-    if mu > L:
+    samples = samples_of(x0, getattr(f, "domain", None))
+    L = known_constant("lipschitz", lipschitz, getattr(f, "grad_lipschitz", math.nan), samples)
+    mu = known_constant(
+        "strong_convexity", strong_convexity, getattr(f, "strong_convexity", math.nan), samples)
+    if np.any(mu > L):
+        k = np.argmax(mu > L)
         raise ValueError(
-            f"strong_convexity is {mu}, expected at most {L}, the value of lipschitz: gradients "
-            "cannot change by more than lipschitz and less than strong_convexity times a distance."
+            f"strong_convexity is {mu[k]}, expected at most {L[k]}, the value of lipschitz: "
+            "gradients cannot change by more than lipschitz and less than strong_convexity times a "
+            "distance."
         )
-    require_positive("accuracy", accuracy)
+    accuracy = per_sample("accuracy", accuracy, samples)
     require_count("maxiter", maxiter, 0)
-    if hasattr(f, "domain") and x0 not in f.domain:
-        raise TypeError(f"x0 is not an element of {f.domain!r}; pass f.domain.element(array).")
-    if not math.isfinite(x0.norm()):
-        raise ValueError("x0 contains NaN or infinite values; expected finite numbers only.")
+    require_start("x0", x0, samples, getattr(f, "domain", None), "f.domain")
 
-    momentum = (math.sqrt(L) - math.sqrt(mu)) / (math.sqrt(L) + math.sqrt(mu))
+    active = Active(samples, x0)
+    step, momentum = steps(L, mu)
+    x = y = samples.scale(1.0, x0)
     gradient = f.gradient
-    x = y = 1 * x0
     slope = gradient(y)
+    require_alike("f.gradient(x0)", slope, y)
     for niter in range(maxiter + 1):
-        bound = float(slope.norm()) / mu
-        if not math.isfinite(bound):
+        bound = samples.norm(slope) / mu
+        bad = ~np.isfinite(bound)
+        if bad.any():
             raise DivergenceError(
-                f"accelerated_gradient diverges: the gradient is not finite at iteration {niter}. "
-                f"Pass a lipschitz larger than {L:.6g}, or check f.gradient(x0)."
+                f"{name} diverges: the gradient{active.name(bad)} is not finite at iteration "
+                f"{niter}. Pass a lipschitz larger than {L[np.argmax(bad)]:.6g}, or check "
+                "f.gradient(x0)."
             )
-        if bound <= accuracy:
-            return Solution(y, bound, niter, "accuracy")
-        if niter == maxiter:
-            return Solution(y, bound, niter, "maxiter")
-        x_next = y - (1 / L) * slope
-        y_next = x_next + momentum * (x_next - x)
+        done = bound <= accuracy
+        if niter == maxiter or done.any():
+            reason = np.where(done, "accuracy", "maxiter")
+            rest = active.finish(done | (niter == maxiter), y, niter, reason, error_bound=bound)
+            if not rest.size:
+                break
+            x, y, slope = (samples.take(v, rest) for v in (x, y, slope))
+            L, mu, accuracy, step = (v[rest] for v in (L, mu, accuracy, step))
+            momentum = None if momentum is None else momentum[rest]
+            f, samples = restricted(f, rest), samples.subset(rest)
+            gradient = f.gradient
+        x_next = samples.add(y, -step, slope)
+        y_next = x_next if momentum is None else samples.extrapolate(x_next, momentum, x)
         slope_next = gradient(y_next)
-        _require_constants(y_next, y_next - y, slope_next - slope, L, mu)
+        if niter < 10 or niter % 10 == 0:
+            require_constants(name, active, samples, y_next, y_next - y, slope_next - slope, L, mu)
         x, y, slope = x_next, y_next, slope_next
         if callback is not None:
-            callback(y)
-
-
-def _constant(name, given, known):
-    if given is None:
-        if not math.isfinite(known) or known <= 0:
-            raise ValueError(
-                f"{name} of the functional is {known}, expected a known positive number; pass "
-                f"{name}=... (a bound that holds), or add xi / 2 |x|^2 for strong convexity."
-            )
-        return float(known)
-    require_positive(name, given)
-    return float(given)
-
-
-# In a precision eps, gradients carry errors of about eps L |y|. Pairs further apart than 1e-4 |y|
-# have differences that are right to 1e-3 in single precision, and the margins are twice that.
-def _require_constants(y, step, change, L, mu):
-    distance = float(step.norm())
-    if distance <= 1e-4 * float(y.norm()):
-        return
-    rate = float(change.norm()) / distance
-    if rate > L * (1 + 2e-3):
-        raise DivergenceError(
-            f"accelerated_gradient may diverge: lipschitz is {L:.6g}, but gradients changed by "
-            f"{rate:.6g} times the distance of their points. Pass a larger lipschitz."
-        )
-    if rate + 2e-3 * L < mu:
-        raise DivergenceError(
-            f"accelerated_gradient has no certificate: strong_convexity is {mu:.6g}, but gradients "
-            f"changed by only {rate:.6g} times the distance of their points. Pass a smaller one."
-        )
+            callback(active.whole(y))
+    return active.solution()

@@ -2,8 +2,12 @@
 
 import math
 
-from odl_learned.solvers.solution import DivergenceError, Solution
-from odl_learned.validation import is_finite_number, require_count, require_positive
+import numpy as np
+
+from odl_learned.solvers.checks import per_sample, require_start
+from odl_learned.solvers.samples import Active, restricted, samples_of
+from odl_learned.solvers.solution import DivergenceError
+from odl_learned.validation import is_finite_number, require_count
 
 # For r_k = y - A x_k one step gives r_(k+1) = (I - omega A A*) r_k, and |I - omega A A*| <= 1 for
 # 0 < omega <= 2 / |A|^2. So residuals never grow unless omega is too large or the adjoint wrong;
@@ -18,20 +22,21 @@ def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=100
               \quad \text{until} \quad |A x_k - y| \le \tau \, |\text{noise}| .
 
     Only needs ``forward_op(x)``, ``forward_op.adjoint(y)``, and elements that know ``+``, ``-``,
-    multiplication by a number and ``norm()``; ODL elements do.
+    multiplication by a number and ``norm()``; ODL elements do. Samples of a batch stop one by one.
 
     Parameters
     ----------
     forward_op : linear operator
-    data : element of the range
+        For batches with ``take(index)``, unless it is the same for all samples.
+    data : element of the range, or batch ``(B, ...)``
         Measurement ``y``.
-    x0 : element of the domain
+    x0 : element of the domain, or batch ``(B, ...)``
         Starting point, not changed.
-    noise_norm : float
+    noise_norm : float or array (B,)
         Norm of the noise in the norm of the range (or a bound of it), positive.
     tau : float, optional
         Safety factor, at least one.
-    omega : float, optional
+    omega : float or array (B,), optional
         Step size, between 0 and ``2 / |A|^2``. Default: ``1 / |A|^2``, by power iteration.
     maxiter : int, optional
         Largest number of iterations.
@@ -62,71 +67,83 @@ def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=100
             f"forward_op is {forward_op!r}; expected a linear operator. Linearize it with "
             "forward_op.derivative(x)."
         )
-    for name, element, side in (("data", data, "range"), ("x0", x0, "domain")):
-        if hasattr(forward_op, side) and element not in getattr(forward_op, side):
-            raise TypeError(
-                f"{name} is not an element of the {side} of forward_op, "
-                f"{getattr(forward_op, side)!r}; pass forward_op.{side}.element(array)."
-            )
-        if not math.isfinite(element.norm()):
-            raise ValueError(
-                f"{name} contains NaN or infinite values; expected finite numbers only. Find them "
-                "with numpy.isfinite and mask or replace them first."
-            )
-    if not (is_finite_number(noise_norm) and noise_norm > 0):
-        raise ValueError(
-            f"noise_norm is {noise_norm!r}; expected a finite number greater than zero: the "
-            "discrepancy principle never stops without noise. For exact data choose a small "
-            "fraction of data.norm()."
-        )
+    samples, residuals = (samples_of(x, getattr(forward_op, side, None))
+                          for x, side in ((x0, "domain"), (data, "range")))
+    for name, x, arithmetic, side in (
+        ("data", data, residuals, "range"), ("x0", x0, samples, "domain")
+    ):
+        require_start(name, x, arithmetic, getattr(forward_op, side, None), f"forward_op.{side}")
+    if samples.size != residuals.size:
+        raise ValueError(f"data has {residuals.size} samples, expected {samples.size} as x0.")
+    noise_norm = per_sample(
+        "noise_norm", noise_norm, samples,
+        ": the discrepancy principle never stops without noise. For exact data choose a small "
+        "fraction of data.norm()")
     if not (is_finite_number(tau) and tau >= 1):
         raise ValueError(f"tau is {tau!r}; expected a finite number of at least 1, such as 1.1.")
     if omega is not None:
-        require_positive("omega", omega)
+        omega = per_sample("omega", omega, samples)
     require_count("maxiter", maxiter, 0)
 
-    x = 1 * x0
+    active = Active(samples, x0)
+    x = samples.scale(1.0, x0)
     residual = data - forward_op(x)
+    adjoint = forward_op.adjoint
     if omega is None:
-        omega = 1 / _squared_norm(forward_op, forward_op.adjoint(residual))
-    smallest = math.inf
+        omega = 1 / _squared_norm(forward_op, adjoint, adjoint(residual), samples)
+    smallest = np.full(samples.size, math.inf)
     for niter in range(maxiter + 1):
-        size = float(residual.norm())
-        if not size <= GROWTH * smallest:
+        size = residuals.norm(residual)
+        bad = ~(size <= GROWTH * smallest)
+        if bad.any():
+            k = np.argmax(bad)
             raise DivergenceError(
-                f"landweber diverges: the residual grew from {smallest:.3g} to {size:.3g} at "
-                f"iteration {niter}. The step omega = {omega:.3g} must be less than 2 / |A|^2; "
-                "leave it out to get 1 / |A|^2, and check that forward_op.adjoint is the adjoint."
+                f"landweber diverges: the residual{active.name(bad)} grew from {smallest[k]:.3g} "
+                f"to {size[k]:.3g} at iteration {niter}. The step omega = {omega[k]:.3g} must be "
+                "less than 2 / |A|^2; leave it out to get 1 / |A|^2, and check that "
+                "forward_op.adjoint is the adjoint."
             )
-        if size <= tau * noise_norm:
-            return Solution(x, None, niter, "discrepancy")
-        if niter == maxiter:
-            return Solution(x, None, niter, "maxiter")
-        smallest = min(smallest, size)
-        x = x + omega * forward_op.adjoint(residual)
+        smallest = np.minimum(smallest, size)
+        done = size <= tau * noise_norm
+        if niter == maxiter or done.any():
+            reason = np.where(done, "discrepancy", "maxiter")
+            rest = active.finish(done | (niter == maxiter), x, niter, reason)
+            if not rest.size:
+                break
+            x, data, residual = samples.take(x, rest), *(
+                residuals.take(v, rest) for v in (data, residual))
+            omega, noise_norm, smallest = (v[rest] for v in (omega, noise_norm, smallest))
+            samples, residuals = samples.subset(rest), residuals.subset(rest)
+            forward_op = restricted(forward_op, rest)
+            adjoint = forward_op.adjoint
+        x = samples.add(x, omega, adjoint(residual))
         residual = data - forward_op(x)
         if callback is not None:
-            callback(x)
+            callback(active.whole(x))
+    return active.solution()
 
 
-def _squared_norm(forward_op, start, niter=50):
+def _squared_norm(forward_op, adjoint, start, samples, niter=50):
     """Return ``|A|^2`` from below, by power iteration on ``A* A`` from the first direction.
 
     All steps of Landweber lie in the span of ``(A* A)^k start``, so that the norm on it matters.
+    The number of a sample is the first one that settles, whatever the other samples do.
     """
-    size = float(start.norm())
-    if size == 0:
-        return 1.0
-    x = (1 / size) * start
+    size = samples.norm(start)
+    result, settled = np.ones(samples.size), size == 0
+    x = samples.scale(1 / np.where(settled, 1, size), start)
     for _ in range(niter):
-        x = forward_op.adjoint(forward_op(x))
-        previous, size = size, float(x.norm())
-        if size == 0 or not math.isfinite(size):
-            raise ValueError(
-                f"forward_op.adjoint(forward_op(x)) has norm {size} for x of norm one; expected a "
-                "positive number. Check the operator, or pass omega."
-            )
-        if abs(size - previous) <= 1e-3 * size:
+        if settled.all():
             break
-        x = (1 / size) * x
-    return size
+        x = adjoint(forward_op(x))
+        previous, size = size, samples.norm(x)
+        bad = ~settled & ~((size > 0) & np.isfinite(size))
+        if bad.any():
+            raise ValueError(
+                f"forward_op.adjoint(forward_op(x)) has norm {size[np.argmax(bad)]} for x of norm "
+                "one; expected a positive number. Check the operator, or pass omega."
+            )
+        result = np.where(settled, result, size)
+        settled = settled | (np.abs(size - previous) <= 1e-3 * size)
+        x = samples.scale(1 / np.where(size > 0, size, 1), x)
+    return result

@@ -1,0 +1,132 @@
+"""What solvers ask of their arguments, for elements and for batches alike."""
+
+import math
+
+import numpy as np
+
+from odl_learned.solvers.samples import Element, on_host
+from odl_learned.solvers.solution import DivergenceError
+from odl_learned.validation import is_finite_number, require_positive
+
+
+def require_start(name, x, samples, space, owner):
+    """Raise unless ``x`` belongs to the space (where it knows) and is finite.
+
+    Parameters
+    ----------
+    name : str
+    x : element or batch
+    samples : Element or Batch
+    space : object or None
+    owner : str
+        How to write the space in code, such as ``"f.domain"``.
+    """
+    if hasattr(type(space), "__contains__") and x not in space:
+        obj, side = owner.split(".")
+        cure = f"pass {owner}.element(array). For a batch of tensors pass bridge.as_batch({obj})."
+        if not hasattr(space, "element"):
+            cure = "check shape and dtype, and the number of samples."
+        raise TypeError(f"{name} is not an element of the {side} of {obj}, {space!r}; {cure}")
+    bad = ~np.isfinite(samples.norm(x))
+    if bad.any():
+        raise ValueError(
+            f"{name} contains NaN or infinite values{_of(samples, bad)}; expected finite numbers "
+            "only. Find them with numpy.isfinite and mask or replace them first."
+        )
+
+
+def per_sample(name, value, samples, hint=""):
+    """Return positive finite numbers, one or one per sample, as an array of shape ``(size,)``.
+
+    Raises
+    ------
+    ValueError
+        If they are not positive and finite, or not as many as there are samples.
+    """
+    if isinstance(samples, Element) or value is None or is_finite_number(value):
+        if not (is_finite_number(value) and value > 0):
+            raise ValueError(
+                f"{name} is {value!r}; expected a finite number greater than zero{hint}.")
+        return np.full(samples.size, float(value))
+    values = on_host(value)
+    values = np.asarray(value if values is None else values, dtype=float)
+    if values.shape not in ((), (samples.size,)):
+        raise ValueError(
+            f"{name} has shape {values.shape}, expected one number or ({samples.size},), one per "
+            "sample."
+        )
+    values = np.array(np.broadcast_to(values, (samples.size,)))
+    bad = ~(np.isfinite(values) & (values > 0))
+    if bad.any():
+        raise ValueError(
+            f"{name} is {values[bad][0]}{_of(samples, bad)}; expected finite numbers greater than "
+            f"zero{hint}."
+        )
+    return values
+
+
+def known_constant(name, given, known, samples):
+    """Return the given constant, or the one that the functional knows, per sample."""
+    if given is not None:
+        if isinstance(samples, Element):
+            require_positive(name, given)
+        return per_sample(name, given, samples)
+    values = np.asarray(math.nan if known is None else known, dtype=float)
+    if not (np.all(np.isfinite(values)) and np.all(values > 0)):
+        raise ValueError(
+            f"{name} of the functional is {known}, expected a known positive number; pass "
+            f"{name}=... (a bound that holds), or add xi / 2 |x|^2 for strong convexity."
+        )
+    return per_sample(name, values if values.ndim else float(values), samples)
+
+
+def require_alike(name, value, x):
+    """Raise TypeError unless the arrays of a batch have shape and precision of ``x``."""
+    if isinstance(x, tuple):
+        for a, b in zip(value, x, strict=True):
+            require_alike(name, a, b)
+        return
+    if hasattr(x, "space") or not hasattr(x, "shape") or not hasattr(value, "shape"):
+        return
+    if value.shape != x.shape or value.dtype != x.dtype:
+        raise TypeError(
+            f"{name} has shape {tuple(value.shape)} and dtype {value.dtype}, expected "
+            f"{tuple(x.shape)} and {x.dtype} as x0; convert x0 or the data behind it."
+        )
+
+
+# In a precision eps, gradients carry errors of about eps L |y|. Pairs further apart than 1e-4 |y|
+# have differences that are right to 1e-3 in single precision, and the margins are twice that.
+def require_constants(solver, active, samples, y, step, change, L, mu):
+    """Raise DivergenceError if two gradients prove ``L`` or ``mu`` wrong.
+
+    Differences of gradients are at most ``L |step|``, and ``<change, step> >= mu |step|^2``.
+    """
+    distance = samples.norm(step)
+    far = distance > 1e-4 * samples.norm(y)
+    if not far.any():
+        return
+    rate = samples.norm(change) / np.where(far, distance, 1)
+    wrong = far & (rate > L * (1 + 2e-3))
+    if wrong.any():
+        k = np.argmax(wrong)
+        raise DivergenceError(
+            f"{solver} may diverge: lipschitz is {L[k]:.6g}, but gradients{active.name(wrong)} "
+            f"changed by {rate[k]:.6g} times the distance of their points. Pass a larger lipschitz."
+        )
+    along = rate
+    if not isinstance(samples, Element) or hasattr(step, "inner"):
+        along = samples.inner(change, step) / np.where(far, distance, 1) ** 2
+    wrong = far & (along + 2e-3 * np.where(np.isfinite(L), L, rate) < mu)
+    if wrong.any():
+        k = np.argmax(wrong)
+        raise DivergenceError(
+            f"{solver} has no certificate: strong_convexity is {mu[k]:.6g}, but gradients"
+            f"{active.name(wrong)} changed by only {along[k]:.6g} times the distance of their "
+            "points. Pass a smaller one, and check that the gradient is that of a convex "
+            "functional."
+        )
+
+
+def _of(samples, bad):
+    return "" if isinstance(samples, Element) else f" in sample {np.argmax(bad)}"

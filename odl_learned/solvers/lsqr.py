@@ -1,0 +1,218 @@
+"""LSQR: least squares and Tikhonov's problem by Golub-Kahan bidiagonalization."""
+
+import numpy as np
+
+from odl_learned.solvers.checks import per_sample, require_alike, require_start
+from odl_learned.solvers.samples import Active, Element, restricted, samples_of
+from odl_learned.solvers.solution import DivergenceError
+from odl_learned.solvers.stopping import confirmed
+from odl_learned.validation import is_finite_number, require_count
+
+
+def lsqr(forward_op, data, x0, accuracy, maxiter, damp=0.0, noise_norm=None, tau=1.1,
+         callback=None):  # fmt: skip
+    r"""Solve least squares problems, damped or stopped by the discrepancy principle.
+
+    .. math:: \min_x \tfrac12 |A x - y|^2 + \tfrac{\alpha}{2} |x|^2, \qquad
+              \sqrt \alpha = \text{damp},
+
+    in the norms of the spaces, without forming ``A* A``. With damping it stops at a certified
+    distance to the minimizer,
+
+    .. math:: |x - \hat x| \le |A^* (A x - y) + \alpha x| / \alpha \le \text{accuracy},
+
+    computed from ``x``, not by the recurrence. Without, it stops at Paige and Saunders' estimates,
+
+    .. math:: |A^* r| \le \text{accuracy} \, |A| \, |r| \quad \text{or} \quad
+              |r| \le \text{accuracy} \, (|y| + |A| \, |x|), \qquad r = y - A x .
+
+    Parameters
+    ----------
+    forward_op : linear operator
+        ``A`` with ``A.adjoint``; for batches with ``take(index)``, unless it is the same for all
+        samples.
+    data : element of the range, or batch ``(B, ...)``
+        Measurement ``y``.
+    x0 : element of the domain, or batch ``(B, ...)``
+        Starting point, not changed; zero for the classical method.
+    accuracy : float or array (B,)
+        Distance to the minimizer to reach with damping, a relative accuracy without. Positive.
+    maxiter : int
+        Largest number of iterations, with one product by ``A`` and by its adjoint each.
+    damp : float or array (B,), optional
+        Square root of the regularization parameter ``alpha``, nonnegative.
+    noise_norm : float or array (B,), optional
+        Norm of the noise in the norm of the range, positive: stop as soon as
+        ``|A x - y| <= tau |noise|``, if this comes first.
+    tau : float, optional
+        Safety factor, at least one.
+    callback : callable, optional
+        Called with the iterate (the whole batch) after each iteration.
+
+    Returns
+    -------
+    solution : Solution
+        ``error_bound`` with damping only.
+
+    Raises
+    ------
+    DivergenceError
+        If ``forward_op.adjoint`` turns out not to be the adjoint, or values are not finite.
+    TypeError
+        If the operator is nonlinear, or data or starting point do not belong to its spaces.
+    ValueError
+        If a number is out of bounds or the data are not finite.
+
+    References
+    ----------
+    Paige, C. C. and Saunders, M. A. LSQR: an algorithm for sparse linear equations and sparse
+    least squares. ACM Trans. Math. Softw. 8 (1982), stopping rules of section 6.
+    """
+    if not getattr(forward_op, "is_linear", True):
+        raise TypeError(
+            f"forward_op is {forward_op!r}; expected a linear operator. Linearize it with "
+            "forward_op.derivative(x)."
+        )
+    if not hasattr(forward_op, "adjoint"):
+        raise TypeError(
+            f"forward_op is {forward_op!r}; expected an operator with an adjoint: the ODL operator "
+            "itself for elements, bridge.as_batch(operator) for tensors."
+        )
+    images, residuals = (samples_of(x, getattr(forward_op, side, None))
+                         for x, side in ((x0, "domain"), (data, "range")))
+    for name, x, arithmetic, side in (
+        ("data", data, residuals, "range"), ("x0", x0, images, "domain")
+    ):
+        require_start(name, x, arithmetic, getattr(forward_op, side, None), f"forward_op.{side}")
+    if images.size != residuals.size:
+        raise ValueError(f"data has {residuals.size} samples, expected {images.size} as x0.")
+    accuracy = per_sample("accuracy", accuracy, images)
+    require_count("maxiter", maxiter, 0)
+    damp = _damping(damp, images)
+    if not (is_finite_number(tau) and tau >= 1):
+        raise ValueError(f"tau is {tau!r}; expected a finite number of at least 1, such as 1.1.")
+    level = np.full(images.size, -np.inf) if noise_norm is None else tau * per_sample(
+        "noise_norm", noise_norm, images, ": leave it out to go on to the accuracy")
+    problem = _Problem(forward_op, data, damp, accuracy, level, images, residuals)
+
+    def run(index, x, limit, whole):
+        tell = None if callback is None else lambda x: callback(whole(x))
+        return _bidiagonalize(problem.take(index), x, limit, tell)
+
+    def measure(index, x):
+        part = problem.take(index)
+        size, damped = part.images.norm(part.gradient(x)), part.damp > 0
+        bound = np.divide(size, part.damp**2, where=damped, out=np.full(damped.shape, np.inf))
+        return (bound, np.where(damped, part.accuracy, np.inf), bound if damp.any() else None)
+
+    return confirmed(images, images.scale(1.0, x0), maxiter, run, measure)
+
+
+class _Problem:
+    """The least squares problem of the running samples."""
+
+    def __init__(self, forward_op, data, damp, accuracy, level, images, residuals):
+        self.forward_op, self.adjoint, self.data = forward_op, forward_op.adjoint, data
+        self.damp, self.accuracy, self.level = damp, accuracy, level
+        self.images, self.residuals = images, residuals
+
+    def take(self, index):
+        """The problem of some of the samples."""
+        return _Problem(restricted(self.forward_op, index), self.residuals.take(self.data, index),
+                        self.damp[index], self.accuracy[index], self.level[index],
+                        self.images.subset(index), self.residuals.subset(index))  # fmt: skip
+
+    def gradient(self, x):
+        """``A* (A x - y) + alpha x``."""
+        return self.images.add(self.adjoint(self.forward_op(x) - self.data), self.damp**2, x)
+
+
+# Golub-Kahan for the stacked operator (A, damp): x -> (A x, damp x) and the data (y, 0). Its left
+# vectors are pairs (u, w) of data and image; its residual phibar contains damp |x|, which is taken
+# out for the discrepancy principle. With the start zero, these are the iterates of the paper.
+def _bidiagonalize(problem, x, limit, callback):
+    X, Y = problem.images, problem.residuals
+    active, k, damp = Active(X, x), 0, problem.damp
+    u, w = problem.data - problem.forward_op(x), X.scale(-damp, x)
+    y_norm = Y.norm(problem.data)
+    beta = np.hypot(Y.norm(u), X.norm(w))
+    u, w = Y.scale(_inverse(beta), u), X.scale(_inverse(beta), w)
+    v = X.add(problem.adjoint(u), damp, w)
+    require_alike("forward_op.adjoint(data)", v, x)
+    alfa = X.norm(v)
+    p = v = X.scale(_inverse(alfa), v)
+    phibar, rhobar, slope, total = beta, alfa, beta * alfa, alfa**2
+    while active.index.size:
+        bad = ~np.isfinite(slope)
+        if bad.any():
+            raise DivergenceError(
+                f"lsqr fails: values{active.name(bad)} are not finite at iteration {k}. Check "
+                "forward_op and its adjoint."
+            )
+        x_norm, size = X.norm(x), np.sqrt(total)
+        residual = np.sqrt(np.maximum(phibar**2 - (damp * x_norm) ** 2, 0))
+        certain = slope <= damp**2 * problem.accuracy
+        estimated = (slope <= problem.accuracy * size * phibar) | (
+            phibar <= problem.accuracy * (y_norm + size * x_norm))
+        done = np.where(damp > 0, certain, estimated) | (slope == 0)
+        noise = residual <= problem.level
+        over = done | noise | (k >= limit)
+        if over.any():
+            reason = np.where(noise, "discrepancy", np.where(done, "accuracy", "maxiter"))
+            rest = active.finish(over, x, k, reason)
+            if not rest.size:
+                break
+            problem, limit = problem.take(rest), limit[rest]
+            x, w, v, p = (X.take(a, rest) for a in (x, w, v, p))
+            u = Y.take(u, rest)
+            y_norm, alfa, phibar, rhobar, slope, total = (
+                a[rest] for a in (y_norm, alfa, phibar, rhobar, slope, total))
+            X, Y, damp = problem.images, problem.residuals, problem.damp
+        Av = problem.forward_op(v)
+        u = Y.add(Av, -alfa, u)
+        beta = Y.norm(u)
+        if damp.any():
+            w = X.add(X.scale(damp, v), -alfa, w)
+            beta = np.hypot(beta, X.norm(w))
+            w = X.scale(_inverse(beta), w)
+        u = Y.scale(_inverse(beta), u)
+        back = problem.adjoint(u)
+        if k < 10:
+            _require_adjoint(Y.inner(Av, u), X.inner(v, back), Y.norm(Av), total, active, k)
+        v = X.add(X.add(back, damp, w) if damp.any() else back, -beta, v)
+        alfa = X.norm(v)
+        v = X.scale(_inverse(alfa), v)
+        total = total + alfa**2 + beta**2
+        rho = np.hypot(rhobar, beta)
+        c, s = rhobar / rho, beta / rho
+        phi, phibar = c * phibar, s * phibar
+        x = X.add(x, phi / rho, p)
+        p = X.add(v, -s * alfa / rho, p)
+        rhobar, slope, k = -c * alfa, phibar * alfa * np.abs(c), k + 1
+        if callback is not None:
+            callback(active.whole(x))
+    solution = active.solution()
+    return solution.x, *(np.atleast_1d(a) for a in (solution.niter, solution.reason))
+
+
+def _inverse(values):
+    return np.divide(1.0, values, where=values > 0, out=np.zeros(np.shape(values)))
+
+
+def _require_adjoint(forward, backward, length, total, active, k):
+    wrong = ~(np.abs(forward - backward) <= 1e-2 * np.maximum(length, 1e-5 * np.sqrt(total)))
+    if wrong.any():
+        i = np.argmax(wrong)
+        raise DivergenceError(
+            f"lsqr fails: <A v, u> is {forward[i]:.6g} but <v, A* u> is {backward[i]:.6g}"
+            f"{active.name(wrong)}, at iteration {k}. Check that forward_op.adjoint is the adjoint "
+            "in the inner products of domain and range."
+        )
+
+
+def _damping(damp, samples):
+    if is_finite_number(damp) and damp == 0:
+        return np.zeros(samples.size)
+    if not isinstance(samples, Element) and np.ndim(damp) and np.all(np.asarray(damp) == 0):
+        return np.zeros(samples.size)
+    return per_sample("damp", damp, samples, "; leave it out for none")

@@ -1,0 +1,306 @@
+r"""Samples: one ODL element, or a batch of arrays with the samples along the first axis.
+
+The iterations of this room are written once, for both. Numbers that belong to samples (norms, inner
+products, steps, certificates) are numpy arrays of shape ``(size,)``, with ``size = 1`` for an
+element; ``scale`` multiplies every sample with its number. Samples of a batch never mix, and sums
+do not depend on how many there are: a sample has the same iterates alone and among others, to the
+last bit on the CPU, as long as the operators keep them apart, too. Therefore products and sums are
+separate steps (fused ones round the remainder of a vector register differently), and inner products
+go sample by sample (a sum over a whole batch may be split differently than that of one sample).
+
+    samples = samples_of(x0, f.domain)
+    active = Active(samples, x0)
+    ...
+    done = samples.norm(slope) <= accuracy
+    if done.any():
+        active.finish(done, x, niter, "accuracy", error_bound=bound)
+        ...
+"""
+
+import math
+
+import numpy as np
+from array_api_compat import array_namespace, is_array_api_obj, to_device
+
+from odl_learned.solvers.solution import Solution
+
+
+def samples_of(x, space=None):
+    """Return the arithmetic of an element or of a batch.
+
+    Parameters
+    ----------
+    x : ODL element, or array or tuple of arrays of shape ``(size, ...)``
+        Numpy arrays and torch tensors, real or complex.
+    space : object, optional
+        Of batches: ``space.inner(x, y)`` returns inner products as an array of shape ``(size,)``.
+        Default: the Euclidean inner product. ODL elements bring their own.
+
+    Returns
+    -------
+    samples : Element or Batch
+    """
+    is_batch = isinstance(x, tuple) or (is_array_api_obj(x) and not hasattr(x, "space"))
+    return Batch(x, getattr(space, "inner", None)) if is_batch else Element()
+
+
+class Element:
+    """One element that knows ``+``, ``-``, multiplication by a number, ``inner`` and ``norm``."""
+
+    size = 1
+
+    def inner(self, x, y):
+        """``Re <x, y>``, of shape (1,)."""
+        return np.array([float(np.real(x.inner(y)))])
+
+    def norm(self, x):
+        """``|x|``, of shape (1,)."""
+        return np.array([float(x.norm())])
+
+    def scale(self, t, x):
+        """``t x`` with a float or one number per sample."""
+        return float(np.reshape(t, ())) * x
+
+    def add(self, x, t, y):
+        """``x + t y``, a new element."""
+        return x + self.scale(t, y)
+
+    def extrapolate(self, x, t, previous):
+        """``x + t (x - previous)``, a new element."""
+        return x + self.scale(t, x - previous)
+
+    def eps(self, x):
+        """Distance of one to the next number in the precision of ``x``."""
+        while not hasattr(x, "data") and hasattr(x, "__getitem__"):
+            x = x[0]
+        dtype = getattr(getattr(x, "data", None), "dtype", np.dtype(float))
+        return 1.2e-7 if str(dtype).endswith(("float32", "complex64")) else 2.3e-16
+
+    def take(self, x, index):
+        """The samples with these numbers; the element itself."""
+        return x
+
+    def put(self, x, index, part):
+        """``x`` with these samples replaced; the part itself."""
+        return part
+
+    def subset(self, index):
+        """Arithmetic of these samples."""
+        return self
+
+    def number(self, values):
+        """Numbers of samples as the user sees them: a float."""
+        return np.asarray(values).item()
+
+
+class Batch:
+    """Arrays of shape ``(size, ...)``, or tuples of them."""
+
+    def __init__(self, x, inner=None):
+        first = x
+        while isinstance(first, tuple):
+            first = first[0]
+        self.xp, self.size = array_namespace(first), first.shape[0]
+        self._inner = inner
+
+    def inner(self, x, y):
+        """``Re <x_b, y_b>`` for every sample ``b``."""
+        if self._inner is not None:
+            return self._host(self._inner(x, y))
+        if isinstance(x, tuple):
+            return sum(self.inner(a, b) for a, b in zip(x, y, strict=True))
+        a, b = rows(x), rows(y)
+        if a is not None and b is not None:
+            return np.vecdot(a, b).real.astype(np.float64)
+        if self.xp.isdtype(x.dtype, "complex floating"):
+            products = x.real * y.real + x.imag * y.imag
+        else:
+            products = x * y
+        return self._host(self.xp.sum(products, axis=tuple(range(1, x.ndim))))
+
+    def norm(self, x):
+        """``|x_b|`` for every sample ``b``."""
+        squares = np.maximum(self.inner(x, x), 0)
+        # Squares of small numbers vanish in single precision, and a certificate must not.
+        small = squares < 1e-30
+        if self._inner is None and small.any():
+            return np.where(small, self._norm_in_double(x), np.sqrt(squares))
+        return np.sqrt(squares)
+
+    def _norm_in_double(self, x):
+        if isinstance(x, tuple):
+            return np.sqrt(sum(self._norm_in_double(part) ** 2 for part in x))
+        a = rows(x)
+        if a is None:
+            return np.sqrt(np.maximum(self.inner(x, x), 0))
+        a = a.astype(complex if np.iscomplexobj(a) else float)
+        return np.sqrt(np.vecdot(a, a).real)
+
+    def scale(self, t, x):
+        """``t_b x_b`` with a float, or one number per sample."""
+        if isinstance(x, tuple):
+            return tuple(self.scale(t, part) for part in x)
+        return t * x if np.ndim(t) == 0 else self._column(t, x) * x
+
+    def add(self, x, t, y):
+        """``x_b + t_b y_b``, new arrays."""
+        if isinstance(x, tuple):
+            return tuple(self.add(a, t, b) for a, b in zip(x, y, strict=True))
+        result = self.scale(t, y)
+        result += x
+        return result
+
+    def extrapolate(self, x, t, previous):
+        """``x_b + t_b (x_b - previous_b)``, new arrays."""
+        if isinstance(x, tuple):
+            return tuple(self.extrapolate(a, t, b) for a, b in zip(x, previous, strict=True))
+        result = x - previous
+        result *= t if np.ndim(t) == 0 else self._column(t, x)
+        result += x
+        return result
+
+    def eps(self, x):
+        """Distance of one to the next number in the precision of ``x``."""
+        while isinstance(x, tuple):
+            x = x[0]
+        return float(self.xp.finfo(x.dtype).eps)
+
+    def take(self, x, index):
+        """The samples with these numbers."""
+        if isinstance(x, tuple):
+            return tuple(self.take(part, index) for part in x)
+        return x[index, ...]
+
+    def put(self, x, index, part):
+        """``x`` with these samples replaced, in place."""
+        if isinstance(x, tuple):
+            return tuple(self.put(a, index, b) for a, b in zip(x, part, strict=True))
+        x[index, ...] = part
+        return x
+
+    def subset(self, index):
+        """Arithmetic of these samples."""
+        part = object.__new__(Batch)
+        part.xp, part.size, part._inner = self.xp, len(index), self._inner
+        return part
+
+    def number(self, values):
+        """Numbers of samples as the user sees them: an array of shape (size,)."""
+        return np.asarray(values)
+
+    def _column(self, t, x):
+        """One number per sample as an array that broadcasts against ``x``, of its precision."""
+        dtype = x.real.dtype if self.xp.isdtype(x.dtype, "complex floating") else x.dtype
+        t = self.xp.asarray(np.asarray(t), dtype=dtype, device=x.device)
+        return self.xp.reshape(t, (-1, *[1] * (x.ndim - 1)))
+
+    def _host(self, values):
+        return np.asarray(to_device(values, "cpu"), dtype=np.float64)
+
+
+class Active:
+    """Which samples still run, and what became of the others.
+
+    Attributes
+    ----------
+    index : numpy.ndarray of int
+        Numbers of the samples that still run, in the batch the solver was given.
+    """
+
+    def __init__(self, samples, x):
+        self._samples, self._x = samples, samples.scale(1.0, x)
+        self.index = np.arange(samples.size)
+        self._niter = np.zeros(samples.size, dtype=int)
+        self._reason = np.full(samples.size, "", dtype=object)
+        self._numbers, self._dual = {}, None
+
+    def finish(self, done, x, niter, reason, error_bound=None, gap=None, dual=None):
+        """Note the result of some of the running samples, and take them out.
+
+        Parameters
+        ----------
+        done : bool or bool array, one entry per running sample
+        x : batch of the running samples
+        niter : int or array, one entry per running sample
+        reason : str or array, one entry per running sample
+        error_bound, gap : array, optional
+            One number per running sample.
+        dual : batch of the running samples, optional
+
+        Returns
+        -------
+        rest : int array
+            Positions of the remaining ones among those that were running; restrict what belongs to
+            the iteration by ``samples.take(value, rest)``, and problems by `restricted`.
+        """
+        done = np.broadcast_to(np.asarray(done, dtype=bool), self.index.shape)
+        where, position = self.index[done], np.flatnonzero(done)
+        self._x = self._noted(self._x, x, where, position)
+        if dual is not None:
+            self._dual = self._noted(self._dual, dual, where, position)
+        for known, value in ((self._niter, niter), (self._reason, reason)):
+            known[where] = np.broadcast_to(np.asarray(value, known.dtype), done.shape)[done]
+        for name, values in (("error_bound", error_bound), ("gap", gap)):
+            if values is not None:
+                known = self._numbers.setdefault(name, np.full(self._samples.size, math.inf))
+                known[where] = np.asarray(values)[done]
+        self.index = self.index[~done]
+        return np.flatnonzero(~done)
+
+    def _noted(self, known, x, where, position):
+        samples = self._samples
+        if len(where) == samples.size:
+            return x
+        if known is None:
+            known = samples.take(x, np.zeros(samples.size, dtype=int))
+        return samples.put(known, where, samples.take(x, position))
+
+    def whole(self, x):
+        """All samples, those that still run as in ``x``, the others as they ended."""
+        samples = self._samples
+        if len(self.index) == samples.size:
+            return x
+        return samples.put(samples.scale(1.0, self._x), self.index, x)
+
+    def name(self, wrong):
+        """Words for the first of the running samples where ``wrong``: empty for an element."""
+        if isinstance(self._samples, Element):
+            return ""
+        return f" of sample {self.index[np.argmax(wrong)]}"
+
+    def solution(self):
+        """The `Solution` of all samples."""
+        numbers = {name: self._samples.number(v) for name, v in self._numbers.items()}
+        niter, reason = self._samples.number(self._niter), self._samples.number(self._reason)
+        return Solution(self._x, numbers.get("error_bound"), niter, reason, numbers.get("gap"),
+                        self._dual)
+
+
+def rows(x):
+    """Return the samples of an array as rows of a numpy array on the same memory, or None.
+
+    None if the array lives elsewhere than in the memory of the CPU.
+    """
+    x = on_host(x)
+    return None if x is None else x.reshape(x.shape[0], math.prod(x.shape[1:]))
+
+
+def on_host(x):
+    """Return a numpy array on the memory of an array, or None if it is not on the CPU."""
+    if isinstance(x, np.ndarray):
+        return x
+    if str(getattr(x, "device", "")) != "cpu":
+        return None
+    for resolve in ("detach", "resolve_conj", "resolve_neg"):
+        x = getattr(x, resolve, lambda same=x: same)()
+    return np.asarray(x)
+
+
+def restricted(problem, index):
+    """Return a functional, operator or problem for some of the samples.
+
+    What belongs to samples, such as data, knows how to ``take(index)``; what does not is the same
+    for all of them, and stays as it is.
+    """
+    take = getattr(problem, "take", None)
+    return problem if take is None else take(index)

@@ -1,0 +1,80 @@
+"""Bilevel learning: parameters of variational reconstruction, learned with certified accuracy."""
+
+from odl_learned.learning.bilevel.checks import Differences, check_hypergradient
+from odl_learned.learning.bilevel.coefficients import (
+    Coefficients,
+    decimal,
+    decimal_alpha,
+    decimal_times_alpha,
+    natural,
+    odds_weights,
+    squared_weights,
+)
+from odl_learned.learning.bilevel.energy import AutogradEnergy, FixedEnergy, ParametricEnergy
+from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
+from odl_learned.learning.bilevel.hypergradient import (
+    Direct,
+    Hypergradient,
+    Implicit,
+    JacobianFree,
+)
+from odl_learned.learning.bilevel.lower_level import LowerLevel, Work
+from odl_learned.learning.bilevel.lower_solvers import (
+    Accelerated,
+    FixedIterations,
+    GradientDescent,
+    Newton,
+)
+from odl_learned.learning.bilevel.potentials import Charbonnier, CubicAbsolute, HalfSquare
+from odl_learned.learning.bilevel.primal_dual import PrimalDual
+from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.ridge_energy import RidgeEnergy
+from odl_learned.learning.bilevel.transforms import (
+    BackwardDifferences,
+    ForwardDifferences,
+    OrthogonalTransform,
+    Separate,
+)
+from odl_learned.learning.bilevel.unrolled import Piggyback, Unrolled
+from odl_learned.learning.bilevel.variation_energy import VariationEnergy
+
+__all__ = [
+    "Accelerated",
+    "AutogradEnergy",
+    "BackwardDifferences",
+    "BilevelProblem",
+    "Charbonnier",
+    "Coefficients",
+    "CubicAbsolute",
+    "Denoising",
+    "Differences",
+    "Direct",
+    "FixedEnergy",
+    "FixedIterations",
+    "ForwardDifferences",
+    "FourierSampling",
+    "GradientDescent",
+    "HalfSquare",
+    "Hypergradient",
+    "Implicit",
+    "JacobianFree",
+    "LowerLevel",
+    "Newton",
+    "OrthogonalTransform",
+    "ParametricEnergy",
+    "Piggyback",
+    "PrimalDual",
+    "RidgeEnergy",
+    "Separate",
+    "SquaredError",
+    "Unrolled",
+    "VariationEnergy",
+    "Work",
+    "check_hypergradient",
+    "decimal",
+    "decimal_alpha",
+    "decimal_times_alpha",
+    "natural",
+    "odds_weights",
+    "squared_weights",
+]

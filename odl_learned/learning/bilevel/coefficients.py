@@ -1,0 +1,85 @@
+r"""Coefficients of an energy as functions of the learned parameters.
+
+Energies in closed form know the derivatives in their coefficients: regularization parameter
+``alpha``, smoothing ``nu``, strong convexity ``xi`` and the weights of the data. How these depend
+on ``params`` is a function that torch differentiates, such as
+
+    lambda p: Coefficients(10 ** p[0], 1e-3, 1e-3)                      # log10 alpha
+    lambda p: Coefficients(p[-1], 1e-2, 1e-2, p[:-1].reshape(n, n)**2)  # a weight for every point
+    lambda p: Coefficients(alpha, 1e-2, 1e-2, (lines @ p).reshape(n, n))      # a linear map of them
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+
+from odl_learned.validation import require_positive
+
+
+class Coefficients(NamedTuple):
+    r"""Coefficients of :math:`\frac12 |A x - y|_w^2 + \alpha \sum \phi_\nu + \frac{\xi}{2} |x|^2`.
+
+    Parameters
+    ----------
+    alpha, nu, xi : float or tensor without axes
+        Nonnegative, positive, nonnegative.
+    weights : tensor of the shape of the data of one sample, optional
+        Nonnegative, ``|r|_w^2 = sum_j w_j |r_j|^2``. Default: ones.
+    """
+
+    alpha: Any
+    nu: Any
+    xi: Any
+    weights: Any = None
+
+
+def decimal(params):
+    """Return the coefficients for ``params = log10 (alpha, nu, xi)``."""
+    return Coefficients(10 ** params[0], 10 ** params[1], 10 ** params[2])
+
+
+def decimal_times_alpha(params):
+    """Return the same with ``xi`` inside: ``alpha (sum phi_nu + xi/2 |x|^2)``."""
+    return Coefficients(10 ** params[0], 10 ** params[1], 10 ** (params[0] + params[2]))
+
+
+def natural(params):
+    """Return the coefficients for ``params = log (alpha, nu)``, without ``xi``."""
+    return Coefficients(params[0].exp(), params[1].exp(), 0.0)
+
+
+def decimal_alpha(nu, xi):
+    """Return ``params -> coefficients`` for ``params = (log10 alpha,)`` and constants."""
+    require_positive("nu", nu)
+    return lambda params: Coefficients(10 ** params[0], nu, xi)
+
+
+def squared_weights(shape, nu, xi):
+    """Return coefficients of ``params = (s, alpha)``: weights ``s^2`` of the data, and alpha.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the data of one sample; ``s`` is its entries in order.
+    nu, xi : float
+        Constants.
+
+    Returns
+    -------
+    coefficients : callable
+        For parameters of shape ``(prod(shape) + 1,)``.
+    """
+    require_positive("nu", nu)
+    return lambda params: Coefficients(params[-1], nu, xi, params[:-1].reshape(shape) ** 2)
+
+
+def odds_weights(alpha, nu, xi):
+    """Return coefficients for ``params = c`` in [0, 1) of a signal: weights ``c / (1 - c)``."""
+    require_positive("nu", nu)
+    return lambda params: Coefficients(alpha, nu, xi, params / (1 - params))
+
+
+def evaluated(coefficients, params):
+    """Return coefficients as tensors without graph, weights None where there are none."""
+    with torch.no_grad():
+        return coefficients(params.detach())

@@ -1,0 +1,98 @@
+r"""Bilevel learning by several processes, each with its share of the training pairs.
+
+    torchrun --nproc_per_node=2 learn.py
+
+with, in ``learn.py``,
+
+    with processes() as (rank, size):
+        learned = lbfgsb(share(problem, rank, size), params0, Implicit(), Newton(),
+                         reduce=all_reduce, checkpoint=f"learned.{rank}", progress=rank == 0)
+
+Values, gradients, bounds and counts are sums over the pairs; so every process sees the same numbers
+and takes the same steps, and only vectors of the length of the parameters travel.
+"""
+
+import dataclasses
+from contextlib import contextmanager
+
+import torch
+import torch.distributed
+
+from odl_learned.validation import require_count
+
+
+def share(problem, rank, size):
+    r"""Return the part of a bilevel problem for one of several processes.
+
+    The training pairs ``rank, rank + size, ...`` and the ``size``-th part of the penalty, so that
+    the sum over all processes is the whole problem.
+
+    Parameters
+    ----------
+    problem : BilevelProblem
+    rank, size : int
+        Number of this process, from 0, and of all.
+
+    Returns
+    -------
+    BilevelProblem
+
+    Raises
+    ------
+    ValueError
+        If there are more processes than pairs.
+    """
+    require_count("size", size)
+    require_count("rank", rank, 0)
+    pairs = len(problem.x0)
+    if not rank < size <= pairs:
+        raise ValueError(
+            f"rank {rank} of {size} processes cannot have a share of {pairs} training pairs; "
+            "expected rank < size <= pairs; start fewer processes."
+        )
+    penalty = problem.penalty
+    part = problem.take(torch.arange(rank, pairs, size))
+    return dataclasses.replace(part, penalty=lambda params: penalty(params) / size)
+
+
+@contextmanager
+def processes(backend="gloo"):
+    """Join the processes that torchrun has started, as a context that gives ``(rank, size)``.
+
+    Parameters
+    ----------
+    backend : str
+        Of torch.distributed: ``"gloo"`` between CPUs, ``"nccl"`` between GPUs, where each process
+        is given the GPU of its local rank.
+
+    Raises
+    ------
+    RuntimeError
+        If the program was not started by torchrun.
+    """
+    if not torch.distributed.is_torchelastic_launched():
+        raise RuntimeError(
+            "this process was not started by torchrun; start it by `torchrun --nproc_per_node=2 "
+            "program.py`, or leave out processes() and reduce=."
+        )
+    torch.distributed.init_process_group(backend)
+    try:
+        if backend == "nccl":
+            torch.cuda.set_device(torch.distributed.get_node_local_rank())
+        yield torch.distributed.get_rank(), torch.distributed.get_world_size()
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def all_reduce(values):
+    """Return the sum of a float64 vector over all processes, the same bits for each.
+
+    Parameters
+    ----------
+    values : tensor ``(n,)``, float64, on the CPU
+    """
+    nccl = torch.distributed.get_backend() == "nccl"
+    sums = values.to("cuda", copy=True) if nccl else values.clone()
+    torch.distributed.all_reduce(sums)
+    torch.distributed.broadcast(sums, 0)
+    return sums.cpu()

@@ -1,0 +1,213 @@
+r"""Parametric energies: what the lower level minimizes, with all derivatives that learning needs.
+
+The reconstruction of the data ``y`` with the parameters ``theta`` is
+
+.. math:: \hat x(\theta) = \text{argmin}_x E(x, \theta, y),
+
+for an energy that is smooth and strongly convex in ``x``. Everything here is Euclidean: inner
+products of tensors without weights, of complex ones as pairs of real numbers.
+
+Shapes: ``x`` is ``(B, *shape)``, real or complex, with one sample per entry of the first axis;
+``params`` is a real vector ``(P,)``, shared by all samples; ``data`` is a tensor or a tuple of
+tensors with first axis ``B``.
+"""
+
+import abc
+import copy
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+
+
+class Linearization(NamedTuple):
+    r"""The energy to second order around a point, for every sample of a batch.
+
+    Parameters
+    ----------
+    gradient : tensor ``(B, *shape)``
+        ``d_x E``.
+    hessian : callable
+        ``v -> d_x^2 E v``, of the shape of ``x``.
+    mixed_adjoint : callable
+        ``q -> J^T q`` with ``J = d_theta d_x E``, summed over the samples, of shape ``(P,)``.
+    precondition : callable
+        ``v -> M^-1 v`` with a symmetric positive definite ``M`` near the Hessian.
+    """
+
+    gradient: torch.Tensor
+    hessian: Callable
+    mixed_adjoint: Callable
+    precondition: Callable
+
+
+class ParametricEnergy(abc.ABC):
+    """An energy ``E(x, params, data)`` with derivatives and constants.
+
+    Subclasses with formulas of their own are fast; `AutogradEnergy` makes one of any differentiable
+    function. Methods never follow gradients: they are to be called and return tensors without
+    graphs, `value_tensor` excepted.
+    """
+
+    @abc.abstractmethod
+    def value(self, x, params, data):
+        """Return ``E`` of every sample, of shape ``(B,)``."""
+
+    @abc.abstractmethod
+    def gradient(self, x, params, data):
+        """Return ``d_x E``, of the shape of ``x``."""
+
+    @abc.abstractmethod
+    def linearize(self, x, params, data):
+        """Return the `Linearization` at ``x``; what can be computed once is."""
+
+    follows_dual = False
+
+    def linearize_from(self, x, params, data, state):
+        """Return a `Linearization` for Newton's method, and the state for the next one.
+
+        Where ``follows_dual`` is true, the Hessian may be another symmetric positive definite
+        operator, which leads to fewer steps and depends on ``state``: what the last call returned,
+        a tuple of tensors with first axis ``B``, or None at the start. At the same ``x`` it is the
+        same again.
+        """
+        raise NotImplementedError(f"{type(self).__name__} follows no dual variable; use linearize.")
+
+    @abc.abstractmethod
+    def lipschitz(self, params):
+        """Return a bound of ``|d_x^2 E|`` for all ``x``, as a float."""
+
+    @abc.abstractmethod
+    def strong_convexity(self, params):
+        """Return ``mu > 0`` with ``d_x^2 E >= mu`` for all ``x``, as a float."""
+
+    def curvature_constants(self, params):
+        r"""Return global constants ``(LA, LB, B)`` for the bounds of hypergradients.
+
+        Lipschitz constants in ``x`` of the Hessian and of ``J = d_theta d_x E``, and a bound of
+        ``|J|``; infinite where unknown.
+        """
+        return math.inf, math.inf, math.inf
+
+    def rounding(self, x, params, data):
+        r"""Return a bound of the rounding error of the gradient, in the norm, of every sample.
+
+        The gradient is evaluated at a point and with data that are known up to rounding: by
+        default the estimate is ``16 eps (L |x| + |d_x E(0)|)``, of shape ``(B,)``, in double
+        precision.
+        """
+        slope = self.gradient(torch.zeros_like(x), params, data)
+        scale = self.lipschitz(params) * _norms(x) + _norms(slope)
+        return 16 * torch.finfo(x.dtype).eps * scale
+
+
+class AutogradEnergy(ParametricEnergy):
+    r"""A parametric energy from any function that torch can differentiate twice.
+
+    Parameters
+    ----------
+    function : callable
+        ``(x, params, data) -> E`` of every sample, of shape ``(B,)``, where samples do not mix;
+        for example ``bridge.as_energy(functional)``.
+    lipschitz, strong_convexity : callable
+        ``params -> float``: bounds of the Hessian in ``x`` from above and, positive, from below,
+        in the Euclidean inner product.
+    precondition : callable, optional
+        ``(params, data) -> (v -> M^-1 v)``. Default: the identity.
+    """
+
+    def __init__(self, function, lipschitz, strong_convexity, precondition=None):
+        self._function, self._precondition = function, precondition
+        self._lipschitz, self._strong_convexity = lipschitz, strong_convexity
+
+    def value(self, x, params, data):
+        """Return ``E`` of every sample."""
+        with torch.no_grad():
+            return self._function(x, params, data)
+
+    def gradient(self, x, params, data):
+        """Return ``d_x E``."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            (slope,) = torch.autograd.grad(self._function(x, params.detach(), data).sum(), x)
+        return slope
+
+    def linearize(self, x, params, data):
+        """Return the `Linearization`; its products go backward through the graph of the slope."""
+        with torch.enable_grad():
+            x, params = x.detach().requires_grad_(), params.detach().requires_grad_()
+            energy = self._function(x, params, data).sum()
+            (slope,) = torch.autograd.grad(energy, x, create_graph=True)
+
+        def product(v, argument):
+            # Double backward: d/d argument of <slope, v>; conventions of complex tensors agree.
+            (result,) = torch.autograd.grad(
+                slope, argument, v, retain_graph=True, allow_unused=True, materialize_grads=True)
+            return result
+
+        precondition = self._precondition
+        return Linearization(
+            slope.detach(),
+            lambda v: product(v, x),
+            lambda q: product(q, params),
+            (lambda v: v) if precondition is None else precondition(params.detach(), data),
+        )
+
+    def lipschitz(self, params):
+        """Return the bound from above."""
+        return float(self._lipschitz(params))
+
+    def strong_convexity(self, params):
+        """Return the bound from below."""
+        return float(self._strong_convexity(params))
+
+
+class FixedEnergy:
+    """``x -> E(x, params, data)`` with fixed parameters and data, as solvers want it.
+
+    It has ``gradient(x)``, ``linearize(x)``, ``grad_lipschitz``, ``strong_convexity`` and
+    ``take(index)``, and counts nothing.
+    """
+
+    def __init__(self, energy, params, data):
+        self.energy, self.params, self.data = energy, params, data
+        self.grad_lipschitz = energy.lipschitz(params)
+        self.strong_convexity = energy.strong_convexity(params)
+
+    def __call__(self, x):
+        return self.energy.value(x, self.params, self.data)
+
+    def gradient(self, x):
+        """Return ``d_x E``."""
+        return self.energy.gradient(x, self.params, self.data)
+
+    def linearize(self, x):
+        """Return the `Linearization` at ``x``."""
+        return self.energy.linearize(x, self.params, self.data)
+
+    def linearize_from(self, x, state):
+        """Return a `Linearization` for Newton's method, and the next state."""
+        return self.energy.linearize_from(x, self.params, self.data, state)
+
+    def spend(self, count):
+        """Note iterations of ``count`` images that cost as much as a gradient each."""
+
+    def take(self, index):
+        """Return the same for some of the samples."""
+        part = copy.copy(self)
+        part.data = take(self.data, index)
+        return part
+
+
+def take(data: Any, index):
+    """Return the samples with these numbers, of a tensor or a tuple of tensors."""
+    if isinstance(data, tuple):
+        return tuple(take(part, index) for part in data)
+    return data[index]
+
+
+def _norms(x):
+    """Euclidean norms of the samples, in double precision."""
+    x = torch.view_as_real(x.contiguous()) if x.is_complex() else x
+    return x.double().flatten(1).norm(dim=1)

@@ -1,0 +1,82 @@
+"""Solvers of lower levels as values: how a smooth, strongly convex energy is minimized.
+
+A solver is a function ``(f, x0, accuracy) -> Solution`` for a `FixedEnergy` ``f`` and one accuracy
+per sample.
+"""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from odl_learned.learning.bilevel.dual_newton import dual_newton
+from odl_learned.solvers.gradient_descent import accelerated_gradient, gradient_descent
+from odl_learned.solvers.newton import newton_krylov
+from odl_learned.solvers.solution import Solution
+
+
+@dataclasses.dataclass(frozen=True)
+class Newton:
+    """Newton's method with preconditioned conjugate gradients, up to ``maxiter`` steps.
+
+    Energies that follow a dual variable, see `ParametricEnergy.linearize_from`, are minimized by
+    `dual_newton`; others, and samples where it fails, by `solvers.newton_krylov`.
+    """
+
+    maxiter: int = 200
+
+    def __call__(self, f, x0, accuracy):
+        if not f.energy.follows_dual:
+            return newton_krylov(f, x0, accuracy, self.maxiter)
+        first = dual_newton(f, x0, accuracy, self.maxiter)
+        rest = np.flatnonzero(first.reason != "accuracy")
+        if not rest.size:
+            return first
+        # The last point of a sample may be worse than its start, from which Newton's method
+        # converges for sure.
+        better = torch.from_numpy(first.error_bound[rest] < np.inf).to(x0.device)
+        start = torch.where(better.reshape(-1, *[1] * (x0.ndim - 1)), first.x[rest], x0[rest])
+        second = newton_krylov(f.take(rest), start, accuracy[rest], self.maxiter)
+        x, bound, niter, reason = first.x.clone(), *(np.array(v) for v in first[1:4])
+        x[rest], bound[rest], reason[rest] = second.x, second.error_bound, second.reason
+        niter[rest] += second.niter
+        return Solution(x, bound, niter, reason)
+
+
+@dataclasses.dataclass(frozen=True)
+class Accelerated:
+    """Accelerated gradient descent for strongly convex functions, up to ``maxiter`` steps."""
+
+    maxiter: int = 1_000_000
+
+    def __call__(self, f, x0, accuracy):
+        return accelerated_gradient(f, x0, accuracy, self.maxiter)
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientDescent:
+    """Gradient descent, up to ``maxiter`` steps."""
+
+    maxiter: int = 10_000_000
+
+    def __call__(self, f, x0, accuracy):
+        return gradient_descent(f, x0, accuracy, self.maxiter)
+
+
+@dataclasses.dataclass(frozen=True)
+class FixedIterations:
+    """Exactly ``niter`` steps of another first-order solver, whatever accuracy is asked for.
+
+    Parameters
+    ----------
+    niter : int
+    method : callable, optional
+        ``accelerated_gradient`` (default) or ``gradient_descent`` of `solvers`.
+    """
+
+    niter: int
+    method: object = accelerated_gradient
+
+    def __call__(self, f, x0, accuracy):
+        never = 0 * accuracy + 1e-300
+        return self.method(f, x0, never, self.niter)

@@ -1,0 +1,233 @@
+r"""What learning reports: its result, one row per accepted step, and a checkpoint after each.
+
+Every algorithm of this room is a loop of accepted steps and keeps its journal the same way:
+
+    with Journal(setting, checkpoint, callback, progress) as journal:
+        state = journal.resume()              # None: start afresh
+        while ...:
+            ...                               # one step, in which nothing is recorded
+            journal.accepted({"params": params, "value": value, ...}, state)
+        return journal.learned(params, value, value_bound, reason)
+
+All that the next step depends on belongs into the state; then a run that was killed and continued
+goes through the same bits as one that was not.
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from odl_learned.learning.checkpoint import read_checkpoint, write_checkpoint
+from odl_learned.learning.interruption import deferred_interruption
+
+
+class Learned(NamedTuple):
+    r"""Result of learning parameters.
+
+    Parameters
+    ----------
+    params : tensor ``(P,)``
+        The learned parameters.
+    value : float
+        Computed upper-level value there.
+    value_bound : float
+        Bound of the distance of `value` to the exact upper-level value; infinite where the method
+        has none.
+    history : dict of numpy.ndarray
+        One entry along the first axis per accepted step; the starting point is the first.
+        ``"seconds"`` is the time since the start, that of interrupted runs included.
+    reason : str
+        Why the algorithm stopped.
+    """
+
+    params: torch.Tensor
+    value: float
+    value_bound: float
+    history: dict
+    reason: str
+
+
+class Journal:
+    r"""Rows and checkpoints of accepted steps, as a context.
+
+    Within the context Ctrl-C (SIGINT) and SIGTERM wait for the end of the step, when its checkpoint
+    is written, and then come as KeyboardInterrupt; a second one comes at once.
+
+    Parameters
+    ----------
+    setting : dict
+        What must be the same when a run is continued: strings, numbers, tensors and None; for
+        example ``setting_of(problem, params0) | {"method": "HOAG", "maxiter": 100}``. Floats may
+        differ by rounding.
+    checkpoint : str or path-like, optional
+        File that is written after every accepted step, and read by `resume` if it exists.
+    callback : callable, optional
+        ``row -> None``, called after every accepted step with its row, a dict.
+    progress : bool, optional
+        Whether to show a progress bar.
+    """
+
+    def __init__(self, setting, checkpoint=None, callback=None, progress=False):
+        self._setting, self._checkpoint, self._callback = setting, checkpoint, callback
+        self._progress, self._rows, self._earlier = progress, [], 0.0
+
+    def __enter__(self):
+        self._started = time.perf_counter()
+        self._signals = deferred_interruption()
+        self._interruption = self._signals.__enter__()
+        self._bar = tqdm(disable=not self._progress, unit="step")
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self._bar.close()
+        return self._signals.__exit__(kind, error, trace)
+
+    @property
+    def steps(self):
+        """Number of rows so far."""
+        return len(self._rows)
+
+    @property
+    def rows(self):
+        """The rows so far, a list of dicts."""
+        return list(self._rows)
+
+    @property
+    def seconds(self):
+        """Seconds since the start, those of the runs that are continued included."""
+        return self._earlier + time.perf_counter() - self._started
+
+    def resume(self):
+        """Return the state of the last accepted step in the checkpoint, or None without one.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged or was written with another setting.
+        """
+        if self._checkpoint is None or not Path(self._checkpoint).exists():
+            return None
+        saved = read_checkpoint(self._checkpoint)
+        _require_same(self._checkpoint, saved.get("setting"), self._setting)
+        self._rows = [_numpy_row(row) for row in saved["rows"]]
+        self._earlier = float(saved["rows"][-1]["seconds"]) if saved["rows"] else 0.0
+        self._bar.update(len(self._rows))
+        return saved["state"]
+
+    def accepted(self, row, state=None):
+        """Record an accepted step, and write the checkpoint.
+
+        Parameters
+        ----------
+        row : dict
+            Numbers, strings, arrays and tensors, always with the same keys and shapes;
+            ``"seconds"`` is added. ``"value"`` and ``"value_bound"`` are shown by the bar.
+        state : dict, or callable without arguments that returns it
+            All that the following steps depend on; what `write_checkpoint` can write. A callable is
+            called only if there is a checkpoint.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If SIGINT or SIGTERM has come in, after the checkpoint is written.
+        """
+        row = _numpy_row({**row, "seconds": self.seconds})
+        if self._rows and row.keys() != self._rows[-1].keys():
+            raise ValueError(
+                f"the row has the keys {list(row)}, expected {list(self._rows[-1])}, those of the "
+                "rows before; record the same in every step."
+            )
+        self._rows.append(row)
+        if self._checkpoint is not None:
+            state = state() if callable(state) else state
+            rows = [{k: _plain(v) for k, v in row.items()} for row in self._rows]
+            write_checkpoint(
+                self._checkpoint, {"setting": self._setting, "rows": rows, "state": state}
+            )
+        shown = {name: f"{row[name]:.6g}" for name in ("value", "value_bound") if name in row}
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update()
+        if self._callback is not None:
+            self._callback(dict(row))
+        self._interruption.raise_pending()
+
+    def learned(self, params, value, value_bound, reason):
+        """Return the `Learned` with the history of all rows."""
+        names = self._rows[0] if self._rows else ()
+        history = {name: np.stack([row[name] for row in self._rows]) for name in names}
+        return Learned(params, float(value), float(value_bound), history, reason)
+
+
+def setting_of(problem, params0):
+    r"""Return what identifies a bilevel problem and its start, for the setting of a `Journal`.
+
+    The functions of a problem cannot be compared; so their values are, at the start and at one
+    gradient step of the lower level from there.
+
+    Parameters
+    ----------
+    problem : BilevelProblem
+    params0 : tensor ``(P,)``
+
+    Returns
+    -------
+    dict of tensors and floats
+    """
+    energy, x = problem.energy, problem.x0
+    lipschitz = energy.lipschitz(params0)
+    x = x - energy.gradient(x, params0, problem.data) / lipschitz
+    return {
+        "params0": params0.detach().clone(),
+        "samples": int(x.shape[0]),
+        "energy": float(energy.value(x, params0, problem.data).sum()),
+        "lipschitz": float(lipschitz),
+        "strong_convexity": float(energy.strong_convexity(params0)),
+        "loss": float(problem.loss.value(x).sum()),
+        "penalty": problem.penalty_value_and_gradient(params0)[0],
+        "lower": _bound(problem.lower),
+        "upper": _bound(problem.upper),
+    }
+
+
+def _bound(value):
+    return torch.as_tensor(value, dtype=torch.float64)
+
+
+def _require_same(path, found, expected):
+    advice = "go on with what it was written with, or move the file away to start anew."
+    if not isinstance(found, Mapping):
+        raise ValueError(f"checkpoint {path} is not one of bilevel learning; {advice}")
+    for name in [*expected, *(name for name in found if name not in expected)]:
+        if name not in found or name not in expected or not _same(found[name], expected[name]):
+            raise ValueError(
+                f"checkpoint {path} was written with {name} = {found.get(name, 'absent')}, "
+                f"expected {expected.get(name, 'absent')}; {advice}"
+            )
+
+
+def _same(a: Any, b: Any):
+    if isinstance(a, torch.Tensor) or isinstance(b, torch.Tensor):
+        a, b = torch.as_tensor(a), torch.as_tensor(b)
+        return a.shape == b.shape and a.dtype == b.dtype and bool(
+            torch.isclose(a, b, rtol=1e-6, atol=0).all())  # fmt: skip
+    if isinstance(a, float) and isinstance(b, float):
+        return math.isclose(a, b, rel_tol=1e-6) or a == b or (math.isnan(a) and math.isnan(b))
+    return type(a) is type(b) and a == b
+
+
+def _numpy_row(row):
+    return {
+        name: v.detach().cpu().numpy().copy() if isinstance(v, torch.Tensor) else np.array(v)
+        for name, v in row.items()
+    }
+
+
+def _plain(value):
+    """A numpy array as what a checkpoint may hold."""
+    return value.item() if value.dtype.kind in "US" else torch.as_tensor(value)

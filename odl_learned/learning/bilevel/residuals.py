@@ -1,0 +1,264 @@
+r"""Residuals of the upper level at points of the unit box, known up to what was asked for.
+
+.. math:: f(\theta) = \sum_i c\, |\hat x_i(\theta) - x_i^*|^2 + p(\theta) = |r(\theta)|^2
+          + p(\theta), \qquad \theta = a + z (b - a), \quad z \in [0, 1]^n .
+
+A reconstruction with a distance of at most ``e_i`` to the exact one gives residuals with errors of
+at most ``sqrt(c) e_i``.
+"""
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from odl_learned.learning.bilevel.lower_level import LowerLevel
+
+
+class Point(NamedTuple):
+    """What is known at a point.
+
+    Parameters
+    ----------
+    z : array ``(n,)``
+        The point, in the unit box.
+    residuals : array ``(m,)``
+        ``r~``.
+    errors : array ``(B,)``
+        Bounds of the norm of ``r~ - r``, for every image.
+    value, value_bound : float
+        ``f~ = |r~|^2 + p`` and a bound of ``|f~ - f|``.
+    """
+
+    z: np.ndarray
+    residuals: np.ndarray
+    errors: np.ndarray
+    value: float
+    value_bound: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Differences:
+    """``sqrt(c) (x_i - x_i*)``: a residual for every real number of all images.
+
+    Their models predict reconstructions, too, which is where new ones start.
+    """
+
+    def __call__(self, loss, x):
+        r = math.sqrt(loss.factor) * (x - loss.truth)
+        return (torch.view_as_real(r.contiguous()) if r.is_complex() else r).double().reshape(-1)
+
+    def reconstructions(self, loss, residuals):
+        """Return the images with these residuals."""
+        truth, r = loss.truth, torch.as_tensor(residuals / math.sqrt(loss.factor))
+        if truth.is_complex():
+            r = torch.view_as_complex(r.reshape(*truth.shape, 2))
+        return truth + r.reshape(truth.shape).to(truth.dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class Distances:
+    """``sqrt(c) |x_i - x_i*|``: a residual for every image, as in the paper."""
+
+    def __call__(self, loss, x):
+        return torch.sqrt(loss.value(x))
+
+    def reconstructions(self, loss, residuals):
+        """Return None: distances do not tell."""
+        return None
+
+
+class BudgetError(Exception):
+    """All evaluations are used."""
+
+
+class Evaluations:
+    """Solves the lower level, counts, and keeps the journal.
+
+    The checkpoint holds the state of the search at the beginning of its iteration and the
+    evaluations since then; a run that is continued replays these.
+
+    Parameters
+    ----------
+    problem : BilevelProblem
+    box : Box
+    solver : lower-level solver
+    residuals : Differences or Distances
+    journal : Journal
+    maxeval : int
+    memory : int
+        See `LowerLevel`.
+    """
+
+    def __init__(self, problem, box, solver, residuals, journal, maxeval, memory):
+        self._problem, self._box, self._residuals = problem, box, residuals
+        self._journal, self._maxeval = journal, maxeval
+        self._lower_level = LowerLevel(problem, solver, memory)
+        self._root = math.sqrt(problem.loss.factor)
+        self._log, self._position, self._anchor = [], 0, None
+        self.count, self.floor = 0, 0.0
+        self._started = {"count": 0, "floor": 0.0}
+        state = journal.resume()
+        if state is not None:
+            self._log, self._anchor = list(state["log"]), state["search"]
+            self._lower_level.restore(state["lower_level"])
+            self.count, self.floor = state["count"], state["floor"]
+            self._started = {"count": self.count, "floor": self.floor}
+
+    @property
+    def resumed(self):
+        """State of the search at the beginning of the iteration to continue, or None."""
+        return self._anchor
+
+    def begin(self, state):
+        """Note the state of the search at the beginning of an iteration."""
+        if self._position >= len(self._log):
+            self._anchor, self._started = state, {"count": self.count, "floor": self.floor}
+            self._log, self._position = [], 0
+
+    def __call__(self, z, precision, search, expected=None, again=False):
+        """Return the `Point` at ``z`` with residuals up to the precision.
+
+        Parameters
+        ----------
+        z : array ``(n,)``
+        precision : float
+        search : object with ``radius``, ``ratio`` and ``best``
+            For the row of the journal.
+        expected : array ``(m,)``, optional
+            Residuals that a model predicts there.
+        again : bool
+            Whether the point is only to be known better.
+
+        Raises
+        ------
+        BudgetError
+            If this is a new point and all evaluations are used.
+        """
+        if not again and self.count >= self._maxeval:
+            raise BudgetError
+        self.count += not again
+        replayed = self._position < len(self._log)
+        if not replayed:
+            self._log.append(self._solve(z, precision, expected))
+        residuals, errors, bound = self._log[self._position]
+        self._position += 1
+        r = residuals.numpy()
+        point = Point(z, r, errors.numpy(), float(r @ r) + self._box.penalty(z), bound)
+        largest = float(point.errors.max())
+        if largest > precision:  # the solver can do no better
+            self.floor = max(self.floor, largest)
+        if not replayed:
+            self._journal.accepted(self._row(point, precision, search), self._state)
+        return point
+
+    def _solve(self, z, precision, expected):
+        loss, params = self._problem.loss, self._box.params(z)
+        solution = self._lower_level.solve(params, precision / self._root,
+                                           self._start(params, expected))  # fmt: skip
+        errors = torch.as_tensor(solution.error_bound, dtype=torch.float64)
+        bound = float(loss.value_bound(solution.x, errors).sum())
+        return self._residuals(loss, solution.x), self._root * errors, bound
+
+    def _start(self, params, expected):
+        """The prediction or what the lower level remembers, the one with the smaller gradient."""
+        known, loss = self._lower_level.start(params), self._problem.loss
+        predicted = None
+        if expected is not None and self._lower_level.memory:
+            predicted = self._residuals.reconstructions(loss, expected)
+        if predicted is None:
+            return known
+        f = self._lower_level.fixed(params)
+        slopes = (f.gradient(x).abs().square().flatten(1).sum(1) for x in (predicted, known))
+        better = torch.lt(*slopes).reshape(-1, *[1] * (known.ndim - 1))
+        return torch.where(better, predicted, known)
+
+    def _row(self, point, precision, search):
+        best, work = search.best or point, self._lower_level.work
+        return {
+            "evaluation": self.count, "params": self._box.params(point.z), "value": point.value,
+            "value_bound": point.value_bound, "accuracy": precision / self._root,
+            "error_bound": float(point.errors.max()) / self._root, "gradients": work.gradients,
+            "hessian_products": work.hessian_products, "radius": search.radius,
+            "ratio": search.ratio, "best": self._box.params(best.z), "best_value": best.value,
+        }  # fmt: skip
+
+    def _state(self):
+        return {"search": self._anchor, "log": self._log, **self._started,
+                "lower_level": self._lower_level.state()}  # fmt: skip
+
+
+class Box:
+    """Parameters scaled to the unit box, with the penalty there.
+
+    Raises
+    ------
+    ValueError
+        If bounds are infinite or empty, or the start is not within them.
+    TypeError
+        If the loss is not a squared error.
+    """
+
+    def __init__(self, problem, params0):
+        if not (hasattr(problem.loss, "truth") and hasattr(problem.loss, "factor")):
+            raise TypeError(
+                f"the loss is {type(problem.loss).__name__}, expected SquaredError: models are "
+                "those of least squares; for other losses use bobyqa or a method of first order."
+            )
+        self._problem, self._dtype = problem, params0.dtype
+        self._lower, self._upper = (
+            torch.as_tensor(b, dtype=torch.float64).expand(params0.shape).numpy()
+            for b in (problem.lower, problem.upper)
+        )
+        self._width = self._upper - self._lower
+        if not (np.all(np.isfinite(self._width)) and np.all(self._width > 0)):
+            raise ValueError(
+                f"the bounds are {problem.lower} and {problem.upper}, expected finite numbers, the "
+                "lower below the upper ones: the trust region needs a scale of every parameter. "
+                "Set them by dataclasses.replace(problem, lower=..., upper=...)."
+            )
+        start = params0.double().numpy()
+        if not (np.all(start >= self._lower) and np.all(start <= self._upper)):
+            raise ValueError(
+                f"params0 is {start}, expected numbers between {problem.lower} and "
+                f"{problem.upper}; start from problem.clip(params0)."
+            )
+
+    def scaled(self, params):
+        """Return ``z`` of parameters, an array ``(n,)``."""
+        return (params.double().numpy() - self._lower) / self._width
+
+    def params(self, z):
+        """Return the parameters as a tensor."""
+        return torch.as_tensor(self._values(z), dtype=self._dtype)
+
+    def condition(self, z):
+        """Return the condition number of the lower level: evaluations cost about its root."""
+        params, energy = self.params(z), self._problem.energy
+        return energy.lipschitz(params) / energy.strong_convexity(params)
+
+    def penalty(self, z):
+        """Return the penalty as a float."""
+        with torch.no_grad():
+            return float(self._problem.penalty(torch.as_tensor(self._values(z))))
+
+    def expansion(self, z):
+        """Return gradient and Hessian of the penalty with respect to ``z``."""
+        params, w = torch.as_tensor(self._values(z)), self._width
+        slope = self._problem.penalty_value_and_gradient(params)[1]
+        bend = torch.autograd.functional.hessian(self._problem.penalty, params).numpy()
+        return slope.numpy() * w, bend * np.outer(w, w)
+
+    def _values(self, z):
+        return np.clip(self._lower + z * self._width, self._lower, self._upper)
+
+
+def described(solver):
+    """Return a solver as text that is the same in every process."""
+    if not dataclasses.is_dataclass(solver):
+        return getattr(solver, "__qualname__", type(solver).__name__)
+    fields = ((f.name, getattr(solver, f.name)) for f in dataclasses.fields(solver))
+    values = ", ".join(f"{k}={getattr(v, '__qualname__', repr(v))}" for k, v in fields)
+    return f"{type(solver).__name__}({values})"

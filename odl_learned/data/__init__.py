@@ -1,5 +1,6 @@
 """The data room: phantoms, noise, sampling masks, readers, and training pairs."""
 
+from odl_learned.data.archives import read_measurement
 from odl_learned.data.dicom import Image, Stack, read_dicom, read_dicom_folder
 from odl_learned.data.examples import example_ct, example_mr
 from odl_learned.data.noise import (
@@ -44,6 +45,7 @@ __all__ = [
     "read_dicom_folder",
     "read_image",
     "read_kspace",
+    "read_measurement",
     "read_npz_stack",
     "simulated_sensitivities",
     "smooth_phase",

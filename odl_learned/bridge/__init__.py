@@ -1,6 +1,8 @@
 """The bridge between ODL and torch: the only room where a tensor meets an element."""
 
 from odl_learned.bridge import ray, rules  # noqa: F401  (importing registers the native rules)
+from odl_learned.bridge.batch_space import BatchSpace
+from odl_learned.bridge.batched import BatchFunctional, BatchOperator, as_batch
 from odl_learned.bridge.denoisers import ImplicitRegularizer, as_proximal, as_stepped_proximal
 from odl_learned.bridge.gradients import as_gradient_module
 from odl_learned.bridge.lowering import OperatorModule, as_module, lower
@@ -10,10 +12,14 @@ from odl_learned.bridge.to_odl import as_functional, as_operator
 from odl_learned.functionals import fix_block
 
 __all__ = [
+    "BatchFunctional",
+    "BatchOperator",
+    "BatchSpace",
     "EnergyModule",
     "ImplicitRegularizer",
     "OperatorModule",
     "ProximalModule",
+    "as_batch",
     "as_energy",
     "as_functional",
     "as_gradient_module",

@@ -1,105 +1,14 @@
-r"""Variational regularization as problems for ODL's primal-dual solver, with duality gaps.
+"""Tikhonov, squared gradients, total variation and its second order generalization."""
 
-All problems have the form ``min_x f(x) + g(L x)`` and unpack as ``f, g, L = problem``::
-
-    problem = tv_problem(forward_op, l2_fidelity(data), alpha, BoxConstraint(space, 0, 1))
-    f, g, L = problem
-    tau, sigma = problem.step_sizes()
-    x, y = L.domain.zero(), L.range.zero()
-    odl.solvers.pdhg(x, f, g, L, niter=300, tau=tau, sigma=sigma, y=y)
-    problem.gap(x, y)
-
-Rows of ``L`` are scaled to norm one, and the functionals in ``g`` undo it:
-``g_i(n_i z)`` takes the place of ``g_i(z)`` where ``L_i / n_i`` takes that of ``L_i``. The values
-and minimizers are those of the problem as written; pdhg then takes blockwise steps (Pock, T. and
-Chambolle, A. Diagonal preconditioning for first order primal-dual algorithms. ICCV 2011).
-"""
-
-import dataclasses
 import math
-from collections.abc import Callable
 
 import numpy as np
 import odl
 from odl.functionals import Functional, GroupL1Norm, L2NormSquared, SeparableSum, ZeroFunctional
 
-from odl_learned.functionals import precise_value
 from odl_learned.operators import SymmetrizedGradient, gradient, operator_norm
 from odl_learned.validation import require_positive
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Problem:
-    r"""A convex problem ``min_x f(x) + g(L x)`` that can measure how far from solved it is.
-
-    Parameters
-    ----------
-    f : odl.functionals.Functional
-        On ``L.domain``, with a proximal.
-    g : odl.functionals.Functional
-        On ``L.range``, whose convex conjugate has a proximal.
-    L : linear odl.Operator
-    dual_value : callable
-        Maps a dual variable in ``L.range`` to a lower bound of the minimum.
-    balance : float
-        Natural ratio of primal and dual steps, see `step_sizes`.
-    """
-
-    f: Functional
-    g: Functional
-    L: odl.Operator
-    dual_value: Callable
-    balance: float = 1.0
-
-    def __iter__(self):
-        return iter((self.f, self.g, self.L))
-
-    def value(self, x):
-        """Return ``f(x) + g(L x)`` as a float; ``x`` is an element of ``L.domain``."""
-        _require_element("x", x, self.L, "domain")
-        return precise_value(self.f, x) + precise_value(self.g, self.L(x))
-
-    def gap(self, x, y):
-        r"""Return the duality gap, an upper bound of the distance of ``value(x)`` to the minimum.
-
-        .. math:: \text{gap}(x, y) = \text{value}(x) - \text{dual\_value}(y)
-                  \ge \text{value}(x) - \min .
-
-        Sums are in double precision, so that it holds up to the rounding of ``L`` and its adjoint.
-        Infinite where ``x`` violates the constraint, or where the problem has no constraint: then
-        a dual variable is feasible only if ``L* y = 0`` exactly (`tikhonov_problem` excepted).
-
-        Parameters
-        ----------
-        x : element of ``L.domain``
-        y : element of ``L.range``
-            Dual variable, as updated in place by ``odl.solvers.pdhg(..., y=y)``. Any will do.
-        """
-        _require_element("y", y, self.L, "range")
-        value = self.value(x)
-        return math.inf if value == math.inf else value - self.dual_value(y)
-
-    def step_sizes(self, ratio=1.0):
-        r"""Return step sizes for pdhg as Python floats.
-
-        .. math:: \tau \sigma |L|^2 = 0.99, \qquad \tau / \sigma = (\text{ratio} \cdot b)^2,
-
-        where ``b`` is the attribute ``balance``, an estimate of the size of the solution over that
-        of its dual variable, which the bound of pdhg asks for. It makes the iterates independent
-        of the units of image, data and length. A larger ratio moves the image faster.
-
-        Parameters
-        ----------
-        ratio : float, optional
-            Positive.
-
-        Returns
-        -------
-        tau, sigma : float
-        """
-        require_positive("ratio", ratio)
-        step = math.sqrt(0.99) / operator_norm(self.L, rtol=1e-2)
-        return ratio * self.balance * step, step / (ratio * self.balance)
+from odl_learned.variational.problem import Problem
 
 
 def tikhonov_problem(forward_op, fidelity, alpha, constraint=None):
@@ -134,12 +43,13 @@ def tikhonov_problem(forward_op, fidelity, alpha, constraint=None):
     require_positive("alpha", alpha)
     balance = 1 / math.sqrt(alpha * curvature)
     squared = (float(alpha) / 2) * L2NormSquared(forward_op.domain)
+    convexity = float(alpha) + (_convexity(D) if _is_identity(A) else 0.0)
     if constraint is None:
         f, g, L = squared, D, A
     else:
         f, g = constraint, SeparableSum(D, squared)
         L = odl.BroadcastOperator(A, odl.IdentityOperator(forward_op.domain))
-    return Problem(f, g, L, _fenchel_dual(f, g, L), balance)
+    return Problem(f, g, L, balance=balance, strong_convexity=convexity)
 
 
 def h1_problem(forward_op, fidelity, alpha, constraint=None):
@@ -154,10 +64,15 @@ def h1_problem(forward_op, fidelity, alpha, constraint=None):
     grad = gradient(forward_op.domain)
     norm = operator_norm(grad)
     balance = 0.3 / (alpha * norm**2)
-    f = constraint or ZeroFunctional(forward_op.domain)
-    g = SeparableSum(D, (float(alpha) * norm**2 / 2) * L2NormSquared(grad.range))
-    L = odl.BroadcastOperator(A, (1 / norm) * grad)
-    return Problem(f, g, L, _fenchel_dual(f, g, L), balance)
+    squared = (float(alpha) * norm**2 / 2) * L2NormSquared(grad.range)
+    convexity = _convexity(D) if _is_identity(A) else 0.0
+    if convexity and constraint is None:
+        f, g, L = D, squared, (1 / norm) * grad
+    else:
+        f = constraint or ZeroFunctional(forward_op.domain)
+        g = SeparableSum(D, squared)
+        L = odl.BroadcastOperator(A, (1 / norm) * grad)
+    return Problem(f, g, L, balance=balance, strong_convexity=convexity)
 
 
 def tv_problem(forward_op, fidelity, alpha, constraint=None):
@@ -177,16 +92,22 @@ def tv_problem(forward_op, fidelity, alpha, constraint=None):
     grad = gradient(forward_op.domain)
     norm = operator_norm(grad)
     radius = float(alpha) * norm
-    f = constraint or ZeroFunctional(forward_op.domain)
-    g = SeparableSum(D, radius * GroupL1Norm(grad.range))
-    L = odl.BroadcastOperator(A, (1 / norm) * grad)
-    f_conj, d_conj, adjoint = f.convex_conj, D.convex_conj, L.adjoint
-
-    def dual_value(y):
-        shrink = _feasible_factor((y[1], radius))
-        return -precise_value(f_conj, -shrink * adjoint(y)) - precise_value(d_conj, shrink * y[0])
-
-    return Problem(f, g, L, dual_value, _balance(A, D, curvature, radius))
+    length, row = radius * GroupL1Norm(grad.range), (1 / norm) * grad
+    free = ZeroFunctional(grad.range)
+    balance = _balance(A, D, curvature, radius)
+    convexity = _convexity(D) if _is_identity(A) else 0.0
+    if convexity and constraint is None:
+        return Problem(D, length, row, g_conj=free, radii=((None, radius),),
+                       balance=balance, strong_convexity=convexity)  # fmt: skip
+    return Problem(
+        constraint or ZeroFunctional(forward_op.domain),
+        SeparableSum(D, length),
+        odl.BroadcastOperator(A, row),
+        g_conj=SeparableSum(D.convex_conj, free),
+        radii=((1, radius),),
+        balance=balance,
+        strong_convexity=convexity,
+    )
 
 
 # The dual of  min_(u,v) f(u) + D(A u) + alpha |grad u - v| + alpha beta |E v|  is to maximize
@@ -237,28 +158,36 @@ def tgv_problem(forward_op, fidelity, alpha, beta, constraint=None):
 
     row_u, row_v = (1 / norm_u) * grad, (scale / norm_v) * sym
     coupling = (-scale / norm_u) * odl.IdentityOperator(grad.range)
-    L = odl.ProductSpaceOperator([[A, 0], [row_u, coupling], [0, row_v]])
-    constraint = constraint or ZeroFunctional(space)
-    f = SeparableSum(constraint, ZeroFunctional(grad.range))
-    g = SeparableSum(D, radius_u * GroupL1Norm(grad.range), radius_v * GroupL1Norm(sym.range))
-    f_conj, d_conj = constraint.convex_conj, D.convex_conj
-
-    def dual_value(y):
-        p, _, r = y
-        q = (norm_u / scale) * row_v.adjoint(r)
-        shrink = _feasible_factor((q, radius_u), (r, radius_v))
-        z = A.adjoint(p) + row_u.adjoint(q)
-        return -precise_value(f_conj, -shrink * z) - precise_value(d_conj, shrink * p)
-
-    return Problem(f, g, L, dual_value, _balance(A, D, curvature, radius_u))
-
-
-def _require_element(name, element, op, side):
-    if element not in getattr(op, side):
-        raise TypeError(
-            f"{name} is not an element of L.{side}, {getattr(op, side)!r}; start from "
-            f"L.{side}.zero(), or pass L.{side}.element(...)."
+    # q := E* r in the units of the rows
+    bound = (norm_u / scale) * row_v.adjoint
+    balance, free = _balance(A, D, curvature, radius_u), ZeroFunctional(grad.range)
+    lengths = radius_u * GroupL1Norm(grad.range), radius_v * GroupL1Norm(sym.range)
+    no_lengths = free, ZeroFunctional(sym.range)
+    same = [odl.IdentityOperator(part) for part in (forward_op.range, sym.range)]
+    if constraint is None and _is_identity(A) and _convexity(D):
+        return Problem(
+            SeparableSum(D, free),
+            SeparableSum(*lengths),
+            odl.ProductSpaceOperator([[row_u, coupling], [0, row_v]]),
+            SeparableSum(D.convex_conj, free),
+            SeparableSum(*no_lengths),
+            odl.ProductSpaceOperator([[0, bound], [0, same[1]]], *[grad.range * sym.range] * 2),
+            ((0, radius_u), (1, radius_v)),
+            balance,
         )
+    constraint = constraint or ZeroFunctional(space)
+    L = odl.ProductSpaceOperator([[A, 0], [row_u, coupling], [0, row_v]])
+    return Problem(
+        SeparableSum(constraint, free),
+        SeparableSum(D, *lengths),
+        L,
+        SeparableSum(constraint.convex_conj, free),
+        SeparableSum(D.convex_conj, *no_lengths),
+        odl.ProductSpaceOperator([[same[0], 0, 0], [0, 0, bound], [0, 0, same[1]]],
+                                 L.range, L.range),
+        ((1, radius_u), (2, radius_v)),
+        balance,
+    )
 
 
 def _data_term(forward_op, fidelity, constraint):
@@ -310,18 +239,27 @@ def _balance(A, D, curvature, radius):
     return 0.15 * size if math.isfinite(size) and size > 0 else 1 / curvature
 
 
-def _fenchel_dual(f, g, L):
-    """Return the dual value of a problem whose conjugates are finite wherever ``f*`` is."""
-    f_conj, g_conj, adjoint = f.convex_conj, g.convex_conj, L.adjoint
-    return lambda y: -precise_value(f_conj, -1 * adjoint(y)) - precise_value(g_conj, y)
+def _is_identity(A):
+    """Whether an operator, already divided by its norm, is the identity."""
+    if isinstance(A, odl.ScalingOperator):
+        return A.domain == A.range and A.scalar == 1
+    if isinstance(A, odl.OperatorLeftScalarMult):
+        return isinstance(A.operator, odl.ScalingOperator) and (
+            abs(A.scalar * A.operator.scalar - 1) <= 1e-15
+        )
+    return False
 
 
-def _feasible_factor(*fields_and_radii):
-    """Return the largest factor up to one that brings all pointwise lengths below their radii."""
-    factor = 1.0
-    for field, radius in fields_and_radii:
-        squares = sum(np.abs(part.data).astype(np.float64) ** 2 for part in field)
-        largest = math.sqrt(squares.max())
-        if largest > radius:
-            factor = min(factor, radius / largest)
-    return factor
+def _convexity(functional):
+    """Return the constant of strong convexity of a functional, zero where none is known."""
+    if isinstance(functional, L2NormSquared):
+        return 2.0
+    if isinstance(functional, odl.functionals.FunctionalLeftScalarMult):
+        return float(np.real(functional.scalar)) * _convexity(functional.functional)
+    if isinstance(functional, odl.functionals.FunctionalRightScalarMult):
+        return abs(functional.scalar) ** 2 * _convexity(functional.functional)
+    if isinstance(functional, odl.functionals.FunctionalTranslation):
+        return _convexity(functional.functional)
+    if isinstance(functional, odl.functionals.FunctionalQuadraticPerturb):
+        return _convexity(functional.functional) + 2 * float(functional.quadratic_coeff)
+    return float(getattr(functional, "strong_convexity", 0.0))

@@ -1,0 +1,80 @@
+"""Spaces of batches: the geometry of an ODL space on tensors ``(B, *shape)``."""
+
+import torch
+
+from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.nested import each
+from odl_learned.bridge.rules.functionals import square_modulus
+
+
+class BatchSpace:
+    """The tensors ``(B, *shape)`` that are batches of elements of an ODL space.
+
+    Attributes
+    ----------
+    space : ODL space
+    size : int or None
+        Number of samples, or None for any.
+    """
+
+    def __init__(self, space, size=None):
+        self.space, self.size, self.layout = space, size, layout_of(space)
+
+    def inner(self, x, y):
+        """``Re <x_b, y_b>`` in the weighted inner product, a tensor of shape ``(B,)``."""
+        return self.layout.integrate(each(_real_product, x, y))
+
+    def norm(self, x):
+        """``|x_b|``, a tensor of shape ``(B,)``."""
+        return self.layout.integrate(each(square_modulus, x)).sqrt()
+
+    def split(self, x):
+        """The components of a batch of elements of a product space."""
+        return self.layout.split(x)
+
+    def zero(self, batch=None, device="cpu"):
+        """A batch of zeros; ``batch`` may be left out where the number of samples is known."""
+        batch = self.size if batch is None else batch
+        if batch is None:
+            raise ValueError(
+                "how many samples there are is not known; expected a number, zero(batch), or a "
+                "starting point, whose first axis tells."
+            )
+        return self.layout.zeros((batch,), device)
+
+    @property
+    def eps(self):
+        """Distance of one to the next number in the precision of the space."""
+        return torch.finfo(self.layout.dtype).eps
+
+    def take(self, index):
+        """The space of batches of some of the samples."""
+        return BatchSpace(self.space, None if self.size is None else len(index))
+
+    def __contains__(self, x):
+        try:
+            self.layout.check(x)
+        except (TypeError, ValueError):
+            return False
+        lead = tuple(self.layout.batch_shape(x))
+        return _has_dtype(self.layout, x) and len(lead) == 1 and self.size in (None, lead[0])
+
+    def __eq__(self, other):
+        return isinstance(other, BatchSpace) and self.space == other.space
+
+    def __hash__(self):
+        return hash(self.space)
+
+    def __repr__(self):
+        batch = "B" if self.size is None else self.size
+        return f"batches ({batch}, ...) of elements of {self.space!r}"
+
+
+def _real_product(x, y):
+    return x.real * y.real + x.imag * y.imag if x.is_complex() else x * y
+
+
+def _has_dtype(layout, x):
+    if isinstance(x, (tuple, list)):
+        return all(_has_dtype(part, entry) for part, entry in zip(layout.parts, x))
+    return x.dtype == layout.dtype

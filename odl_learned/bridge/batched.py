@@ -1,0 +1,254 @@
+r"""``as_batch``: problems of ODL on batches of tensors, as solvers want them.
+
+A solver sees ODL's protocol: ``f(x)``, ``f.gradient(x)``, ``f.proximal(tau)(x)``,
+``f.convex_conj``, ``L(x)``, ``L.adjoint(y)``, ``L.domain``. The twins here have the same methods on
+tensors ``(B, *shape)``, with the geometry of ODL: gradients and adjoints are Riesz representatives
+in the weighted inner products, so that a batch has the iterates of its samples. They compute
+without graphs.
+"""
+
+import numpy as np
+import odl
+import torch
+
+from odl_learned.bridge.batch_space import BatchSpace
+from odl_learned.bridge.gradients import Gradient
+from odl_learned.bridge.lowering import lower
+from odl_learned.bridge.nested import each
+from odl_learned.bridge.proximals import ProximalModule, lower_proximal
+from odl_learned.bridge.stacking import in_double, is_per_sample, select, stack
+from odl_learned.functionals import precise_value
+
+
+def as_batch(obj):
+    r"""Return the twin of an ODL object that acts on batches of tensors.
+
+    A list stands for one object per sample: they must be of one form, and what differs, such as
+    data, masks or weights of the shape of an element, is stacked along the first axis.
+
+    Parameters
+    ----------
+    obj : linear odl.Operator, odl.functionals.Functional, variational.Problem, or a list of them
+        Any other object may bring a method ``batched(objects, convert)``, which builds its twin
+        from those of its parts, ``convert([part of every object])``.
+
+    Returns
+    -------
+    twin : BatchOperator, BatchFunctional, or what ``batched`` returns
+        Where a list was given it knows ``take(index)``: the twin for some of the samples.
+
+    Raises
+    ------
+    TypeError
+        If the object is none of these.
+    ValueError
+        If the list is empty or the objects differ in more than such constants; the message names
+        the sample and what differs.
+    """
+    is_list = isinstance(obj, (list, tuple))
+    objects = list(obj) if is_list else [obj]
+    if not objects:
+        raise ValueError("the list is empty; expected one object per sample, at least one.")
+    first, size = objects[0], len(objects) if is_list else None
+    if isinstance(first, odl.functionals.Functional):
+        kind = BatchFunctional
+    elif isinstance(first, odl.Operator) and first.is_linear:
+        kind = BatchOperator
+    elif hasattr(first, "batched"):
+        return first.batched(objects, as_batch if is_list else lambda parts: as_batch(parts[0]))
+    else:
+        raise TypeError(
+            f"cannot batch {type(first).__name__} ({first!r}); expected a functional, a linear "
+            "operator or a problem of odl_learned.variational, or a list of them. A torch module "
+            "needs no twin; an element becomes a tensor by its data."
+        )
+    for number, other in enumerate(objects):
+        if not isinstance(other, odl.Operator) or other.domain != first.domain or (
+                other.range != first.range):
+            raise ValueError(
+                f"sample {number} is {type(other).__name__} ({other!r}), expected one between the "
+                f"spaces of sample 0, {first.domain!r} and {first.range!r}."
+            )
+    return kind(objects, size)
+
+
+class Twin:
+    """What the twins of operators and functionals have in common.
+
+    Modules are lowered, and stacked, when they are first asked for.
+    """
+
+    def __init__(self, objects, size):
+        self.objects, self.size = objects, size
+        self.domain = BatchSpace(objects[0].domain, size)
+        self._modules, self._twins, self._constants = {}, {}, {}
+
+    def module(self, name, device):
+        """The module of this name on a device, without checks."""
+        if (name, device) not in self._modules:
+            self._modules[name, device] = self._build(name, device).to(device)
+        return self._modules[name, device]
+
+    def twin(self, name):
+        """The twin of what the objects call by this name, such as their adjoints."""
+        if name not in self._twins:
+            objects = [getattr(self.objects[0], name)]
+            if self._differ():
+                objects += [getattr(other, name) for other in self.objects[1:]]
+            else:
+                objects *= len(self.objects)
+            kind = BatchOperator if isinstance(self, BatchOperator) else BatchFunctional
+            self._twins[name] = kind(objects, self.size)
+        return self._twins[name]
+
+    def constant(self, name):
+        """A number that the objects call by this name: a float, or one per sample."""
+        if name not in self._constants:
+            values = [float(getattr(obj, name)) for obj in self.objects]
+            self._constants[name] = values[0] if len(set(values)) == 1 else np.array(values)
+        return self._constants[name]
+
+    def take(self, index):
+        """Return the twin of some of the samples."""
+        if self.size is None:
+            return self
+        result = type(self)([self.objects[i] for i in index], len(index))
+        index = torch.as_tensor(np.asarray(index))
+        result._modules = {key: select(module, index) for key, module in self._modules.items()}
+        result._twins = {key: twin.take(index.tolist()) for key, twin in self._twins.items()}
+        result._constants = {key: value if isinstance(value, float) else value[index.numpy()]
+                             for key, value in self._constants.items()}
+        return result
+
+    def _differ(self):
+        return any(other is not self.objects[0] for other in self.objects)
+
+    def _lowered(self, rule):
+        if not self._differ():
+            return rule(self.objects[0])
+        return stack([rule(obj) for obj in self.objects])
+
+    def _require(self, x):
+        size = _first(x).shape[0]
+        if self.size not in (None, size):
+            raise ValueError(
+                f"the batch has {size} samples, expected {self.size}: data of as many are in the "
+                "twin. Use twin.take(index) for some of them."
+            )
+        return _first(x).device
+
+
+class BatchOperator(Twin):
+    """A linear ODL operator on batches: ``L(x)``, and ``L.adjoint(y)`` with ODL's adjoint."""
+
+    is_linear = True
+
+    def __init__(self, objects, size):
+        super().__init__(objects, size)
+        self.range = BatchSpace(objects[0].range, size)
+
+    def __call__(self, x):
+        with torch.no_grad():
+            return self.module("value", self._require(x))(x)
+
+    @property
+    def adjoint(self):
+        """ODL's adjoint on batches."""
+        return self.twin("adjoint")
+
+    @property
+    def is_shared(self):
+        """Whether the operator is the same for all samples."""
+        return not is_per_sample(self.module("value", torch.device("cpu")))
+
+    def _build(self, name, device):
+        return self._lowered(lower)
+
+
+class BatchFunctional(Twin):
+    """An ODL functional on batches: ``f(x)`` of shape ``(B,)``, gradient, proximal, conjugate."""
+
+    is_linear = False
+
+    def __call__(self, x):
+        with torch.no_grad():
+            return self.module("value", self._require(x))(x)
+
+    def precise(self, x):
+        """Values with constants and sums in double precision, a numpy array of shape (B,)."""
+        module = self.module("precise", self._require(x))
+        with torch.no_grad():
+            return module(each(_double, x)).cpu().numpy().astype(np.float64)
+
+    def gradient(self, x):
+        """ODL's gradient, the Riesz representative, of the shape of ``x``."""
+        module = self.module("gradient", self._require(x))
+        with torch.no_grad():
+            return module(x)
+
+    def proximal(self, sigma):
+        """The proximal for a step, as a map of batches.
+
+        Parameters
+        ----------
+        sigma : float, array of shape (B,), or list of these, one for every summand
+        """
+        def apply(x):
+            module = self.module("proximal", self._require(x))
+            with torch.no_grad():
+                return module(x, _tensors(sigma))
+
+        return apply
+
+    @property
+    def convex_conj(self):
+        """The convex conjugate on batches."""
+        return self.twin("convex_conj")
+
+    @property
+    def grad_lipschitz(self):
+        """Lipschitz constant of the gradient, a float or one per sample."""
+        return self.constant("grad_lipschitz")
+
+    @property
+    def strong_convexity(self):
+        """Constant of strong convexity, where ODL's functional declares one."""
+        return self.constant("strong_convexity")
+
+    def _build(self, name, device):
+        if name == "proximal":
+            return ProximalModule(self._lowered(lower_proximal), self.domain.layout)
+        if name == "precise":
+            return in_double(self.module("value", device))
+        if name == "gradient":
+            _require_gradient(self.objects[0])
+            return Gradient(self.module("value", device), self.domain.layout)
+        return self._lowered(lower)
+
+
+def _require_gradient(functional):
+    try:
+        functional.gradient
+    except NotImplementedError as error:
+        raise NotImplementedError(
+            f"ODL has no gradient of {type(functional).__name__} ({functional!r}); expected a "
+            "smooth functional. If it has a proximal, use a solver that takes proximals."
+        ) from error
+
+
+def _tensors(sigma):
+    """Steps per sample as tensors, lists of steps as tuples."""
+    if isinstance(sigma, (list, tuple)):
+        return tuple(_tensors(step) for step in sigma)
+    return torch.from_numpy(sigma) if isinstance(sigma, np.ndarray) and sigma.ndim else sigma
+
+
+def _double(x):
+    return x.to(torch.complex128 if x.is_complex() else torch.float64)
+
+
+def _first(x):
+    return _first(x[0]) if isinstance(x, (tuple, list)) else x
+
+
+precise_value.register(BatchFunctional, lambda functional, x: functional.precise(x))

@@ -1,0 +1,167 @@
+r"""The primal-dual hybrid gradient method with a certificate, for elements and for batches."""
+
+import numpy as np
+
+from odl_learned.solvers.checks import per_sample
+from odl_learned.solvers.samples import Active, restricted, samples_of
+from odl_learned.solvers.solution import DivergenceError
+from odl_learned.solvers.steps import AdaptiveSteps
+from odl_learned.validation import require_count
+
+
+def primal_dual(problem, x0=None, accuracy=1e-4, maxiter=10000, steps=None, dual0=None,
+                callback=None):  # fmt: skip
+    r"""Minimize ``f(x) + g(L x)`` up to a relative duality gap.
+
+    .. math:: x_{k+1} = \text{prox}_{\tau f}(x_k - \tau L^* y_k), \qquad
+              y_{k+1} = \text{prox}_{\sigma g^*}
+              (y_k + \sigma L (x_{k+1} + \theta (x_{k+1} - x_k))),
+
+    until ``problem.gap(x, y) <= accuracy |problem.value(x)|``: then the value is at most
+    ``accuracy`` times itself above the minimum. The gap is looked at after iterations 10, 20, ...,
+    200, 250, 300, ...
+
+    Parameters
+    ----------
+    problem : variational.Problem, or its twin ``bridge.as_batch(problem)``
+        Or any object with ``f``, ``g``, ``L``, ``value_and_gap(x, y)``, ``step_sizes(ratio)``,
+        ``operator_norm`` and ``strong_convexity``. Every sample of a batch stops by itself. A
+        problem whose gap is infinite, see `variational.Problem.gap`, runs to ``maxiter``.
+    x0 : element of ``L.domain`` or batch, optional
+        Starting point, not changed. Default: zero.
+    accuracy : float or array, optional
+        Relative gap to reach, positive; one per sample, or one for all.
+    maxiter : int, optional
+        Largest number of iterations.
+    steps : FixedSteps, AdaptiveSteps, Accelerated or LinearRate, optional
+        How steps are chosen. Default: ``AdaptiveSteps()``.
+    dual0 : element of ``L.range`` or batch, optional
+        Dual starting point, such as the ``dual`` of an earlier solution. Default: zero.
+    callback : callable, optional
+        Called with the iterate, of the samples that still run, after each iteration.
+
+    Returns
+    -------
+    solution : Solution
+        With ``dual`` and ``gap``; ``error_bound`` is ``sqrt(2 gap / mu)`` where the objective is
+        strongly convex with ``mu = problem.strong_convexity > 0``, else None.
+
+    Raises
+    ------
+    DivergenceError
+        If ``tau sigma |L|^2 > 1``, or values are not finite.
+    TypeError
+        If a starting point does not belong to its space.
+    ValueError
+        If a number is out of bounds, or a starting point is needed or not finite.
+
+    References
+    ----------
+    Chambolle, A. and Pock, T. An introduction to continuous optimization for imaging. Acta Numerica
+    25 (2016), algorithm 6, and the references of the step rules.
+    """
+    L = problem.L
+    x = L.domain.zero() if x0 is None else _checked("x0", x0, L.domain, "domain")
+    samples = samples_of(x, L.domain)
+    if dual0 is None:
+        y = samples.scale(0.0, L(x))
+    else:
+        y = _checked("dual0", dual0, L.range, "range")
+    dual_samples = samples_of(y, L.range)
+    if dual_samples.size != samples.size:
+        raise ValueError(
+            f"dual0 has {dual_samples.size} samples, expected {samples.size}, those of x0."
+        )
+    _require_finite(samples, x, "x0")
+    _require_finite(dual_samples, y, "dual0")
+    accuracy = per_sample("accuracy", accuracy, samples)
+    require_count("maxiter", maxiter, 0)
+    rule = (AdaptiveSteps() if steps is None else steps).start(problem, samples)
+
+    active = Active(samples, x)
+    image, back = L(x), L.adjoint(y)
+    for niter in range(maxiter + 1):
+        if niter == maxiter or _is_checked(niter):
+            value, gap = (np.atleast_1d(v) for v in problem.value_and_gap(x, y))
+            _require_no_nan(value, niter)
+            reached = gap <= accuracy[active.index] * np.abs(value)
+            if reached.any() or niter == maxiter:
+                rest = active.finish(
+                    reached | (niter == maxiter), x, niter,
+                    np.where(reached, "accuracy", "maxiter"), gap=gap, dual=y,
+                    error_bound=_error_bound(gap, problem.strong_convexity))  # fmt: skip
+                if not len(rest):
+                    break
+                x, image, back, y = (s.take(v, rest) for s, v in (
+                    (samples, x), (dual_samples, image), (samples, back), (dual_samples, y)))
+                samples, dual_samples = samples.subset(rest), dual_samples.subset(rest)
+                problem, rule = restricted(problem, rest), rule.take(rest)
+                L = problem.L
+
+        x_next = problem.f.proximal(samples.number(rule.tau))(samples.add(x, -rule.tau, back))
+        rule.advance()
+        image_next = L(x_next)
+        target = dual_samples.extrapolate(image_next, rule.theta, image)
+        y_next = problem.g.convex_conj.proximal(samples.number(rule.sigma))(
+            dual_samples.add(y, rule.sigma, target))
+        back_next = L.adjoint(y_next)
+        if niter < 10 or rule.needs_residuals:
+            step, change = samples.add(x_next, -1.0, x), dual_samples.add(image_next, -1.0, image)
+        if niter < 10:
+            # In steps shorter than this, L (x_next - x) may be no more than rounding errors.
+            shortest = 1e3 * samples.eps(x) * samples.norm(x_next)
+            _require_convergence(samples.norm(step), dual_samples.norm(change), shortest, rule,
+                                 niter + 1)  # fmt: skip
+        if rule.needs_residuals:
+            back_step, dual_step = (s.add(v, -1.0, w) for s, v, w in (
+                (samples, back_next, back), (dual_samples, y_next, y)))
+            primal = samples.add(back_step, -1 / rule.tau, step)
+            dual = dual_samples.add(change, -1 / rule.sigma, dual_step)
+            rule.observe(samples.norm(primal), dual_samples.norm(dual))
+        x, y, image, back = x_next, y_next, image_next, back_next
+        if callback is not None:
+            callback(x)
+    return active.solution()
+
+
+def _is_checked(niter):
+    return niter > 0 and niter % (10 if niter <= 200 else 50) == 0
+
+
+def _error_bound(gap, mu):
+    """``sqrt(2 gap / mu)``, or None without strong convexity."""
+    return np.sqrt(2 * gap / mu) if np.all(np.asarray(mu) > 0) else None
+
+
+def _checked(name, x, space, side):
+    if x not in space:
+        raise TypeError(
+            f"{name} is not an element of L.{side}, {space!r}; pass an element of it, or for a "
+            "batched problem a tensor of shape (B, ...) of its dtype."
+        )
+    return x
+
+
+def _require_finite(samples, x, name):
+    if not np.all(np.isfinite(samples.norm(x))):
+        raise ValueError(f"{name} contains NaN or infinite values; expected finite numbers only.")
+
+
+def _require_convergence(step, change, shortest, rule, niter):
+    """Raise if values are not finite, or a step proves that ``tau sigma |L|^2 > 1``."""
+    _require_no_nan(step + change, niter)
+    rate = np.where(step > shortest, change / np.where(step > 0, step, 1.0), 0.0)
+    product = rule.tau * rule.sigma * rate**2
+    if np.any(product > 1 + 1e-2):
+        raise DivergenceError(
+            f"primal_dual may diverge: tau sigma |L|^2 is at least {np.max(product):.3g} at "
+            f"iteration {niter}, expected at most one. Take smaller steps, or problem.step_sizes()."
+        )
+
+
+def _require_no_nan(values, niter):
+    if np.any(np.isnan(values)):
+        raise DivergenceError(
+            f"primal_dual diverges: values are not finite at iteration {niter}. Check that L and "
+            "the proximals yield finite values."
+        )

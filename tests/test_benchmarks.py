@@ -45,6 +45,17 @@ def test_all_parts_print_their_numbers():
     assert set().union(*RATIOS.values()) <= set(run())
 
 
+def test_total_variation_prints_its_numbers():
+    command = [sys.executable, str(FOLDER / "tv.py"), "--size", "tiny"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(done.stdout.splitlines()[-1])
+    assert set(numbers) == {"tv_vs_deepinv", "tv_vs_skimage", "tv_vs_odl", "tgv_vs_odl",
+                            "bandwidth_fraction"}
+    optional = {"tv_vs_deepinv", "tv_vs_skimage"}
+    assert all(isinstance(value, float) or name in optional for name, value in numbers.items())
+
+
 def test_a_contestant_that_computes_something_else_stops_the_race():
     source = ("import timing, torch\n"
               "x = torch.ones(3)\n"

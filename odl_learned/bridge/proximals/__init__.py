@@ -3,8 +3,10 @@
 from odl_learned.bridge.proximals import (  # noqa: F401  (importing registers the rules)
     entropies,
     expressions,
+    h1_seminorm,
     norms,
     sets,
+    variation,
 )
 from odl_learned.bridge.proximals.lowering import (
     ProximalModule,

@@ -12,6 +12,7 @@ from odl_learned.bridge.rules import (  # noqa: F401
     fourier,
     functionals,
     group,
+    h1_seminorm,
     indicators,
     local_gradients,
     matrices,
@@ -21,6 +22,7 @@ from odl_learned.bridge.rules import (  # noqa: F401
     pointwise,
     round_trip,
     sampling,
+    total_variation,
     variation,
     wavelet,
 )

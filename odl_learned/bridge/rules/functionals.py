@@ -219,7 +219,7 @@ def _(op: F.Huber):
 @lower.register
 def _(op: F.ConstantFunctional):
     dtype = torch.empty((), dtype=layout_of(op.domain).dtype).real.dtype
-    return Constant(torch.tensor(float(op.constant), dtype=dtype), layout_of(op.domain))
+    return Constant(torch.tensor(complex(op.constant).real, dtype=dtype), layout_of(op.domain))
 
 
 @lower.register

@@ -1,0 +1,56 @@
+"""The discrepancy principle, as a value that solvers take."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from odl_learned.solvers.samples import restricted, samples_of
+from odl_learned.validation import is_finite_number
+
+
+@dataclasses.dataclass(frozen=True)
+class Discrepancy:
+    r"""Stop as soon as :math:`|A x - y| \le \tau \, |\text{noise}|`.
+
+    Parameters
+    ----------
+    forward_op : operator
+    data : element or batch
+        Measurement ``y``.
+    noise_norm : float or array (B,)
+        Norm of the noise in the norm of the range, positive.
+    tau : float, optional
+        Safety factor, at least one.
+    """
+
+    forward_op: Any
+    data: Any
+    noise_norm: Any
+    tau: float = 1.1
+
+    def __post_init__(self):
+        if not (np.all(np.isfinite(self.noise_norm)) and np.all(np.asarray(self.noise_norm) > 0)):
+            raise ValueError(
+                f"noise_norm is {self.noise_norm!r}; expected finite numbers greater than zero, the"
+                " norm of the noise: the discrepancy principle never stops without noise."
+            )
+        if not (is_finite_number(self.tau) and self.tau >= 1):
+            raise ValueError(f"tau is {self.tau!r}; expected a number of at least 1.")
+
+    @property
+    def limit(self):
+        """Norm of the residual to reach, one number or one per sample."""
+        return self.tau * np.asarray(self.noise_norm, dtype=np.float64)
+
+    def reached(self, x):
+        """Whether the residual of each sample is down to the noise."""
+        samples = samples_of(self.data, getattr(self.forward_op, "range", None))
+        return samples.norm(self.forward_op(x) - self.data) <= self.limit
+
+    def take(self, index):
+        """The principle for some of the samples."""
+        samples = samples_of(self.data)
+        noise_norm = self.noise_norm if np.ndim(self.noise_norm) == 0 else self.noise_norm[index]
+        forward_op = restricted(self.forward_op, index)
+        return Discrepancy(forward_op, samples.take(self.data, index), noise_norm, self.tau)

@@ -368,6 +368,12 @@ FUNCTIONALS = {
     "SmoothedTV 3D": lambda: functionals.SmoothedTV(
         odl.uniform_discr([0] * 3, [1, 2, 3], (3, 4, 2)), 0.7, 0.1, 0.01),
     "SmoothedGroupL1 of the gradient": lambda: 0.7 * functionals.SmoothedGroupL1(V, 0.1) @ GRAD,
+    "TotalVariation": lambda: functionals.TotalVariation(X, accuracy=1e-12),
+    "TotalVariation complex": lambda: functionals.TotalVariation(XC, accuracy=1e-12),
+    "TotalVariation anisotropic, float32": lambda: functionals.TotalVariation(
+        plane(dtype="float32"), 1, accuracy=1e-7),
+    "TotalGeneralizedVariation": lambda: functionals.TotalGeneralizedVariation(
+        plane((3, 2)), 0.1, accuracy=1e-12, maxiter=3000),
     "l2_fidelity": lambda: functionals.l2_fidelity(element(X)),
     "l2_fidelity complex": lambda: functionals.l2_fidelity(element(XC)),
     "BoxConstraint": lambda: functionals.BoxConstraint(X, -0.5, 1.0),
@@ -397,6 +403,18 @@ FUNCTIONALS = {
         XC, filters(2, (2, 3)), [0.5, 0.0], 0.1),
     "FieldsOfExperts float32": lambda: functionals.FieldsOfExperts(
         plane(dtype="float32"), filters(3, (3, 3)), [0.5, 1.0, 2.0], 0.5),
+    "H1Seminorm": lambda: functionals.H1Seminorm(X),
+    "H1Seminorm complex": lambda: functionals.H1Seminorm(XC),
+    "H1Seminorm float32, 3D": lambda: functionals.H1Seminorm(
+        odl.uniform_discr([0] * 3, [1, 2, 3], (3, 4, 2), dtype="float32")),
+    "H1SeminormConjugate": lambda: functionals.H1Seminorm(X).convex_conj,
+    "H1SeminormConjugate complex": lambda: functionals.H1Seminorm(XC).convex_conj,
+    "weighted_l1": lambda: functionals.weighted_l1(V, [0.5, 2.0]),
+    "weighted_l1 complex, one weight zero": lambda: functionals.weighted_l1(
+        XC**3, [0.5, 0.0, 1.0]),
+    "weighted_l1 conjugate": lambda: functionals.weighted_l1(V, [0.5, 2.0]).convex_conj,
+    "nonsmooth field of experts": lambda: functionals.weighted_l1(X**2, [0.5, 2.0])
+    @ operators.FilterBank(X, filters(2, (3, 2))),
     # expression nodes
     "sum": lambda: F.L2NormSquared(X) + F.L1Norm(X),
     "left scalar": lambda: 0.3 * F.L2NormSquared(X),

@@ -104,6 +104,10 @@ TABLES = {
         lambda s: functionals.WaveletL1(s, "db2", 2).convex_conj, W, WC, W32),
     "bounded wavelet details": on_all(
         lambda s: functionals.WaveletDetailL1(s, "db2", 1).convex_conj, W, WC, W32),
+    "H1 seminorm": on_all(functionals.H1Seminorm, X, XC, X32, XC64),
+    "H1 seminorm conjugate": on_all(
+        lambda s: functionals.H1Seminorm(s).convex_conj, X, XC, X32),
+    "weighted L1": on_all(lambda s: functionals.weighted_l1(s, [0.5, 2.0]), V, V32),
     # structure
     "left scalar": on_all(lambda s: 0.3 * F.L1Norm(s), X, XC),
     "right scalar": on_all(lambda s: F.L1Norm(s) * (-2.0), X, RA),

@@ -9,6 +9,7 @@ from odl_learned.functionals.constraints import (
 from odl_learned.functionals.evaluation import precise_inner, precise_value
 from odl_learned.functionals.fidelity import l2_fidelity
 from odl_learned.functionals.fields_of_experts import FieldsOfExperts
+from odl_learned.functionals.h1_seminorm import H1Seminorm, H1SeminormConjugate
 from odl_learned.functionals.kullback_leibler import (
     KullbackLeiblerConjugate,
     KullbackLeiblerFidelity,
@@ -20,7 +21,10 @@ from odl_learned.functionals.parameters import (
     parameter_space,
 )
 from odl_learned.functionals.smoothed_tv import SmoothedGroupL1, SmoothedTV
+from odl_learned.functionals.total_generalized_variation import TotalGeneralizedVariation
+from odl_learned.functionals.total_variation import TotalVariation
 from odl_learned.functionals.wavelet_l1 import WaveletBound, WaveletDetailL1, WaveletL1
+from odl_learned.functionals.weighted_l1 import weighted_l1
 
 __all__ = [
     "BoxConstraint",
@@ -28,12 +32,16 @@ __all__ = [
     "Coordinate",
     "Exponential",
     "FieldsOfExperts",
+    "H1Seminorm",
+    "H1SeminormConjugate",
     "KullbackLeiblerConjugate",
     "KullbackLeiblerFidelity",
     "MagnitudeBound",
     "MagnitudeSupport",
     "SmoothedGroupL1",
     "SmoothedTV",
+    "TotalGeneralizedVariation",
+    "TotalVariation",
     "WaveletBound",
     "WaveletDetailL1",
     "WaveletL1",
@@ -42,4 +50,5 @@ __all__ = [
     "parameter_space",
     "precise_inner",
     "precise_value",
+    "weighted_l1",
 ]

@@ -117,8 +117,8 @@ class ForwardBackward:
             tau = part.number(1 / self.L[failed])
             x_next = self.samples.put(x_next, failed, g.proximal(tau)(part.add(y, -tau, slope)))
         self._diverge(np.isin(np.arange(self.samples.size), failed),
-                      "of f rise for every step, however short. Check that f is finite at x0 and that "
-                      "f.gradient is its gradient in the inner product of the space")  # fmt: skip
+                      "of f rise for every step, however short. Check that f is finite at x0 and "
+                      "that f.gradient is its gradient in the inner product of the space")
 
     def _momentum(self, restart, x_next):
         tau, mu = 1 / self.L, self.mu_f + self.mu_g

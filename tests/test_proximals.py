@@ -175,8 +175,12 @@ def test_no_silent_fallback(name):
 
 
 def test_every_proximal_of_odl_has_a_rule_and_a_case():
-    """All public functionals with a proximal, but for the nuclear norm, which stays ODL's."""
+    """All public functionals with a proximal, but for the nuclear norm, which stays ODL's.
+
+    Proximals that are iterations are tested beside them, in test_total_variation and test_tgv.
+    """
     through_odl = {"NuclearNorm", "IndicatorNuclearNormUnitBall"}
+    iterated = {functionals.TotalVariation, functionals.TotalGeneralizedVariation}
     classes = [cls for room in (F.default_functionals, F.functional, functionals)
                for name in room.__all__
                if inspect.isclass(cls := getattr(room, name)) and issubclass(cls, F.Functional)]
@@ -189,7 +193,7 @@ def test_every_proximal_of_odl_has_a_rule_and_a_case():
     assert not missing
     built = {type(build()) for build in CASES.values()}
     built |= {type(f.convex_conj) for f in (F.IndicatorBox(X, 0, 1),)}
-    assert not with_proximal - built - {F.LpNorm}
+    assert not with_proximal - built - iterated - {F.LpNorm}
 
 
 @pytest.mark.parametrize("name", CASES)

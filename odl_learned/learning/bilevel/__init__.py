@@ -1,5 +1,6 @@
 """Bilevel learning: parameters of variational reconstruction, learned with certified accuracy."""
 
+from odl_learned.learning.bilevel.adaptive import maid
 from odl_learned.learning.bilevel.checks import Differences, check_hypergradient
 from odl_learned.learning.bilevel.coefficients import (
     Coefficients,
@@ -10,8 +11,13 @@ from odl_learned.learning.bilevel.coefficients import (
     odds_weights,
     squared_weights,
 )
+from odl_learned.learning.bilevel.distributed import all_reduce, processes, share
+from odl_learned.learning.bilevel.dynamic_accuracy import dynamic_accuracy
 from odl_learned.learning.bilevel.energy import AutogradEnergy, FixedEnergy, ParametricEnergy
 from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
+from odl_learned.learning.bilevel.fixed_accuracy import bobyqa, fixed_accuracy
+from odl_learned.learning.bilevel.gradient_based import lbfgsb
+from odl_learned.learning.bilevel.hoag import cubic, exponential, hoag, quadratic
 from odl_learned.learning.bilevel.hypergradient import (
     Direct,
     Hypergradient,
@@ -28,7 +34,10 @@ from odl_learned.learning.bilevel.lower_solvers import (
 from odl_learned.learning.bilevel.potentials import Charbonnier, CubicAbsolute, HalfSquare
 from odl_learned.learning.bilevel.primal_dual import PrimalDual
 from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.progress import Journal, Learned
+from odl_learned.learning.bilevel.residuals import ImageResiduals, PixelResiduals
 from odl_learned.learning.bilevel.ridge_energy import RidgeEnergy
+from odl_learned.learning.bilevel.stochastic import isgd
 from odl_learned.learning.bilevel.transforms import (
     BackwardDifferences,
     ForwardDifferences,
@@ -56,13 +65,17 @@ __all__ = [
     "GradientDescent",
     "HalfSquare",
     "Hypergradient",
+    "ImageResiduals",
     "Implicit",
     "JacobianFree",
+    "Journal",
+    "Learned",
     "LowerLevel",
     "Newton",
     "OrthogonalTransform",
     "ParametricEnergy",
     "Piggyback",
+    "PixelResiduals",
     "PrimalDual",
     "RidgeEnergy",
     "Separate",
@@ -70,11 +83,24 @@ __all__ = [
     "Unrolled",
     "VariationEnergy",
     "Work",
+    "all_reduce",
+    "bobyqa",
     "check_hypergradient",
+    "cubic",
     "decimal",
     "decimal_alpha",
     "decimal_times_alpha",
+    "dynamic_accuracy",
+    "exponential",
+    "fixed_accuracy",
+    "hoag",
+    "isgd",
+    "lbfgsb",
+    "maid",
     "natural",
     "odds_weights",
+    "processes",
+    "quadratic",
+    "share",
     "squared_weights",
 ]

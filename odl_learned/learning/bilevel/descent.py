@@ -105,11 +105,15 @@ class _Loop:
                 return "rounding"
             # The arc belongs to a gradient that was more accurate in the end: try again with that.
             return None if found.here.accuracy != before.accuracy else self.doubt("decrease")
-        self.accuracy = self.rule.accepted(found)
+        self.accuracy = self.evaluations.balanced(self.rule.accepted(found))
         self.here = found.there
         small = found.decrease <= self.ftol * max(abs(self.here.value), 1e-300)
-        self.idle = self.idle + 1 if small else 0
-        self.record(float((found.there.params - found.here.params).norm()), found.decrease)
+        step = found.there.params - found.here.params
+        # Along a step with negative curvature the decrease grows, however small it was.
+        convex = float(step @ (found.there.gradient - found.here.gradient)) > 0
+        near = self.linear_gain(self.here) <= 10 * self.ftol * abs(self.here.value)
+        self.idle = self.idle + 1 if small and convex and near else 0
+        self.record(float(step.norm()), found.decrease)
         return self.doubt("decrease") if self.idle > 1 else None
 
     def doubt(self, reason):
@@ -159,6 +163,17 @@ class _Loop:
         """The norm of the projected gradient."""
         clipped = self.evaluations.problem.clip(here.params - here.gradient)
         return float((here.params - clipped).norm())
+
+    def linear_gain(self, here):
+        """How much the first-order model decreases within the box, where that is bounded.
+
+        It is large near stationary points of functions that are not convex, such as full sampling,
+        where steps are short but far from the end.
+        """
+        lower, upper = box(self.evaluations.problem, here.params)
+        reach = torch.where(here.gradient > 0, here.params - lower, upper - here.params)
+        gains = here.gradient.abs() * reach
+        return float(gains[torch.isfinite(reach)].sum())
 
     def record(self, length, decrease):
         here = self.here

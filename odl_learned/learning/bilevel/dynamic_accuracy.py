@@ -19,8 +19,8 @@ from odl_learned.learning.bilevel.progress import Journal, setting_of
 from odl_learned.learning.bilevel.residuals import (
     Box,
     BudgetError,
-    Differences,
     Evaluations,
+    PixelResiduals,
     Point,
     described,
 )
@@ -31,7 +31,7 @@ ETA1, ETA2, SHRINK, GROW = 0.1, 0.7, 0.5, 2.0  # of the paper, as is eta_1' = 0.
 CRITICAL, SHORT = 1e-3, 0.1
 
 
-def dynamic_accuracy(problem, params0, maxeval, solver=None, residuals=Differences(), radius=0.1,
+def dynamic_accuracy(problem, params0, maxeval, solver=None, residuals=PixelResiduals(), radius=0.1,
                      largest_radius=1.0, smallest_radius=1e-6, eta=0.05, model_accuracy=10.0,
                      checkpoint=None, callback=None, progress=False):  # fmt: skip
     r"""Learn parameters without derivatives and with as little lower-level work as possible.
@@ -56,9 +56,10 @@ def dynamic_accuracy(problem, params0, maxeval, solver=None, residuals=Differenc
         more accurately later counts as work, not as an evaluation.
     solver : lower-level solver, optional
         See `LowerLevel`. Default: ``Accelerated()``.
-    residuals : Differences or Distances, optional
-        `Differences` (default): one residual for every real number of all images, whose models know
-        more and keep P + 1 reconstructions; `Distances`: one for every image, as in the paper.
+    residuals : PixelResiduals or ImageResiduals, optional
+        `PixelResiduals` (default): one residual for every real number of all images, whose models
+        know more and keep P + 1 reconstructions; `ImageResiduals`: one for every image, as in the
+        paper.
     radius, largest_radius, smallest_radius : float, optional
         First, largest and smallest trust-region radius, where the box has width one; at the
         smallest the algorithm stops.
@@ -222,11 +223,16 @@ class TrustRegion:
         return refined.value_bound >= center.value_bound  # the solver can do no better: go on
 
     def _judge(self, step, decrease):
-        """Lines 10 to 12: evaluate, accept or reject, update radius and interpolation set."""
+        """Lines 10 to 12: evaluate, accept or reject, update radius and interpolation set.
+
+        Steps with ``rho >= eta_1`` are accepted although the model may not be fully linear, where
+        (33) asks for ``eta_2``: they decrease ``f`` by a fixed part of what the model promised, and
+        with many parameters most models are not fully linear.
+        """
         trial = self._trial(np.clip(self.points.center.z + step, 0, 1), decrease)
         self.ratio = (self.points.center.value - trial.value) / decrease
         fully_linear = self._fully_linear()
-        accepted = self.ratio >= ETA2 or (self.ratio >= ETA1 and fully_linear)
+        accepted = self.ratio >= ETA1
         t, influence = self.points.worst(self.radius, step)
         if accepted:
             self.points.move_center(trial, t)
@@ -248,7 +254,7 @@ class TrustRegion:
             doubt = (center.value_bound + trial.value_bound) / decrease
             if ratio + doubt < ETA1 or ratio - doubt >= ETA2:
                 break
-            needed = max(self._accuracy.of_decrease(trial, decrease), 0.1 * trial.errors.max())
+            needed = max(self._accuracy.of_decrease(trial, decrease), 0.01 * trial.errors.max())
             refined = self._refined(trial, needed)
             if refined.value_bound >= trial.value_bound:
                 return refined

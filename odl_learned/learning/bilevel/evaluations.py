@@ -105,6 +105,16 @@ class Evaluations:
         require_positive("adjoint_accuracy", adjoint_accuracy)
         return Accuracy(float(accuracy), float(adjoint_accuracy))
 
+    def balanced(self, accuracy):
+        """Return accuracies that are not out of proportion to each other, nor useless.
+
+        Relative to the typical distance and slope they are at most 0.1 and differ by a factor of
+        at most 30.
+        """
+        lower, adjoint = accuracy.lower / self._distance, accuracy.adjoint / self._slope
+        lower, adjoint = min(lower, 0.1, 30 * adjoint), min(adjoint, 0.1, 30 * lower)
+        return Accuracy(lower * self._distance, adjoint * self._slope)
+
     def is_careful(self, accuracy):
         """Whether relative errors of gradients are small, but for conditioning."""
         return accuracy.lower <= 1e-4 * self._distance and accuracy.adjoint <= 1e-4 * self._slope

@@ -13,11 +13,11 @@ import numpy as np
 from odl_learned.learning.bilevel.dynamic_accuracy import learn
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.progress import Journal, setting_of
-from odl_learned.learning.bilevel.residuals import Box, Differences, described
+from odl_learned.learning.bilevel.residuals import Box, PixelResiduals, described
 from odl_learned.validation import require_count, require_positive
 
 
-def fixed_accuracy(problem, params0, maxeval, solver, accuracy=1e-6, residuals=Differences(),
+def fixed_accuracy(problem, params0, maxeval, solver, accuracy=1e-6, residuals=PixelResiduals(),
                    radius=0.1, largest_radius=1.0, smallest_radius=1e-6, memory=8,
                    checkpoint=None, callback=None, progress=False):  # fmt: skip
     r"""Learn parameters as `dynamic_accuracy` does, believing every value.

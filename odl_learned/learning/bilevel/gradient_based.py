@@ -53,8 +53,9 @@ def lbfgsb(
     gtol : float
         Ends where the norm of ``theta - P(theta - z)`` is below, with a gradient to be trusted.
     ftol : float
-        Ends where two steps in a row decrease the value by less than this part of it; also the
-        relative error bound of the final value, where it can be reached.
+        Ends where two steps in a row decrease the value by less than this part of it, and the
+        first-order model within the box by less than ten times that; also the relative error bound of
+        the final value, where it can be reached.
     maxiter : int
         Number of steps.
     memory : int

@@ -104,7 +104,7 @@ class _Scheduled(Rule):
 
     def accepted(self, found):
         self._step, self._count = self._step * found.time / 0.95, self._count + 1
-        return self._start.times(self._schedule(self._count))
+        return self._start.times(self._schedule(self._count + 1))
 
     def restart(self):
         return False

@@ -40,7 +40,7 @@ class Point(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Differences:
+class PixelResiduals:
     """``sqrt(c) (x_i - x_i*)``: a residual for every real number of all images.
 
     Their models predict reconstructions, too, which is where new ones start.
@@ -59,7 +59,7 @@ class Differences:
 
 
 @dataclasses.dataclass(frozen=True)
-class Distances:
+class ImageResiduals:
     """``sqrt(c) |x_i - x_i*|``: a residual for every image, as in the paper."""
 
     def __call__(self, loss, x):
@@ -85,7 +85,7 @@ class Evaluations:
     problem : BilevelProblem
     box : Box
     solver : lower-level solver
-    residuals : Differences or Distances
+    residuals : PixelResiduals or ImageResiduals
     journal : Journal
     maxeval : int
     memory : int

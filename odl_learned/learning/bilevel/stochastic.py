@@ -120,7 +120,8 @@ class _Walk:
         else:
             self.length *= found.time * 1.1
             ratio = 1e-2 * found.decrease / max(here.value_bound, 1e-300)
-            self.accuracy = here.accuracy.times(min(max(ratio, 0.1), 3.0))
+            self.accuracy = evaluations.balanced(
+                here.accuracy.times(min(max(ratio, 0.1), 3.0)))  # fmt: skip
         self.images[index] = evaluations.lower.start(here.params)
         self.params = here.params
         return {

@@ -1,0 +1,271 @@
+r"""Learning sampling patterns of magnetic resonance imaging, as bilevel problems.
+
+With weights ``s = M t`` of a `Pattern` and parameters ``t`` in [0, 1],
+
+.. math:: \min_t \; c \sum_i |\hat x_i - x_i^*|^2 + \frac{1}{N} \sum_m n_m
+          \big(\beta_1 t_m + \beta_2 t_m (1 - t_m)\big), \qquad
+          \hat x_i = \text{argmin}_x \tfrac12 \sum_j s_j^2 |(F x - y_i)_j|^2
+          + \alpha R_\nu(x) + \tfrac{\xi}{2} |x|^2,
+
+where ``N`` is the number of frequencies, ``n_m`` how many of them a parameter is worth, so that
+``sum_m n_m t_m = sum_j s_j``, and ``c`` makes a mean over all real entries of all images: 1 / (2 B
+N) for complex images, 1 / (B N) for real ones. Images and data are Euclidean; pixels have side one.
+
+References
+----------
+F. Sherry et al., *Learning the sampling pattern for MRI*, IEEE Trans. Med. Imaging 39 (2020).
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+
+from odl_learned import bridge
+from odl_learned.learning.bilevel.coefficients import Coefficients
+from odl_learned.learning.bilevel.fidelities import FourierSampling
+from odl_learned.learning.bilevel.potentials import CubicAbsolute, HalfSquare, Potential
+from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError, no_penalty
+from odl_learned.learning.bilevel.sampling_coils import CoilSampling, one_below_the_other
+from odl_learned.learning.bilevel.transforms import (
+    ForwardDifferences,
+    OrthogonalTransform,
+    Transform,
+)
+from odl_learned.learning.bilevel.variation_energy import VariationEnergy
+from odl_learned.validation import require_positive
+
+LOG_ALPHA = (-25.0, 5.0)
+
+
+class Regularizer(NamedTuple):
+    """``R(x) = sum_g phi_nu(|(D x)_g|)`` and the weight it has, one or zero, in the energy."""
+
+    transform: Transform
+    potential: Potential
+    nu: float
+    is_zero: bool = False
+
+
+def no_regularizer(shape):
+    """Return ``R = 0``: least squares."""
+    identity = OrthogonalTransform(lambda x: x, lambda x: x, shape)
+    return Regularizer(identity, HalfSquare(), 1.0, True)
+
+
+def squared_gradient(shape):
+    """Return ``R(x) = 1/2 |D x|^2``, the squared H1 seminorm, forward differences, Neumann."""
+    return Regularizer(ForwardDifferences(shape), HalfSquare(), 1.0)
+
+
+def smoothed_variation(shape, nu=1e-2):
+    """Return ``R(x) = sum_j rho_nu(|(D x)_j|)``, total variation with `CubicAbsolute`."""
+    require_positive("nu", nu)
+    return Regularizer(ForwardDifferences(shape), CubicAbsolute(), float(nu))
+
+
+def wavelet_sparsity(wavelet, nu=1e-2):
+    """Return ``R(x) = sum_j rho_nu(|(W x)_j|)`` of an `operators.OrthogonalWavelet`.
+
+    Its space is complex for complex images and real for real ones.
+    """
+    require_positive("nu", nu)
+    analysis, synthesis = bridge.as_module(wavelet), bridge.as_module(wavelet.adjoint)
+    transform = OrthogonalTransform(analysis, synthesis, wavelet.domain.shape)
+    return Regularizer(transform, CubicAbsolute(), float(nu))
+
+
+def uncentered(data, ndim):
+    r"""Turn measurements of `SampledFourier` into those of ``F`` with frequency zero first.
+
+    The centered transform is that of ``x`` shifted by ``n // 2``, which is a phase:
+
+    .. math:: (F x)_k = e^{-2 \pi i \sum_a k_a \lfloor n_a / 2 \rfloor / n_a} \, y_{k + n // 2} .
+
+    Parameters
+    ----------
+    data : complex tensor ``(*batch, *shape)``
+    ndim : int
+        Number of axes of ``shape``.
+
+    Returns
+    -------
+    data : complex tensor ``(*batch, *shape)``
+    """
+    axes = tuple(range(-ndim, 0))
+    data = torch.fft.ifftshift(data, dim=axes)
+    for axis in axes:
+        n = data.shape[axis]
+        turns = (torch.arange(n) * (n // 2) % n).double() / n
+        phase = torch.exp(-2j * math.pi * turns).to(data)
+        data = data * phase.reshape(-1, *[1] * (-axis - 1))
+    return data
+
+
+class SamplingEnergy(VariationEnergy):
+    """The energy with weights of a sampling pattern; several coils see less than everything."""
+
+    def strong_convexity(self, params):
+        """Return ``least min w + xi`` with ``A^* A >= least`` of the fidelity."""
+        whole = super().strong_convexity(params)
+        xi = float(self.coefficients(params.detach()).xi)
+        return getattr(self.fidelity, "least", 1.0) * (whole - xi) + xi
+
+
+def sampling_problem(truth, data, pattern, regularizer, alpha, beta=(0.1, 0.1), xi=1e-2,
+                     sensitivities=None):  # fmt: skip
+    """Return the problem of learning ``params = t``, in [0, 1], for a given ``alpha``.
+
+    Parameters
+    ----------
+    truth : tensor ``(B, *shape)``
+        Images, complex or real; reconstructions are what they are.
+    data : complex tensor ``(B, *shape)``, or ``(B, C, *shape)`` for several coils
+        Fully sampled measurements, centered, as of `operators.SampledFourier` with weights one, or
+        of `operators.MultiCoilFourier`.
+    pattern : Pattern
+    regularizer : Regularizer
+    alpha : float
+        Positive; without effect for `no_regularizer`.
+    beta : tuple of two float
+        ``(beta_1, beta_2)``, nonnegative: the price of sampling, and of undecided parameters.
+    xi : float
+        Strong convexity, positive.
+    sensitivities : complex tensor ``(C, *shape)``, optional
+        Of the coils, with ``sum_c |s_c|^2 <= 1``.
+
+    Returns
+    -------
+    problem : BilevelProblem
+        With penalty and bounds; start at ``torch.ones(pattern.size)``, full sampling.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit or numbers are out of range.
+    """
+    require_positive("alpha", alpha)
+    fidelity, data = measured(truth, data, sensitivities)
+    _require_pattern(pattern, truth)
+    factor = 0.0 if regularizer.is_zero else float(alpha)
+
+    def coefficients(params):
+        weights = repeated(pattern.weights(params) ** 2, sensitivities)
+        return Coefficients(factor, regularizer.nu, xi, weights)
+
+    return _problem(fidelity, regularizer, coefficients, truth, data, xi,
+                    sampling_penalty(pattern, beta), 0.0, 1.0)  # fmt: skip
+
+
+def sampling_and_alpha_problem(truth, data, pattern, regularizer, beta=(0.1, 0.1), xi=1e-2,
+                               sensitivities=None):  # fmt: skip
+    """Return the problem of learning ``params = (t, log alpha)``, else as `sampling_problem`.
+
+    Raises
+    ------
+    ValueError
+        Also for `no_regularizer`, which has no alpha.
+    """
+    _require_alpha(regularizer)
+    fidelity, data = measured(truth, data, sensitivities)
+    _require_pattern(pattern, truth)
+
+    def coefficients(params):
+        weights = repeated(pattern.weights(params[:-1]) ** 2, sensitivities)
+        return Coefficients(params[-1].exp(), regularizer.nu, xi, weights)
+
+    alone = sampling_penalty(pattern, beta)
+    lower = torch.zeros(pattern.size + 1, dtype=torch.float64)
+    upper = torch.ones(pattern.size + 1, dtype=torch.float64)
+    lower[-1], upper[-1] = LOG_ALPHA
+    return _problem(fidelity, regularizer, coefficients, truth, data, xi,
+                    lambda params: alone(params[:-1]), lower, upper)  # fmt: skip
+
+
+def alpha_problem(truth, data, weights, regularizer, xi=1e-2, sensitivities=None):
+    """Return the problem of learning ``params = (log alpha,)`` for centered weights or a mask.
+
+    Parameters
+    ----------
+    weights : array ``(*shape)``
+        ``s``, centered, real numbers or bool; the energy has ``s^2``.
+    truth, data, regularizer, xi, sensitivities
+        As for `sampling_problem`; the values of data where ``s`` is zero do not matter.
+    """
+    _require_alpha(regularizer)
+    fidelity, data = measured(truth, data, sensitivities)
+    weights = torch.as_tensor(weights).double()
+    if weights.shape != truth.shape[1:]:
+        raise ValueError(f"weights has shape {tuple(weights.shape)}, expected "
+                         f"{tuple(truth.shape[1:])}, the shape of an image; pass a centered mask.")
+    squares = repeated(torch.fft.ifftshift(weights) ** 2, sensitivities)
+
+    def coefficients(params):
+        return Coefficients(params[0].exp(), regularizer.nu, xi, squares)
+
+    return _problem(fidelity, regularizer, coefficients, truth, data, xi, no_penalty, *LOG_ALPHA)
+
+
+def sampling_penalty(pattern, beta):
+    """Return ``t -> 1/N sum_m n_m (beta_1 t_m + beta_2 t_m (1 - t_m))``."""
+    first, second = (float(b) for b in beta)
+    if not (0 <= first < math.inf and 0 <= second < math.inf):
+        raise ValueError(f"beta is {beta!r}, expected two nonnegative numbers; for example "
+                         "(0.1, 0.1).")
+    shares = pattern.counts / math.prod(pattern.shape)
+
+    def penalty(t):
+        return (shares.to(t) * (first * t + second * t * (1 - t))).sum()
+
+    return penalty
+
+
+def error_factor(truth):
+    """Return ``c``: the squared error becomes its mean over the real entries of all images."""
+    return 1 / (truth.numel() * (2 if truth.is_complex() else 1))
+
+
+def measured(truth, data, sensitivities):
+    """Return the fidelity and the data with frequency zero first, after checks."""
+    shape = tuple(truth.shape[1:])
+    coils = () if sensitivities is None else (len(sensitivities),)
+    wanted = (len(truth), *coils, *shape)
+    if tuple(data.shape) != wanted or not data.is_complex():
+        raise ValueError(
+            f"data has shape {tuple(data.shape)} and dtype {data.dtype}, expected complex numbers "
+            f"{wanted}: one measurement of all frequencies per image{' and coil' if coils else ''}."
+        )
+    data = uncentered(data, len(shape))
+    if sensitivities is None:
+        return FourierSampling(), data
+    if tuple(sensitivities.shape[1:]) != shape:
+        raise ValueError(f"sensitivities has shape {tuple(sensitivities.shape)}, expected (C, *"
+                         f"{shape}); build them with data.simulated_sensitivities(space, coils).")
+    return CoilSampling(sensitivities.to(data.dtype)), one_below_the_other(data)
+
+
+def repeated(weights, sensitivities):
+    """Return weights ``(*batch, *shape)`` for all coils, one below the other, or as they are."""
+    if sensitivities is None:
+        return weights
+    first = 1 - sensitivities.ndim
+    return torch.cat([weights] * len(sensitivities), dim=first)
+
+
+def _problem(fidelity, regularizer, coefficients, truth, data, xi, penalty, lower, upper):
+    require_positive("xi", xi)
+    energy = SamplingEnergy(fidelity, regularizer.transform, regularizer.potential, coefficients)
+    loss = SquaredError(truth, error_factor(truth))
+    return BilevelProblem(energy, data, loss, torch.zeros_like(truth), penalty, lower, upper)
+
+
+def _require_pattern(pattern, truth):
+    if pattern.shape != tuple(truth.shape[1:]):
+        raise ValueError(f"pattern has shape {pattern.shape}, expected {tuple(truth.shape[1:])}, "
+                         "the shape of an image; build it with points(truth.shape[1:]).")
+
+
+def _require_alpha(regularizer):
+    if regularizer.is_zero:
+        raise ValueError("regularizer is zero, so that alpha cannot be learned; expected another, "
+                         "or use sampling_problem.")

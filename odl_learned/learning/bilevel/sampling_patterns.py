@@ -1,0 +1,223 @@
+r"""Sampling patterns as linear maps of parameters, ``s = M t`` with all ``t`` in [0, 1].
+
+A parameter stands for a set of frequencies, its member: a point, a line or a spoke. The weights
+``s`` are in [0, 1], too: where members cross, the weight is the mean of their parameters. Inside,
+weights have frequency zero first, as `FourierSampling`; what comes out for ODL is centered, with
+frequency zero at ``n // 2``, as `operators.SampledFourier`.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+import torch
+
+from odl_learned.operators import MultiCoilFourier, SampledFourier
+from odl_learned.validation import require_count
+
+
+class Pattern:
+    r"""A sparse matrix ``M`` from parameters to weights, with rows that sum to one or to zero.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the weights.
+    frequencies, members : int array ``(K,)``
+        The frequency ``frequencies[k]``, an index into centered weights that are made flat,
+        belongs to the parameter ``members[k]``.
+
+    Attributes
+    ----------
+    size : int
+        Number ``P`` of parameters.
+    counts : float tensor ``(P,)``
+        Sums of the columns of ``M``: how many frequencies a parameter is worth.
+
+    Raises
+    ------
+    ValueError
+        If a parameter has no frequency, or a frequency does not exist or is repeated.
+    """
+
+    def __init__(self, shape, frequencies, members):
+        self.shape = tuple(int(n) for n in shape)
+        total = math.prod(self.shape)
+        frequencies, members = (np.asarray(v, dtype=np.int64) for v in (frequencies, members))
+        if not (len(members) and len(frequencies) == len(members)
+                and 0 <= frequencies.min() and frequencies.max() < total):  # fmt: skip
+            raise ValueError(f"frequencies are not {len(members)} numbers in [0, {total}), expected"
+                             " one for every entry of members; use points, lines or spokes.")
+        sizes = np.bincount(members)
+        if not sizes.all():
+            raise ValueError(f"member {int(np.argmin(sizes))} holds no frequency, expected at least"
+                             " one; number the members without gaps.")
+        if len(np.unique(members * total + frequencies)) < len(members):
+            raise ValueError("a frequency is listed twice for one member, expected once; apply "
+                             "numpy.unique to the frequencies of every member.")
+        self.size = len(sizes)
+        order = np.argsort(members, kind="stable")
+        self._centered, members = frequencies[order], members[order]
+        self._ends = np.concatenate([[0], np.cumsum(sizes)])
+        place = np.fft.fftshift(np.arange(total).reshape(self.shape)).ravel()
+        self._rows = torch.as_tensor(place[self._centered])  # frequency zero first
+        self._columns = torch.as_tensor(members)
+        shared = np.bincount(self._centered, minlength=total)[self._centered]
+        self._values = torch.as_tensor(1 / shared)
+        self.counts = self._spread(self._values)
+
+    def weights(self, params):
+        """Return ``s = M t`` of ``params = t``, of shape ``(*shape)``, frequency zero first."""
+        entries = params[self._columns] * self._values.to(params)
+        flat = torch.zeros(math.prod(self.shape), dtype=params.dtype, device=params.device)
+        rows = self._rows.to(params.device)
+        return flat.index_add(0, rows, entries).reshape(self.shape)
+
+    def means(self, values):
+        """Return the mean of centered ``values`` ``(*shape)`` over every member, ``(P,)``."""
+        flat = torch.fft.ifftshift(values).flatten()[self._rows] * self._values.to(values)
+        return self._spread(flat) / self.counts
+
+    def mask(self, chosen):
+        """Return the union of the members that are chosen, bool ``(P,)``, as a centered array."""
+        chosen = torch.as_tensor(chosen, dtype=torch.bool)
+        return np.fft.fftshift((self.weights(chosen.double()) > 0).numpy())
+
+    def chosen(self, scores, fraction):
+        r"""Choose members in the order of their scores while they fit the sampling rate.
+
+        Parameters
+        ----------
+        scores : tensor ``(P,)``
+        fraction : float
+            At most ``round(fraction N)`` of the ``N`` frequencies are sampled.
+
+        Returns
+        -------
+        chosen : bool tensor ``(P,)``
+        """
+        chosen = torch.zeros(self.size, dtype=torch.bool)
+        covered = np.zeros(math.prod(self.shape), dtype=bool)
+        left = round(require_fraction(fraction) * covered.size)
+        for i in torch.argsort(scores, descending=True, stable=True).tolist():
+            new = self.new_points(covered, i)
+            if new <= left:
+                chosen[i], left = True, left - new
+                covered[self.points_of(i)] = True
+            if left == 0:
+                break
+        return chosen
+
+    def points_of(self, index):
+        """Return the frequencies of a member, indices into centered weights that are made flat."""
+        return self._centered[self._ends[index] : self._ends[index + 1]]
+
+    def new_points(self, covered, index):
+        """Return how many frequencies of a member a flat centered bool array does not have."""
+        return int(np.count_nonzero(~covered[self.points_of(index)]))
+
+    def _spread(self, entries):
+        total = torch.zeros(self.size, dtype=entries.dtype)
+        return total.index_add(0, self._columns, entries)
+
+
+def points(shape):
+    """Return the pattern with a parameter for every frequency, in centered order."""
+    total = math.prod(shape)
+    return Pattern(shape, np.arange(total), np.arange(total))
+
+
+def lines(shape, axis=0):
+    """Return the pattern of lines: ``axis`` is the undersampled one, as in `cartesian_mask`."""
+    return Pattern(shape, np.arange(math.prod(shape)), np.indices(shape)[axis].ravel())
+
+
+def spokes(shape, num_spokes):
+    """Return the pattern of ``num_spokes`` spokes on the grid, those of `data.radial_mask`.
+
+    Parameters
+    ----------
+    shape : tuple of two int
+    num_spokes : int
+    """
+    require_count("num_spokes", num_spokes)
+    half = np.array(shape) // 2
+    reach = (np.array(shape) - 1) // 2
+    frequencies = []
+    for j in range(num_spokes):
+        theta = math.pi * j / num_spokes
+        direction = np.array([math.cos(theta), math.sin(theta)])
+        direction[np.abs(direction) < 1e-12] = 0.0
+        end = min(r / abs(d) for r, d in zip(reach, direction, strict=True) if d) * direction
+        steps = math.ceil(np.abs(end).max() - 1e-9)
+        k = np.rint(np.linspace(0, 1, steps + 1)[:, None] * end).astype(int)
+        at = half + np.concatenate([k, -k])
+        frequencies.append(np.unique(np.ravel_multi_index(tuple(at.T), shape)))
+    members = np.repeat(np.arange(num_spokes), [len(each) for each in frequencies])
+    return Pattern(shape, np.concatenate(frequencies), members)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LearnedPattern:
+    """A learned pattern as it is used outside of learning.
+
+    Parameters
+    ----------
+    pattern : Pattern
+    params : tensor ``(P,)``
+        ``t`` in [0, 1].
+    alpha : float or None
+        The regularization parameter that was learned along.
+    """
+
+    pattern: Pattern
+    params: torch.Tensor
+    alpha: float | None
+
+    @property
+    def weights(self):
+        """The weights ``s`` of the frequencies, a centered float64 array."""
+        return np.fft.fftshift(self.pattern.weights(self.params.double()).cpu().numpy())
+
+    def mask(self, threshold=0.01):
+        """Return the frequencies of all members with a parameter above, centered bool array."""
+        return self.pattern.mask(self.params.cpu() > threshold)
+
+    def mask_of_fraction(self, fraction):
+        """Return the mask of the members with the largest parameters that fit the rate."""
+        return self.pattern.mask(self.pattern.chosen(self.params.cpu(), fraction))
+
+    def sampling_rate(self, threshold=0.01):
+        """Return the share of the frequencies that `mask` keeps."""
+        return float(self.mask(threshold).mean())
+
+    def forward_op(self, domain):
+        """Return the `SampledFourier` on ``domain`` with these weights; its data are ``s y``."""
+        return SampledFourier(domain, self.weights)
+
+    def multi_coil_op(self, domain, sensitivities):
+        """Return the `MultiCoilFourier` on ``domain`` with these weights."""
+        return MultiCoilFourier(domain, self.weights, sensitivities)
+
+
+def learned_pattern(pattern, params):
+    """Return the `LearnedPattern` of ``(t)`` or ``(t, log alpha)``, as learned.
+
+    Parameters
+    ----------
+    pattern : Pattern
+    params : tensor ``(P,)`` or ``(P + 1,)``
+    """
+    extra = len(params) - pattern.size
+    if extra not in (0, 1):
+        raise ValueError(f"params has {len(params)} entries, expected {pattern.size}, or one more "
+                         "for log alpha; pass the pattern of the problem.")
+    alpha = float(params[-1].exp()) if extra else None
+    return LearnedPattern(pattern, params[: pattern.size].detach(), alpha)
+
+
+def require_fraction(fraction):
+    """Return a share in (0, 1], or raise ValueError."""
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction is {fraction!r}, expected a number in the interval (0, 1].")
+    return float(fraction)

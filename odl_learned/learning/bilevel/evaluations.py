@@ -188,11 +188,13 @@ class Evaluations:
             The interval of its value is within the one before.
         reached : bool
         """
+        failures = 0
         while found.value_bound > bound or found.gradient_bound > gradient_bound:
             ratio = min(bound / max(found.value_bound, 1e-300),
                         gradient_bound / max(found.gradient_bound, 1e-300))  # fmt: skip
             # The error of corrected values is of second order, so that a root is enough for them.
             factor = min(max(0.5 * (ratio**0.5 if found.is_corrected else ratio), 1e-3), 0.5)
+            factor = min(factor, 0.1**failures)
             better = self.attempt(found.params, found.accuracy.times(factor))
             if better is None:
                 return found, False
@@ -203,7 +205,9 @@ class Evaluations:
             if better.value_bound > found.value_bound:
                 better = better._replace(value=found.value, value_bound=found.value_bound)
             found = better
-            if (stuck and self.is_careful(found.accuracy)) or self.is_exhausted(found.accuracy):
+            # A warm start may have been better than asked for, so that once is no proof.
+            failures = failures + 1 if stuck else 0
+            if failures > 3 or self.is_exhausted(found.accuracy):
                 return found, False
         return found, True
 

@@ -54,8 +54,8 @@ def lbfgsb(
         Ends where the norm of ``theta - P(theta - z)`` is below, with a gradient to be trusted.
     ftol : float
         Ends where two steps in a row decrease the value by less than this part of it, and the
-        first-order model within the box by less than ten times that; also the relative error bound of
-        the final value, where it can be reached.
+        first-order model within the box by less than ten times that; also the relative error
+        bound of the final value, where it can be reached.
     maxiter : int
         Number of steps.
     memory : int

@@ -30,6 +30,11 @@ class Potential(abc.ABC):
     def weight_and_curvature(self, squares, nu):
         """Return ``w`` and ``k``, which is not positive."""
 
+    def third_derivative(self, lengths, nu):
+        """Return the third derivative of ``phi``, odd; a Newton derivative where it jumps."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no third derivative; use a method of first order.")
+
     @abc.abstractmethod
     def weight_slope(self, squares, nu):
         """Return ``dw / dnu``."""
@@ -91,6 +96,11 @@ class Charbonnier(Potential):
         weight = self.weight(squares, nu)
         return weight, -(weight * weight * weight)
 
+    def third_derivative(self, lengths, nu):
+        """Return ``- 3 t nu^2 / r^5``."""
+        weight = self.weight(lengths * lengths, nu)
+        return -3 * lengths * (nu * weight) ** 2 * weight**3
+
     def weight_slope(self, squares, nu):
         """Return ``- nu / r^3``."""
         weight = self.weight(squares, nu)
@@ -150,6 +160,10 @@ class CubicAbsolute(Potential):
         curvature = torch.where(t > tiny, -1 / (above * above * torch.clamp(t, min=tiny)), 0.0)
         return weight, curvature
 
+    def third_derivative(self, lengths, nu):
+        """Return ``- 2 sign(t) / nu^2`` up to ``nu``, zero above."""
+        return torch.where(lengths.abs() <= nu, -2 / (nu * nu) * torch.sign(lengths), 0.0)
+
     def weight_slope(self, squares, nu):
         """Return ``- 2 / nu^2 + 2 t / nu^3`` below ``nu``, zero above."""
         m = torch.clamp(torch.sqrt(squares) / nu, max=1)
@@ -184,6 +198,10 @@ class HalfSquare(Potential):
     def weight_and_curvature(self, squares, nu):
         """Return one and zero."""
         return torch.ones_like(squares), torch.zeros_like(squares)
+
+    def third_derivative(self, lengths, nu):
+        """Return zero."""
+        return torch.zeros_like(lengths)
 
     def weight_slope(self, squares, nu):
         """Return zero."""

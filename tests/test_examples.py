@@ -16,6 +16,7 @@ FIGURES = sorted((ROOT / "examples" / "figures").rglob("*.py"))
 NAMES = {
     "ct_landweber_discrepancy.py",
     "ct_tv_pdhg.py",
+    "denoising_learned_alpha.py",
     "figures/pdhg2011/gap_decay.py",
     "mri_tgv_pdhg.py",
     "odl_to_torch_smoothed_tv.py",
@@ -61,8 +62,13 @@ def test_sizes_are_smoke_and_paper(path):
 
 # Too few iterations or training steps must break the claim.
 SPOILED = {
+    "brain_multicoil_tv_primal_dual.py": {"maxiter": 3},
+    "pet_transmission_tv_newton.py": {"maxiter": 3},
+    "tooth_weighted_tv_pdhg.py": {"maxiter": 3},
+    "walnut_tv_pdhg.py": {"niter": 3},
     "ct_landweber_discrepancy.py": {"niter": 5},
     "ct_tv_pdhg.py": {"niter": 5},
+    "denoising_learned_alpha.py": {"steps": 1},
     "mri_tgv_pdhg.py": {"niter": 5},
     "torch_to_odl_functional.py": {"steps": 1},
     "torch_to_odl_learned_proximal_gradient.py": {"steps": 1},

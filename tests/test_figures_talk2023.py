@@ -1,0 +1,79 @@
+"""The claims of the figures of the talks can fail."""
+
+import copy
+import functools
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent / "examples" / "figures" / "talk2023"
+
+
+@functools.cache
+def figure(name):
+    """Compute once; return the claim and the results."""
+    module = runpy.run_path(str(FOLDER / f"{name}.py"))
+    return module["claim"], module["compute"]("smoke", np.random.default_rng(0))
+
+
+def swap(results, first, second):
+    results[first], results[second] = results[second], results[first]
+
+
+SPOILED = {
+    "tv_and_tgv_denoising": [
+        lambda r: r["psnr"]["TV"].__iadd__(1),
+        lambda r: r["flat"].update(TV=np.zeros((3, 3))),
+        lambda r: r["flat"].update(TGV=r["flat"]["TV"]),
+        lambda r: r["psnr"]["TGV"].sort(axis=1),
+        lambda r: r["psnr"]["TGV"].sort(axis=0),
+        lambda r: r["gap"].update(TGV=2e-3),
+        lambda r: r["gap"].update(TV=-1e-3),
+    ],
+    "complicated_regularizer": [
+        lambda r: r["alpha"]["psnr"].sort(),
+        lambda r: r["nu"]["psnr"].sort(),
+        lambda r: r["xi"]["psnr"].fill(20.0),
+        lambda r: r["xi"]["mean"].__imul__(1.1),
+        lambda r: r["alpha"]["error_bound"].__imul__(100),
+        lambda r: r["nu"]["niter"].fill(10),
+        lambda r: r["nu"]["distance"].__imul__(100),
+        lambda r: r["nu"]["distance"].fill(0.1),
+    ],
+    "compressed_sensing_mri": [
+        lambda r: r["psnr"]["zero filling"][:, 0].__isub__(10),
+        lambda r: r["psnr"]["TV"][:, 3].__isub__(4),
+        lambda r: r["psnr"]["TV"][:, 0].__iadd__(2),
+        lambda r: r["psnr"]["wavelets"][:, 3].__isub__(2),
+        lambda r: r["psnr"]["TV"][:, 2].__iadd__(3),
+        lambda r: r["gap"].update(TV=0.03),
+        lambda r: r["gap"].update(wavelets=-0.01),
+        lambda r: r["masks"].update({"spokes": np.ones((4, 4))}),
+    ],
+    "ill_posedness_of_pet": [
+        lambda r: r.update(exact=1e-3),
+        lambda r: r["singular_values"].fill(1.0),
+        lambda r: r["inversion"].__setitem__(0, 0.9),
+        lambda r: r["inversion"].__setitem__(2, 3 * r["inversion"][2]),
+        lambda r: r["deviation"].__setitem__(0, r["expected"][0]),
+        lambda r: r["em"][0].__setitem__(-1, r["em"][0].min()),
+        lambda r: swap(r["em"], 0, 2),
+        lambda r: r["stopped"].__setitem__(0, 200),
+        lambda r: r["tikhonov"][0].__imul__(3),
+        lambda r: r["tikhonov"][1].sort(),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_the_claims_can_fail(name):
+    claim, results = figure(name)
+    claim(results)
+    for number, spoil in enumerate(SPOILED[name]):
+        spoiled = copy.deepcopy(results)
+        spoil(spoiled)
+        with pytest.raises(AssertionError):
+            claim(spoiled)
+            pytest.fail(f"{name} does not notice spoil {number}", pytrace=False)

@@ -13,6 +13,7 @@ import torch
 
 import odl_learned  # noqa: F401  (imports odl first)
 from odl_learned.learning.bilevel.coefficients import Coefficients, decimal, odds_weights
+from odl_learned.learning.bilevel.continuation import continuation
 from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
 from odl_learned.learning.bilevel.gradient_based import lbfgsb
 from odl_learned.learning.bilevel.hypergradient import Implicit
@@ -66,8 +67,11 @@ def variation_kodak(folder):
     return problem, _vector(-5, -5)
 
 
-def sampling_square(folder, fixed=False):
-    """Sampling of a 32^2 image: all weights and alpha, or, ``fixed`` at full sampling, alpha."""
+def sampling_square(folder, fixed=False, concave=0.1):
+    """Sampling of a 32^2 image: all weights and alpha, or, ``fixed`` at full sampling, alpha.
+
+    ``concave`` is the price ``beta_2`` of undecided weights.
+    """
     truth, data = _arrays(folder, "mri_square_32.npz", "truth", "data")
     shape, entries = data.shape[1:], data[0].numel()
 
@@ -77,7 +81,7 @@ def sampling_square(folder, fixed=False):
 
     def penalty(params):
         s = params[:-1]
-        return 0.1 * (s.sum() + (s * (1 - s)).sum()) / entries
+        return (0.1 * s.sum() + concave * (s * (1 - s)).sum()) / entries
 
     energy = VariationEnergy(FourierSampling(), ForwardDifferences(shape), CubicAbsolute(),
                              coefficients)  # fmt: skip
@@ -116,16 +120,27 @@ def sampling1d(folder):
 
 
 def square(folder):
-    """Final value, seconds until 0.0278 and in all, and the part of the points sampled."""
-    alone = sampling_square(folder, fixed=True)
+    """Final value, seconds until 0.0278 and in all, and the part of the points sampled.
+
+    The concave part of the penalty comes last; all values are those with it.
+    """
+    alone, problem = sampling_square(folder, fixed=True), sampling_square(folder)
     first = _Clock(alone, 0.0)
     alpha = lbfgsb(alone, _vector(1e-3), Implicit(), Newton(), max_step=1e-2, ftol=1e-4,
                    callback=first).params  # fmt: skip
-    problem = sampling_square(folder)
     start = torch.cat([torch.ones(problem.lower.shape[0] - 1, dtype=torch.float64), alpha])
     clock = _Clock(problem, 0.0278)
-    learned = lbfgsb(problem, start, Implicit(), Newton(), maxiter=1000, memory=5,
-                     ftol=1e-5, callback=clock)  # fmt: skip
+
+    def learn(stage, params):
+        def measured(row):
+            at = torch.as_tensor(row["params"])
+            other = (problem.penalty(at) - stage.penalty(at)).item()
+            clock(dict(row, value=row["value"] + other))
+
+        return lbfgsb(stage, params, Implicit(), Newton(), maxiter=1000, callback=measured,
+                      ftol=1e-5 if stage is problem else 1e-3)  # fmt: skip
+
+    learned = continuation([sampling_square(folder, concave=0.0), problem], start, learn)
     return {
         "square_f": exact_value(problem, learned.params)[0],
         "square_seconds": first.all + clock.seconds, "square_seconds_in_all": first.all + clock.all,

@@ -11,9 +11,11 @@ from odl_learned.learning.bilevel.coefficients import (
     odds_weights,
     squared_weights,
 )
+from odl_learned.learning.bilevel.continuation import continuation
 from odl_learned.learning.bilevel.distributed import all_reduce, processes, share
 from odl_learned.learning.bilevel.dynamic_accuracy import dynamic_accuracy
 from odl_learned.learning.bilevel.energy import AutogradEnergy, FixedEnergy, ParametricEnergy
+from odl_learned.learning.bilevel.experts import ExpertsEnergy, fixed_filters
 from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
 from odl_learned.learning.bilevel.fixed_accuracy import bobyqa, fixed_accuracy
 from odl_learned.learning.bilevel.gradient_based import lbfgsb
@@ -35,8 +37,10 @@ from odl_learned.learning.bilevel.potentials import Charbonnier, CubicAbsolute, 
 from odl_learned.learning.bilevel.primal_dual import PrimalDual
 from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
 from odl_learned.learning.bilevel.progress import Journal, Learned
+from odl_learned.learning.bilevel.reflecting_filters import dct_filters
 from odl_learned.learning.bilevel.residuals import ImageResiduals, PixelResiduals
 from odl_learned.learning.bilevel.ridge_energy import RidgeEnergy
+from odl_learned.learning.bilevel.semismooth_newton import semismooth_newton
 from odl_learned.learning.bilevel.stochastic import isgd
 from odl_learned.learning.bilevel.transforms import (
     BackwardDifferences,
@@ -58,6 +62,7 @@ __all__ = [
     "Denoising",
     "Differences",
     "Direct",
+    "ExpertsEnergy",
     "FixedEnergy",
     "FixedIterations",
     "ForwardDifferences",
@@ -86,19 +91,23 @@ __all__ = [
     "all_reduce",
     "bobyqa",
     "check_hypergradient",
+    "continuation",
     "cubic",
     "decimal",
     "decimal_alpha",
     "decimal_times_alpha",
+    "dct_filters",
     "dynamic_accuracy",
     "exponential",
     "fixed_accuracy",
+    "fixed_filters",
     "hoag",
     "isgd",
     "lbfgsb",
     "maid",
     "natural",
     "odds_weights",
+    "semismooth_newton",
     "processes",
     "quadratic",
     "share",

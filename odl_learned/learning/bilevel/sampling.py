@@ -11,6 +11,12 @@ where ``N`` is the number of frequencies, ``n_m`` how many of them a parameter i
 ``sum_m n_m t_m = sum_j s_j``, and ``c`` makes a mean over all real entries of all images: 1 / (2 B
 N) for complex images, 1 / (B N) for real ones. Images and data are Euclidean; pixels have side one.
 
+Since weights enter as squares, the derivative of the data term vanishes at ``t = 0``: a parameter
+that reaches zero stays there. Start from full sampling with short steps, such as ``max_step=0.1``
+of `lbfgsb`; with equal prices ``beta`` the penalty is flat at ``t = 1``, so ``beta_2 < beta_1``
+lets learning leave it. Where the signal is strong small weights suffice: a mask of a learned
+pattern keeps all parameters above a small threshold, not the largest ones.
+
 References
 ----------
 F. Sherry et al., *Learning the sampling pattern for MRI*, IEEE Trans. Med. Imaging 39 (2020).
@@ -49,7 +55,7 @@ class Regularizer(NamedTuple):
 
 def no_regularizer(shape):
     """Return ``R = 0``: least squares."""
-    identity = OrthogonalTransform(lambda x: x, lambda x: x, shape)
+    identity = OrthogonalTransform(torch.clone, torch.clone, shape)
     return Regularizer(identity, HalfSquare(), 1.0, True)
 
 

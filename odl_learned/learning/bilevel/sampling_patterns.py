@@ -184,8 +184,15 @@ class LearnedPattern:
         return self.pattern.mask(self.params.cpu() > threshold)
 
     def mask_of_fraction(self, fraction):
-        """Return the mask of the members with the largest parameters that fit the rate."""
-        return self.pattern.mask(self.pattern.chosen(self.params.cpu(), fraction))
+        """Return the mask of the members with the largest parameters that fit the rate.
+
+        Of parameters that are equal, to a thousandth, those of lower frequencies come first.
+        """
+        axes = [(np.arange(n) - n // 2) / n for n in self.pattern.shape]
+        squares = sum(k**2 for k in np.meshgrid(*axes, indexing="ij"))
+        radius = self.pattern.means(torch.as_tensor(squares))
+        scores = 1e3 * torch.round(self.params.cpu().double(), decimals=3) - radius
+        return self.pattern.mask(self.pattern.chosen(scores, fraction))
 
     def sampling_rate(self, threshold=0.01):
         """Return the share of the frequencies that `mask` keeps."""

@@ -1,0 +1,46 @@
+"""Continuation: a sequence of problems that ends with the one that is meant."""
+
+
+def continuation(problems, params0, learn):
+    r"""Learn one problem after the other, each from the parameters of the one before.
+
+    The concave part of a sampling penalty, ``beta_2 sum s (1 - s)``, decides early which points
+    stay, and every choice is a local minimum. Learned first without it and then with it, the choice
+    is made when the data have had their say: *graduated nonconvexity*,
+
+    .. code-block:: python
+
+        learned = continuation(
+            [sampling_problem(..., beta=(0.1, beta2)) for beta2 in (0.0, 0.1)], torch.ones(size),
+            lambda problem, params: lbfgsb(problem, params, Implicit(), Newton()))
+
+    Parameters
+    ----------
+    problems : sequence of BilevelProblem
+        With the same parameters; the last one is what is meant.
+    params0 : tensor ``(P,)``
+        Start.
+    learn : callable
+        ``(problem, params) -> Learned``.
+
+    Returns
+    -------
+    learned : Learned
+        Of the last problem.
+
+    Raises
+    ------
+    ValueError
+        If there is no problem.
+
+    References
+    ----------
+    A. Blake, A. Zisserman, *Visual Reconstruction*, MIT Press 1987, chapter 7.
+    """
+    problems = list(problems)
+    if not problems:
+        raise ValueError("problems is empty, expected at least the one that is meant.")
+    for problem in problems:
+        learned = learn(problem, params0)
+        params0 = learned.params
+    return learned

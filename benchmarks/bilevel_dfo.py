@@ -4,12 +4,14 @@ The three problems of M. J. Ehrhardt and L. Roberts, Inexact derivative-free opt
 bilevel learning, J. Math. Imaging Vis. 63 (2021), on the signals of ``dfo_1d.npz``. The ratio of
 work counts gradients of single images by accelerated gradient descent until the exact value at the
 iterate is within a gap of the minimum: 2000 iterations per evaluation against dynamic accuracy, by
-the same trust-region algorithm with the same warm starts.
+the same trust-region algorithm with the same residuals and warm starts. ``work_ratio_sampling``
+compares with the fixed accuracy of the paper instead: residuals of whole images, starts at zero.
 
     python benchmarks/bilevel_dfo.py DATA/bilevel/dfo_1d.npz
 """
 
 import argparse
+import dataclasses
 import json
 import time
 
@@ -24,6 +26,7 @@ from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.lower_solvers import FixedIterations, Newton
 from odl_learned.learning.bilevel.potentials import Charbonnier
 from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.residuals import ImageResiduals
 from odl_learned.learning.bilevel.transforms import BackwardDifferences
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 
@@ -79,12 +82,31 @@ def one_parameter_from_five_starts(path):
 
 
 def fixed_two_hundred(path):
-    """Return what 200 iterations from the data lead to: the value believed and the exact one."""
-    problem = one_parameter(path)
-    start = torch.zeros(1, dtype=torch.float64)
-    learned = fixed_accuracy(problem, start, 20, FixedIterations(200), memory=0)
-    return {"dfo1_fixed_200_believed": learned.value,
-            "dfo1_fixed_200_exact": Exact(problem)(learned.params)}  # fmt: skip
+    """Return what 200 iterations lead to: values believed and exact, and the parameter.
+
+    From zero in every evaluation, as in the paper, where they fail (1.973): the least and the
+    largest exact value of five starts; and, from 0, what helps: lower levels that begin at the
+    data, and warm starts.
+    """
+    problem, result, runs = one_parameter(path), {}, []
+    exact = Exact(problem)
+
+    def learn(a, problem, memory, residuals=ImageResiduals()):
+        start = torch.tensor([a], dtype=torch.float64)
+        return fixed_accuracy(problem, start, 20, FixedIterations(200), residuals=residuals,
+                              memory=memory)  # fmt: skip
+
+    from_zero = _from_zero(problem)
+    for a in (0.0, -2.0, -1.0, 1.0, 2.0):
+        runs.append(learn(a, from_zero, 0))
+    values = [exact(run.params) for run in runs]
+    result = {"dfo1_fixed_200_believed": max(run.value for run in runs),
+              "dfo1_fixed_200_exact": max(values), "dfo1_fixed_200_exact_least": min(values),
+              "dfo1_fixed_200_log10_alpha": float(runs[0].params[0])}  # fmt: skip
+    for name, run in (("from_data", learn(0.0, problem, 0)), ("warm", learn(0.0, from_zero, 8))):
+        result |= {f"dfo1_fixed_200_{name}_believed": run.value,
+                   f"dfo1_fixed_200_{name}_exact": exact(run.params)}  # fmt: skip
+    return result
 
 
 def work_ratio_1(path):
@@ -99,10 +121,26 @@ def work_ratio_3(path):
     return _ratio(three_parameters(path), start, 100, MINIMUM_3, 0.05, "work_ratio_3")
 
 
-def work_ratio_sampling(path, maxeval=1000):
-    """Sixty-four weights from 1/2, gap of 1 %; minutes for the fixed accuracy."""
-    return _ratio(sampling(path), torch.full((64,), 0.5, dtype=torch.float64), maxeval,
-                  MINIMUM_SAMPLING, 0.01, "work_ratio_sampling", largest_radius=0.1)  # fmt: skip
+def work_ratio_sampling(path, maxeval=1000, published=600):
+    """Sixty-four weights from 1/2, gap of 1 %: dynamic accuracy against two fixed ones.
+
+    Both have 2000 iterations. ``work_ratio_sampling`` is against the algorithm of the paper, with
+    residuals of images and lower levels that begin at zero; ``work_ratio_sampling_own_baseline``
+    against one that has everything else in common with ours: residuals of pixels, whose models know
+    more, and warm starts at what they predict. The paper needed about 1930 evaluations, 38.6
+    million gradients. With less of them, ``published``, the gap is not reached, and the ratio is a
+    lower bound: 600 take about five minutes.
+    """
+    problem, start = sampling(path), torch.full((64,), 0.5, dtype=torch.float64)
+    from_zero, solver = _from_zero(problem), FixedIterations(2000)
+    dynamic, own, paper = (_work(problem, MINIMUM_SAMPLING, 0.01, learn) for learn in (
+        lambda watch: dynamic_accuracy(problem, start, maxeval, largest_radius=0.1, callback=watch),
+        lambda watch: fixed_accuracy(problem, start, maxeval, solver, largest_radius=0.1,
+                                     callback=watch),
+        lambda watch: fixed_accuracy(from_zero, start, published, solver, memory=0,
+                                     residuals=ImageResiduals(), callback=watch)))  # fmt: skip
+    return (_compared(dynamic, paper, "work_ratio_sampling")
+            | _compared(dynamic, own, "work_ratio_sampling_own_baseline"))  # fmt: skip
 
 
 class Exact:
@@ -121,34 +159,45 @@ class Reached(Exception):
     """The gap is reached: no need to go on."""
 
 
-def _ratio(problem, start, maxeval, minimum, gap, name, largest_radius=1.0):
-    works = {}
-    for kind in ("dynamic", "fixed"):
-        exact, last = Exact(problem), [None]
-        row = {}
+def _ratio(problem, start, maxeval, minimum, gap, name):
+    dynamic, fixed = (_work(problem, minimum, gap, learn) for learn in (
+        lambda watch: dynamic_accuracy(problem, start, maxeval, callback=watch),
+        lambda watch: fixed_accuracy(problem, start, maxeval, FixedIterations(2000),
+                                     callback=watch)))  # fmt: skip
+    return _compared(dynamic, fixed, name)
 
-        def watch(new, exact=exact, last=last, row=row):
-            row.update(new)
-            if last[0] is None or not np.array_equal(new["best"], last[0]):
-                last[0] = new["best"]
-                if exact(new["best"]) <= minimum * (1 + gap):
-                    raise Reached
 
-        try:
-            if kind == "dynamic":
-                dynamic_accuracy(problem, start, maxeval, largest_radius=largest_radius,
-                                 callback=watch)  # fmt: skip
-            else:
-                fixed_accuracy(problem, start, maxeval, FixedIterations(2000),
-                               largest_radius=largest_radius, callback=watch)  # fmt: skip
-            works[f"{name}_{kind}_reached"] = False
-        except Reached:
-            works[f"{name}_{kind}_reached"] = True
-        works[f"{name}_{kind}_work"] = int(row["gradients"])
-        works[f"{name}_{kind}_evaluations"] = int(row["evaluation"])
-    ratio = works[f"{name}_fixed_work"] / works[f"{name}_dynamic_work"]
+def _work(problem, minimum, gap, learn):
+    """Return whether the gap is reached, and gradients, evaluations and the gap at the end."""
+    exact, best, row, value = Exact(problem), None, {}, float("nan")
+
+    def watch(new):
+        nonlocal best, value
+        row.update(new)
+        if best is None or not np.array_equal(new["best"], best):
+            best, value = new["best"], exact(new["best"])
+            if value <= minimum * (1 + gap):
+                raise Reached
+
+    try:
+        learn(watch)
+        reached = False
+    except Reached:
+        reached = True
+    return {"reached": reached, "work": int(row["gradients"]),
+            "evaluations": int(row["evaluation"]), "gap": value / minimum - 1}  # fmt: skip
+
+
+def _compared(dynamic, fixed, name):
     # where the fixed accuracy did not get there, the ratio is at least this
-    return {name: ratio if works[f"{name}_dynamic_reached"] else float("nan"), **works}
+    ratio = fixed["work"] / dynamic["work"] if dynamic["reached"] else float("nan")
+    parts = [{f"{name}_{kind}_{key}": value for key, value in work.items()}
+             for kind, work in (("dynamic", dynamic), ("fixed", fixed))]  # fmt: skip
+    return {name: ratio} | parts[0] | parts[1]
+
+
+def _from_zero(problem):
+    return dataclasses.replace(problem, x0=torch.zeros_like(problem.x0))
 
 
 def _signals(path, name):

@@ -1,6 +1,6 @@
 """A learned convex ridge regularizer against total variation, denoising of natural images.
 
-    python benchmarks/bilevel_experts.py --data FOLDER [--steps 280]
+    python benchmarks/bilevel_experts.py --data FOLDER [--steps 320]
 
 The folder holds ``natural/kodak24_gray.npz``: 24 pictures ``images`` of 512 x 768 bytes, which are
 halved. The first 16 train, squares of the last 8 test. Both regularizers are learned from the same
@@ -28,7 +28,7 @@ from odl_learned.learning.bilevel import (
     dct_filters,
 )
 
-NOISE_LEVEL, SCALES = 0.1, (0.02,)
+NOISE_LEVEL, SCALES = 0.1, (0.01,)
 
 
 def natural_images(folder, rng, patches=512, side=40, square=160):
@@ -65,7 +65,7 @@ def learned_alpha(truth, noisy, low=0.03, high=0.2, niter=12):
     return float(np.exp((a + b) / 2))
 
 
-def learned_ridge(truth, noisy, rng, steps, size=7, count=32, batch=12):
+def learned_ridge(truth, noisy, rng, steps, size=5, count=24, batch=12):
     """Return the energy and parameters after so many steps of Adam."""
     frequencies = np.add.outer(np.arange(size) ** 2, np.arange(size) ** 2).flatten()[1:]
     filters = dct_filters(size)[np.argsort(frequencies, kind="stable")[:count].copy()]
@@ -74,7 +74,7 @@ def learned_ridge(truth, noisy, rng, steps, size=7, count=32, batch=12):
     parts = [part.clone().requires_grad_() for part in start.split(
         [filters.numel(), count * len(SCALES)])]  # fmt: skip
     optimizer = torch.optim.Adam(
-        [{"params": [part], "lr": lr} for part, lr in zip(parts, (8e-3, 8e-2))], betas=(0.9, 0.99))
+        [{"params": [part], "lr": lr} for part, lr in zip(parts, (3e-2, 8e-2))], betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda k: min(1, (k + 1) / 5) * (1 - k / steps) ** 0.5 + 0.02)
     truth, noisy = torch.from_numpy(truth), torch.from_numpy(noisy)
@@ -95,7 +95,7 @@ def psnr(x, truth):
     return float(np.mean(-10 * np.log10(np.mean((x - truth) ** 2, axis=(1, 2)))))
 
 
-def ridge_over_tv(folder, steps=280):
+def ridge_over_tv(folder, steps=320):
     """Return mean PSNRs on the test images and seconds of processor time of training."""
     rng = np.random.default_rng(0)
     truth, noisy, test, data = natural_images(folder, rng)
@@ -118,7 +118,7 @@ def ridge_over_tv(folder, steps=280):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=280)
+    parser.add_argument("--steps", type=int, default=320)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print(ridge_over_tv(arguments.data, arguments.steps))

@@ -177,8 +177,8 @@ WRONG = [
     ("structure", [F.L1Norm(X), F.L1Norm(X), F.L2Norm(X)], ValueError,
      "sample 2 differs from sample 0"),
     ("factor", [F.L1Norm(X), 2.0 * F.L1Norm(X)], ValueError, "sample 1 differs from sample 0"),
-    ("scalar", [3.0 * F.L1Norm(X), 2.0 * F.L1Norm(X)], ValueError,
-     "sample 1 differs.*scalar: 2.0 in place of 3.0.*differ in data only"),
+    ("coefficient", [functionals.SmoothedTV(X, a, 0.1, 0.1) for a in (3.0, 2.0)], ValueError,
+     "sample 1 differs.*: 2.0 in place of 3.0.*data and in factors.*another batch"),
     ("bounds", [functionals.BoxConstraint(X, 0, u) for u in (1, 2)], ValueError,
      "sample 1 differs from sample 0"),
 ]

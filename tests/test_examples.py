@@ -118,3 +118,29 @@ def test_the_claim_of_gap_decay_can_fail(spoil):
     spoil(spoiled)
     with pytest.raises(AssertionError):
         claim(spoiled)
+
+
+def learned_filters_results():
+    one = {"newton": np.array([1.0, 1e-2, 1e-4, 1e-8]), "first": np.ones(9), "value": 1.0,
+           "first_value": 1.0001, "bound": 1e-9, "weights": np.array([0.0, 1.0])}  # fmt: skip
+    return {1: one, 2: copy.deepcopy(one) | {"value": 2.0, "first_value": 2.0001}}
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda r: r[1].update(newton=np.array([1.0, 1e-2, 1e-4, 1e-6])),
+    lambda r: r[2].update(newton=np.array([1.0, 1e-2, 1e-6, 5e-8])),
+    lambda r: r[2].update(newton=np.array([1e-1, 1e-4, 2e-5, 1e-8])),
+    lambda r: r[1].update(first_value=0.9),
+    lambda r: r[1].update(first_value=1.1),
+    lambda r: r[1].update(first=np.ones(3)),
+    lambda r: r[1].update(weights=np.array([-1e-9])),
+    lambda r: r[2].update(value=0.5, first_value=0.5),
+])  # fmt: skip
+def test_the_claim_of_learned_filters_can_fail(spoil):
+    path = ROOT / "examples/figures/kunisch_pock2013/learned_filters.py"
+    claim = runpy.run_path(str(path))["claim"]
+    results = learned_filters_results()
+    claim(results)
+    spoil(results)
+    with pytest.raises(AssertionError):
+        claim(results)

@@ -24,7 +24,9 @@ def as_batch(obj):
     r"""Return the twin of an ODL object that acts on batches of tensors.
 
     A list stands for one object per sample: they must be of one form, and what differs, such as
-    data, masks or weights of the shape of an element, is stacked along the first axis.
+    data, masks or weights of the shape of an element, is stacked along the first axis. Factors of
+    scalar multiples may differ, too, so that a list of problems with different regularization
+    parameters is one batch.
 
     Parameters
     ----------

@@ -2,7 +2,8 @@
 
 Twins of problems, one per sample, are lowered to modules that differ in constants only, such as the
 data. A constant of the shape of an element, stacked to ``(B, *shape)``, broadcasts against a batch
-as the single one does, so that one module computes all samples, each with its own constant.
+as the single one does, so that one module computes all samples, each with its own constant. Factors
+of scalar multiples, such as regularization parameters, are stacked to ``(B,)``, see `factors`.
 """
 
 import copy
@@ -14,6 +15,7 @@ import odl
 import torch
 from torch import nn
 
+from odl_learned.bridge.factors import FACTORS
 from odl_learned.bridge.nested import Held
 from odl_learned.bridge.rules.expressions import Outer
 from odl_learned.bridge.rules.fourier import CentredFourier
@@ -34,7 +36,8 @@ def stack(modules):
     Parameters
     ----------
     modules : list of torch.nn.Module
-        One per sample, of one form: they may differ in constants of the shape of an element.
+        One per sample, of one form: they may differ in constants of the shape of an element, and
+        in the factors of scalar multiples.
 
     Raises
     ------
@@ -74,8 +77,9 @@ def in_double(module):
 
 def _stack(modules, path):
     first = modules[0]
+    kept = _KEPT | {"scalar"} if type(first) in FACTORS else _KEPT
     for number, other in enumerate(modules[1:], 1):
-        mine, theirs = ({k: v for k, v in vars(m).items() if k not in _KEPT}
+        mine, theirs = ({k: v for k, v in vars(m).items() if k not in kept}
                         for m in (first, other))
         if type(first) is not type(other) or set(first._modules) != set(other._modules):
             raise ValueError(_differs(number, path, f"{_name(other)} in place of {_name(first)}"))
@@ -95,7 +99,16 @@ def _stack(modules, path):
             per_sample.add(name)
     result = _with(first, children, buffers)
     result._per_sample = frozenset(per_sample)
+    if type(first) in FACTORS:
+        scalars = [complex(m.scalar) for m in modules]
+        if any(scalar != scalars[0] for scalar in scalars):
+            return FACTORS[type(first)](result, _real_if_possible(scalars))
     return result
+
+
+def _real_if_possible(scalars):
+    scalars = np.array(scalars)
+    return scalars if scalars.imag.any() else scalars.real.copy()
 
 
 def _stacked_buffer(module, name, values, number, path):
@@ -157,8 +170,9 @@ def _captured(function):
 
 
 def _differs(number, path, what):
-    return (f"sample {number} differs from sample 0 in {path}: {what}. Expected problems of one "
-            "form that differ in data only; solve those with other parameters as another batch.")
+    return (f"sample {number} differs from sample 0 in {path}: {what}. Expected objects of one "
+            "form that differ in data and in factors, such as regularization parameters; solve "
+            "others as another batch.")
 
 
 def _name(module):

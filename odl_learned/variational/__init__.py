@@ -18,6 +18,7 @@ Chambolle, A. Diagonal preconditioning for first order primal-dual algorithms. I
 """
 
 from odl_learned.variational.builders import (
+    experts_problem,
     h1_problem,
     tgv_problem,
     tikhonov_problem,
@@ -25,4 +26,6 @@ from odl_learned.variational.builders import (
 )
 from odl_learned.variational.problem import Problem
 
-__all__ = ["Problem", "h1_problem", "tgv_problem", "tikhonov_problem", "tv_problem"]
+__all__ = [
+    "Problem", "experts_problem", "h1_problem", "tgv_problem", "tikhonov_problem", "tv_problem",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Tikhonov, squared gradients, total variation and its second order generalization."""
+"""Tikhonov, squared gradients, total variation, its generalization, and fields of experts."""
 
 import math
 
@@ -6,7 +6,8 @@ import numpy as np
 import odl
 from odl.functionals import Functional, GroupL1Norm, L2NormSquared, SeparableSum, ZeroFunctional
 
-from odl_learned.operators import SymmetrizedGradient, gradient, operator_norm
+from odl_learned.functionals import weighted_l1
+from odl_learned.operators import FilterBank, SymmetrizedGradient, gradient, operator_norm
 from odl_learned.validation import require_positive
 from odl_learned.variational.problem import Problem
 
@@ -187,6 +188,72 @@ def tgv_problem(forward_op, fidelity, alpha, beta, constraint=None):
                                  L.range, L.range),
         ((1, radius_u), (2, radius_v)),
         balance,
+    )
+
+
+def experts_problem(forward_op, fidelity, filters, alphas, constraint=None):
+    r"""Return the problem of a nonsmooth field of experts.
+
+    .. math:: \min_{u \in C} D(A u) + \sum_k \alpha_k \int |f_k * u| .
+
+    The filters act on pixels, with the image reflected at its boundary, see
+    `operators.FilterBank`. Differences of neighbors give anisotropic total variation; smoothed, the
+    regularizer is `functionals.FieldsOfExperts`.
+
+    Parameters
+    ----------
+    forward_op, fidelity, constraint
+        As for `tikhonov_problem`.
+    filters : array of real numbers, shape ``(K, s_1, ..., s_d)``
+        ``f_k``, as for `operators.FilterBank`.
+    alphas : array of real numbers, shape ``(K,)``
+        Regularization parameters, nonnegative and not all zero. Filters with the parameter zero
+        are left out.
+
+    Returns
+    -------
+    problem : Problem
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `tikhonov_problem`, or if shapes do not fit.
+
+    References
+    ----------
+    S. Roth, M. J. Black, *Fields of experts*, Int. J. Comput. Vis. 82 (2009).
+    """
+    A, D, curvature = _data_term(forward_op, fidelity, constraint)
+    bank = FilterBank(forward_op.domain, filters)
+    weighted_l1(bank.range, alphas)
+    kept = np.asarray(alphas) > 0
+    if not kept.any():
+        raise ValueError(
+            "alphas are all zero; expected a positive one, since nothing is regularized otherwise. "
+            "Unregularized least squares are solved by solvers.lsqr."
+        )
+    bank = FilterBank(forward_op.domain, np.asarray(filters)[kept])
+    norm = operator_norm(bank)
+    if norm == 0:
+        raise ValueError("filters are all zero; expected one that is not, with a positive alpha.")
+    radii = (np.asarray(alphas, dtype=float)[kept] * norm).tolist()
+    # Multiples, whose factors may differ from sample to sample in a batch.
+    ones = weighted_l1(bank.range, np.ones(len(radii)))
+    lengths = SeparableSum(*(radius * one for radius, one in zip(radii, ones.functionals)))
+    row, free = (1 / norm) * bank, ZeroFunctional(bank.range)
+    balance = _balance(A, D, curvature, math.hypot(*radii))
+    convexity = _convexity(D) if _is_identity(A) else 0.0
+    if convexity and constraint is None:
+        return Problem(D, lengths, row, g_conj=free, balance=balance, strong_convexity=convexity,
+                       radii=tuple(((None, k), r) for k, r in enumerate(radii)))  # fmt: skip
+    return Problem(
+        constraint or ZeroFunctional(forward_op.domain),
+        SeparableSum(D, lengths),
+        odl.BroadcastOperator(A, row),
+        g_conj=SeparableSum(D.convex_conj, free),
+        radii=tuple(((1, k), radius) for k, radius in enumerate(radii)),
+        balance=balance,
+        strong_convexity=convexity,
     )
 
 

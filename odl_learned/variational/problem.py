@@ -42,7 +42,8 @@ class Problem:
         On ``L.range``: replaces the parts of a dual variable that are determined by others.
     radii : tuple of pairs (int or None, float)
         The field ``y[i]``, or ``y`` itself for None, is feasible where its length is at most the
-        radius, in every point.
+        radius, in every point. A pair ``(i, k)`` in place of ``i`` means component ``k`` of that
+        field and its magnitude.
     balance : float
         Natural ratio of primal and dual steps, see `step_sizes`.
     strong_convexity : float
@@ -93,8 +94,9 @@ class Problem:
         samples = samples_of(y, self.L.range)
         factor = np.ones(samples.size)
         for index, radius in self.radii:
+            index, component = index if isinstance(index, tuple) else (index, None)
             field = y if index is None else _parts(y, self.L.range)[index]
-            length = _largest_length(field)
+            length = _largest_length(field, component)
             factor = np.minimum(factor, radius / np.maximum(length, radius))
         return samples.scale(factor, y) if self.radii else y
 
@@ -213,13 +215,15 @@ def _parts(y, space):
     return space.split(y) if hasattr(space, "split") else y
 
 
-def _largest_length(field):
-    """Return the largest length of the vectors of a field, or of every field of a batch."""
+def _largest_length(field, component=None):
+    """Return the largest length of the vectors of a field, or of every field of a batch.
+
+    With a component it is the largest magnitude of this one.
+    """
     is_batch = is_array_api_obj(field) and not hasattr(field, "space")
-    if is_batch:
-        parts = [field[:, i, ...] for i in range(field.shape[1])]
-    else:
-        parts = [part.data[None] for part in field]
+    count = field.shape[1] if is_batch else len(field)
+    chosen = range(count) if component is None else [component]
+    parts = [field[:, i, ...] if is_batch else field[i].data[None] for i in chosen]
     xp = array_namespace(parts[0])
     squares = sum(xp.astype(xp.abs(part), xp.float64) ** 2 for part in parts)
     largest = xp.max(xp.reshape(squares, (squares.shape[0], -1)), axis=1)

@@ -13,6 +13,7 @@ import math
 import numpy as np
 import torch
 
+from odl_learned.learning.bilevel.accuracy_rules import DynamicAccuracy
 from odl_learned.learning.bilevel.interpolation import InterpolationSet, axis_points
 from odl_learned.learning.bilevel.lower_solvers import Accelerated
 from odl_learned.learning.bilevel.progress import Journal, setting_of
@@ -97,41 +98,6 @@ def dynamic_accuracy(problem, params0, maxeval, solver=None, residuals=PixelResi
     return learn(problem, params0, maxeval, Accelerated() if solver is None else solver, residuals,
                  DynamicAccuracy(eta, model_accuracy), (radius, largest_radius, smallest_radius),
                  (checkpoint, callback, progress))  # fmt: skip
-
-
-class DynamicAccuracy:
-    """How accurate residuals must be: criterion (32), and a multiple of ``Delta^2`` for models.
-
-    Parameters
-    ----------
-    eta : float
-        ``eta_1'``.
-    model_accuracy : float
-        Instead of 10.
-    """
-
-    def __init__(self, eta, model_accuracy):
-        self.eta, self.model_accuracy = eta, model_accuracy
-
-    def of_model(self, radius):
-        """Return the accuracy of interpolated residuals."""
-        return self.model_accuracy * radius**2
-
-    def of_decrease(self, point, decrease):
-        """Return ``tau`` with ``(|r~| + sqrt(B) tau)^2 - |r~|^2 = eta_1' decrease``."""
-        square, budget = float(point.residuals @ point.residuals), self.eta * decrease
-        # sqrt(f + b) - sqrt(f) = b / (sqrt(f + b) + sqrt(f)) without cancellation
-        root = math.sqrt(square + budget) + math.sqrt(square)
-        return budget / root / math.sqrt(len(point.errors)) if root > 0 else 0.0
-
-    def suffices(self, point, decrease):
-        """Whether the value is known well enough to judge such a decrease."""
-        return point.value_bound <= self.eta * decrease
-
-    def accurate(self, points, radius, floor):
-        """Whether the residuals of these points are accurate enough for a model."""
-        precision = max(self.of_model(radius), floor)
-        return all(point.errors.max() <= precision for point in points)
 
 
 def learn(problem, params0, maxeval, solver, residuals, accuracy, radii, journal, memory=8):

@@ -165,6 +165,21 @@ class ExpertsEnergy(ParametricEnergy):
 
         return product
 
+    def weight_slope(self, x, params, direction):
+        """Return ``d_w d_x E`` along weights ``(K, J)`` or their entries ``(K J,)``."""
+        filters, _ = self.evaluated(params, x)
+        r = filters.forward(x)
+        direction = direction.reshape(-1, len(self.scales)).to(x)
+        return filters.adjoint(self._weight(r.square(), direction).mul_(r))
+
+    def require_weights(self, params):
+        """Raise a TypeError unless the parameters are the weights, row by row."""
+        _, (filters, weights) = self._learned(params)
+        same = weights.numel() == len(params) and torch.equal(weights.flatten(), params)
+        if filters.requires_grad or not same:
+            raise TypeError("the energy has learned filters, or functions of the parameters as "
+                            "weights; expected the weights as parameters, see fixed_filters.")
+
     def evaluated(self, params, x):
         """Return `ReflectingFilters` and weights as the tensor ``x``, without graph."""
         with torch.no_grad():
@@ -177,8 +192,7 @@ class ExpertsEnergy(ParametricEnergy):
             return filters.shifted_inverse(1 + self.xi, curvature.mean((2, 3)))
 
         def hessian(v):
-            product = filters.adjoint(filters.forward(v).mul_(curvature))
-            return product.add_(v, alpha=1 + self.xi)
+            return filters.normal(v, curvature).add_(v, alpha=1 + self.xi)
 
         def mixed_adjoint(q):
             inner, (learned, learned_weights) = self._learned(params)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from odl_learned.learning.bilevel.accuracy_rules import FixedAccuracy
 from odl_learned.learning.bilevel.dynamic_accuracy import learn
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.progress import Journal, setting_of
@@ -44,29 +45,6 @@ def fixed_accuracy(problem, params0, maxeval, solver, accuracy=1e-6, residuals=P
     return learn(problem, params0, maxeval, solver, residuals, FixedAccuracy(float(accuracy)),
                  (radius, largest_radius, smallest_radius), (checkpoint, callback, progress),
                  memory)  # fmt: skip
-
-
-class FixedAccuracy:
-    """Always the same accuracy, taken to be enough."""
-
-    def __init__(self, accuracy):
-        self.accuracy = accuracy
-
-    def of_model(self, radius):
-        """Return the accuracy of interpolated residuals."""
-        return self.accuracy
-
-    def of_decrease(self, point, decrease):
-        """Return the accuracy of values."""
-        return self.accuracy
-
-    def suffices(self, point, decrease):
-        """Return True: values are believed."""
-        return True
-
-    def accurate(self, points, radius, floor):
-        """Return True: models are believed, too."""
-        return True
 
 
 def bobyqa(problem, params0, maxeval, solver, accuracy=1e-6, radius=0.1, smallest_radius=1e-8,

@@ -19,6 +19,9 @@ import torch
 
 from odl_learned.bridge.rules.filter_bank import folded, reflected
 
+# Responses are computed for so many entries at once that they stay in the cache of a processor.
+CHUNK = 2**19
+
 
 class ReflectingFilters:
     """The map ``x -> (F_1 x, ..., F_K x)`` with its transpose and spectrum.
@@ -51,6 +54,16 @@ class ReflectingFilters:
         for axis, (before, after) in zip((-2, -1), self._paddings, strict=True):
             x = folded(x, axis, before, after)
         return x
+
+    def normal(self, v, curvature):
+        """Return ``F^T c F v`` with ``c`` of the shape of responses, some samples at a time."""
+        result = torch.empty_like(v)
+        entries = curvature[0].numel()
+        size = max(1, CHUNK // entries) if v.device.type == "cpu" else len(v)
+        for i in range(0, len(v), size):
+            part = slice(i, i + size)
+            result[part] = self.adjoint(self.forward(v[part]).mul_(curvature[part]))
+        return result
 
     def filter_slope(self, images, slopes):
         """Return the derivative of ``sum_i <F x_i, p_i>`` in the filters, ``(K, s_1, s_2)``.

@@ -1,10 +1,12 @@
-r"""Convex ridge regularizers with learned filters and potentials, and how they become functionals.
-"""
+"""Convex ridge regularizers with learned filters and potentials, and as ODL functionals."""
 
+import functools
 import math
+import operator
 
 import torch
 
+from odl_learned.functionals import FieldsOfExperts
 from odl_learned.learning.bilevel.experts import ExpertsEnergy
 from odl_learned.learning.bilevel.potentials import Charbonnier
 from odl_learned.validation import require_shape
@@ -63,6 +65,30 @@ class RidgeEnergy(ExpertsEnergy):
             raise ValueError("filters has a constant filter; expected others, since filters are "
                              "made free of mean, such as dct_filters(size).")
         return torch.cat([filters.flatten(), weights.log().flatten()])
+
+    def functional(self, params, space):
+        r"""Return the learned regularizer as an ordinary ODL functional.
+
+        .. math:: R(u) = \sum_k \sum_j w_{kj} \int \sqrt{(f_k * u)^2 + \nu_j^2},
+
+        a sum of `functionals.FieldsOfExperts`, one for each scale, with gradient and
+        ``grad_lipschitz``; minimizers of ``1/2 |u - y|^2 + R(u) + xi/2 |u|^2`` are those of the
+        energy.
+
+        Parameters
+        ----------
+        params : tensor ``(P,)``
+        space : ``uniform_discr`` or ``rn`` space
+            Images of any size.
+
+        Returns
+        -------
+        functional : odl.functionals.Functional
+        """
+        filters, weights = (part.detach().cpu().numpy() for part in self.split(params))
+        parts = [FieldsOfExperts(space, filters, w, nu)
+                 for w, nu in zip(weights.T, self.scales, strict=True)]  # fmt: skip
+        return functools.reduce(operator.add, parts)
 
     def split(self, params):
         """Return filters ``(K, s_1, s_2)`` of mean zero and norm one, and weights ``(K, J)``."""

@@ -128,7 +128,7 @@ def greedy(truth, data, pattern, regularizer, alpha, fraction, *, xi=1e-2, sensi
             raise ValueError("candidates are drawn at random, expected a torch.Generator as "
                              "generator; or leave candidates out to try all members.")
     require_positive("accuracy", accuracy)
-    tried = _Trials(truth, data, pattern, regularizer, alpha, xi, sensitivities, accuracy, batch)
+    tried = Trials(truth, data, pattern, regularizer, alpha, xi, sensitivities, accuracy, batch)
     chosen = torch.zeros(pattern.size, dtype=torch.bool) if start is None else start.clone()
     covered = pattern.mask(chosen).ravel()
     budget = round(require_fraction(fraction) * covered.size)
@@ -200,8 +200,8 @@ class WeightsInData(ParametricEnergy):
         return VariationEnergy(self._fidelity, r.transform, r.potential, lambda params: c)
 
 
-class _Trials:
-    """Reconstructions for many sets of members."""
+class Trials:
+    """Reconstructions for many sets of members at once."""
 
     def __init__(self, truth, data, pattern, regularizer, alpha, xi, sensitivities, accuracy,
                  batch):  # fmt: skip
@@ -213,35 +213,46 @@ class _Trials:
         self._truth, self._pattern, self._coils = truth, pattern, sensitivities
         self._factor = error_factor(truth)
         norms = truth.abs().double().flatten(1).norm(dim=1)
-        self._accuracy = accuracy * norms.clamp_min(1e-12).cpu().numpy()
+        self.accuracy = accuracy * norms.clamp_min(1e-12).cpu().numpy()
         self._at_once = max(1, batch // len(truth))
 
     def best(self, chosen, rest, x):
         """Return the least error, the member that leads to it, and its reconstructions."""
-        found = (float("inf"), -1, x)
-        for k in range(0, len(rest), self._at_once):
-            part = rest[k : k + self._at_once]
-            errors, images = self._errors(chosen, part, x)
-            least = int(errors.argmin())
-            if float(errors[least]) < found[0]:
-                found = float(errors[least]), part[least], images[least].clone()
-        return found
-
-    def _errors(self, chosen, part, x):
-        count, size = len(part), len(x)
-        weights = []
-        for i in part:
+        masks = []
+        for i in rest:
             more = chosen.clone()
             more[i] = True
-            weights.append(torch.fft.ifftshift(torch.as_tensor(self._pattern.mask(more))))
-        weights = torch.stack(weights).to(x.real.dtype if x.is_complex() else x.dtype)
+            masks.append(more)
+        errors, images = self.values(masks, x)
+        least = int(errors.argmin())
+        return float(errors[least]), rest[least], images[least]
+
+    def values(self, masks, x):
+        """Return the mean squared errors of sets of members, and reconstructions of the best.
+
+        The reconstructions are a dict: only that of the least error so far is kept.
+        """
+        errors, kept, least = [], {}, float("inf")
+        for k in range(0, len(masks), self._at_once):
+            found, images = self._errors(masks[k : k + self._at_once], x)
+            at = int(found.argmin())
+            if float(found[at]) < least:
+                least, kept = float(found[at]), {k + at: images[at].clone()}
+            errors.append(found)
+        return torch.cat(errors), kept
+
+    def _errors(self, masks, x):
+        count, size = len(masks), len(x)
+        weights = torch.stack([torch.fft.ifftshift(torch.as_tensor(self._pattern.mask(mask)))
+                               for mask in masks])  # fmt: skip
+        weights = weights.to(x.real.dtype if x.is_complex() else x.dtype)
         weights = repeated(weights, self._coils).repeat_interleave(size, 0)
         data = self._data.repeat(count, *[1] * (self._data.ndim - 1))
         many = [count, *[1] * (x.ndim - 1)]
         loss = SquaredError(self._truth.repeat(many), self._factor)
         problem = BilevelProblem(self._energy, (data, weights), loss, x.repeat(many))
         lower = LowerLevel(problem, Newton(), memory=0)
-        solution = lower.solve(torch.zeros(0), np.tile(self._accuracy, count))
+        solution = lower.solve(torch.zeros(0), np.tile(self.accuracy, count))
         errors = loss.value(solution.x).reshape(count, size).sum(1)
         return errors, solution.x.reshape(count, *x.shape)
 

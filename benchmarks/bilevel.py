@@ -42,7 +42,7 @@ def measure(part, folder):
         "square": lambda: bilevel_first_order.square(problems),
         "tv25": lambda: bilevel_first_order.tv25(problems),
         "patterns": lambda: bilevel_sampling.patterns(folder),
-        "ridge": lambda: bilevel_experts.ridge(folder),
+        "ridge": lambda: bilevel_experts.ridge_over_tv(folder),
     }  # fmt: skip
     return functions[part]()
 

@@ -252,7 +252,7 @@ class Trials:
         loss = SquaredError(self._truth.repeat(many), self._factor)
         problem = BilevelProblem(self._energy, (data, weights), loss, x.repeat(many))
         lower = LowerLevel(problem, Newton(), memory=0)
-        solution = lower.solve(torch.zeros(0), np.tile(self.accuracy, count))
+        solution = lower.solve(torch.zeros(1, dtype=torch.float64), np.tile(self.accuracy, count))
         errors = loss.value(solution.x).reshape(count, size).sum(1)
         return errors, solution.x.reshape(count, *x.shape)
 

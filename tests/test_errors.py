@@ -26,7 +26,7 @@ from odl_learned import (
     variational,
 )
 from odl_learned import functionals as F
-from odl_learned.bridge import as_functional, as_module, as_operator
+from odl_learned.bridge import as_batch, as_functional, as_module, as_operator
 from odl_learned.learning.checkpoint import read_checkpoint, write_checkpoint
 
 X = odl.uniform_discr([-1, -1], [1, 1], (4, 4), dtype="float32")
@@ -38,6 +38,9 @@ A = operators.mask_operator(X, np.ones((4, 4)))
 RAY = operators.parallel_ray_transform(X, 4)
 TV = F.SmoothedTV(X, 1.0, 0.1, 0.1)
 FIDELITY = F.l2_fidelity(X.one())
+BOX = F.BoxConstraint(X, 0, 1)
+PROBLEM = variational.tv_problem(A, FIDELITY, 0.1, BOX)
+TV2, TWO = as_batch(TV), torch.ones(2, 4, 4)
 ONE = np.ones((4, 4))
 NAN = np.full((4, 4), np.nan)
 T = torch.ones(4, 4)
@@ -115,6 +118,10 @@ class Map(nn.Module):
 
     def forward(self, x):
         return self.function(self.scale * x)
+
+
+def experts(filters, alphas):
+    return variational.experts_problem(A, FIDELITY, filters, alphas)
 
 
 def backward(op, x=T):
@@ -477,6 +484,180 @@ SOLVERS = [
      r"x0 is not an element.*f\.domain\.element\(array\)"),
     ("descent from NaN", lambda d: solvers.accelerated_gradient(TV, X.element(NAN), 1, 9),
      ValueError, "x0 contains NaN"),
+    ("NaN accuracy", lambda d: solvers.gradient_descent(TV, X.zero(), np.nan, 9), ValueError,
+     "accuracy is nan; expected a finite number greater"),
+    ("three accuracies for two", lambda d: solvers.gradient_descent(TV2, TWO, [1, 1, 1], 9),
+     ValueError, r"accuracy has shape \(3,\), expected one number or \(2,\)"),
+    ("negative accuracy of one", lambda d: solvers.gradient_descent(TV2, TWO, [1, -1], 9),
+     ValueError, "accuracy is -1.0 in sample 1; expected"),
+    ("descent in another dtype", lambda d: solvers.gradient_descent(TV2, TWO.double(), 1, 9),
+     TypeError, r"not an element of the domain of f, batches \(B, ...\).*check shape and dtype"),
+    ("tensors for a functional", lambda d: solvers.gradient_descent(TV, TWO, 1, 9), TypeError,
+     r"not an element.*pass bridge\.as_batch\(f\)"),
+    ("descent of an indicator", lambda d: solvers.gradient_descent(BOX, X.zero(), 1, 9, 1, 1),
+     TypeError, "expected a functional with a gradient"),
+    ("descent of one NaN", lambda d: solvers.accelerated_gradient(TV2, TWO / torch.tensor(
+        [1.0, 0.0])[:, None, None], 1, 9), ValueError, "x0 contains NaN.* in sample 1; expected"),
+    ("Newton without accuracy", lambda d: solvers.newton_krylov(TV, X.zero(), 0, 9), ValueError,
+     "accuracy is 0; expected"),
+    ("Newton from NaN", lambda d: solvers.newton_krylov(TV, X.element(NAN), 1, 9), ValueError,
+     "x0 contains NaN.*isfinite"),
+    ("Newton without convexity", lambda d: solvers.newton_krylov(FIDELITY, X.zero(), 1, 9),
+     ValueError, "strong_convexity of the functional is nan.*pass strong_convexity="),
+    ("Newton without derivatives", lambda d: solvers.newton_krylov(TV, X.zero(), 1, 9), TypeError,
+     r"expected f.linearize\(x\).*bridge.as_functional"),
+    ("system without operator", lambda d: solvers.conjugate_gradient(3, X.one(), X.zero(), 1, 9),
+     TypeError, r"operator is 3; expected a symmetric positive definite one, such as A\* A"),
+    ("rectangular system", lambda d: solvers.conjugate_gradient(
+        operators.gradient(X), X.one(), X.zero(), 1, 9), TypeError,
+     "operator is .*expected a symmetric positive definite"),
+    ("system of NaN", lambda d: solvers.conjugate_gradient(
+        A, X.element(NAN), X.zero(), 1, 9), ValueError, "b contains NaN"),
+    ("spectrum from zero", lambda d: solvers.conjugate_gradient(
+        A, X.one(), X.zero(), 1, 9, lower_bound=0), ValueError, "lower_bound is 0; expected"),
+    ("right sides of other batches", lambda d: solvers.conjugate_gradient(
+        lambda v: v, torch.ones(3, 4), torch.ones(2, 4), 1, 9), ValueError,
+     "b has 3 samples, expected 2 as x0"),
+    ("negative damping", lambda d: solvers.lsqr(A, X.one(), X.zero(), 1, 9, damp=-1), ValueError,
+     "damp is -1; expected.*leave it out"),
+    ("least squares without noise", lambda d: solvers.lsqr(
+        A, X.one(), X.zero(), 1, 9, noise_norm=0), ValueError, "noise_norm is 0; expected.*leave"),
+    ("least squares of NaN", lambda d: solvers.lsqr(A, X.element(NAN), X.zero(), 1, 9), ValueError,
+     "data contains NaN.*isfinite"),
+    ("nonlinear least squares", lambda d: solvers.lsqr(Square(X), X.one(), X.zero(), 1, 9),
+     TypeError, r"expected a linear operator.*derivative\(x\)"),
+    ("data of another batch", lambda d: solvers.landweber(
+        as_batch(A), TWO, torch.zeros(3, 4, 4), 1), ValueError, "2 samples, expected 3 as x0"),
+    ("one sample without noise", lambda d: solvers.landweber(as_batch(A), TWO, 0 * TWO, [1, 0]),
+     ValueError, "noise_norm is 0.0 in sample 1; expected"),
+    ("gap zero", lambda d: solvers.primal_dual(PROBLEM, accuracy=0), ValueError,
+     "accuracy is 0; expected"),
+    ("no problem", lambda d: solvers.primal_dual(tuple(PROBLEM)), TypeError,
+     r"problem is a tuple; expected a variational.Problem, such as.*Problem\(f, g, L\)"),
+    ("word for steps", lambda d: solvers.primal_dual(PROBLEM, steps="adaptive"), TypeError,
+     r"steps is 'adaptive'; expected a rule such as AdaptiveSteps\(\)"),
+    ("class for steps", lambda d: solvers.primal_dual(PROBLEM, steps=solvers.AdaptiveSteps),
+     TypeError, r"steps is <class.*expected a rule such as AdaptiveSteps\(\)"),
+    ("primal start elsewhere", lambda d: solvers.primal_dual(PROBLEM, SMALL.zero()), TypeError,
+     r"x0 is not an element of L\.domain"),
+    ("primal start NaN", lambda d: solvers.primal_dual(PROBLEM, X.element(NAN)), ValueError,
+     "x0 contains NaN.*isfinite"),
+    ("dual start elsewhere", lambda d: solvers.primal_dual(PROBLEM, dual0=X.zero()), TypeError,
+     r"dual0 is not an element of L\.range"),
+    ("unknown number of samples", lambda d: solvers.primal_dual(as_batch(PROBLEM)), ValueError,
+     "how many samples there are is not known.*starting point"),
+    ("one of two steps", lambda d: solvers.FixedSteps(tau=1), ValueError,
+     r"tau is 1 and sigma is None; expected both or none.*step_sizes"),
+    ("negative ratio", lambda d: solvers.AdaptiveSteps(ratio=-1), ValueError, "ratio is -1; exp"),
+    ("acceleration without convexity", lambda d: solvers.Accelerated(0), ValueError,
+     "strong_convexity is 0; expected"),
+    ("linear rate without convexity", lambda d: solvers.LinearRate(1, 0), ValueError,
+     "dual is 0; expected"),
+    ("search from zero", lambda d: solvers.Backtracking(0), ValueError, "start is 0; expected"),
+    ("unknown distance", lambda d: solvers.proximal_gradient(FIDELITY, BOX, X.zero(), 1, 9),
+     ValueError, "accuracy is 1, but strong convexity.*pass strong_convexity="),
+    ("proximal of a smooth functional", lambda d: solvers.fista(
+        FIDELITY, TV, X.zero(), 1, 9, 1, 1), TypeError, "SmoothedTV.* has no proximal.*Swap them"),
+    ("gradient of an indicator", lambda d: solvers.fista(BOX, BOX, X.zero(), 1, 9, 1, 1), TypeError,
+     "has no gradient.*Swap them"),
+    ("regularizer elsewhere", lambda d: solvers.fista(
+        FIDELITY, odl.functionals.L1Norm(SMALL), X.zero(), 1, 9, 1, 1), TypeError,
+     r"x0 is not an element of the domain of g.*g\.domain\.element"),
+    ("number for a discrepancy", lambda d: solvers.fista(
+        FIDELITY, BOX, X.zero(), None, 9, discrepancy=3), TypeError,
+     "discrepancy is 3, expected None or a Discrepancy"),
+    ("number for a gap", lambda d: solvers.fista(FIDELITY, BOX, X.zero(), 1, 9, gap=3), TypeError,
+     "gap is 3, expected a function of x.*leave it out"),
+    ("no steps of fista", lambda d: solvers.fista(FIDELITY, BOX, X.zero(), None, 0), ValueError,
+     "maxiter is 0; expected a whole number of at least 1"),
+    ("Bregman without noise", lambda d: solvers.linearized_bregman(
+        A, X.one(), X.zero(), BOX, 1, 0), ValueError, "noise_norm is 0; expected.*never stops"),
+    ("Bregman without alpha", lambda d: solvers.linearized_bregman(
+        A, X.one(), X.zero(), BOX, 0, 1), ValueError, "alpha is 0.0; expected"),
+    ("Bregman of NaN", lambda d: solvers.linearized_bregman(
+        A, X.element(NAN), X.zero(), BOX, 1, 1), ValueError, "data contains NaN"),
+    ("Bregman without proximal", lambda d: solvers.linearized_bregman(
+        A, X.one(), X.zero(), TV, 1, 1), TypeError, "SmoothedTV.*expected a functional with a pro"),
+    ("Bregman elsewhere", lambda d: solvers.linearized_bregman(
+        A, X.one(), X.zero(), odl.functionals.L1Norm(SMALL), 1, 1), TypeError,
+     "v0 is not an element of the domain of regularizer"),
+    ("noise unknown", lambda d: solvers.Discrepancy(A, X.one(), None), ValueError,
+     "noise_norm is None; expected finite numbers"),
+    ("noise of three", lambda d: solvers.Discrepancy(as_batch(A), TWO, np.ones(3)), ValueError,
+     r"noise_norm has shape \(3,\), expected one number or \(2,\)"),
+    ("discrepancy elsewhere", lambda d: solvers.Discrepancy(A, SMALL.one(), 1), TypeError,
+     "data is not an element of the range of forward_op"),
+    ("discrepancy of NaN", lambda d: solvers.Discrepancy(A, X.element(NAN), 1), ValueError,
+     "data contains NaN"),
+    ("discrepancy of nothing", lambda d: solvers.Discrepancy(3, X.one(), 1), TypeError,
+     "forward_op is 3; expected an operator"),
+    ("safety below one", lambda d: solvers.Discrepancy(A, X.one(), 1, 0.5), ValueError,
+     "tau is 0.5; expected"),
+    ("negative alpha of variation", lambda d: solvers.rof(X.one(), -1), ValueError,
+     "alpha is -1.0, expected a positive number or one per sample"),
+    ("variation of NaN", lambda d: solvers.rof(X.element(NAN), 1), ValueError,
+     "data contains NaN.*isfinite"),
+    ("variation of whole numbers", lambda d: solvers.rof(TWO.long(), 1), TypeError,
+     "data is torch.int64, expected floats; convert"),
+    ("no exponent of variation", lambda d: solvers.rof(X.one(), 1, exponent=3), ValueError,
+     "exponent is 3, expected 2 .*or 1"),
+    ("cells of no length", lambda d: solvers.rof(TWO, 1, cell_sides=[1, 0]), ValueError,
+     r"cell_sides is \[1, 0\], expected 2 positive lengths"),
+    ("generalized variation of NaN", lambda d: solvers.tgv_denoising(X.element(NAN), 1, 1),
+     ValueError, "data contains NaN"),
+    ("negative beta", lambda d: solvers.tgv_denoising(X.one(), 1, -1), ValueError,
+     "beta is -1; expected"),
+    ("singular preconditioner", lambda d: solvers.cosine(0 * ONE), ValueError,
+     "symbol has values from 0.0.*add a positive constant"),
+]
+
+BATCHES = [
+    ("empty batch of problems", lambda d: as_batch([]), ValueError, "the list is empty; expected"),
+    ("nothing to batch", lambda d: as_batch(None), TypeError,
+     "cannot batch NoneType.*expected a functional"),
+    ("element to batch", lambda d: as_batch(X.one()), TypeError, "an element becomes a tensor"),
+    ("operator among functionals", lambda d: as_batch([FIDELITY, A]), ValueError,
+     "sample 1 is MultiplyOperator.*expected one between the spaces of sample 0"),
+    ("functional among problems", lambda d: as_batch([PROBLEM, FIDELITY]), TypeError,
+     "one of the objects is a FunctionalLeftScalarMult, expected problems only"),
+    ("batch of another dtype", lambda d: as_batch(A)(TWO.double()), TypeError,
+     r"the batch is of shape \(2, 4, 4\) and dtype torch.float64, expected batches.*\.to"),
+    ("batch of another shape", lambda d: as_batch(A)(TWO[:, :3]), TypeError,
+     r"the batch is of shape \(2, 3, 4\).*expected batches"),
+    ("element for a batch", lambda d: as_batch(A)(X.one()), TypeError,
+     "the batch is DiscretizedSpaceElement, expected batches.*for the operator itself"),
+    ("negative step of a batch", lambda d: as_batch(BOX).proximal(-1.0)(TWO), ValueError,
+     "sigma is -1.0; expected"),
+    ("steps of three for two", lambda d: as_batch(BOX).proximal(np.ones(3))(TWO), ValueError,
+     r"shape \(3,\), expected real steps of shape \(\) or \(2,\)"),
+]
+
+FUNCTIONALS = [
+    ("negative counts of a functional", lambda d: F.KullbackLeiblerFidelity(-X.one()), ValueError,
+     "data has the negative value -1.0, expected nonnegative.*background"),
+    ("NaN counts", lambda d: F.KullbackLeiblerFidelity(X.element(NAN)), ValueError, "16 NaN"),
+    ("variation without cells", lambda d: F.TotalVariation(odl.rn(3)), TypeError,
+     r"space is rn\(3\); expected a uniform discretization"),
+    ("inaccurate variation", lambda d: F.TotalVariation(X, accuracy=0), ValueError,
+     "accuracy is 0; expected"),
+    ("proximal of no size", lambda d: F.TotalVariation(X).proximal(0)(X.one()), ValueError,
+     "sigma is 0.0; expected"),
+    ("generalized variation without beta", lambda d: F.TotalGeneralizedVariation(X, 0), ValueError,
+     "beta is 0; expected"),
+    ("seminorm without cells", lambda d: F.H1Seminorm(odl.rn(3)), TypeError,
+     "expected a uniform discretization"),
+    ("weights of one image", lambda d: F.weighted_l1(X, [1]), TypeError,
+     r"expected a power space X \*\* K"),
+    ("experts without weight", lambda d: experts(np.ones((2, 3, 3)), [0, 0]), ValueError,
+     "alphas are all zero; expected a positive one"),
+    ("experts without number", lambda d: experts(np.ones((2, 3, 3)), [1]), ValueError,
+     r"alphas has shape \(1,\), expected \(2,\)"),
+    ("experts that see nothing", lambda d: experts(np.zeros((2, 3, 3)), [1, 1]), ValueError,
+     "filters are all zero; expected"),
+    ("one filter", lambda d: experts(np.ones((3, 3)), [1, 1, 1]), ValueError,
+     r"filters have shape \(3, 3\), expected \(K, s_1, ..., s_2\).*stack"),
+    ("negative expert", lambda d: experts(np.ones((1, 3, 3)), [-1]), ValueError,
+     "alphas have the negative value -1"),
 ]
 
 DATA = [
@@ -652,7 +833,8 @@ LEARNING = [
      r"shape \(1, 2, 4, 4\), expected \(1, 3, 4, 4\).*output channels"),
 ]
 
-TABLE = BRIDGE + OPERATORS + MODELS + SOLVERS + DATA + FILES + LEARNING
+TABLE = (BRIDGE + OPERATORS + MODELS + SOLVERS + BATCHES + FUNCTIONALS + DATA + FILES
+         + LEARNING)  # fmt: skip
 
 
 @pytest.mark.parametrize(("mistake", "error", "pattern"), [row[1:] for row in TABLE],

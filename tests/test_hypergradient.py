@@ -379,11 +379,10 @@ def test_a_sample_alone_is_the_sample_in_the_batch(mode, name, rng):
 
 def test_parts_of_the_adjoint_operator_are_its_parts(rng):
     problem, params = sampling(rng)
-    problem = dataclasses.replace(
-        problem, data=problem.data.repeat(3, 1, 1) * torch.arange(1, 7)[:, None, None])
+    data = problem.data.repeat(3, 1, 1) * torch.arange(1, 7)[:, None, None]
     x = pictures((4, 5), 6, rng, torch.complex128)
     v = pictures((4, 5), 6, rng, torch.complex128)
-    f = FixedEnergy(problem.energy, params, problem.data)
+    f = FixedEnergy(problem.energy, params, data)
     operator = AdjointOperator(f, x)
     whole, pre = operator(v), operator.precondition(v)
     index = np.arange(6)

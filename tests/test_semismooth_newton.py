@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from odl_learned.learning.bilevel import (
+    AutogradEnergy,
     BilevelProblem,
     Charbonnier,
     CubicAbsolute,
@@ -110,10 +111,10 @@ def test_other_energies_are_refused():
     truth, data = images()
     ridge = RidgeEnergy((12, 12), (1, 2, 2), (0.1,), 0.0)
 
-    class Autograd:
+    class Autograd(AutogradEnergy):
         pass
 
-    p = BilevelProblem(Autograd(), data, SquaredError(truth), data)
+    p = BilevelProblem(Autograd(abs, abs, abs), data, SquaredError(truth), data)
     with pytest.raises(TypeError, match="Autograd and a SquaredError"):
         semismooth_newton(p, start(0.1), Newton())
     with pytest.raises(TypeError, match="learned filters"):

@@ -131,13 +131,24 @@ class Twin:
         return stack([rule(obj) for obj in self.objects])
 
     def _require(self, x):
-        size = _first(x).shape[0]
-        if self.size not in (None, size):
-            raise ValueError(
-                f"the batch has {size} samples, expected {self.size}: data of as many are in the "
-                "twin. Use twin.take(index) for some of them."
-            )
+        if x not in self.domain:
+            self._refuse(x)
         return _first(x).device
+
+    def _refuse(self, x):
+        whole, first = BatchSpace(self.domain.space), _first(x)
+        if x in whole:
+            raise ValueError(
+                f"the batch has {len(first)} samples, expected {self.size}: data of as many are in "
+                "the twin. Use twin.take(index) for some of them."
+            )
+        given = type(x).__name__
+        if isinstance(first, torch.Tensor):
+            given = f"of shape {tuple(first.shape)} and dtype {first.dtype}"
+        raise TypeError(
+            f"the batch is {given}, expected {whole!r}: tensors with one sample per entry of the "
+            "first axis. An element is for the operator itself; convert others by .to and reshape."
+        )
 
 
 class BatchOperator(Twin):

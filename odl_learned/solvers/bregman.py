@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from odl_learned.solvers.checks import per_sample, require_start
+from odl_learned.solvers.checks import knows, per_sample, require_start
 from odl_learned.solvers.discrepancy import Discrepancy
 from odl_learned.solvers.landweber import GROWTH, _squared_norm
 from odl_learned.solvers.samples import Active, restricted, samples_of
@@ -89,6 +89,8 @@ def linearized_bregman(
     for name, x, side, where in (("data", data, of_data, "range"), ("v0", v0, samples, "domain")):
         space = getattr(forward_op, where, None)
         require_start(name, x, side, space, f"forward_op.{where}")
+    space = getattr(regularizer, "domain", None)
+    require_start("v0", v0, samples, space, "regularizer.domain")
     alpha = per_sample("alpha", alpha, samples) if np.ndim(alpha) else _positive("alpha", alpha)
     run = _Run(principle, v0, samples, of_data, regularizer, alpha)
     if omega is None:
@@ -174,7 +176,7 @@ def _check_arguments(forward_op, regularizer, maxiter):
             f"forward_op is {forward_op!r}; expected a linear operator. Linearize it with "
             "forward_op.derivative(x)."
         )
-    if getattr(regularizer, "proximal", None) is None:
+    if not knows(regularizer, "proximal"):
         raise TypeError(
             f"regularizer is {regularizer!r}; expected a functional with a proximal, such as "
             "functionals.WaveletL1, or odl.functionals.ZeroFunctional for Landweber's iteration."

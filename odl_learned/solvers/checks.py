@@ -80,6 +80,14 @@ def known_constant(name, given, known, samples):
     return per_sample(name, values if values.ndim else float(values), samples)
 
 
+def knows(obj, name):
+    """Whether an object has this attribute; ODL raises NotImplementedError where it has none."""
+    try:
+        return getattr(obj, name, None) is not None
+    except NotImplementedError:
+        return False
+
+
 def require_alike(name, value, x):
     """Raise TypeError unless the arrays of a batch have shape and precision of ``x``."""
     if isinstance(x, tuple):

@@ -59,7 +59,13 @@ def conjugate_gradient(operator, b, x0, accuracy, maxiter, precondition=None, lo
     Hestenes, M. R. and Stiefel, E. Methods of conjugate gradients for solving linear systems.
     J. Res. Natl. Bur. Stand. 49 (1952).
     """
-    samples = samples_of(x0, getattr(operator, "domain", None))
+    domain, image = getattr(operator, "domain", None), getattr(operator, "range", None)
+    if not callable(operator) or (domain is not None and image is not None and domain != image):
+        raise TypeError(
+            f"operator is {operator!r}; expected a symmetric positive definite one, such as A* A "
+            "(A.adjoint * A) or a function v -> H v."
+        )
+    samples = samples_of(x0, domain)
     for name, x in (("b", b), ("x0", x0)):
         require_start(name, x, samples, getattr(operator, "domain", None), "operator.domain")
     if samples_of(b).size != samples.size:

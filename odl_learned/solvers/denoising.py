@@ -40,7 +40,8 @@ def checked(data, alpha, accuracy, maxiter, cell_sides):
     if len(sides) != ndim or not all(math.isfinite(h) and h > 0 for h in sides):
         raise ValueError(f"cell_sides is {cell_sides}, expected {ndim} positive lengths.")
     if not bool(xp.all(xp.isfinite(data))):
-        raise ValueError("data contains NaN or infinite values; expected finite numbers only.")
+        raise ValueError("data contains NaN or infinite values; expected finite numbers only. Find "
+                         "them with numpy.isfinite and mask or replace them first.")
     require_positive("accuracy", accuracy)
     require_count("maxiter", maxiter, 0)
     return np.broadcast_to(alpha, (size,)), sides

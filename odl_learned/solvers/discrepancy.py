@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from odl_learned.solvers.checks import require_start
 from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.validation import is_finite_number
 
@@ -30,10 +31,24 @@ class Discrepancy:
     tau: float = 1.1
 
     def __post_init__(self):
-        if not (np.all(np.isfinite(self.noise_norm)) and np.all(np.asarray(self.noise_norm) > 0)):
+        if not callable(self.forward_op):
+            raise TypeError(
+                f"forward_op is {self.forward_op!r}; expected an operator, which maps x to data."
+            )
+        space = getattr(self.forward_op, "range", None)
+        samples = samples_of(self.data, space)
+        require_start("data", self.data, samples, space, "forward_op.range")
+        noise_norm = np.asarray(self.noise_norm)
+        is_real = noise_norm.dtype.kind in "fiu"
+        if not (is_real and np.all(np.isfinite(noise_norm)) and np.all(noise_norm > 0)):
             raise ValueError(
                 f"noise_norm is {self.noise_norm!r}; expected finite numbers greater than zero, the"
                 " norm of the noise: the discrepancy principle never stops without noise."
+            )
+        if noise_norm.ndim and noise_norm.shape != (samples.size,):
+            raise ValueError(
+                f"noise_norm has shape {noise_norm.shape}, expected one number or "
+                f"({samples.size},), one per sample."
             )
         if not (is_finite_number(self.tau) and self.tau >= 1):
             raise ValueError(f"tau is {self.tau!r}; expected a number of at least 1.")

@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 
-from odl_learned.solvers.checks import per_sample, require_constants, require_start
+from odl_learned.solvers.checks import knows, per_sample, require_constants, require_start
 from odl_learned.solvers.samples import Active, on_host, restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
-from odl_learned.validation import require_count
+from odl_learned.validation import require_count, require_positive
 
 GAP_EVERY = 10
 
@@ -27,6 +27,10 @@ class Backtracking:
 
     start: float | None = None
 
+    def __post_init__(self):
+        if self.start is not None:
+            require_positive("start", self.start)
+
 
 # With x_+ = prox(y - t grad f(y)), the vector (y - x_+) / t - grad f(y) is a subgradient of g at
 # x_+, so that
@@ -41,17 +45,29 @@ class ForwardBackward:
     def __init__(self, name, f, g, x0, accuracy, maxiter, lipschitz, convexity, gap, discrepancy,
                  callback):  # fmt: skip
         for functional, what in ((f, "gradient"), (g, "proximal")):
-            if getattr(functional, what, None) is None:
+            if not knows(functional, what):
                 raise TypeError(
                     f"{functional!r} has no {what}; {name} expects f with a gradient and g with a "
                     "proximal. Swap them, or split the problem for a primal-dual method."
                 )
+        if not (discrepancy is None or hasattr(discrepancy, "reached")):
+            raise TypeError(
+                f"discrepancy is {discrepancy!r}, expected None or a "
+                "Discrepancy(forward_op, data, noise_norm)."
+            )
+        if not (gap is None or callable(gap)):
+            raise TypeError(
+                f"gap is {gap!r}, expected a function of x that returns duality gaps; without one, "
+                "leave it out and pass strong_convexity=..."
+            )
         require_count("maxiter", maxiter, 1)
         self.name, self.f, self.g, self.maxiter, self.callback = name, f, g, maxiter, callback
         self.gap, self.discrepancy = gap, discrepancy
         self.samples = samples_of(x0, getattr(f, "domain", None))
         self.active = Active(self.samples, x0)
-        require_start("x0", x0, self.samples, getattr(f, "domain", None), "f.domain")
+        for functional, name in ((f, "f"), (g, "g")):
+            space = getattr(functional, "domain", None)
+            require_start("x0", x0, self.samples, space, f"{name}.domain")
         self.mu_f = self._convexity("strong_convexity", f, convexity[0])
         self.mu_g = self._convexity("g_strong_convexity", g, convexity[1])
         self.accuracy = None if accuracy is None else per_sample("accuracy", accuracy, self.samples)

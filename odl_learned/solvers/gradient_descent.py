@@ -6,6 +6,7 @@ import numpy as np
 
 from odl_learned.solvers.checks import (
     known_constant,
+    knows,
     per_sample,
     require_alike,
     require_constants,
@@ -108,7 +109,7 @@ def gradient_descent(
 
 
 def _descend(name, steps, f, x0, accuracy, maxiter, lipschitz, strong_convexity, callback):
-    if getattr(f, "gradient", None) is None:
+    if not knows(f, "gradient"):
         raise TypeError(
             f"f is {f!r}; expected a functional with a gradient. A torch module becomes one by "
             "bridge.as_functional(module, domain)."

@@ -6,6 +6,7 @@ import numpy as np
 
 from odl_learned.solvers.checks import (
     known_constant,
+    knows,
     per_sample,
     require_alike,
     require_constants,
@@ -193,14 +194,17 @@ def _linearize(f, x):
         linearization = f.linearize(x)
         return (linearization.gradient, linearization.hessian,
                 getattr(linearization, "precondition", None))
-    gradient = getattr(f, "gradient", None)
-    if not hasattr(gradient, "derivative"):
+    gradient = f.gradient if knows(f, "gradient") else None
+    try:
+        return gradient(x), gradient.derivative(x), None
+    except (AttributeError, NotImplementedError, TypeError) as error:
+        if hasattr(gradient, "derivative") and not isinstance(error, NotImplementedError):
+            raise
         raise TypeError(
             f"f is {f!r}; expected f.linearize(x) with gradient and hessian, or f.gradient with "
             "derivative(x). Energies of learning.bilevel have it; an ODL functional gets second "
             "derivatives by bridge.as_functional(bridge.as_module(f), f.domain)."
-        )
-    return gradient(x), gradient.derivative(x), None
+        ) from error
 
 
 def _forcing(forcing, size, previous):

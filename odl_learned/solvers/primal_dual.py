@@ -60,6 +60,16 @@ def primal_dual(problem, x0=None, accuracy=1e-4, maxiter=10000, steps=None, dual
     Chambolle, A. and Pock, T. An introduction to continuous optimization for imaging. Acta Numerica
     25 (2016), algorithm 6, and the references of the step rules.
     """
+    if not hasattr(problem, "value_and_gap"):
+        raise TypeError(
+            f"problem is a {type(problem).__name__}; expected a variational.Problem, such as "
+            "tv_problem(...) or Problem(f, g, L), or its twin bridge.as_batch(problem)."
+        )
+    if isinstance(steps, type) or not (steps is None or hasattr(steps, "start")):
+        raise TypeError(
+            f"steps is {steps!r}; expected a rule such as AdaptiveSteps(), FixedSteps(), "
+            "Accelerated(strong_convexity) or LinearRate(primal, dual)."
+        )
     L = problem.L
     x = L.domain.zero() if x0 is None else _checked("x0", x0, L.domain, "domain")
     samples = samples_of(x, L.domain)
@@ -144,7 +154,8 @@ def _checked(name, x, space, side):
 
 def _require_finite(samples, x, name):
     if not np.all(np.isfinite(samples.norm(x))):
-        raise ValueError(f"{name} contains NaN or infinite values; expected finite numbers only.")
+        raise ValueError(f"{name} contains NaN or infinite values; expected finite numbers "
+                         "only. Find them with numpy.isfinite and replace them first.")
 
 
 def _require_convergence(step, change, shortest, rule, niter):

@@ -169,6 +169,12 @@ class Problem:
         convert : callable
             Makes the twin of a list of functionals or operators, one per problem.
         """
+        strange = next((p for p in problems if not isinstance(p, Problem)), None)
+        if strange is not None:
+            raise TypeError(
+                f"one of the objects is a {type(strange).__name__}, expected problems only, of one "
+                "builder; batch other objects by themselves."
+            )
         forms = {(p.consistent is None, tuple(i for i, _ in p.radii)) for p in problems}
         if len(forms) > 1:
             raise ValueError(

@@ -15,6 +15,7 @@ from odl_learned.learning.bilevel.continuation import continuation
 from odl_learned.learning.bilevel.distributed import all_reduce, processes, share
 from odl_learned.learning.bilevel.dynamic_accuracy import dynamic_accuracy
 from odl_learned.learning.bilevel.energy import AutogradEnergy, FixedEnergy, ParametricEnergy
+from odl_learned.learning.bilevel.energy_checks import check_energy
 from odl_learned.learning.bilevel.experts import ExpertsEnergy, fixed_filters
 from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
 from odl_learned.learning.bilevel.fixed_accuracy import bobyqa, fixed_accuracy
@@ -90,6 +91,7 @@ __all__ = [
     "Work",
     "all_reduce",
     "bobyqa",
+    "check_energy",
     "check_hypergradient",
     "continuation",
     "cubic",

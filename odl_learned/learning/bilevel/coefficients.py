@@ -50,7 +50,7 @@ def natural(params):
 
 def decimal_alpha(nu, xi):
     """Return ``params -> coefficients`` for ``params = (log10 alpha,)`` and constants."""
-    require_positive("nu", nu)
+    _require_constants(nu, xi)
     return lambda params: Coefficients(10 ** params[0], nu, xi)
 
 
@@ -69,14 +69,20 @@ def squared_weights(shape, nu, xi):
     coefficients : callable
         For parameters of shape ``(prod(shape) + 1,)``.
     """
-    require_positive("nu", nu)
+    _require_constants(nu, xi)
     return lambda params: Coefficients(params[-1], nu, xi, params[:-1].reshape(shape) ** 2)
 
 
 def odds_weights(alpha, nu, xi):
     """Return coefficients for ``params = c`` in [0, 1) of a signal: weights ``c / (1 - c)``."""
-    require_positive("nu", nu)
+    _require_constants(nu, xi)
     return lambda params: Coefficients(alpha, nu, xi, params / (1 - params))
+
+
+def _require_constants(nu, xi):
+    require_positive("nu", nu)
+    if xi != 0:
+        require_positive("xi", xi)
 
 
 def evaluated(coefficients, params):

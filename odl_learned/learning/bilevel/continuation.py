@@ -1,5 +1,7 @@
 """Continuation: a sequence of problems that ends with the one that is meant."""
 
+from odl_learned.learning.bilevel.problem import BilevelProblem, require_method
+
 
 def continuation(problems, params0, learn):
     r"""Learn one problem after the other, each from the parameters of the one before.
@@ -32,14 +34,25 @@ def continuation(problems, params0, learn):
     ------
     ValueError
         If there is no problem.
+    TypeError
+        If one of them is no `BilevelProblem`, or ``learn`` is no function.
 
     References
     ----------
     A. Blake, A. Zisserman, *Visual Reconstruction*, MIT Press 1987, chapter 7.
     """
+    if isinstance(problems, BilevelProblem):
+        raise TypeError("problems is one BilevelProblem, expected a sequence of them; for a single "
+                        "one call learn(problem, params0).")
     problems = list(problems)
     if not problems:
         raise ValueError("problems is empty, expected at least the one that is meant.")
+    require_method("learn", learn, "lambda problem, params: lbfgsb(problem, params, mode, solver)")
+    for problem in problems:
+        if not isinstance(problem, BilevelProblem):
+            raise TypeError(f"problems has a {type(problem).__name__}, expected a BilevelProblem; "
+                            "build all of them before learning.")
+        problem.require_params(params0)
     for problem in problems:
         learned = learn(problem, params0)
         params0 = learned.params

@@ -14,7 +14,7 @@ import torch
 from odl_learned.learning.bilevel.evaluations import Accuracy, Evaluation, Evaluations
 from odl_learned.learning.bilevel.line_search import parabola, search
 from odl_learned.learning.bilevel.progress import Journal, setting_of
-from odl_learned.validation import require_positive
+from odl_learned.validation import require_count, require_positive
 
 
 class Rule(abc.ABC):
@@ -62,6 +62,7 @@ def descend(
     """Minimize the upper level by a rule; parameters as in `gradient_based.lbfgsb`."""
     for name, value in (("gtol", gtol), ("ftol", ftol)):
         require_positive(name, value)
+    require_count("maxiter", maxiter, 0)
     params = problem.clip(params0.detach())
     evaluations = Evaluations(problem, mode, solver, reduce)
     asked = evaluations.asked(accuracy, adjoint_accuracy)

@@ -16,6 +16,7 @@ import torch
 from odl_learned.learning.bilevel.accuracy_rules import DynamicAccuracy
 from odl_learned.learning.bilevel.interpolation import InterpolationSet, axis_points
 from odl_learned.learning.bilevel.lower_solvers import Accelerated
+from odl_learned.learning.bilevel.problem import require_method
 from odl_learned.learning.bilevel.progress import Journal, setting_of
 from odl_learned.learning.bilevel.residuals import (
     Box,
@@ -102,6 +103,8 @@ def dynamic_accuracy(problem, params0, maxeval, solver=None, residuals=PixelResi
 
 def learn(problem, params0, maxeval, solver, residuals, accuracy, radii, journal, memory=8):
     """Run Algorithm 1 with an accuracy rule; see `dynamic_accuracy` and `fixed_accuracy`."""
+    problem.require_params(params0)
+    require_method("residuals", residuals, "PixelResiduals()")
     require_count("maxeval", maxeval, len(params0) + 1)
     for name, value in zip(("radius", "largest_radius", "smallest_radius"), radii, strict=True):
         require_positive(name, value)

@@ -118,26 +118,42 @@ class AutogradEnergy(ParametricEnergy):
     """
 
     def __init__(self, function, lipschitz, strong_convexity, precondition=None):
+        for name, value in (("function", function), ("lipschitz", lipschitz),
+                            ("strong_convexity", strong_convexity)):  # fmt: skip
+            if not callable(value):
+                raise TypeError(
+                    f"{name} is {value!r}, expected a function; a constant is lambda params: c."
+                )
         self._function, self._precondition = function, precondition
         self._lipschitz, self._strong_convexity = lipschitz, strong_convexity
 
     def value(self, x, params, data):
         """Return ``E`` of every sample."""
         with torch.no_grad():
-            return self._function(x, params, data)
+            return self._values(x, params, data)
 
     def gradient(self, x, params, data):
         """Return ``d_x E``."""
         with torch.enable_grad():
             x = x.detach().requires_grad_()
-            (slope,) = torch.autograd.grad(self._function(x, params.detach(), data).sum(), x)
+            (slope,) = torch.autograd.grad(self._values(x, params.detach(), data).sum(), x)
         return slope
+
+    def _values(self, x, params, data):
+        values = self._function(x, params, data)
+        if not isinstance(values, torch.Tensor) or values.shape != (len(x),):
+            given = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values)
+            raise ValueError(
+                f"the energy has shape {given}, expected ({len(x)},), one value per sample; sum "
+                "over all axes but the first."
+            )
+        return values
 
     def linearize(self, x, params, data):
         """Return the `Linearization`; its products go backward through the graph of the slope."""
         with torch.enable_grad():
             x, params = x.detach().requires_grad_(), params.detach().requires_grad_()
-            energy = self._function(x, params, data).sum()
+            energy = self._values(x, params, data).sum()
             (slope,) = torch.autograd.grad(energy, x, create_graph=True)
 
         def product(v, argument):

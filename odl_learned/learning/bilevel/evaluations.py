@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 
 from odl_learned.learning.bilevel.lower_level import LowerLevel
+from odl_learned.learning.bilevel.problem import require_method
 from odl_learned.validation import require_positive
 
 # Sums of float64 values have relative errors of a few units of 1e-16 times the depth of the sum.
@@ -86,6 +87,8 @@ class Evaluations:
     """
 
     def __init__(self, problem, mode, solver, reduce=alone):
+        require_method("mode", mode, "hypergradient.Implicit()")
+        require_method("reduce", reduce, "distributed.all_reduce")
         self.problem, self.mode, self.reduce = problem, mode, reduce
         self.lower = LowerLevel(problem, solver)
         self.count, self.failure = 0, None

@@ -110,6 +110,12 @@ class ExpertsEnergy(ParametricEnergy):
     def lipschitz(self, params):
         """Return ``1 + xi`` plus a bound of ``|sum_k c_k F_k^T F_k|``, ``c`` largest curvatures."""
         filters, weights = self.evaluated(params, params.double())
+        if bool((weights < 0).any()):
+            raise ValueError(
+                f"the weights have the smallest entry {float(weights.min()):g}, expected none "
+                "below zero, where the energy is not convex; bound the parameters by `lower` of "
+                "the problem."
+            )
         return 1 + self.xi + filters.largest_square(weights @ self._constants("curvature", weights))
 
     def strong_convexity(self, params):

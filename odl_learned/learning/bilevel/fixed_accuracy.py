@@ -79,8 +79,14 @@ def bobyqa(problem, params0, maxeval, solver, accuracy=1e-6, radius=0.1, smalles
         raise ImportError(
             'bobyqa needs Py-BOBYQA, which is not installed: pip install "odl_learned[dfo]".'
         ) from error
+    problem.require_params(params0)
     require_count("maxeval", maxeval, len(params0) + 2)
-    require_positive("accuracy", accuracy)
+    for name, value in (("accuracy", accuracy), ("radius", radius),
+                        ("smallest_radius", smallest_radius)):  # fmt: skip
+        require_positive(name, value)
+    if not smallest_radius < radius <= 0.5:
+        raise ValueError(f"radius is {radius}, expected more than {smallest_radius}, the smallest "
+                         "radius, and at most 0.5, since the box has width one.")
     box = Box(problem, params0)
     setting = setting_of(problem, params0) | {
         "method": "bobyqa", "solver": described(solver), "accuracy": float(accuracy),

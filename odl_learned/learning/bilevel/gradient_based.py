@@ -3,7 +3,7 @@
 from odl_learned.learning.bilevel.descent import Rule, box, descend
 from odl_learned.learning.bilevel.evaluations import alone
 from odl_learned.learning.bilevel.limited_memory import LimitedMemory, free_parameters
-from odl_learned.validation import require_positive
+from odl_learned.validation import require_count, require_positive
 
 
 def lbfgsb(
@@ -82,6 +82,7 @@ def lbfgsb(
     Wright, Numerical Optimization, chapter 7. Learning like this with SciPy's L-BFGS-B and exact
     gradients: F. Sherry et al., IEEE Trans. Med. Imaging 39, 2020.
     """
+    problem.require_params(params0)
     rule = _QuasiNewton(problem, params0, memory, max_step)
     return descend(
         problem, params0, mode, solver, rule, accuracy=accuracy, adjoint_accuracy=adjoint_accuracy,
@@ -95,7 +96,7 @@ class _QuasiNewton(Rule):
 
     def __init__(self, problem, params0, memory, max_step):
         require_positive("max_step", max_step)
-        require_positive("memory", memory)
+        require_count("memory", memory)
         self._problem, self._memory = problem, LimitedMemory(int(memory))
         self._lower, self._upper = box(problem, params0)
         self._radius, self._stretch = float(max_step), 1.0

@@ -6,6 +6,7 @@ F. Pedregosa, Hyperparameter optimization with approximate gradient, ICML 2016, 
 from odl_learned.learning.bilevel.descent import Rule, descend
 from odl_learned.learning.bilevel.evaluations import Accuracy, alone
 from odl_learned.learning.bilevel.line_search import half
+from odl_learned.learning.bilevel.problem import require_method
 from odl_learned.validation import require_positive
 
 
@@ -67,6 +68,8 @@ def hoag(
 
     Source: Pedregosa 2016, Algorithm 1, with the adaptive step of section 4.
     """
+    problem.require_params(params0)
+    require_method("schedule", schedule, "exponential")
     rule = _Scheduled(problem, schedule, step)
     return descend(
         problem, params0, mode, solver, rule, accuracy=accuracy, adjoint_accuracy=adjoint_accuracy,

@@ -128,6 +128,17 @@ class _Preconditioner:
         return _Preconditioner(self._operator.take(index))
 
 
+def adjoint_accuracies(adjoint_accuracy, size):
+    """Return one positive residual per sample, or raise ValueError."""
+    asked = np.asarray(adjoint_accuracy, dtype=float)
+    if asked.shape not in ((), (1,), (size,)) or not (asked > 0).all():
+        raise ValueError(
+            f"adjoint_accuracy is {adjoint_accuracy!r}, expected a positive residual, or one per "
+            f"sample, of shape ({size},)."
+        )
+    return np.broadcast_to(asked, (size,))
+
+
 @dataclasses.dataclass(frozen=True)
 class Implicit:
     r"""The implicit function theorem with preconditioned conjugate gradients.
@@ -155,7 +166,7 @@ class Implicit:
         """Return the `Hypergradient`."""
         at = Reconstruction.solved(lower, params, accuracy)
         start = _warm_start(lower, at)
-        asked = np.broadcast_to(np.asarray(adjoint_accuracy, dtype=float), (len(at.x),))
+        asked = adjoint_accuracies(adjoint_accuracy, len(at.x))
         q = conjugate_gradient(at.operator, at.slope, start, asked, self.maxiter,
                                precondition=_Preconditioner(at.operator)).x  # fmt: skip
         lower.adjoint = q

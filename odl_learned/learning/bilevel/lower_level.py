@@ -11,6 +11,7 @@ import torch
 
 from odl_learned.learning.bilevel.energy import FixedEnergy
 from odl_learned.learning.bilevel.lower_solvers import Newton
+from odl_learned.learning.bilevel.problem import require_method
 from odl_learned.solvers import Solution
 from odl_learned.validation import require_count
 
@@ -101,8 +102,9 @@ class LowerLevel:
     """
 
     def __init__(self, problem, solver=None, memory=8):
-        if memory:
-            require_count("memory", memory)
+        require_count("memory", memory, 0)
+        if solver is not None:
+            require_method("solver", solver, "Newton()")
         self.problem, self.memory = problem, int(memory)
         self.solver = Newton() if solver is None else solver
         self.work = Work()
@@ -139,13 +141,29 @@ class LowerLevel:
         Raises
         ------
         ValueError
-            If an accuracy is not positive, or parameters are not finite.
+            If an accuracy is not positive, parameters are not finite, or the energy is not
+            strongly convex.
+        TypeError
+            If the parameters are no tensor of floats.
         """
+        self.problem.require_params(params, "params")
         params = params.detach()
-        accuracy = self._accuracy(params, accuracy)
+        accuracy = self._accuracy(accuracy)
         began = time.process_time()
         f = self.fixed(params)
+        if f.strong_convexity <= 0:
+            raise ValueError(
+                f"strong_convexity(params) of {type(f.energy).__name__} is {f.strong_convexity}, "
+                "expected a positive number: distances to the minimizer cannot be certified "
+                "otherwise. Add xi/2 |x|^2 with xi > 0, or bound the parameters."
+            )
         x = self.start(params) if x0 is None else x0
+        if x.shape != self.problem.x0.shape or not bool(torch.isfinite(x).all()):
+            raise ValueError(
+                f"x0 has shape {tuple(x.shape)} and {int((~torch.isfinite(x)).sum())} entries that "
+                f"are not finite, expected {tuple(self.problem.x0.shape)} and none; leave it out "
+                "to start at the nearest earlier solution."
+            )
         solution = self._solved(f, x.detach(), accuracy)
         self._remember(params, solution.x)
         self.work.solves += 1
@@ -211,15 +229,16 @@ class LowerLevel:
         slope = f.energy.gradient(x, f.params, data).flatten(1)
         return _numbers(slope.norm(dim=1) + f.energy.rounding(x, f.params, data))
 
-    def _accuracy(self, params, accuracy):
+    def _accuracy(self, accuracy):
         size = len(self.problem.x0)
-        accuracy = np.broadcast_to(np.asarray(accuracy, dtype=float), (size,))
+        accuracy = np.asarray(accuracy, dtype=float)
+        if accuracy.shape not in ((), (1,), (size,)):
+            raise ValueError(f"accuracy has shape {accuracy.shape}, expected one number or "
+                             f"({size},), one per sample.")
+        accuracy = np.broadcast_to(accuracy, (size,))
         if not (accuracy > 0).all():
             raise ValueError(f"accuracy is {float(accuracy.min())!r} for one of the samples; "
                              "expected positive distances, such as 1e-3 times an image's norm.")
-        if not bool(torch.isfinite(params).all()):
-            raise ValueError(f"params has entries that are not finite: {params}; look at the step "
-                             "that led there.")
         return accuracy
 
     def _remember(self, params, x):

@@ -13,6 +13,7 @@ from odl_learned.learning.bilevel.dual_newton import dual_newton
 from odl_learned.solvers.gradient_descent import accelerated_gradient, gradient_descent
 from odl_learned.solvers.newton import newton_krylov
 from odl_learned.solvers.solution import Solution
+from odl_learned.validation import require_count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +77,9 @@ class FixedIterations:
 
     niter: int
     method: object = accelerated_gradient
+
+    def __post_init__(self):
+        require_count("niter", self.niter)
 
     def __call__(self, f, x0, accuracy):
         never = 0 * accuracy + 1e-300

@@ -28,6 +28,7 @@ class SquaredError:
 
     def __init__(self, truth, factor=1.0):
         require_positive("factor", factor)
+        _require_batch("truth", truth)
         self.truth, self.factor = truth, float(factor)
 
     def value(self, x):
@@ -79,6 +80,14 @@ class BilevelProblem:
         ``params -> p(params)``, differentiable by torch, a tensor without axes.
     lower, upper : float or tensor ``(P,)``, optional
         Bounds of the parameters.
+
+    Raises
+    ------
+    TypeError
+        If energy or penalty are none, or data, truth and start no tensors of numbers.
+    ValueError
+        If these have different numbers of samples or entries that are not finite, or a lower bound
+        is above the upper one.
     """
 
     energy: ParametricEnergy
@@ -88,6 +97,93 @@ class BilevelProblem:
     penalty: Callable = no_penalty
     lower: Any = -math.inf
     upper: Any = math.inf
+
+    def __post_init__(self):
+        if not isinstance(self.energy, ParametricEnergy):
+            raise TypeError(
+                f"energy is {self.energy!r}, expected a ParametricEnergy such as VariationEnergy; "
+                "a function of (x, params, data) becomes one by AutogradEnergy."
+            )
+        if not callable(self.penalty):
+            raise TypeError(
+                f"penalty is {self.penalty!r}, expected a function of params; leave it out for "
+                "none."
+            )
+        if not all(hasattr(self.loss, name) for name in ("value", "gradient", "take")):
+            raise TypeError(
+                f"loss is {self.loss!r}, expected SquaredError(truth), or an object with its "
+                "methods."
+            )
+        _require_batch("x0", self.x0)
+        truth = getattr(self.loss, "truth", self.x0)
+        if truth.shape != self.x0.shape:
+            raise ValueError(
+                f"x0 has shape {tuple(self.x0.shape)}, expected {tuple(truth.shape)} as the truth "
+                "of the loss; start from zeros_like(truth) or the data."
+            )
+        parts = self.data if isinstance(self.data, tuple) else (self.data,)
+        for part in parts:
+            _require_batch("data", part)
+            if len(part) != len(self.x0):
+                raise ValueError(
+                    f"data has {len(part)} samples, expected {len(self.x0)} as x0 and the truth; "
+                    "stack the measurements of all pairs along the first axis."
+                )
+        self._require_bounds()
+
+    def _require_bounds(self):
+        bounds = {}
+        for name in ("lower", "upper"):
+            try:
+                bound = bounds[name] = torch.as_tensor(getattr(self, name))
+            except (RuntimeError, TypeError, ValueError) as error:
+                raise TypeError(
+                    f"{name} is {getattr(self, name)!r}, expected a number or a tensor (P,); "
+                    "leave it out where there is no bound."
+                ) from error
+            if bound.ndim > 1 or bound.is_complex() or bool(torch.isnan(bound).any()):
+                raise ValueError(
+                    f"{name} is {bound}, expected a number or a real vector, one bound for every "
+                    "parameter, infinite where there is none."
+                )
+        lower, upper = bounds.values()
+        if lower.ndim and upper.ndim and lower.shape != upper.shape:
+            raise ValueError(
+                f"lower and upper have shapes {tuple(lower.shape)} and {tuple(upper.shape)}, "
+                "expected the same, that of params."
+            )
+        crossed = (lower > upper).reshape(-1)
+        if crossed.any():
+            k = int(crossed.int().argmax())
+            low, high = (float(b.expand(crossed.shape)[k]) for b in (lower, upper))
+            raise ValueError(
+                f"lower is {low} and upper is {high} for parameter {k}, expected lower <= upper; "
+                "exchange them."
+            )
+
+    def require_params(self, params, name="params0"):
+        """Raise unless parameters are a finite real vector that fits the bounds.
+
+        They may be outside of the bounds: methods start at `clip`.
+        """
+        if not (isinstance(params, torch.Tensor) and params.is_floating_point()):
+            given = params.dtype if isinstance(params, torch.Tensor) else type(params).__name__
+            raise TypeError(
+                f"{name} is {given}, expected a tensor of real floats; pass torch.tensor([...], "
+                "dtype=torch.float64)."
+            )
+        shapes = {tuple(b.shape) for b in map(torch.as_tensor, (self.lower, self.upper)) if b.ndim}
+        if params.ndim != 1 or shapes - {tuple(params.shape)}:
+            expected = f"{shapes.pop()} as the bounds" if shapes else "(P,), a vector"
+            raise ValueError(
+                f"{name} has shape {tuple(params.shape)}, expected {expected}; flatten() it, "
+                "and let the energy reshape it."
+            )
+        if not bool(torch.isfinite(params).all()):
+            raise ValueError(
+                f"{name} has entries that are not finite: {params}; expected finite numbers. Look "
+                "at the step that led there, or at logarithms of zero."
+            )
 
     def take(self, index):
         """Return the problem of some of the training pairs; the penalty stays as it is."""
@@ -99,6 +195,7 @@ class BilevelProblem:
         with torch.enable_grad():
             params = params.detach().requires_grad_()
             value = self.penalty(params)
+            _require_scalar(value)
             (slope,) = torch.autograd.grad(value, params, allow_unused=True, materialize_grads=True)
         return float(value.detach()), slope
 
@@ -106,6 +203,46 @@ class BilevelProblem:
         """Return the nearest admissible parameters."""
         lower, upper = (torch.as_tensor(b, dtype=params.dtype) for b in (self.lower, self.upper))
         return torch.minimum(torch.maximum(params, lower), upper)
+
+
+def _require_scalar(value):
+    if not (isinstance(value, torch.Tensor) and value.ndim == 0):
+        given = type(value).__name__
+        if isinstance(value, torch.Tensor):
+            given = f"a tensor of shape {tuple(value.shape)}"
+        raise TypeError(
+            f"the penalty returned {given}, expected a tensor without axes computed from params; "
+            "sum over the parameters."
+        )
+
+
+def _require_batch(name, x):
+    if not (isinstance(x, torch.Tensor) and (x.is_floating_point() or x.is_complex())):
+        given = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
+        raise TypeError(
+            f"{name} is {given}, expected a tensor of real or complex floats; convert it by "
+            "torch.as_tensor(array, dtype=torch.float64)."
+        )
+    if x.ndim == 0 or not len(x):
+        raise ValueError(
+            f"{name} has shape {tuple(x.shape)}, expected (B, ...) with at least one sample; one "
+            "image is image[None]."
+        )
+    finite = torch.isfinite(x)
+    if not bool(finite.all()):
+        bad = ~finite.flatten(1).all(1) if x.ndim > 1 else ~finite
+        raise ValueError(
+            f"{name} contains NaN or infinite values in sample {int(bad.int().argmax())}; expected "
+            "finite numbers only. Find them with torch.isfinite and mask or replace them first."
+        )
+
+
+def require_method(name, value, example):
+    """Raise TypeError for what cannot be called, and for a class in place of its object."""
+    if isinstance(value, type) or not callable(value):
+        raise TypeError(
+            f"{name} is {value!r}, expected an object to be called, such as {example}."
+        )
 
 
 def _squares(x):

@@ -74,6 +74,14 @@ class Journal:
     """
 
     def __init__(self, setting, checkpoint=None, callback=None, progress=False):
+        if not isinstance(setting, Mapping):
+            raise TypeError(f"setting is {setting!r}, expected a dict, such as "
+                            "setting_of(problem, params0).")
+        if not (callback is None or callable(callback)):
+            raise TypeError(f"callback is {callback!r}, expected a function of a row, or None.")
+        if checkpoint is not None and not Path(checkpoint).parent.is_dir():
+            raise ValueError(f"checkpoint is {str(checkpoint)!r}, expected a file in a folder that "
+                             f"exists; create {str(Path(checkpoint).parent)!r} first.")
         self._setting, self._checkpoint, self._callback = setting, checkpoint, callback
         self._progress, self._rows, self._earlier = progress, [], 0.0
 

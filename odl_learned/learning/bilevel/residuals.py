@@ -207,6 +207,7 @@ class Box:
                 f"the loss is {type(problem.loss).__name__}, expected SquaredError: models are "
                 "those of least squares; for other losses use bobyqa or a method of first order."
             )
+        problem.require_params(params0)
         self._problem, self._dtype = problem, params0.dtype
         self._lower, self._upper = (
             torch.as_tensor(b, dtype=torch.float64).expand(params0.shape).numpy()

@@ -65,6 +65,10 @@ def isgd(
     ValueError
         As `gradient_based.lbfgsb`.
     """
+    problem.require_params(params0)
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator is {generator!r}, expected a torch.Generator; build one with "
+                        "torch.Generator().manual_seed(seed).")
     pairs = len(problem.x0)
     require_count("batch_size", batch_size)
     require_count("epochs", epochs)

@@ -21,6 +21,7 @@ from odl_learned.learning.bilevel.fidelities import (
     weighted,
 )
 from odl_learned.learning.bilevel.intervals import variation_of
+from odl_learned.learning.bilevel.problem import require_method
 
 
 class Point(NamedTuple):
@@ -65,13 +66,14 @@ class VariationEnergy(ParametricEnergy):
     follows_dual = True
 
     def __init__(self, fidelity, transform, potential, coefficients):
+        require_method("coefficients", coefficients, "decimal_alpha(nu, xi)")
         self.fidelity, self.transform = fidelity, transform
         self.potential, self.coefficients = potential, coefficients
 
     def value(self, x, params, data):
         """Return ``E`` of every sample, of shape ``(B,)``."""
         c = self.constants(params, x)
-        r, p = self.fidelity.forward(x) - data, self.transform.forward(x)
+        r, p = self._residual(x, data, c), self.transform.forward(x)
         lengths = self.potential.value(self.squares(p), c.nu)
         total = 0.5 * weighted(c.weights, real_products(r, r)).flatten(1).sum(1)
         total = total + c.alpha * lengths.flatten(1).sum(1)
@@ -82,7 +84,7 @@ class VariationEnergy(ParametricEnergy):
         c = self.constants(params, x)
         p = self.transform.forward(x)
         weight = c.alpha * self.potential.weight(self.squares(p), c.nu)
-        return self._slope(x, self.fidelity.forward(x) - data, _times(weight, p), c)
+        return self._slope(x, self._residual(x, data, c), _times(weight, p), c)
 
     def linearize(self, x, params, data):
         """Return the `Linearization` at ``x``."""
@@ -127,6 +129,16 @@ class VariationEnergy(ParametricEnergy):
     def lipschitz(self, params):
         """Return ``max w + alpha |D|^2 max phi'' + xi``."""
         c = evaluated(self.coefficients, params)
+        if not isinstance(c, Coefficients):
+            raise TypeError(
+                f"the coefficients are {c!r}, expected Coefficients(alpha, nu, xi, weights); let "
+                "the function of params return them."
+            )
+        if not (c.nu > 0 or torch.isnan(torch.as_tensor(c.nu))):
+            raise ValueError(
+                f"the coefficient nu is {float(c.nu):g}, expected a positive number; bound the "
+                "parameters by `lower` of the problem, or learn its logarithm."
+            )
         bound = self.potential.constants(float(c.nu)).curvature
         smooth = float(c.alpha) * self.transform.norm**2 * bound
         return largest(c.weights) + smooth + float(c.xi)
@@ -187,7 +199,7 @@ class VariationEnergy(ParametricEnergy):
         p = self.transform.forward(x)
         squares = self.squares(p)
         weight, curvature = self.potential.weight_and_curvature(squares, c.nu)
-        return Point(c, x, self.fidelity.forward(x) - data, p, squares, weight, curvature)
+        return Point(c, x, self._residual(x, data, c), p, squares, weight, curvature)
 
     def _linearization(self, at, params, bend, bent_squares):
         """The `Linearization` with ``alpha D^T (w + bend) D`` as Hessian of the potential."""
@@ -237,6 +249,22 @@ class VariationEnergy(ParametricEnergy):
         """Return ``|p_g|^2`` of the groups, ``(B, *shape)``."""
         return _summed(real_products(p, p))
 
+    def _residual(self, x, data, c):
+        """``A x - y``."""
+        image = self.fidelity.forward(x)
+        if data.shape != image.shape:
+            raise ValueError(
+                f"data has shape {tuple(data.shape)}, expected {tuple(image.shape)} as A x; pass "
+                "the same number of samples, and reshape it where it needs it."
+            )
+        shape = image.shape[1:] if c.weights is None else c.weights.shape
+        if len(shape) < x.ndim - 1 or shape != image.shape[-len(shape) :]:
+            raise ValueError(
+                f"the weights have shape {tuple(shape)}, expected {tuple(image.shape[1:])}, that "
+                "of the data of one sample; reshape or expand them in the coefficients."
+            )
+        return image - data
+
     def _quadratic(self, v, c):
         """``A^* w A v + xi v``."""
         if c.weights is None:  # A is unitary
@@ -254,7 +282,14 @@ class VariationEnergy(ParametricEnergy):
         c = evaluated(self.coefficients, params)
         real = x.real.dtype if x.is_complex() else x.dtype
         weights = None if c.weights is None else c.weights.to(x.device, real)
-        return c._replace(alpha=float(c.alpha), nu=float(c.nu), xi=float(c.xi), weights=weights)
+        c = c._replace(alpha=float(c.alpha), nu=float(c.nu), xi=float(c.xi), weights=weights)
+        if c.alpha < 0 or c.nu < 0 or c.xi < 0:
+            raise ValueError(
+                f"the coefficients are alpha = {c.alpha:g}, nu = {c.nu:g} and xi = {c.xi:g}, "
+                "expected none below zero; bound the parameters by `lower` of the problem, or "
+                "learn logarithms."
+            )
+        return c
 
     def _learned(self, params):
         """The parameters, and the coefficients that depend on them, with a graph."""

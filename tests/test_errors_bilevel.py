@@ -1,0 +1,318 @@
+"""Bad input to bilevel learning: the error names the value, the expectation, the next step.
+
+Every row is one mistake: what is done, the type of the error, and a pattern of its message. Below
+the tables is what looks like a mistake but is none.
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from bilevel_problems import START, denoising
+
+from odl_learned.learning.bilevel import (
+    AutogradEnergy,
+    BilevelProblem,
+    Coefficients,
+    Direct,
+    ExpertsEnergy,
+    FixedIterations,
+    Implicit,
+    JacobianFree,
+    Journal,
+    LowerLevel,
+    Newton,
+    PixelResiduals,
+    RidgeEnergy,
+    SquaredError,
+    Unrolled,
+    VariationEnergy,
+    bobyqa,
+    check_hypergradient,
+    continuation,
+    dct_filters,
+    decimal_alpha,
+    dynamic_accuracy,
+    fixed_accuracy,
+    fixed_filters,
+    hoag,
+    isgd,
+    lbfgsb,
+    maid,
+    semismooth_newton,
+    squared_weights,
+)
+from odl_learned.learning.bilevel.potentials import Charbonnier
+
+P = denoising(pairs=2, size=8)
+NAN = P.data.clone()
+NAN[1, 3] = np.nan
+THREE = torch.zeros(3, dtype=torch.float64)
+
+
+def change(**fields):
+    return dataclasses.replace(P, **fields)
+
+
+def level(coefficients):
+    """A lower level with other coefficients."""
+    energy = VariationEnergy(P.energy.fidelity, P.energy.transform, P.energy.potential,
+                             coefficients)  # fmt: skip
+    return LowerLevel(change(energy=energy))
+
+
+def constant(*values):
+    return level(lambda params: Coefficients(*values))
+
+
+def autograd(function, mu=1.0):
+    energy = AutogradEnergy(function, lambda params: 2.0, lambda params: mu)
+    return LowerLevel(change(energy=energy)).solve(START, 1.0)
+
+
+def learn(method=lbfgsb, problem=P, params=START, mode=None, solver=None, **options):
+    mode, solver = Implicit() if mode is None else mode, Newton() if solver is None else solver
+    return method(problem, params, mode, solver, **options)
+
+
+def stochastic(**options):
+    options = {"batch_size": 1, "epochs": 1, "generator": torch.Generator()} | options
+    return learn(isgd, **options)
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+PROBLEMS = [
+    ("NaN in the data", lambda: change(data=NAN), ValueError,
+     "data contains NaN.* in sample 1; expected finite.*isfinite"),
+    ("NaN in the truth", lambda: SquaredError(NAN), ValueError, "truth contains NaN.*sample 1"),
+    ("NaN at the start", lambda: change(x0=NAN), ValueError, "x0 contains NaN"),
+    ("array for a truth", lambda: SquaredError(np.ones((2, 8))), TypeError,
+     r"truth is ndarray, expected a tensor.*torch\.as_tensor"),
+    ("whole numbers", lambda: SquaredError(torch.ones(2, 8, dtype=torch.int64)), TypeError,
+     "truth is torch.int64, expected a tensor of real or complex floats"),
+    ("no samples", lambda: SquaredError(torch.ones(0, 8)), ValueError,
+     r"truth has shape \(0, 8\), expected.*at least one sample"),
+    ("factor zero", lambda: SquaredError(P.data, 0), ValueError, "factor is 0; expected"),
+    ("data of one pair", lambda: change(data=P.data[:1]), ValueError,
+     "data has 1 samples, expected 2 as x0 and the truth; stack"),
+    ("part of the data of one pair", lambda: change(data=(P.data, P.data[:1])), ValueError,
+     "data has 1 samples, expected 2"),
+    ("start of one pair", lambda: change(x0=P.x0[:1]), ValueError,
+     r"x0 has shape \(1, 8\), expected \(2, 8\) as the truth"),
+    ("truth of other pairs", lambda: change(loss=SquaredError(torch.ones(3, 8))), ValueError,
+     r"x0 has shape \(2, 8\), expected \(3, 8\) as the truth"),
+    ("function for an energy", lambda: change(energy=abs), TypeError,
+     "energy is .*abs.*, expected a ParametricEnergy.*AutogradEnergy"),
+    ("function for a loss", lambda: change(loss=abs), TypeError, "loss is .*expected SquaredError"),
+    ("number for a penalty", lambda: change(penalty=3), TypeError,
+     "penalty is 3, expected a function of params; leave it out"),
+    ("penalty of one parameter each", lambda: learn(problem=change(penalty=lambda p: p)), TypeError,
+     r"penalty returned a tensor of shape \(2,\), expected a tensor without axes.*sum"),
+    ("penalty without tensors", lambda: learn(problem=change(penalty=lambda p: 1.0)), TypeError,
+     "penalty returned float, expected a tensor without axes"),
+    ("bounds crossed", lambda: change(lower=1.0, upper=0.0), ValueError,
+     "lower is 1.0 and upper is 0.0 for parameter 0, expected lower <= upper; exchange"),
+    ("one bound crossed", lambda: change(lower=torch.tensor([0.0, 3.0]), upper=2.0), ValueError,
+     "lower is 3.0 and upper is 2.0 for parameter 1"),
+    ("bounds of other sizes", lambda: change(lower=THREE, upper=torch.ones(2)), ValueError,
+     r"shapes \(3,\) and \(2,\), expected the same"),
+    ("bound unknown", lambda: change(lower=np.nan), ValueError, "lower is nan, expected a number"),
+    ("no bound", lambda: change(upper=None), TypeError,
+     "upper is None, expected a number or a tensor.*leave it out"),
+]
+
+LOWER_LEVELS = [
+    ("accuracy zero", lambda: LowerLevel(P).solve(START, 0), ValueError,
+     "accuracy is 0.0 for one of the samples; expected positive distances, such as"),
+    ("accuracy unknown", lambda: LowerLevel(P).solve(START, np.nan), ValueError, "accuracy is nan"),
+    ("accuracy of one negative", lambda: LowerLevel(P).solve(START, [1, -1]), ValueError,
+     "accuracy is -1.0"),
+    ("three accuracies for two", lambda: LowerLevel(P).solve(START, [1, 1, 1]), ValueError,
+     r"accuracy has shape \(3,\), expected one number or \(2,\)"),
+    ("list of parameters", lambda: LowerLevel(P).solve([0, 0], 1), TypeError,
+     r"params is list, expected a tensor of real floats; pass torch\.tensor"),
+    ("infinite parameters", lambda: LowerLevel(P).solve(START / 0, 1), ValueError,
+     "params has entries that are not finite.*Look"),
+    ("start of another batch", lambda: LowerLevel(P).solve(START, 1, P.x0[:1]), ValueError,
+     r"x0 has shape \(1, 8\).*expected \(2, 8\).*leave it out"),
+    ("start at NaN", lambda: LowerLevel(P).solve(START, 1, NAN), ValueError,
+     "x0 has .* 1 entries that are not finite"),
+    ("class for a solver", lambda: LowerLevel(P, Newton), TypeError,
+     r"solver is <class.*Newton'>, expected an object to be called, such as Newton\(\)"),
+    ("negative memory", lambda: LowerLevel(P, memory=-1), ValueError, "memory is -1; expected"),
+    ("not strongly convex", lambda: constant(1, 0.1, 0.0, torch.zeros(8)).solve(START, 1),
+     ValueError, r"strong_convexity\(params\) of VariationEnergy is 0.0.*positive.*Add xi/2"),
+    ("negative weights", lambda: constant(1, 0.1, 0.1, -torch.ones(8)).solve(START, 1), ValueError,
+     r"strong_convexity\(params\) of VariationEnergy is -0.9"),
+    ("negative convexity", lambda: autograd(lambda x, p, y: (x - y).square().sum(1), -1.0),
+     ValueError, r"strong_convexity\(params\) of AutogradEnergy is -1.0"),
+    ("negative alpha", lambda: constant(-1, 0.1, 0.1).solve(START, 1), ValueError,
+     "coefficients are alpha = -1, nu = 0.1.*none below zero; bound the parameters by `lower`"),
+    ("no smoothing", lambda: constant(1, 0.0, 0.1).solve(START, 1), ValueError,
+     "coefficient nu is 0, expected a positive number; bound"),
+    ("weights of another shape", lambda: constant(1, 0.1, 0.1, torch.ones(5)).solve(START, 1),
+     ValueError, r"weights have shape \(5,\), expected \(8,\), that of the data"),
+    ("coefficients without names", lambda: level(lambda p: (1, 1, 1)).solve(START, 1), TypeError,
+     r"coefficients are \(1, 1, 1\), expected Coefficients\(alpha"),
+    ("number for coefficients", lambda: level(3), TypeError, "coefficients is 3, expected an obj"),
+    ("weights that do not fit", lambda: level(squared_weights((9,), 0.1, 0.1)).solve(
+        torch.ones(10).double(), 1), ValueError, r"weights have shape \(9,\), expected \(8,\)"),
+    ("constant nu zero", lambda: decimal_alpha(0, 1), ValueError, "nu is 0; expected"),
+    ("constant xi negative", lambda: decimal_alpha(1, -1), ValueError, "xi is -1; expected"),
+    ("data of another shape", lambda: LowerLevel(change(data=P.data[:, :1])).solve(START, 1),
+     ValueError, r"data has shape \(2, 1\), expected \(2, 8\) as A x"),
+    ("energy of every pixel", lambda: autograd(lambda x, p, y: (x - y) ** 2), ValueError,
+     r"energy has shape \(2, 8\), expected \(2,\), one value per sample; sum"),
+    ("energy of the batch", lambda: autograd(lambda x, p, y: (x - y).square().sum()), ValueError,
+     r"energy has shape \(\), expected \(2,\)"),
+    ("number for an energy", lambda: AutogradEnergy(3, abs, abs), TypeError,
+     "function is 3, expected a function"),
+    ("constant for a function", lambda: AutogradEnergy(abs, 1.0, abs), TypeError,
+     "lipschitz is 1.0, expected a function; a constant is lambda params"),
+    ("no iterations", lambda: FixedIterations(0), ValueError, "niter is 0; expected"),
+    ("experts with a negative weight", lambda: LowerLevel(BilevelProblem(
+        ExpertsEnergy((8, 8), Charbonnier(), (0.1,), fixed_filters(dct_filters(2)), 0.1),
+        torch.ones(2, 8, 8), SquaredError(torch.ones(2, 8, 8)), torch.ones(2, 8, 8))).solve(
+            torch.tensor([0.1, -0.2, 0.1]), 1.0), ValueError,
+     "weights have the smallest entry -0.2, expected none below zero.*bound"),
+    ("experts without scale", lambda: ExpertsEnergy((8, 8), Charbonnier(), (0.0,), abs, 0.1),
+     ValueError, "scales is 0.0; expected"),
+    ("negative weights of experts", lambda: RidgeEnergy((8, 8), (1, 2, 2), (0.1,), 0.0).params(
+        torch.tensor([[[1.0, -1.0], [0.0, 0.0]]]), -torch.ones(1, 1)), ValueError,
+     "weights has the smallest entry -1.0; expected positive"),
+]
+
+MODES = [
+    ("no accuracy of the adjoint", lambda: Implicit()(LowerLevel(P), START, 1e-3, 0), ValueError,
+     r"adjoint_accuracy is 0, expected a positive residual, or one per sample, of shape \(2,\)"),
+    ("unknown accuracy of the adjoint", lambda: Implicit()(LowerLevel(P), START, 1e-3, np.nan),
+     ValueError, "adjoint_accuracy is nan, expected"),
+    ("three of the adjoint", lambda: Implicit()(LowerLevel(P), START, 1e-3, [1, 1, 1]), ValueError,
+     r"adjoint_accuracy is \[1, 1, 1\], expected"),
+    ("no iterations of the adjoint", lambda: Implicit(0), ValueError, "maxiter is 0; expected"),
+    ("dense and large", lambda: Direct(4)(LowerLevel(P), START, 1, 1), ValueError,
+     r"8 real unknowns, expected at most 4 for a dense Hessian; use Implicit\(\)"),
+    ("no accuracy of the lower level", lambda: JacobianFree()(LowerLevel(P), START, 0, 1),
+     ValueError, "accuracy is 0.0 for one of the samples"),
+    ("nothing to unroll", lambda: Unrolled(0), ValueError, "niter is 0; expected"),
+    ("check of a class", lambda: check_hypergradient(P, START, Implicit, rng()), TypeError,
+     r"mode is <class.*such as hypergradient.Implicit\(\)"),
+    ("check at a list", lambda: check_hypergradient(P, [0, 0], Implicit(), rng()), TypeError,
+     "params is list, expected"),
+    ("check without generator", lambda: check_hypergradient(P, START, Implicit(), 0), TypeError,
+     "rng is 0, expected a numpy.random.Generator"),
+]
+
+METHODS = [
+    ("start from a list", lambda: learn(params=[0, 0]), TypeError,
+     r"params0 is list, expected a tensor of real floats; pass torch\.tensor"),
+    ("start from whole numbers", lambda: learn(params=torch.zeros(2).long()), TypeError,
+     "params0 is torch.int64, expected"),
+    ("start from complex numbers", lambda: learn(hoag, params=START + 0j), TypeError,
+     "params0 is torch.complex128, expected"),
+    ("start from NaN", lambda: learn(maid, params=START * np.nan), ValueError,
+     "params0 has entries that are not finite"),
+    ("start from a matrix", lambda: learn(params=START[None]), ValueError,
+     r"params0 has shape \(1, 2\), expected \(P,\), a vector; flatten"),
+    ("bounds of another size", lambda: learn(hoag, change(lower=-1 - THREE)), ValueError,
+     r"params0 has shape \(2,\), expected \(3,\) as the bounds"),
+    ("class for a mode", lambda: learn(mode=Implicit), TypeError,
+     r"mode is <class.*expected an object to be called, such as hypergradient.Implicit\(\)"),
+    ("class for a lower solver", lambda: learn(maid, solver=Newton), TypeError,
+     r"solver is <class.*such as Newton\(\)"),
+    ("tolerance zero", lambda: learn(gtol=0), ValueError, "gtol is 0; expected"),
+    ("first accuracy zero", lambda: learn(accuracy=0), ValueError, "accuracy is 0; expected"),
+    ("first accuracy unknown", lambda: learn(adjoint_accuracy=np.nan), ValueError,
+     "adjoint_accuracy is nan; expected"),
+    ("half a step", lambda: learn(maxiter=1.5), ValueError, "maxiter is 1.5; expected a whole"),
+    ("no memory", lambda: learn(memory=0), ValueError, "memory is 0; expected"),
+    ("step backward", lambda: learn(max_step=-1), ValueError, "max_step is -1; expected"),
+    ("no step", lambda: learn(hoag, step=0), ValueError, "step is 0; expected"),
+    ("word for a schedule", lambda: learn(hoag, schedule="quadratic"), TypeError,
+     "schedule is 'quadratic', expected an object to be called, such as exponential"),
+    ("all momentum", lambda: learn(maid, momentum=1.0), ValueError,
+     "momentum is 1.0; expected at least 0 and below 1"),
+    ("step unknown", lambda: learn(maid, step=np.nan), ValueError, "step is nan; expected"),
+    ("batch too large", lambda: stochastic(batch_size=3), ValueError,
+     "batch_size is 3, expected at most 2, the number of training pairs"),
+    ("seed for a generator", lambda: stochastic(generator=0), TypeError,
+     r"generator is 0, expected a torch\.Generator.*manual_seed"),
+    ("half an epoch", lambda: stochastic(epochs=0.5), ValueError, "epochs is 0.5; expected"),
+    ("stochastic start from a list", lambda: stochastic(params=[0, 0]), TypeError,
+     "params0 is list"),
+    ("derivative-free without bounds", lambda: dynamic_accuracy(change(lower=-np.inf), START, 9),
+     ValueError, "bounds are -inf and 2.0, expected finite.*dataclasses.replace"),
+    ("derivative-free out of bounds", lambda: dynamic_accuracy(P, START + 9, 9), ValueError,
+     r"params0 is .*expected numbers between -4.0 and 2.0; start from problem\.clip"),
+    ("too few evaluations", lambda: dynamic_accuracy(P, START, 2), ValueError,
+     "maxeval is 2; expected a whole number of at least 3"),
+    ("decisions that may be wrong", lambda: dynamic_accuracy(P, START, 9, eta=1.0), ValueError,
+     "eta is 1.0, expected at most 0.05.*fixed_accuracy"),
+    ("derivative-free from a list", lambda: dynamic_accuracy(P, [0, 0], 9), TypeError,
+     "params0 is list"),
+    ("radius zero", lambda: dynamic_accuracy(P, START, 9, radius=0), ValueError, "radius is 0; ex"),
+    ("class for residuals", lambda: dynamic_accuracy(P, START, 9, residuals=PixelResiduals),
+     TypeError, r"residuals is <class.*such as PixelResiduals\(\)"),
+    ("class for a solver of dynamic accuracy", lambda: dynamic_accuracy(P, START, 9, Newton),
+     TypeError, "solver is <class"),
+    ("fixed accuracy zero", lambda: fixed_accuracy(P, START, 9, Newton(), accuracy=0), ValueError,
+     "accuracy is 0; expected"),
+    ("no problems", lambda: continuation([], START, learn), ValueError, "problems is empty, exp"),
+    ("one problem", lambda: continuation(P, START, learn), TypeError,
+     "problems is one BilevelProblem, expected a sequence.*call learn"),
+    ("number for a problem", lambda: continuation([P, 3], START, learn), TypeError,
+     "problems has a int, expected a BilevelProblem"),
+    ("number for a method", lambda: continuation([P], START, 3), TypeError, "learn is 3, expected"),
+    ("other experts", lambda: semismooth_newton(P, START, Newton()), TypeError,
+     "VariationEnergy and a SquaredError; expected an ExpertsEnergy.*lbfgsb"),
+    ("setting of nothing", lambda: Journal(3), TypeError, "setting is 3, expected a dict, such as"),
+    ("number for a callback", lambda: learn(callback=3), TypeError, "callback is 3, expected"),
+    ("checkpoint nowhere", lambda: learn(checkpoint="/nowhere/learned.pt"), ValueError,
+     "checkpoint is '/nowhere/learned.pt', expected a file in a folder that exists; create"),
+]
+
+TABLE = PROBLEMS + LOWER_LEVELS + MODES + METHODS
+
+
+@pytest.mark.parametrize(("mistake", "error", "pattern"), [row[1:] for row in TABLE],
+                         ids=[row[0] for row in TABLE])  # fmt: skip
+def test_mistake(mistake, error, pattern):
+    with pytest.raises(error, match=f"(?s){pattern}"):
+        mistake()
+
+
+def test_names_of_the_table_are_unique():
+    assert len({row[0] for row in TABLE}) == len(TABLE)
+
+
+BOBYQA = [
+    ({"maxeval": 3}, "maxeval is 3; expected a whole number of at least 4"),
+    ({"radius": -1}, "radius is -1; expected"),
+    ({"radius": 0.7}, "radius is 0.7, expected more than .* at most 0.5"),
+    ({"accuracy": 0}, "accuracy is 0; expected"),
+]
+
+
+@pytest.mark.parametrize(("options", "pattern"), BOBYQA)
+def test_mistakes_of_bobyqa(options, pattern):
+    pytest.importorskip("pybobyqa")
+    with pytest.raises(ValueError, match=pattern):
+        bobyqa(P, START, solver=Newton(), **({"maxeval": 9} | options))
+
+
+@pytest.mark.parametrize("method", [lbfgsb, hoag, maid])
+def test_starts_outside_of_the_bounds_are_moved_inside(method):
+    """Documented: the first row is the nearest point of the box."""
+    learned = learn(method, params=torch.tensor([9.0, -9.0]).double(), maxiter=0)
+    np.testing.assert_array_equal(learned.history["params"][0], [2.0, -4.0])
+
+
+def test_infinite_bounds_and_accuracies_are_valid():
+    assert isinstance(change(lower=-np.inf, upper=torch.full((2,), np.inf)), BilevelProblem)
+    assert LowerLevel(P, memory=0).solve(START, np.inf).reason[0] == "accuracy"
+    assert continuation([P], START, lambda problem, params: learn(
+        problem=problem, params=params, maxiter=0)).reason == "maxiter"  # fmt: skip

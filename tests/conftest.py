@@ -1,6 +1,7 @@
 """Shared set-up: one torch thread, so that shared machines do not spin, and a fixed generator."""
 
 import os
+import signal
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
@@ -12,6 +13,8 @@ import torch
 import odl_learned  # noqa: F401  (imports odl before scipy and applies the repairs)
 
 torch.set_num_threads(1)
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in jobs that a shell runs behind
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -1,0 +1,71 @@
+"""The claims of the figures on learned sampling can fail."""
+
+import copy
+import functools
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent / "examples" / "figures" / "sampling2020"
+
+
+@functools.cache
+def figure(name):
+    """Compute once; return the claim and the results."""
+    module = runpy.run_path(str(FOLDER / f"{name}.py"))
+    return module["claim"], module["compute"]("smoke", np.random.default_rng(0))
+
+
+SPOILED = {
+    "bump": [
+        lambda r: r.update(rate=0.03),
+        lambda r: r["masks"]["learned"].fill(True),
+        lambda r: r["errors"].update({name: 3e-4 * 2 for name in r["errors"]}),
+        lambda r: r["errors"].update({"variable density 1": 2 * r["errors"]["learned"]}),
+        lambda r: r["errors"].update(lowest=0.7 * r["errors"]["learned"]),
+    ],
+    "increasing_sparsity": [
+        lambda r: r["rates"].__setitem__(1, r["rates"][0]),
+        lambda r: r["errors"][::-1].sort(),
+        lambda r: r["rates"].__imul__(0.5),
+        lambda r: r["rates"].__iadd__(0.25),
+        lambda r: r["random"].__setitem__(2, r["errors"][2]),
+    ],
+    "compare_regularizers": [
+        lambda r: r["masks"]["none"].fill(True),
+        lambda r: r["train"][0].__setitem__(1, 0.9 * r["train"][0, 0]),
+        lambda r: r["train"][0].__setitem__(1, r["train"][0, 0]),
+        lambda r: r["train"][1].__setitem__(0, r["train"][1, 1]),
+        lambda r: r["test"][0].__setitem__(0, r["test"][2, 2]),
+        lambda r: r["test"][2].__imul__(1.1),
+        lambda r: r["test"][0].__setitem__(-1, r["test"][0, 0]),
+    ],
+    "training_size": [
+        lambda r: r["masks"][0].fill(True),
+        lambda r: r["errors"][-2].fill(1.4 * r["errors"][-1].mean()),
+        lambda r: r["random"].fill(r["errors"][0].mean()),
+    ],
+    "high_resolution": [
+        lambda r: r["steps"].append((np.array([1.0, 0.9, 0.8, 1.2]), np.zeros(4))),
+        lambda r: r["steps"].append((np.array([1.0, 0.9]), np.zeros(2))),
+        lambda r: r["steps"][0][0].__iadd__(1),
+        lambda r: [mask.fill(True) for mask in r["masks"].values()],
+        lambda r: r["masks"]["variable density"].fill(True),
+        lambda r: r["errors"].update(learned=r["errors"]["variable density"]),
+        lambda r: r["weights"].fill(0.1),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_the_claims_can_fail(name):
+    claim, results = figure(name)
+    claim(results)
+    for number, spoil in enumerate(SPOILED[name]):
+        spoiled = copy.deepcopy(results)
+        spoil(spoiled)
+        with pytest.raises(AssertionError):
+            claim(spoiled)
+            pytest.fail(f"{name} does not notice spoil {number}", pytrace=False)

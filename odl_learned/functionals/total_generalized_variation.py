@@ -2,6 +2,7 @@
 
 import odl
 
+from odl_learned.functionals.total_variation import DenoisingProximal
 from odl_learned.operators import gradient
 from odl_learned.solvers.tgv import tgv_denoising, tgv_gradient, tgv_value
 from odl_learned.validation import require_count, require_positive
@@ -61,20 +62,11 @@ class TotalGeneralizedVariation(odl.functionals.Functional):
     @property
     def proximal(self):
         """Factory of proximal operators, ``sigma -> prox``."""
-        return lambda sigma=1.0: _TotalGeneralizedVariationProximal(self, float(sigma))
+        return lambda sigma=1.0: DenoisingProximal(self, float(sigma))
 
-
-class _TotalGeneralizedVariationProximal(odl.Operator):
-    """``x -> argmin_u |u - x|^2 / 2 + sigma R(u)``."""
-
-    def __init__(self, functional, sigma):
-        require_positive("sigma", sigma)
-        super().__init__(functional.domain, functional.domain, linear=False)
-        self.functional, self.sigma = functional, sigma
-
-    def _call(self, x):
-        f = self.functional
-        return tgv_denoising(x, self.sigma, f.beta, f.accuracy, f.maxiter).x
+    def denoised(self, x, sigma):
+        """Return the `Solution` of the proximal; see `solvers.tgv_denoising`."""
+        return tgv_denoising(x, sigma, self.beta, self.accuracy, self.maxiter)
 
 
 class _TotalGeneralizedVariationGradient(odl.Operator):

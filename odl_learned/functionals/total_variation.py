@@ -64,11 +64,15 @@ class TotalVariation(odl.functionals.Functional):
     @property
     def proximal(self):
         """Factory of proximal operators, ``sigma -> prox``."""
-        return lambda sigma=1.0: _TotalVariationProximal(self, float(sigma))
+        return lambda sigma=1.0: DenoisingProximal(self, float(sigma))
+
+    def denoised(self, x, sigma):
+        """Return the `Solution` of the proximal, with its certificate; see `solvers.rof`."""
+        return rof(x, sigma, self.accuracy, self.maxiter, self.exponent)
 
 
-class _TotalVariationProximal(odl.Operator):
-    """``x -> argmin_u |u - x|^2 / 2 + sigma R(u)``."""
+class DenoisingProximal(odl.Operator):
+    """``x -> argmin_u |u - x|^2 / 2 + sigma R(u)`` by ``functional.denoised(x, sigma)``."""
 
     def __init__(self, functional, sigma):
         require_positive("sigma", sigma)
@@ -76,5 +80,4 @@ class _TotalVariationProximal(odl.Operator):
         self.functional, self.sigma = functional, sigma
 
     def _call(self, x):
-        f = self.functional
-        return rof(x, self.sigma, f.accuracy, f.maxiter, f.exponent).x
+        return self.functional.denoised(x, self.sigma).x

@@ -48,8 +48,8 @@ from odl_learned.learning.bilevel.sampling_patterns import learned_pattern, poin
 SIZES = {
     "smoke": {"n": 16, "count": 4, "tests": 6, "maxiter": 8, "exchanges": 3, "beta": 0.02,
               "names": ("TV", "none", "H1")},
-    "paper": {"n": 32, "count": 8, "tests": 16, "maxiter": 30, "exchanges": 8, "beta": 8e-3,
-              "names": ("TV", "none", "H1", "wavelets")},
+    "paper": {"n": 24, "count": 6, "tests": 12, "maxiter": 30, "exchanges": 60, "beta": 0.02,
+              "names": ("TV", "none", "H1")},
 }
 NOISE_LEVEL = 0.03
 

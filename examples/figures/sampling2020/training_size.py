@@ -129,7 +129,7 @@ def draw(results, path):
     counts, errors = results["counts"], results["errors"]
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.loglog(counts, [each.mean() for each in errors], "o-", label="learned lines, mean")
+    left.semilogx(counts, [each.mean() for each in errors], "o-", label="learned lines, mean")
     for count, each in zip(counts, errors, strict=True):
         left.plot(np.full(len(each), count), each, "k.", markersize=4)
     left.axhline(results["random"].mean(), color="0.6", ls="--", label="random lines, mean")

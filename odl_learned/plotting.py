@@ -63,7 +63,8 @@ def _checked_zoom(zoom, shape):
     return (x0, x1), (y0, y1)
 
 
-def comparison(images, truth, path, window=None, zoom=None, title="", captions=None):
+def comparison(images, truth, path, window=None, zoom=None, title="", captions=None,
+               reference="truth"):  # fmt: skip
     """Draw reconstructions next to the ground truth and save the figure.
 
     First row: the truth and the reconstructions in one gray window. Second row: the region that
@@ -88,6 +89,8 @@ def comparison(images, truth, path, window=None, zoom=None, title="", captions=N
         Above the figure.
     captions : dict, str -> str, optional
         Second line below the names, for example "PSNR 31.2 dB, SSIM 0.91"; "truth" may have one.
+    reference : str, optional
+        What the first image is called, where it is no ground truth but the best that is known.
 
     Returns
     -------
@@ -117,7 +120,7 @@ def comparison(images, truth, path, window=None, zoom=None, title="", captions=N
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path.parent} is no folder, expected one for {path}; create it.")
-    figure = _draw(drawn, truth, window, zoom, title, captions)
+    figure = _draw(drawn, truth, window, zoom, title, captions, reference)
     figure.savefig(path, dpi=200)
     return figure
 
@@ -129,11 +132,12 @@ def _labels(names, captions):
     return wrapped, below, max(map(len, wrapped.values())), max(map(len, below.values()))
 
 
-def _draw(drawn, truth, window, zoom, title, captions):
+def _draw(drawn, truth, window, zoom, title, captions, reference):
     nx, ny = truth.shape
     (x0, x1), (y0, y1) = zoom
     names = ["truth", *drawn]
     wrapped, below, name_lines, caption_lines = _labels(names, captions)
+    wrapped["truth"] = [reference]
     full, detail = WIDTH * ny / nx, WIDTH * (y1 - y0) / (x1 - x0)
     text_height = LINE * (name_lines + caption_lines) + 0.13
     width = 2 * MARGIN + len(names) * (WIDTH + GAP) + BAR + BAR_LABEL
@@ -199,10 +203,10 @@ def _draw(drawn, truth, window, zoom, title, captions):
     extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[beyond]
     colorbar(gray, first, full, extend, "value")
     over = max(float(np.abs(error).max()) for error in errors.values()) > scale
-    colorbar(colors, third, full, "both" if over else "neither", "truth $-$ reconstruction")
+    colorbar(colors, third, full, "both" if over else "neither", f"{reference} $-$ reconstruction")
     figure.text(
         (MARGIN + WIDTH / 2) / width, (third + full / 2) / height,
-        "error\ntruth $-$ reconstruction", ha="center", va="center", size=CAPTION_SIZE + 1,
+        f"error\n{reference} $-$ reconstruction", ha="center", va="center", size=CAPTION_SIZE + 1,
         color="#333333",
     )  # fmt: skip
     for i, line in enumerate(title_lines):

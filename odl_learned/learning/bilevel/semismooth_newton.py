@@ -7,8 +7,9 @@ SIAM J. Imaging Sci. 6 (2013).
 import numpy as np
 import torch
 
+from odl_learned.learning.bilevel.adjoint import AdjointOperator, AdjointPreconditioner
 from odl_learned.learning.bilevel.experts import ExpertsEnergy
-from odl_learned.learning.bilevel.hypergradient import AdjointOperator, Implicit, _Preconditioner
+from odl_learned.learning.bilevel.hypergradient import Implicit
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.problem import SquaredError
 from odl_learned.learning.bilevel.progress import Journal, setting_of
@@ -139,7 +140,7 @@ class _Reduced:
             right = -energy.weight_slope(here.x, here.params, unit)
             size = right.flatten(1).norm(dim=1).clamp_min(1e-300).cpu().numpy()
             v = conjugate_gradient(operator, right, torch.zeros_like(right), 1e-8 * size, 10000,
-                                   precondition=_Preconditioner(operator)).x  # fmt: skip
+                                   precondition=AdjointPreconditioner(operator)).x  # fmt: skip
             d_x, d_w = change(v, unit.reshape(shape).to(v))
             sensitivities.append(v)
             rows.append(2 * problem.loss.factor * v - d_x)

@@ -4,7 +4,7 @@ Known are an approximate solution ``x~`` with ``|x~ - x^| <= e`` and an approxim
 with ``r = grad l(x~) - H(x~) q~``. Everything else that the bounds need is how much the Hessian
 ``H`` and ``J = d_theta d_x E`` can change on the ball of radius ``e`` around ``x~``, as seen by
 ``q~``: a `Variation`. It follows from global Lipschitz constants, and, much tighter, from intervals
-of a potential (`intervals`).
+of a potential (`intervals`, `ridge_variation`).
 """
 
 from typing import NamedTuple

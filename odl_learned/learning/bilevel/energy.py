@@ -88,7 +88,7 @@ class ParametricEnergy(abc.ABC):
         Lipschitz constants in ``x`` of the Hessian and of ``J = d_theta d_x E``, and a bound of
         ``|J|``; infinite where unknown.
         """
-        return math.inf, math.inf, math.inf
+        return unknown_constants(params)
 
     def rounding(self, x, params, data):
         r"""Return a bound of the rounding error of the gradient, in the norm, of every sample.
@@ -100,6 +100,11 @@ class ParametricEnergy(abc.ABC):
         slope = self.gradient(torch.zeros_like(x), params, data)
         scale = self.lipschitz(params) * _norms(x) + _norms(slope)
         return 16 * torch.finfo(x.dtype).eps * scale
+
+
+def unknown_constants(params):
+    """Return infinite constants ``(LA, LB, B)``."""
+    return math.inf, math.inf, math.inf
 
 
 class AutogradEnergy(ParametricEnergy):
@@ -115,17 +120,24 @@ class AutogradEnergy(ParametricEnergy):
         in the Euclidean inner product.
     precondition : callable, optional
         ``(params, data) -> (v -> M^-1 v)``. Default: the identity.
+    curvature_constants : callable, optional
+        ``params -> (LA, LB, B)``, floats: Lipschitz constants in ``x`` of the Hessian and of ``J =
+        d_theta d_x E``, and a bound of ``|J|``, for all ``x`` and every sample; ``math.inf`` where
+        there is none. Bounds of hypergradients need all three. Default: infinite.
     """
 
-    def __init__(self, function, lipschitz, strong_convexity, precondition=None):
+    def __init__(self, function, lipschitz, strong_convexity, precondition=None,
+                 curvature_constants=unknown_constants):  # fmt: skip
         for name, value in (("function", function), ("lipschitz", lipschitz),
-                            ("strong_convexity", strong_convexity)):  # fmt: skip
+                            ("strong_convexity", strong_convexity),
+                            ("curvature_constants", curvature_constants)):  # fmt: skip
             if not callable(value):
                 raise TypeError(
                     f"{name} is {value!r}, expected a function; a constant is lambda params: c."
                 )
         self._function, self._precondition = function, precondition
         self._lipschitz, self._strong_convexity = lipschitz, strong_convexity
+        self._curvature_constants = curvature_constants
 
     def value(self, x, params, data):
         """Return ``E`` of every sample."""
@@ -177,6 +189,16 @@ class AutogradEnergy(ParametricEnergy):
     def strong_convexity(self, params):
         """Return the bound from below."""
         return float(self._strong_convexity(params))
+
+    def curvature_constants(self, params):
+        """Return ``(LA, LB, B)``; see `ParametricEnergy`."""
+        constants = tuple(float(c) for c in self._curvature_constants(params))
+        if len(constants) != 3 or not all(c >= 0 for c in constants):
+            raise ValueError(
+                f"curvature_constants(params) is {constants}, expected (LA, LB, B), three numbers "
+                "that are not negative; use math.inf where one is unknown."
+            )
+        return constants
 
 
 class FixedEnergy:

@@ -6,9 +6,15 @@ import torch
 
 from odl_learned.learning.bilevel.bounds import sample_inner, sample_norms
 from odl_learned.learning.bilevel.energy import ParametricEnergy, take
+from odl_learned.learning.bilevel.energy_constant_checks import (
+    check_constants,
+    check_curvature_constants,
+    check_variation,
+)
+from odl_learned.learning.bilevel.energy_point import EnergyPoint, require
 from odl_learned.validation import require_positive, require_rng
 
-LEVELS, TRIALS, POWERS = 4, 4, 20
+LEVELS, TRIALS = 4, 4
 EXACT = 1e-9
 
 
@@ -25,8 +31,9 @@ def check_energy(energy, x, params, data, rng, tolerance=1e-5, step=1e-2):
     ``H`` and the preconditioner are symmetric, the preconditioner is positive definite, and
     ``mu |x - z|^2 <= <grad E(x) - grad E(z), x - z>`` and ``|grad E(x) - grad E(z)| <= L |x - z|``
     hold for random ``z`` and along the extreme eigenvectors of ``H``, at ``x`` and at zero; so do
-    the `ParametricEnergy.curvature_constants` that are finite. A sample has the same values
-    whatever the others are, and alone.
+    the `ParametricEnergy.curvature_constants` that are finite, and on two balls the
+    `bounds.Variation`, with ``variation_bound`` where the energy has this method. A sample has the
+    same values whatever the others are, and alone.
 
     Parameters
     ----------
@@ -53,33 +60,15 @@ def check_energy(energy, x, params, data, rng, tolerance=1e-5, step=1e-2):
     require_rng(rng)
     require_positive("tolerance", tolerance)
     require_positive("step", step)
-    at = _Point(energy, x.detach(), params.detach(), data, rng)
+    at = EnergyPoint(energy, x.detach(), params.detach(), data, rng)
     _check_shapes(at)
     _check_derivatives(at, tolerance, step)
     _check_products(at)
     for point in (at.x, torch.zeros_like(at.x)):
-        _check_constants(at, point)
-    _check_curvature_constants(at)
+        check_constants(at, point)
+    check_curvature_constants(at)
+    check_variation(at)
     _check_samples(at)
-
-
-class _Point:
-    """An energy, a point, and its linearization there."""
-
-    def __init__(self, energy, x, params, data, rng):
-        self.energy, self.x, self.params, self.data = energy, x, params, data
-        self._rng, self.name = rng, type(energy).__name__
-        self.linear = energy.linearize(x, params, data)
-
-    def direction(self, like=None):
-        like = self.x if like is None else like
-        v = torch.as_tensor(self._rng.standard_normal(like.shape), dtype=like.dtype)
-        if like.is_complex():
-            v = v + 1j * torch.as_tensor(self._rng.standard_normal(like.shape))
-        return v.to(like.device)
-
-    def gradient(self, x):
-        return self.energy.gradient(x, self.params, self.data)
 
 
 def _check_shapes(at):
@@ -93,11 +82,11 @@ def _check_shapes(at):
         "linearize(...).precondition(v)": (at.linear.precondition(v), at.x.shape),
     }  # fmt: skip
     for name, (tensor, shape) in found.items():
-        _assert(tuple(tensor.shape) == tuple(shape) and not tensor.requires_grad, at,
+        require(tuple(tensor.shape) == tuple(shape) and not tensor.requires_grad, at,
                 f"{name} has shape {tuple(tensor.shape)}"
                 f"{' and a graph' if tensor.requires_grad else ''}",
                 f"{tuple(shape)} without a graph")  # fmt: skip
-        _assert(bool(torch.isfinite(tensor).all()), at, f"{name} is not finite", "finite numbers")
+        require(bool(torch.isfinite(tensor).all()), at, f"{name} is not finite", "finite numbers")
     _close(at, "linearize(...).gradient", at.linear.gradient, slope, EXACT, "gradient")
 
 
@@ -133,13 +122,13 @@ def _compare(at, name, computed, function, size, tolerance, step):
     error = _lengths(computed - best)
     k = int((error / scale).argmax())
     if error[k] <= tolerance * scale[k] + doubt[k]:
-        _assert(float(doubt[k]) <= 1e2 * tolerance * float(scale[k]), at,
+        require(float(doubt[k]) <= 1e2 * tolerance * float(scale[k]), at,
                 f"differences for {name} have a relative error of {float(doubt[k] / scale[k]):.2g}",
                 f"at most {1e2 * tolerance:.2g}; pass a smaller step")  # fmt: skip
         return
     computed, best = (float(_lengths(part)[k]) if part.ndim > 1 else float(part[k])
                       for part in (computed, best))  # fmt: skip
-    _assert(False, at, f"{name} is {computed:.10g}, or of this length, in sample {k}",
+    require(False, at, f"{name} is {computed:.10g}, or of this length, in sample {k}",
             f"{best:.10g} by differences (their distance relative to the size is "
             f"{float(error[k] / scale[k]):.2g}, tolerance {tolerance:g})")  # fmt: skip
 
@@ -158,57 +147,15 @@ def _check_products(at):
         a, b = sample_inner(image, w), sample_inner(v, other)
         size = sample_norms(image) * sample_norms(w) + sample_norms(v) * sample_norms(other)
         k = int(((a - b).abs() / size.clamp_min(1e-300)).argmax())
-        _assert(abs(float(a[k] - b[k])) <= EXACT * float(size[k]), at,
+        require(abs(float(a[k] - b[k])) <= EXACT * float(size[k]), at,
                 f"{name} is not symmetric: <M v, w> is {float(a[k]):.10g} in sample {k}",
                 f"<v, M w> = {float(b[k]):.10g}")  # fmt: skip
         for u, image in ((v, image), (w, other), (at.x, product(at.x))):
             form = sample_inner(image, u)
             k = int(form.argmin())
             positive = bool((form > 0)[sample_norms(u) > 0].all())
-            _assert(positive, at, f"<v, M v> for {name} is {float(form[k]):.6g} in sample {k}",
+            require(positive, at, f"<v, M v> for {name} is {float(form[k]):.6g} in sample {k}",
                     "positive numbers: M must be positive definite")  # fmt: skip
-
-
-def _check_constants(at, point):
-    """Compare with pairs of points, random ones and along extreme eigenvectors."""
-    L, mu = at.energy.lipschitz(at.params), at.energy.strong_convexity(at.params)
-    hessian = at.energy.linearize(point, at.params, at.data).hessian
-    highest = lowest = _unit(at.direction())
-    for _ in range(POWERS):
-        highest, lowest = _unit(hessian(highest)), _unit(L * lowest - hessian(lowest))
-    slope = at.gradient(point)
-    for v in (highest, lowest, _unit(at.direction())):
-        for length in (1e-3, 1.0, 1e2):
-            change = at.gradient(point + length * v) - slope
-            rounding = 1e-13 * (sample_norms(slope) + L * (sample_norms(point) + length)) / length
-            rate = sample_norms(change) / length - rounding
-            k = int(rate.argmax())
-            _assert(float(rate[k]) <= L * (1 + EXACT), at, f"lipschitz(params) is {L:.10g}",
-                    f"at least {float(rate[k]):.10g}, the rate at which gradients of sample {k} "
-                    "change")  # fmt: skip
-            rate = sample_inner(change, v) / length + rounding
-            k = int(rate.argmin())
-            _assert(float(rate[k]) >= mu * (1 - EXACT), at,
-                    f"strong_convexity(params) is {mu:.10g}",
-                    f"at most {float(rate[k]):.10g}, the rate at which gradients of sample {k} "
-                    "change along a direction")  # fmt: skip
-
-
-def _check_curvature_constants(at):
-    names = ("LA", "LB", "B")
-    constants = dict(zip(names, at.energy.curvature_constants(at.params), strict=True))
-    v, q = _unit(at.direction()), _unit(at.direction())
-    single = torch.zeros_like(q)
-    single[0] = q[0]
-    for length in (1e-2, 1.0):
-        there = at.energy.linearize(at.x + length * v, at.params, at.data)
-        bent = sample_norms(there.hessian(q) - at.linear.hessian(q))
-        mixed = (there.mixed_adjoint(single) - at.linear.mixed_adjoint(single)).norm()
-        rates = (bent.max() / length, mixed / length, at.linear.mixed_adjoint(single).norm())
-        for (name, constant), rate in zip(constants.items(), rates, strict=True):
-            _assert(float(rate) <= constant * (1 + 1e-6) + EXACT, at,
-                    f"{name} of curvature_constants(params) is {constant:.10g}",
-                    f"at least {float(rate):.10g}, or infinity where it is unknown")
 
 
 def _check_samples(at):
@@ -253,22 +200,12 @@ def _lengths(values):
     return values.abs().double() if values.ndim == 1 else sample_norms(values)
 
 
-def _unit(v):
-    norms = sample_norms(v).clamp_min(1e-300)
-    return v / norms.reshape(-1, *[1] * (v.ndim - 1))
-
-
 def _close(at, name, found, expected, rtol, what):
     error, size = _lengths(found - expected), _lengths(expected)
     k = int((error / size.clamp_min(1e-300)).argmax())
-    _assert(float(error[k]) <= rtol * float(size[k]) + 1e-300, at,
+    require(float(error[k]) <= rtol * float(size[k]) + 1e-300, at,
             f"{name} differs by {float(error[k]):.3g}",
             f"the {what}, of size {float(size[k]):.6g}")  # fmt: skip
-
-
-def _assert(condition, at, found, expected):
-    if not condition:
-        raise AssertionError(f"{at.name}: {found}; expected {expected}.")
 
 
 def _require_arguments(energy, x, params, data):

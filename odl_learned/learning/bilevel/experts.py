@@ -14,6 +14,7 @@ import torch
 
 from odl_learned.learning.bilevel.energy import Linearization, ParametricEnergy
 from odl_learned.learning.bilevel.reflecting_filters import ReflectingFilters
+from odl_learned.learning.bilevel.ridge_variation import ridge_variation
 from odl_learned.validation import require_positive
 
 
@@ -128,20 +129,31 @@ class ExpertsEnergy(ParametricEnergy):
         ``LA = sum_k |F_k|^2 |f_k|_1 sum_j w_kj max|phi_j'''|``, since one response of an image is
         at most ``|f_k|_1`` times its norm. A derivative in ``w_kj`` has the Lipschitz constant
         ``|F_k|^2 max phi_j''`` and the bound ``|F_k| sqrt(N) max phi_j'``; sums of squares times
-        the norm of the derivative of the weights bound those of all. Infinite if filters are
-        learned.
+        the norm of the derivative of the weights bound those of all. Those of derivatives in
+        filters grow with ``x``, so that ``LB`` and ``B`` are infinite if filters are learned.
         """
         filters, weights = self.evaluated(params, params.double())
         norms, ones = filters.norms(), filters.filters.abs().sum((1, 2))
         third = float((norms**2 * ones) @ (weights @ self._constants("third", weights)))
-        inner, learned = self._learned(params.double())
-        if learned[0].requires_grad:
+        if self._learned(params)[1][0].requires_grad:
             return third, math.inf, math.inf
-        jacobian = torch.autograd.functional.jacobian(lambda p: self.experts(p)[1], inner.detach())
-        size = float(torch.linalg.matrix_norm(jacobian.reshape(-1, len(inner)), 2))
+        _, jacobian = self.slopes(params)
+        size = float(torch.linalg.matrix_norm(jacobian.flatten(0, 1), 2))
         mixed = (norms[:, None] ** 2 * self._constants("curvature", weights)).norm()
         bound = (norms[:, None] * self._constants("slope", weights)).norm()
         return third, size * float(mixed), size * float(bound) * math.sqrt(math.prod(self.shape))
+
+    def variation_bound(self, x, params, data, radius, q):
+        """Return the `bounds.Variation` on the ball around ``x``; see `ridge_variation`."""
+        return ridge_variation(self, x, params, radius, q)
+
+    def slopes(self, params):
+        """Return derivatives of filters and weights, ``(K, s_1, s_2, P)`` and ``(K, J, P)``.
+
+        In double precision; of what is not learned they are zero.
+        """
+        with torch.enable_grad():
+            return torch.autograd.functional.jacobian(self.experts, params.detach().double())
 
     def second_adjoint(self, x, params, data, q):
         r"""Return ``(v, w) -> (d_x, d_w)``: second derivatives of ``<q, d_x E>``, for samples.

@@ -5,7 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from test_hypergradient import PROBLEMS, by_autograd, denoising, noisy, pictures, sampling, signals
+from hypergradient_problems import (
+    PROBLEMS,
+    by_autograd,
+    denoising,
+    noisy,
+    pictures,
+    sampling,
+    signals,
+)
 
 from odl_learned.learning.bilevel.bounds import (
     corrected_value_bound,

@@ -14,25 +14,27 @@ from odl_learned.learning.bilevel.gradient_based import lbfgsb
 from odl_learned.learning.bilevel.hypergradient import Implicit
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.lower_solvers import Newton
-from odl_learned.learning.bilevel.sampling import (
-    alpha_problem,
-    no_regularizer,
-    sampling_and_alpha_problem,
-    sampling_penalty,
-    sampling_problem,
-    smoothed_variation,
-    squared_gradient,
-    uncentered,
-    wavelet_sparsity,
-)
-from odl_learned.learning.bilevel.sampling_coils import CoilSampling
-from odl_learned.learning.bilevel.sampling_patterns import (
+from odl_learned.learning.bilevel.sampling.coils import CoilSampling
+from odl_learned.learning.bilevel.sampling.patterns import (
     LearnedPattern,
     Pattern,
     learned_pattern,
     lines,
     points,
     spokes,
+)
+from odl_learned.learning.bilevel.sampling.problems import (
+    alpha_problem,
+    sampling_and_alpha_problem,
+    sampling_penalty,
+    sampling_problem,
+    uncentered,
+)
+from odl_learned.learning.bilevel.sampling.regularizers import (
+    no_regularizer,
+    smoothed_variation,
+    squared_gradient,
+    wavelet_sparsity,
 )
 from odl_learned.variational import tv_problem
 

@@ -8,18 +8,18 @@ import torch
 from odl_learned import data, operators
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.lower_solvers import Newton
-from odl_learned.learning.bilevel.sampling import (
-    no_regularizer,
-    sampling_problem,
-    smoothed_variation,
-    squared_gradient,
-)
-from odl_learned.learning.bilevel.sampling_baselines import (
+from odl_learned.learning.bilevel.sampling.baselines import (
     adapted_random,
     greedy,
     largest_coefficients,
 )
-from odl_learned.learning.bilevel.sampling_patterns import lines, points, spokes
+from odl_learned.learning.bilevel.sampling.patterns import lines, points, spokes
+from odl_learned.learning.bilevel.sampling.problems import sampling_problem
+from odl_learned.learning.bilevel.sampling.regularizers import (
+    no_regularizer,
+    smoothed_variation,
+    squared_gradient,
+)
 
 SHAPE = (8, 6)
 

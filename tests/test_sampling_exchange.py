@@ -9,10 +9,10 @@ import torch
 
 from odl_learned import data, operators
 from odl_learned.learning.bilevel import continuation
-from odl_learned.learning.bilevel.sampling import smoothed_variation
-from odl_learned.learning.bilevel.sampling_baselines import Trials, greedy
-from odl_learned.learning.bilevel.sampling_exchange import exchange
-from odl_learned.learning.bilevel.sampling_patterns import lines, points, spokes
+from odl_learned.learning.bilevel.sampling.baselines import Trials, greedy
+from odl_learned.learning.bilevel.sampling.exchange import exchange
+from odl_learned.learning.bilevel.sampling.patterns import lines, points, spokes
+from odl_learned.learning.bilevel.sampling.regularizers import smoothed_variation
 
 SHAPE, ALPHA = (12, 12), 1e-2
 

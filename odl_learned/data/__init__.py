@@ -22,6 +22,7 @@ from odl_learned.data.readers import (
 )
 from odl_learned.data.sampling import cartesian_mask, radial_mask, variable_density_mask
 from odl_learned.data.sensitivities import simulated_sensitivities
+from odl_learned.data.slices import read_slices
 
 __all__ = [
     "FixedPairs",
@@ -47,6 +48,7 @@ __all__ = [
     "read_kspace",
     "read_measurement",
     "read_npz_stack",
+    "read_slices",
     "simulated_sensitivities",
     "smooth_phase",
     "to_rows",

@@ -22,17 +22,14 @@ import torch
 from matplotlib.figure import Figure
 
 from odl_learned import data, operators
-from odl_learned.learning.bilevel.continuation import continuation
-from odl_learned.learning.bilevel.gradient_based import lbfgsb
-from odl_learned.learning.bilevel.hypergradient import Implicit
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.lower_solvers import Newton
-from odl_learned.learning.bilevel.sampling import (
-    alpha_problem,
-    sampling_and_alpha_problem,
-    smoothed_variation,
+from odl_learned.learning.bilevel import (
+    Implicit,
+    LowerLevel,
+    Newton,
+    continuation,
+    lbfgsb,
+    sampling,
 )
-from odl_learned.learning.bilevel.sampling_patterns import LearnedPattern, learned_pattern, points
 
 SIZES = {"smoke": {"n": 48}, "paper": {"n": 192}}
 NOISE_LEVEL, BETA, MAXITER = 0.03, 0.1, 80
@@ -53,22 +50,24 @@ def compute(size, rng):
     whole = operators.SampledFourier(space, np.ones((n, n)))
     noisy = data.add_white_noise(whole(bump), NOISE_LEVEL, rng)
     truth, seen = (torch.as_tensor(v.data)[None] for v in (bump, noisy))
-    regularizer, pattern = smoothed_variation((n, n)), points((n, n))
+    regularizer, pattern = sampling.smoothed_variation((n, n)), sampling.points((n, n))
 
     def best(mask):
-        problem = alpha_problem(truth, seen, mask, regularizer)
+        problem = sampling.alpha_problem(truth, seen, mask, regularizer)
         found = tuned(problem, [-4.0], 20, 1e-3)
         image = LowerLevel(problem, Newton()).solve(found.params, 1e-2).x
         return found.value, image[0].numpy(), found.params
 
     full, _, alpha = best(np.ones((n, n)))
-    problems = [sampling_and_alpha_problem(truth, seen, pattern, regularizer, (BETA, concave))
-                for concave in (0.0, BETA)]  # fmt: skip
+    problems = [
+        sampling.sampling_and_alpha_problem(truth, seen, pattern, regularizer, (BETA, concave))
+        for concave in (0.0, BETA)
+    ]
     start = torch.cat([torch.full((pattern.size,), 0.5, dtype=torch.float64), alpha])
     learned = continuation(problems, start, lambda *known: tuned(*known, MAXITER)).params
-    mask = learned_pattern(pattern, learned).mask()
+    mask = sampling.learned_pattern(pattern, learned).mask()
     rate = float(mask.mean())
-    equal = LearnedPattern(pattern, torch.zeros(pattern.size), None)
+    equal = sampling.LearnedPattern(pattern, torch.zeros(pattern.size), None)
     masks = {"learned": mask, "lowest": equal.mask_of_fraction(rate)}
     for number in range(2):
         decay, center = 8, (0.4, 0.7)[number] * rate**0.5

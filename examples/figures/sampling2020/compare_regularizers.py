@@ -28,22 +28,7 @@ import torch
 from matplotlib.figure import Figure
 
 from odl_learned import data, operators
-from odl_learned.learning.bilevel.continuation import continuation
-from odl_learned.learning.bilevel.gradient_based import lbfgsb
-from odl_learned.learning.bilevel.hypergradient import Implicit
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.lower_solvers import Newton
-from odl_learned.learning.bilevel.sampling import (
-    alpha_problem,
-    no_regularizer,
-    sampling_problem,
-    smoothed_variation,
-    squared_gradient,
-    wavelet_sparsity,
-)
-from odl_learned.learning.bilevel.sampling_baselines import largest_coefficients
-from odl_learned.learning.bilevel.sampling_exchange import exchange
-from odl_learned.learning.bilevel.sampling_patterns import learned_pattern, points
+from odl_learned.learning.bilevel import Implicit, LowerLevel, Newton, lbfgsb, sampling
 
 SIZES = {
     "smoke": {"n": 16, "count": 4, "tests": 6, "maxiter": 8, "exchanges": 3, "beta": 0.02,
@@ -54,37 +39,12 @@ SIZES = {
 NOISE_LEVEL = 0.03
 
 
-def pairs(images, rng):
-    """Return images with smooth phases and their noisy transforms, tensors ``(B, n, n)``."""
-    n = images.shape[-1]
-    space = odl.uniform_discr([0, 0], [n, n], (n, n), dtype="complex128")
-    whole = operators.SampledFourier(space, np.ones((n, n)))
-    truth = [space.element(image) * data.smooth_phase(space, rng) for image in images]
-    noisy = [data.add_white_noise(whole(x), NOISE_LEVEL, rng) for x in truth]
-    return tuple(torch.as_tensor(np.stack([v.data for v in many])) for many in (truth, noisy))
-
-
-def bodies(n, count, rng):
-    """Return phantoms ``(count, n, n)``."""
+def images(split, n, count, rng, folder):
+    """Return phantoms, or real slices of ``folder/mri_brain_256.npz``, ``(count, n, n)``."""
+    if folder is not None:
+        return data.read_slices(folder / "mri_brain_256.npz", split, count, 256 // n)
     space = odl.uniform_discr([0, 0], [n, n], (n, n))
     return np.stack([data.random_body(space, rng).data for _ in range(count)])
-
-
-def slices(folder, split, n, count):
-    """Return real slices of all subjects of a split, averaged to ``(count, n, n)``.
-
-    ``folder/mri_brain_256.npz`` has ``images`` (N, rows, columns), ``split`` ("train" or "test"),
-    ``subject`` and ``p999`` (scale).
-    """
-    with np.load(folder / "mri_brain_256.npz") as file:
-        images, splits, subject, p999 = (file[k] for k in ("images", "split", "subject", "p999"))
-    subjects, numbers = np.unique(subject[splits == split]), []
-    for i, each in enumerate(subjects):
-        mine = np.flatnonzero(subject == each)
-        share = len(range(i, count, len(subjects)))
-        numbers.extend(mine[np.linspace(0, len(mine) - 1, share + 2).astype(int)[1:-1]])
-    images = data.from_rows(images[numbers] / p999[numbers][:, None, None])
-    return data.downsample(images, images.shape[-1] // n)
 
 
 def tuned(problem, start, maxiter, ftol=1e-4):
@@ -97,48 +57,42 @@ def compute(size, rng, folder=None):
     """Return masks of one rate and errors ``(regularizer, mask)`` of training and test images."""
     n, count, tests, maxiter, exchanges, beta = (
         SIZES[size][k] for k in ("n", "count", "tests", "maxiter", "exchanges", "beta"))
-    if folder is None:
-        train, test = (pairs(bodies(n, many, rng), rng) for many in (count, tests))
-    else:
-        train = pairs(slices(folder, "train", n, count), rng)
-        test = pairs(slices(folder, "test", n, tests), rng)
+    train, test = (sampling.simulated_scans(images(split, n, many, rng, folder), NOISE_LEVEL, rng)
+                   for split, many in (("train", count), ("test", tests)))  # fmt: skip
     space = odl.uniform_discr([0, 0], [n, n], (n, n), dtype="complex128")
     regularizers = {
-        "TV": smoothed_variation((n, n)), "none": no_regularizer((n, n)),
-        "H1": squared_gradient((n, n)),
-        "wavelets": wavelet_sparsity(operators.OrthogonalWavelet(space, "db2", 2)),
+        "TV": sampling.smoothed_variation((n, n)), "none": sampling.no_regularizer((n, n)),
+        "H1": sampling.squared_gradient((n, n)),
+        "wavelets": sampling.wavelet_sparsity(operators.OrthogonalWavelet(space, "db2", 2)),
     }  # fmt: skip
     regularizers = {name: regularizers[name] for name in SIZES[size]["names"]}
-    pattern, learned, alphas, rate = points((n, n)), {}, {}, None
+    pattern, learned, alphas, rate = sampling.points((n, n)), {}, {}, None
 
     def error(regularizer, mask, alpha, known):
-        problem = sampling_problem(*known, pattern, regularizer, alpha, (0.0, 0.0))
+        problem = sampling.sampling_problem(*known, pattern, regularizer, alpha, (0.0, 0.0))
         found = LowerLevel(problem, Newton()).solve(torch.as_tensor(mask).double().flatten(), 1e-2)
         return float(problem.loss.value(found.x).sum())
 
     def best(regularizer, mask):
         if regularizer.is_zero:
             return 1.0, error(regularizer, mask, 1.0, train)
-        found = tuned(alpha_problem(*train, mask, regularizer), [-5.0], 10, 3e-3)
+        found = tuned(sampling.alpha_problem(*train, mask, regularizer), [-5.0], 10, 3e-3)
         return float(found.params.exp()), found.value
 
     for name, regularizer in regularizers.items():
         generic = data.variable_density_mask((n, n), 0.2, 4, rng, 0.15)
         alphas[name], _ = best(regularizer, generic)
-        problems = [sampling_problem(*train, pattern, regularizer, alphas[name], (beta, concave))
-                    for concave in (0.0, beta / 2)]  # fmt: skip
-        start = torch.full((pattern.size,), 0.5, dtype=torch.float64)
-        found = continuation(problems, start, lambda *known: tuned(*known, maxiter))
-        known = learned_pattern(pattern, found.params)
+        known = sampling.graduated_sampling(*train, pattern, regularizer, alphas[name], beta,
+                                            lambda *given: tuned(*given, maxiter))  # fmt: skip
         rate = rate or known.sampling_rate()
         learned[name] = known.mask_of_fraction(rate)
-    starts, masks = [*learned.values(), largest_coefficients(train[1], pattern, rate)], {}
+    starts, masks = [*learned.values(), sampling.largest_coefficients(train[1], pattern, rate)], {}
     for name, regularizer in regularizers.items():
         found = [error(regularizer, mask, alphas[name], train) for mask in starts]
         start = torch.as_tensor(starts[int(np.argmin(found))])
         alpha, _ = best(regularizer, start)
-        masks[name] = exchange(*train, pattern, regularizer, alpha, start.flatten(),
-                               maxiter=exchanges, pairs=4).mask  # fmt: skip
+        masks[name] = sampling.exchange(*train, pattern, regularizer, alpha, start.flatten(),
+                                        maxiter=exchanges, pairs=4).mask  # fmt: skip
     for decay in (4, 8):
         masks[f"generic {decay}"] = data.variable_density_mask(
             (n, n), rate, decay, rng, rate**0.5 / 2)  # fmt: skip

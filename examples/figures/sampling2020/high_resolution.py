@@ -22,30 +22,14 @@ import odl
 import torch
 from matplotlib.figure import Figure
 
-from odl_learned import data, operators
-from odl_learned.learning.bilevel.continuation import continuation
-from odl_learned.learning.bilevel.gradient_based import lbfgsb
-from odl_learned.learning.bilevel.hypergradient import Implicit
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.lower_solvers import Newton
-from odl_learned.learning.bilevel.sampling import sampling_problem, smoothed_variation
-from odl_learned.learning.bilevel.sampling_patterns import learned_pattern, points
+from odl_learned import data
+from odl_learned.learning.bilevel import Implicit, LowerLevel, Newton, lbfgsb, sampling
 
 SIZES = {
     "smoke": {"n": 48, "maxiter": 8, "beta": 0.01},
     "paper": {"n": 1024, "maxiter": 8, "beta": 3e-3},
 }
 NOISE_LEVEL, ALPHA = 0.01, 5e-3
-
-
-def pairs(images, rng):
-    """Return images with smooth phases and their noisy transforms, tensors ``(B, n, n)``."""
-    n = images.shape[-1]
-    space = odl.uniform_discr([0, 0], [n, n], (n, n), dtype="complex128")
-    whole = operators.SampledFourier(space, np.ones((n, n)))
-    truth = [space.element(image) * data.smooth_phase(space, rng) for image in images]
-    noisy = [data.add_white_noise(whole(x), NOISE_LEVEL, rng) for x in truth]
-    return tuple(torch.as_tensor(np.stack([v.data for v in many])) for many in (truth, noisy))
 
 
 def bodies(n, count, rng):
@@ -63,27 +47,25 @@ def tuned(problem, start, maxiter, ftol=1e-4):
 def compute(size, rng):
     """Return weights, masks, images, errors, and upper-level values with bounds."""
     n, maxiter, beta = (SIZES[size][key] for key in ("n", "maxiter", "beta"))
-    truth, seen = pairs(bodies(n, 1, rng), rng)
-    pattern, steps = points((n, n)), []
-    problems = [sampling_problem(truth, seen, pattern, smoothed_variation((n, n)), ALPHA,
-                                 (beta, concave)) for concave in (0.0, beta / 2)]  # fmt: skip
+    truth, seen = sampling.simulated_scans(bodies(n, 1, rng), NOISE_LEVEL, rng)
+    known = truth, seen, sampling.points((n, n)), sampling.smoothed_variation((n, n)), ALPHA
+    lower, steps = LowerLevel(sampling.sampling_problem(*known, (0.0, 0.0)), Newton()), []
 
     def learn(problem, params):
         found = tuned(problem, params, maxiter)
         steps.append((found.history["value"], found.history["value_bound"]))
         return found
 
-    start = torch.full((pattern.size,), 0.5, dtype=torch.float64)
-    learned = learned_pattern(pattern, continuation(problems, start, learn).params)
+    learned = sampling.graduated_sampling(*known, beta, learn)
     mask = learned.mask()
     masks = {"learned": mask,
              "variable density": data.variable_density_mask((n, n), mask.mean(), 4, rng,
                                                             mask.mean() ** 0.5 / 2)}  # fmt: skip
-    lower, images, errors = LowerLevel(problems[-1], Newton()), {}, {}
+    images, errors = {}, {}
     for name, each in masks.items():
         solution = lower.solve(torch.as_tensor(each).double().flatten(), 0.01 * float(truth.norm()))
         images[name] = solution.x[0].numpy()
-        errors[name] = float(problems[-1].loss.value(solution.x).sum())
+        errors[name] = float(lower.problem.loss.value(solution.x).sum())
     return {"weights": learned.weights, "masks": masks, "images": images, "errors": errors,
             "truth": truth[0].numpy(), "steps": steps}  # fmt: skip
 

@@ -19,30 +19,14 @@ import odl
 import torch
 from matplotlib.figure import Figure
 
-from odl_learned import data, operators
-from odl_learned.learning.bilevel.continuation import continuation
-from odl_learned.learning.bilevel.gradient_based import lbfgsb
-from odl_learned.learning.bilevel.hypergradient import Implicit
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.lower_solvers import Newton
-from odl_learned.learning.bilevel.sampling import sampling_problem, smoothed_variation
-from odl_learned.learning.bilevel.sampling_patterns import learned_pattern, lines
+from odl_learned import data
+from odl_learned.learning.bilevel import Implicit, LowerLevel, Newton, lbfgsb, sampling
 
 SIZES = {
     "smoke": {"n": 24, "count": 2, "maxiter": 20},
     "paper": {"n": 48, "count": 4, "maxiter": 30},
 }
 NOISE_LEVEL, ALPHA, BETAS, DRAWS = 0.01, 5e-3, (0.002, 0.005, 0.015, 0.05), 2
-
-
-def pairs(images, rng):
-    """Return images with smooth phases and their noisy transforms, tensors ``(B, n, n)``."""
-    n = images.shape[-1]
-    space = odl.uniform_discr([0, 0], [n, n], (n, n), dtype="complex128")
-    whole = operators.SampledFourier(space, np.ones((n, n)))
-    truth = [space.element(image) * data.smooth_phase(space, rng) for image in images]
-    noisy = [data.add_white_noise(whole(x), NOISE_LEVEL, rng) for x in truth]
-    return tuple(torch.as_tensor(np.stack([v.data for v in many])) for many in (truth, noisy))
 
 
 def bodies(n, count, rng):
@@ -60,20 +44,18 @@ def tuned(problem, start, maxiter, ftol=1e-4):
 def compute(size, rng):
     """Return masks, their rates, and mean squared errors, also of random lines, for all beta."""
     n, count, maxiter = (SIZES[size][key] for key in ("n", "count", "maxiter"))
-    truth, seen = pairs(bodies(n, count, rng), rng)
-    pattern, masks, errors, random = lines((n, n)), [], [], []
+    truth, seen = sampling.simulated_scans(bodies(n, count, rng), NOISE_LEVEL, rng)
+    known = truth, seen, sampling.lines((n, n)), sampling.smoothed_variation((n, n)), ALPHA
+    lower = LowerLevel(sampling.sampling_problem(*known, (0.0, 0.0)), Newton())
+    masks, errors, random = [], [], []
+
+    def error(mask):
+        found = lower.solve(torch.as_tensor(mask[:, 0]).double(), 1e-2)
+        return float(lower.problem.loss.value(found.x).sum())
+
     for beta in BETAS:
-        problems = [sampling_problem(truth, seen, pattern, smoothed_variation((n, n)), ALPHA,
-                                     (beta, concave)) for concave in (0.0, beta / 2)]  # fmt: skip
-        lower = LowerLevel(problems[-1], Newton())
-
-        def error(mask, lower=lower):
-            found = lower.solve(torch.as_tensor(mask[:, 0]).double(), 1e-2)
-            return float(lower.problem.loss.value(found.x).sum())
-
-        start = torch.full((pattern.size,), 0.5, dtype=torch.float64)
-        learned = continuation(problems, start, lambda *known: tuned(*known, maxiter))
-        masks.append(learned_pattern(pattern, learned.params).mask())
+        learned = sampling.graduated_sampling(*known, beta, lambda *given: tuned(*given, maxiter))
+        masks.append(learned.mask())
         errors.append(error(masks[-1]))
         rate = float(masks[-1].mean())
         random.append([error(data.cartesian_mask((n, n), rate, min(rate / 2, 0.1), rng))

@@ -22,19 +22,8 @@ import odl
 import torch
 from matplotlib.figure import Figure
 
-from odl_learned import data, operators
-from odl_learned.learning.bilevel.continuation import continuation
-from odl_learned.learning.bilevel.gradient_based import lbfgsb
-from odl_learned.learning.bilevel.hypergradient import Implicit
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.lower_solvers import Newton
-from odl_learned.learning.bilevel.sampling import (
-    alpha_problem,
-    sampling_problem,
-    smoothed_variation,
-)
-from odl_learned.learning.bilevel.sampling_exchange import exchange
-from odl_learned.learning.bilevel.sampling_patterns import learned_pattern, lines
+from odl_learned import data
+from odl_learned.learning.bilevel import Implicit, LowerLevel, Newton, lbfgsb, sampling
 
 SIZES = {
     "smoke": {"n": 24, "most": 4, "sets": 1, "tests": 4, "maxiter": 6},
@@ -43,37 +32,12 @@ SIZES = {
 NOISE_LEVEL, ALPHA, BETA, RATE, DRAWS = 0.01, 5e-3, 0.012, 0.3, 1
 
 
-def pairs(images, rng):
-    """Return images with smooth phases and their noisy transforms, tensors ``(B, n, n)``."""
-    n = images.shape[-1]
-    space = odl.uniform_discr([0, 0], [n, n], (n, n), dtype="complex128")
-    whole = operators.SampledFourier(space, np.ones((n, n)))
-    truth = [space.element(image) * data.smooth_phase(space, rng) for image in images]
-    noisy = [data.add_white_noise(whole(x), NOISE_LEVEL, rng) for x in truth]
-    return tuple(torch.as_tensor(np.stack([v.data for v in many])) for many in (truth, noisy))
-
-
-def bodies(n, count, rng):
-    """Return phantoms ``(count, n, n)``."""
+def images(split, n, count, rng, folder):
+    """Return phantoms, or real slices of ``folder/mri_brain_256.npz``, ``(count, n, n)``."""
+    if folder is not None:
+        return data.read_slices(folder / "mri_brain_256.npz", split, count, 256 // n)
     space = odl.uniform_discr([0, 0], [n, n], (n, n))
     return np.stack([data.random_body(space, rng).data for _ in range(count)])
-
-
-def slices(folder, split, n, count):
-    """Return real slices of all subjects of a split, averaged to ``(count, n, n)``.
-
-    ``folder/mri_brain_256.npz`` has ``images`` (N, rows, columns), ``split`` ("train" or "test"),
-    ``subject`` and ``p999`` (scale).
-    """
-    with np.load(folder / "mri_brain_256.npz") as file:
-        images, splits, subject, p999 = (file[k] for k in ("images", "split", "subject", "p999"))
-    subjects, numbers = np.unique(subject[splits == split]), []
-    for i, each in enumerate(subjects):
-        mine = np.flatnonzero(subject == each)
-        share = len(range(i, count, len(subjects)))
-        numbers.extend(mine[np.linspace(0, len(mine) - 1, share + 2).astype(int)[1:-1]])
-    images = data.from_rows(images[numbers] / p999[numbers][:, None, None])
-    return data.downsample(images, images.shape[-1] // n)
 
 
 def tuned(problem, start, maxiter, ftol=1e-4):
@@ -86,19 +50,16 @@ def compute(size, rng, folder=None):
     """Return numbers of images, masks, test errors for all sets, and those of random masks."""
     n, most, sets, tests, maxiter = (
         SIZES[size][k] for k in ("n", "most", "sets", "tests", "maxiter"))  # fmt: skip
-    if folder is None:
-        train, test = (pairs(bodies(n, many, rng), rng) for many in (most, tests))
-    else:
-        train = pairs(slices(folder, "train", n, most), rng)
-        test = pairs(slices(folder, "test", n, tests), rng)
+    train, test = (sampling.simulated_scans(images(split, n, many, rng, folder), NOISE_LEVEL, rng)
+                   for split, many in (("train", most), ("test", tests)))  # fmt: skip
     order = torch.as_tensor(rng.permutation(most))
-    pattern, regularizer = lines((n, n)), smoothed_variation((n, n))
+    pattern, regularizer = sampling.lines((n, n)), sampling.smoothed_variation((n, n))
 
     def tuned_alpha(mask, some):
-        return tuned(alpha_problem(*some, mask, regularizer), [-5.0], 10, 3e-3).params
+        return tuned(sampling.alpha_problem(*some, mask, regularizer), [-5.0], 10, 3e-3).params
 
     def test_error(mask, some):
-        lower = LowerLevel(alpha_problem(*test, mask, regularizer), Newton())
+        lower = LowerLevel(sampling.alpha_problem(*test, mask, regularizer), Newton())
         return float(lower.problem.loss.value(lower.solve(tuned_alpha(mask, some), 1e-2).x).sum())
 
     counts, masks, errors = [2**k for k in range(most.bit_length())], [], []
@@ -106,14 +67,12 @@ def compute(size, rng, folder=None):
         found = []
         for number in range(min(sets, most // count)):
             some = tuple(v[order[number * count : (number + 1) * count]] for v in train)
-            problems = [sampling_problem(*some, pattern, regularizer, ALPHA, (BETA, concave))
-                        for concave in (0.0, BETA / 2)]  # fmt: skip
-            start = torch.full((pattern.size,), 0.5, dtype=torch.float64)
-            params = continuation(problems, start, lambda *known: tuned(*known, maxiter)).params
-            mask = learned_pattern(pattern, params).mask_of_fraction(RATE)
+            learned = sampling.graduated_sampling(*some, pattern, regularizer, ALPHA, BETA,
+                                                  lambda *given: tuned(*given, maxiter))
+            mask = learned.mask_of_fraction(RATE)
             alpha = float(tuned_alpha(mask, some).exp())
-            mask = exchange(*some, pattern, regularizer, alpha, torch.as_tensor(mask[:, 0]),
-                            pairs=4, maxiter=3).mask  # fmt: skip
+            mask = sampling.exchange(*some, pattern, regularizer, alpha,
+                                     torch.as_tensor(mask[:, 0]), pairs=4, maxiter=3).mask
             found.append(test_error(mask, some))
             if number == 0:
                 masks.append(mask)

@@ -1,5 +1,6 @@
 """Bilevel learning: parameters of variational reconstruction, learned with certified accuracy."""
 
+from odl_learned.learning.bilevel import sampling
 from odl_learned.learning.bilevel.adaptive import maid
 from odl_learned.learning.bilevel.checks import Differences, check_hypergradient
 from odl_learned.learning.bilevel.coefficients import (
@@ -112,6 +113,7 @@ __all__ = [
     "semismooth_newton",
     "processes",
     "quadratic",
+    "sampling",
     "share",
     "squared_weights",
 ]

@@ -13,8 +13,8 @@ from odl_learned.learning.bilevel.energy import ParametricEnergy
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.lower_solvers import Newton
 from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
-from odl_learned.learning.bilevel.sampling import error_factor, measured, repeated
-from odl_learned.learning.bilevel.sampling_patterns import require_fraction
+from odl_learned.learning.bilevel.sampling.patterns import require_fraction
+from odl_learned.learning.bilevel.sampling.problems import error_factor, measured, repeated
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 from odl_learned.validation import require_count, require_positive
 
@@ -93,7 +93,7 @@ def greedy(truth, data, pattern, regularizer, alpha, fraction, *, xi=1e-2, sensi
     Parameters
     ----------
     truth, data, pattern, regularizer, alpha, xi, sensitivities
-        As for `sampling.sampling_problem`.
+        As for `sampling_problem`.
     fraction : float
         Sampling rate; members are added while one fits.
     start : bool tensor ``(P,)``, optional

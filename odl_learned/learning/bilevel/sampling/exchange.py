@@ -16,8 +16,8 @@ from odl_learned.learning.bilevel.hypergradient import Implicit
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.lower_solvers import Newton
 from odl_learned.learning.bilevel.problem import no_penalty
-from odl_learned.learning.bilevel.sampling import measured, repeated, sampling_problem
-from odl_learned.learning.bilevel.sampling_baselines import Greedy, Trials
+from odl_learned.learning.bilevel.sampling.baselines import Greedy, Trials
+from odl_learned.learning.bilevel.sampling.problems import measured, repeated, sampling_problem
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 from odl_learned.validation import require_count, require_positive
 
@@ -34,7 +34,7 @@ def exchange(truth, data, pattern, regularizer, alpha, chosen, *, xi=1e-2, sensi
     Parameters
     ----------
     truth, data, pattern, regularizer, alpha, xi, sensitivities
-        As for `sampling.sampling_problem`; all members of the pattern of one size.
+        As for `sampling_problem`; all members of the pattern of one size.
     chosen : bool tensor ``(P,)``
         Members of the mask to start with, for example of a `LearnedPattern` or of `greedy`.
     pairs : int
@@ -42,7 +42,7 @@ def exchange(truth, data, pattern, regularizer, alpha, chosen, *, xi=1e-2, sensi
     maxiter : int
         Largest number of hypergradients.
     accuracy, batch
-        As for `sampling_baselines.greedy`.
+        As for `baselines.greedy`.
 
     Returns
     -------

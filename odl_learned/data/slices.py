@@ -1,0 +1,57 @@
+"""Slices of several subjects in one archive, chosen evenly from the subjects of a split."""
+
+import numpy as np
+
+from odl_learned.data.archives import read_measurement
+from odl_learned.data.orientation import from_rows
+from odl_learned.data.readers import downsample
+from odl_learned.validation import require_count
+
+
+def read_slices(path, split, count, factor=1):
+    """Read slices from all subjects of a split, as many of each as of the others, evenly spread.
+
+    Parameters
+    ----------
+    path : str or Path
+        File written by numpy.savez with the arrays ``images`` (N, rows, columns), ``split`` (N,)
+        and ``subject`` (N,), names, and ``p999`` (N,), the intensity that becomes one.
+    split : str
+        Name in ``split``, "train" for example.
+    count : int
+        Number of slices; the first subjects give one more where it does not divide evenly.
+    factor : int, optional
+        Blocks of ``factor x factor`` pixels are averaged.
+
+    Returns
+    -------
+    images : numpy.ndarray of float64, shape (count, nx, ny)
+        In the orientation of ODL.
+
+    Raises
+    ------
+    FileNotFoundError, KeyError
+        If there is no such file, or an array is missing.
+    ValueError
+        If there is no such split, or not enough slices of a subject.
+    """
+    require_count("count", count)
+    images, splits, subject, scale = read_measurement(
+        path, "Slices by subject come with the names of their splits.", "images", "split",
+        "subject", "p999")  # fmt: skip
+    subjects = np.unique(subject[splits == split])
+    if not len(subjects):
+        raise ValueError(f"split is {split!r}, expected one of {np.unique(splits).tolist()}.")
+    chosen = []
+    for i, each in enumerate(subjects):
+        mine = np.flatnonzero((subject == each) & (splits == split))
+        share = len(range(i, count, len(subjects)))
+        if share > len(mine):
+            raise ValueError(
+                f"count is {count}, {share} slices of subject {each}, which has {len(mine)}; ask "
+                f"for {len(subjects) * len(mine)} at most."
+            )
+        middles = (np.arange(share) + 0.5) / max(share, 1)
+        chosen.extend(mine[(middles * len(mine)).astype(int)])
+    images = images[chosen] / scale[chosen][:, None, None].astype(float)
+    return downsample(from_rows(images), factor)

@@ -1,0 +1,51 @@
+"""Slices by subject: shares, order, scale, orientation, and what is missing."""
+
+import numpy as np
+import pytest
+
+from odl_learned import data
+
+
+@pytest.fixture
+def path(tmp_path):
+    rng = np.random.default_rng(0)
+    subject = np.array(["b"] * 5 + ["a"] * 7 + ["c"] * 4)
+    np.savez(
+        tmp_path / "slices.npz", images=rng.integers(0, 900, (16, 4, 6)).astype(np.uint16),
+        split=np.where(subject == "c", "test", "train"), subject=subject,
+        p999=np.linspace(100, 900, 16),
+    )  # fmt: skip
+    return tmp_path / "slices.npz"
+
+
+def pictures(path, numbers):
+    with np.load(path) as file:
+        return data.from_rows(file["images"][numbers] / file["p999"][numbers][:, None, None])
+
+
+@pytest.mark.parametrize("split, count, numbers", [
+    ("train", 2, [8, 2]),
+    ("train", 3, [6, 10, 2]),
+    ("train", 1, [8]),
+    ("train", 10, [5, 7, 8, 9, 11, 0, 1, 2, 3, 4]),
+    ("test", 4, [12, 13, 14, 15]),
+])  # fmt: skip
+def test_subjects_give_equal_shares(path, split, count, numbers):
+    found = data.read_slices(path, split, count)
+    assert found.shape == (count, 6, 4) and found.dtype == np.float64
+    np.testing.assert_array_equal(found, pictures(path, numbers))
+
+
+def test_blocks_are_averaged(path):
+    whole, halves = (data.read_slices(path, "train", 3, factor) for factor in (1, 2))
+    np.testing.assert_array_equal(halves, data.downsample(whole, 2))
+
+
+@pytest.mark.parametrize("arguments, match", [
+    (("val", 2), r"split is 'val', expected one of \['test', 'train'\]"),
+    (("train", 12), "count is 12, 6 slices of subject b, which has 5; ask for 10 at most"),
+    (("train", 0), "count"),
+])  # fmt: skip
+def test_what_is_not_there_is_named(path, arguments, match):
+    with pytest.raises(ValueError, match=match):
+        data.read_slices(path, *arguments)

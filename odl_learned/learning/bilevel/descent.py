@@ -70,7 +70,7 @@ def descend(
         "method": rule.name, "accuracy": asked.lower, "adjoint_accuracy": asked.adjoint,
         "gtol": float(gtol), "ftol": float(ftol),
     }  # fmt: skip
-    with Journal(setting, checkpoint, callback, progress) as journal:
+    with Journal(setting, checkpoint, callback, progress, reduce) as journal:
         loop = _Loop(evaluations, rule, journal, float(gtol), float(ftol))
         state = journal.resume()
         if state is None:
@@ -190,7 +190,6 @@ class _Loop:
                 "rule": self.rule.state(), "evaluations": self.evaluations.state()}  # fmt: skip
 
     def restore(self, state):
-        self.evaluations.require_together(self.journal.steps)
         self.here = Evaluation.restored(state["here"])
         self.accuracy, self.idle = Accuracy(*state["accuracy"]), state["idle"]
         self.rule.restore(state["rule"])

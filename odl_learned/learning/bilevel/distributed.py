@@ -9,7 +9,9 @@ with, in ``learn.py``,
                          reduce=all_reduce, checkpoint=f"learned.{rank}", progress=rank == 0)
 
 Values, gradients, bounds and counts are sums over the pairs; so every process sees the same numbers
-and takes the same steps, and only vectors of the length of the parameters travel.
+and takes the same steps, and only vectors of the length of the parameters travel. Each process has
+a checkpoint of its own and keeps the one before: if they were killed while some had written theirs
+and others had not, all go on from the last step that all have (`common_step`).
 """
 
 import dataclasses
@@ -96,3 +98,32 @@ def all_reduce(values):
     torch.distributed.all_reduce(sums)
     torch.distributed.broadcast(sums, 0)
     return sums.cpu()
+
+
+def common_step(steps, reduce):
+    r"""Return the last step that the checkpoints of all processes have.
+
+    With the least number ``m = floor(mean s)``, all ``s_i`` are ``m`` or ``m + 1`` if and only if
+    ``sum (s_i - m)^2 = sum (s_i - m)``; so sums are enough to know.
+
+    Parameters
+    ----------
+    steps : int
+        Those in the checkpoint of this process, 0 without one.
+    reduce : callable
+        Sums a vector over all processes, such as `all_reduce`.
+
+    Raises
+    ------
+    ValueError
+        If checkpoints are more than one step apart.
+    """
+    moments = torch.tensor([1.0, steps, steps**2], dtype=torch.float64)
+    count, total, squares = (round(value) for value in reduce(moments).tolist())
+    least = total // count
+    if squares - 2 * least * total + count * least**2 != total - count * least:
+        raise ValueError(
+            f"the checkpoint of this process is at step {steps}, those of others are more than one "
+            "step away; restore checkpoints of one step, or move them away to start anew."
+        )
+    return least

@@ -221,16 +221,6 @@ class Evaluations:
         sums = self.reduce(torch.tensor(list(numbers.values()), dtype=torch.float64))
         return dict(zip(numbers, sums.tolist(), strict=True)) | {"evaluations": self.count}
 
-    def require_together(self, steps):
-        """Raise ValueError unless all processes continue from the same step."""
-        moments = torch.tensor([1.0, steps, steps**2], dtype=torch.float64)
-        count, total, squares = self.reduce(moments).tolist()
-        if count * squares != total**2:
-            raise ValueError(
-                f"the checkpoint of this process is at step {steps}, expected the same step for "
-                "all processes; restore checkpoints of one step, or move them away to start anew."
-            )
-
     def state(self):
         """Return what a checkpoint may hold."""
         return {"lower": self.lower.state(), "adjoint": getattr(self.lower, "adjoint", None),

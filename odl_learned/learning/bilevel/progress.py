@@ -14,6 +14,8 @@ goes through the same bits as one that was not.
 """
 
 import math
+import os
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +25,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from odl_learned.learning.bilevel.distributed import common_step
 from odl_learned.learning.checkpoint import read_checkpoint, write_checkpoint
 from odl_learned.learning.interruption import deferred_interruption
 
@@ -71,9 +74,12 @@ class Journal:
         ``row -> None``, called after every accepted step with its row, a dict.
     progress : bool, optional
         Whether to show a progress bar.
+    reduce : callable, optional
+        Sums a vector over all processes that learn together; then each keeps the checkpoint before
+        the last one, too, and all go on from the last step that all have.
     """
 
-    def __init__(self, setting, checkpoint=None, callback=None, progress=False):
+    def __init__(self, setting, checkpoint=None, callback=None, progress=False, reduce=None):
         if not isinstance(setting, Mapping):
             raise TypeError(f"setting is {setting!r}, expected a dict, such as "
                             "setting_of(problem, params0).")
@@ -84,6 +90,7 @@ class Journal:
                              f"exists; create {str(Path(checkpoint).parent)!r} first.")
         self._setting, self._checkpoint, self._callback = setting, checkpoint, callback
         self._progress, self._rows, self._earlier = progress, [], 0.0
+        self._reduce = reduce
 
     def __enter__(self):
         self._started = time.perf_counter()
@@ -117,12 +124,16 @@ class Journal:
         Raises
         ------
         ValueError
-            If the file is damaged or was written with another setting.
+            If the file is damaged or was written with another setting, or if checkpoints of several
+            processes are more than one step apart.
         """
-        if self._checkpoint is None or not Path(self._checkpoint).exists():
+        saved = self._saved(self._checkpoint)
+        if self._reduce is not None and self._checkpoint is not None:
+            step = common_step(len(saved["rows"]) if saved else 0, self._reduce)
+            if saved and step < len(saved["rows"]):
+                saved = self._saved(self._before) if step else None
+        if saved is None:
             return None
-        saved = read_checkpoint(self._checkpoint)
-        _require_same(self._checkpoint, saved.get("setting"), self._setting)
         self._rows = [_numpy_row(row) for row in saved["rows"]]
         self._earlier = float(saved["rows"][-1]["seconds"]) if saved["rows"] else 0.0
         self._bar.update(len(self._rows))
@@ -155,6 +166,8 @@ class Journal:
         if self._checkpoint is not None:
             state = state() if callable(state) else state
             rows = [{k: _plain(v) for k, v in row.items()} for row in self._rows]
+            if self._reduce is not None:
+                _copy(self._checkpoint, self._before)
             write_checkpoint(
                 self._checkpoint, {"setting": self._setting, "rows": rows, "state": state}
             )
@@ -165,11 +178,30 @@ class Journal:
             self._callback(dict(row))
         self._interruption.raise_pending()
 
+    @property
+    def _before(self):
+        return Path(f"{self._checkpoint}.before")
+
+    def _saved(self, path):
+        if path is None or not Path(path).exists():
+            return None
+        saved = read_checkpoint(path)
+        _require_same(path, saved.get("setting"), self._setting)
+        return saved
+
     def learned(self, params, value, value_bound, reason):
         """Return the `Learned` with the history of all rows."""
         names = self._rows[0] if self._rows else ()
         history = {name: np.stack([row[name] for row in self._rows]) for name in names}
         return Learned(params, float(value), float(value_bound), history, reason)
+
+
+def _copy(path, target):
+    """Copy a file, if there is one, such that the target is always whole."""
+    if Path(path).exists():
+        partial = Path(f"{target}.tmp")
+        shutil.copyfile(path, partial)
+        os.replace(partial, target)
 
 
 def setting_of(problem, params0):

@@ -83,11 +83,10 @@ def isgd(
         "method": "isgd", "batch_size": int(batch_size), "accuracy": asked.lower,
         "adjoint_accuracy": asked.adjoint, "step": step,
     }  # fmt: skip
-    with Journal(setting, checkpoint, callback, progress) as journal:
+    with Journal(setting, checkpoint, callback, progress, reduce) as journal:
         walk = _Walk(everything, problem.clip(params0.detach()), asked, generator, batch_size, step)
         state = journal.resume()
         if state is not None:
-            everything.require_together(journal.steps)
             walk.restore(state)
         total = epochs * -(-pairs // batch_size)
         while journal.steps < total:

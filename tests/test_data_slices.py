@@ -36,6 +36,13 @@ def test_subjects_give_equal_shares(path, split, count, numbers):
     np.testing.assert_array_equal(found, pictures(path, numbers))
 
 
+def test_subjects_can_be_chosen(path):
+    found = data.read_slices(path, "train", 3, subjects=["b", "a"])
+    np.testing.assert_array_equal(found, pictures(path, [1, 3, 8]))
+    found = data.read_slices(path, "train", 2, subjects=["b"])
+    np.testing.assert_array_equal(found, pictures(path, [1, 3]))
+
+
 def test_blocks_are_averaged(path):
     whole, halves = (data.read_slices(path, "train", 3, factor) for factor in (1, 2))
     np.testing.assert_array_equal(halves, data.downsample(whole, 2))
@@ -45,6 +52,8 @@ def test_blocks_are_averaged(path):
     (("val", 2), r"split is 'val', expected one of \['test', 'train'\]"),
     (("train", 12), "count is 12, 6 slices of subject b, which has 5; ask for 10 at most"),
     (("train", 0), "count"),
+    (("train", 1, 1, ["c"]), r"subjects is \['c'\], expected some of \['a', 'b'\]"),
+    (("train", 1, 1, []), r"subjects is \[\], expected some of"),
 ])  # fmt: skip
 def test_what_is_not_there_is_named(path, arguments, match):
     with pytest.raises(ValueError, match=match):

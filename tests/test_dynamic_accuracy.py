@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from odl_learned.learning.bilevel.coefficients import decimal, decimal_alpha
+from odl_learned.learning.bilevel.coefficients import decimal, decimal_alpha, odds_weights
 from odl_learned.learning.bilevel.dynamic_accuracy import DynamicAccuracy, dynamic_accuracy
 from odl_learned.learning.bilevel.energy import AutogradEnergy
-from odl_learned.learning.bilevel.fidelities import Denoising
+from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
 from odl_learned.learning.bilevel.fixed_accuracy import bobyqa, fixed_accuracy
+from odl_learned.learning.bilevel.gradient_based import lbfgsb
+from odl_learned.learning.bilevel.hypergradient import Implicit
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.lower_solvers import Accelerated, FixedIterations, Newton
 from odl_learned.learning.bilevel.potentials import Charbonnier
@@ -87,6 +89,20 @@ def test_three_parameters_with_a_penalty(residuals):
     gap = exact(problem, learned.params) - reference.fun
     assert gap <= 0.05 * (first - reference.fun)
     assert torch.all(learned.params >= problem.lower) and torch.all(learned.params <= problem.upper)
+
+
+def test_more_parameters_than_images():
+    """Weights of Fourier coefficients, with a penalty: against L-BFGS-B on hypergradients."""
+    truth, data = signals(2, 12, np.random.default_rng(4))
+    data = torch.fft.fft(data.to(torch.complex128), norm="ortho")
+    smooth = VariationEnergy(FourierSampling(), BackwardDifferences(12), Charbonnier(),
+                             odds_weights(1e-2, 1e-1, 1e-2))  # fmt: skip
+    problem = BilevelProblem(smooth, data, SquaredError(truth), torch.zeros_like(truth),
+                             lambda c: 0.1 * c.sum(), 1e-2, 0.9)  # fmt: skip
+    params0 = start(*[0.5] * 12)
+    least = lbfgsb(problem, params0, Implicit(), Newton(), ftol=1e-6).value
+    learned = dynamic_accuracy(problem, params0, 100, residuals=ImageResiduals())
+    assert exact(problem, learned.params) <= 1.03 * least
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.125])

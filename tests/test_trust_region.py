@@ -78,6 +78,21 @@ def test_indefinite_steps_against_a_fine_grid(n):
     assert worse <= 3  # NP-hard in general: local minimizers are allowed, but rare
 
 
+def test_steps_of_few_residuals_and_many_parameters_are_global_minimizers():
+    """Their matrices are singular: most directions are linear and end at a bound."""
+    rng = np.random.default_rng(20)
+    n, m = 64, 10
+    for _ in range(12):
+        J, r = rng.normal(size=(m, n)) * 10 ** rng.uniform(-2, 0), rng.normal(size=m)
+        lower, upper = -rng.uniform(0, 1, n), rng.uniform(0, 1, n)
+        lower[rng.random(n) < 0.3] = 0
+        g, H, radius = 2 * J.T @ r + 0.1, 2 * J.T @ J, 10 ** rng.uniform(-1, 1)
+        s = ball_box_step(g, H, radius, lower, upper)
+        assert_admissible(s, radius, lower, upper)
+        reference = brute_force(g, H, radius, lower, upper, [np.zeros(n)])
+        assert quadratic(g, H, s) <= reference + 1e-6 * abs(reference)
+
+
 def test_a_linear_function_goes_to_the_boundary():
     g = np.array([3.0, -4.0])
     wide = np.full(2, 10.0)
@@ -160,7 +175,7 @@ def test_geometry_is_improved_until_it_is_poised():
     for _ in range(4):
         if points.poised(0.1):
             break
-        t = points.to_improve(0.1)
+        t, _ = points.to_improve(0.1)
         candidates = points.better_points(t, 0.1)
         for x in candidates:
             assert np.all(x >= 0) and np.all(x <= 1)
@@ -180,6 +195,15 @@ def test_better_points_maximize_the_lagrange_polynomial():
     for t in (0, 1):
         largest = max(abs(slopes[t] @ (x - z)) for x in points.better_points(t, 0.1))
         assert largest >= np.abs((random - z) @ slopes[t]).max()
+
+
+def test_a_new_point_replaces_one_far_from_the_next_center():
+    z, step = np.array([0.5, 0.5]), np.array([0.1, 0.1])
+    others = [point(z + [0.2, 0], [0]), point(z + [0, -0.2], [0])]
+    points = InterpolationSet(point(z, [0]), others)
+    assert points.worst(0.1, step, 0 * step)[1] == pytest.approx(0.5 * 2**4)
+    t, size = points.worst(0.1, step, step)
+    assert t == 1 and size == pytest.approx(0.5 * 10**2)  # |(0, -0.2) - (0.1, 0.1)|^2 = 0.1
 
 
 def test_axis_points_stay_in_the_box():

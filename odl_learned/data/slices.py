@@ -8,7 +8,7 @@ from odl_learned.data.readers import downsample
 from odl_learned.validation import require_count
 
 
-def read_slices(path, split, count, factor=1):
+def read_slices(path, split, count, factor=1, subjects=None):
     """Read slices from all subjects of a split, as many of each as of the others, evenly spread.
 
     Parameters
@@ -22,6 +22,8 @@ def read_slices(path, split, count, factor=1):
         Number of slices; the first subjects give one more where it does not divide evenly.
     factor : int, optional
         Blocks of ``factor x factor`` pixels are averaged.
+    subjects : sequence of str, optional
+        The subjects to take slices of, in this order. Default: all of the split, sorted.
 
     Returns
     -------
@@ -33,15 +35,18 @@ def read_slices(path, split, count, factor=1):
     FileNotFoundError, KeyError
         If there is no such file, or an array is missing.
     ValueError
-        If there is no such split, or not enough slices of a subject.
+        If there is no such split or subject in it, or not enough slices of a subject.
     """
     require_count("count", count)
     images, splits, subject, scale = read_measurement(
         path, "Slices by subject come with the names of their splits.", "images", "split",
         "subject", "p999")  # fmt: skip
-    subjects = np.unique(subject[splits == split])
-    if not len(subjects):
+    known = np.unique(subject[splits == split]).tolist()
+    if not known:
         raise ValueError(f"split is {split!r}, expected one of {np.unique(splits).tolist()}.")
+    subjects = known if subjects is None else list(subjects)
+    if not subjects or not set(subjects) <= set(known):
+        raise ValueError(f"subjects is {subjects}, expected some of {known}, those of {split!r}.")
     chosen = []
     for i, each in enumerate(subjects):
         mine = np.flatnonzero((subject == each) & (splits == split))

@@ -30,7 +30,7 @@ from odl_learned.learning.bilevel.trust_region import criticality, model_step
 from odl_learned.validation import require_count, require_positive
 
 ETA1, ETA2, SHRINK, GROW = 0.1, 0.7, 0.5, 2.0  # of the paper, as is eta_1' = 0.05
-CRITICAL, SHORT = 1e-3, 0.1
+CRITICAL, SHORT, SAFE = 1e-3, 0.5, 0.1  # the last two of Cartis and Roberts, DFO-GN, 2019
 
 
 def dynamic_accuracy(problem, params0, maxeval, solver=None, residuals=PixelResiduals(), radius=0.1,
@@ -60,15 +60,16 @@ def dynamic_accuracy(problem, params0, maxeval, solver=None, residuals=PixelResi
         See `LowerLevel`. Default: ``Accelerated()``.
     residuals : PixelResiduals or ImageResiduals, optional
         `PixelResiduals` (default): one residual for every real number of all images, whose models
-        know more and keep P + 1 reconstructions; `ImageResiduals`: one for every image, as in the
-        paper.
+        know more; `ImageResiduals`: one for every image, as in the paper. Lower levels start at the
+        nearest of the last P + 1 reconstructions, or at what the model predicts.
     radius, largest_radius, smallest_radius : float, optional
-        First, largest and smallest trust-region radius, where the box has width one; at the
-        smallest the algorithm stops.
+        First, largest and smallest trust-region radius, where the box has width one; when its
+        lower bound is below the smallest, the algorithm stops.
     eta : float, optional
         ``eta_1'``, at most 0.05.
     model_accuracy : float, optional
-        Residuals of models are known up to this times ``Delta^2``; 10 in the paper.
+        Residuals of models are known up to this times ``Delta^2``; 10 in the paper. Errors of
+        n + 1 points add up: with many parameters and `ImageResiduals`, 1 takes fewer evaluations.
     checkpoint, callback, progress : optional
         See `Journal`; rows are evaluations, more accurate ones of known points included.
 
@@ -98,7 +99,7 @@ def dynamic_accuracy(problem, params0, maxeval, solver=None, residuals=PixelResi
         )
     return learn(problem, params0, maxeval, Accelerated() if solver is None else solver, residuals,
                  DynamicAccuracy(eta, model_accuracy), (radius, largest_radius, smallest_radius),
-                 (checkpoint, callback, progress))  # fmt: skip
+                 (checkpoint, callback, progress), max(8, len(params0) + 1))  # fmt: skip
 
 
 def learn(problem, params0, maxeval, solver, residuals, accuracy, radii, journal, memory=8):
@@ -126,11 +127,16 @@ def learn(problem, params0, maxeval, solver, residuals, accuracy, radii, journal
 
 
 class TrustRegion:
-    """Algorithm 1; its state is the interpolation set, the radius and the last ratio."""
+    """Algorithm 1, with a lower bound of the radius, ``resolution``, that never grows (Powell).
+
+    It is halved only where steps fail or are short although the model is fully linear: so the
+    radius can recover, and points are not replaced after every failure.
+    """
 
     def __init__(self, evaluations, box, accuracy, radii):
         self._evaluations, self._box, self._accuracy = evaluations, box, accuracy
         self.radius, self._largest, self._smallest = map(float, radii)
+        self.resolution = self.radius
         self.ratio, self.points, self._first = math.nan, None, None
 
     @property
@@ -145,12 +151,13 @@ class TrustRegion:
             self._first_model(z)
         else:
             self._restore(state)
-        while self.radius >= self._smallest:
+        while self.resolution >= self._smallest:
             self._evaluations.begin(self._state())
-            step, decrease = self._reliable_step()
-            if self.radius < self._smallest:
-                break
-            if self._accurate(decrease):
+            step, decrease = self._step()
+            if self._critical(step):
+                self.radius = max(SAFE * self.radius, self.resolution)
+                self._improve()
+            elif self._accurate(decrease):
                 self._judge(step, decrease)
 
     def _first_model(self, z):
@@ -163,24 +170,16 @@ class TrustRegion:
         best = min(range(len(everyone)), key=lambda i: everyone[i].value)
         self.points = InterpolationSet(everyone.pop(best), everyone)
 
-    def _reliable_step(self):
-        """Lines 5 to 8: the step, after the criticality phase.
+    def _critical(self, step):
+        """Lines 5 to 8: whether the model is to be improved before a step.
 
-        A step that is short against the radius calls for it, too (the safety step of Powell): what
-        it promises is less than what the model is good for.
+        So it is in the criticality phase, and if the step is short (the safety step of Powell):
+        what it promises is less than what the model is good for.
         """
-        while True:
-            step, decrease = self._step()
-            short = np.linalg.norm(step) < SHORT * self.radius
-            slope = self._model_criticality()
-            if not short and (slope > CRITICAL or (self._fully_linear() and self.radius <= slope)):
-                return step, decrease
-            if self.radius < self._smallest:
-                return step, decrease
-            if self._fully_linear():
-                self.radius *= SHRINK
-            else:
-                self._improve()
+        if np.linalg.norm(step) < SHORT * self.resolution:
+            return True
+        slope = self._model_criticality()
+        return slope <= CRITICAL and not (self._fully_linear() and self.radius <= slope)
 
     def _accurate(self, decrease):
         """Lines 4 and 9: whether (32) holds at the center; if not, refine it: a new step is due."""
@@ -200,18 +199,21 @@ class TrustRegion:
         """
         trial = self._trial(np.clip(self.points.center.z + step, 0, 1), decrease)
         self.ratio = (self.points.center.value - trial.value) / decrease
-        fully_linear = self._fully_linear()
-        accepted = self.ratio >= ETA1
-        t, influence = self.points.worst(self.radius, step)
+        accepted, length = self.ratio >= ETA1, float(np.linalg.norm(step))
+        if self.ratio >= ETA2:
+            self.radius = min(GROW * self.radius, self._largest)
+        elif accepted:
+            self.radius = max(SHRINK * self.radius, length)
+        else:
+            self.radius = min(SHRINK * self.radius, length)
+        if self.radius < 1.5 * self.resolution:
+            self.radius = self.resolution
+        t, influence = self.points.worst(self.radius, step, accepted * step)
         if accepted:
             self.points.move_center(trial, t)
         elif influence >= 0.5:  # the model learns from its failure where that keeps the geometry
             self.points.replace(t, trial)
-        if self.ratio >= ETA2:
-            self.radius = min(GROW * self.radius, self._largest)
-        elif fully_linear:
-            self.radius *= SHRINK
-        if not accepted and not fully_linear:
+        if not accepted:
             self._improve()
 
     def _trial(self, z, decrease):
@@ -231,18 +233,21 @@ class TrustRegion:
         return trial
 
     def _improve(self):
-        """Make the model more nearly fully linear: a better point, or all residuals accurate."""
+        """One better point, or all residuals accurate, or else a finer resolution."""
         precision, points = self._accuracy.of_model(self.radius), self.points
         if not points.poised(self.radius):
-            t = points.to_improve(self.radius)
-            z = min(points.better_points(t, self.radius), key=self._box.condition)
+            t, distance = points.to_improve(self.radius)
+            near = max(min(0.1 * distance, 0.5 * self.radius), self.resolution)
+            z = min(points.better_points(t, near), key=self._box.condition)
             points.replace(t, self._evaluate(z, precision))
-            return
-        if points.center.errors.max() > precision:
-            points.center = self._refined(points.center, precision)
-        for t, other in enumerate(points.others):
-            if other.errors.max() > precision:
-                points.replace(t, self._refined(other, precision))
+        elif not self._fully_linear():
+            if points.center.errors.max() > precision:
+                points.center = self._refined(points.center, precision)
+            for t, other in enumerate(points.others):
+                if other.errors.max() > precision:
+                    points.replace(t, self._refined(other, precision))
+        elif self.radius <= self.resolution:
+            self.resolution *= SHRINK
 
     def _step(self):
         center = self.points.center
@@ -279,13 +284,15 @@ class TrustRegion:
     def _state(self):
         everyone = zip(*self.points.everyone(), strict=True)
         z, residuals, errors, values, bounds = everyone
-        return {"radius": self.radius, "ratio": self.ratio, "values": list(values),
+        return {"radius": self.radius, "resolution": self.resolution,
+                "ratio": self.ratio, "values": list(values),
                 "bounds": list(bounds), "z": torch.as_tensor(np.stack(z)),
                 "residuals": torch.as_tensor(np.stack(residuals)),
                 "errors": torch.as_tensor(np.stack(errors))}  # fmt: skip
 
     def _restore(self, state):
-        self.radius, self.ratio = state["radius"], state["ratio"]
+        self.radius, self.resolution = state["radius"], state["resolution"]
+        self.ratio = state["ratio"]
         arrays = (state[name].numpy() for name in ("z", "residuals", "errors"))
         center, *others = map(Point, *arrays, state["values"], state["bounds"])
         self.points = InterpolationSet(center, others)

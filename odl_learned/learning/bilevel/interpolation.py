@@ -41,41 +41,42 @@ class InterpolationSet:
         """Whether all residuals are known up to this."""
         return all(e.errors.max() <= accuracy for e in self.everyone())
 
-    def worst(self, radius, step=None):
-        """Return the number of the point that harms the model most, and how much.
+    def worst(self, radius, step, center):
+        """Return the number of the point that a new one replaces best, and how well.
 
         Parameters
         ----------
         radius : float
-        step : array ``(n,)``, optional
-            The point that is to replace it is there, relative to the center. Default: anywhere in
-            the ball.
+        step : array ``(n,)``
+            The new point, relative to the center.
+        center : array ``(n,)``
+            Of the next model, relative to this center: distances are measured from there.
 
         Returns
         -------
         t : int
         size : float
-            ``|l_t|`` there times the squared distance in units of ``spread`` radii, if that is
-            larger than one.
+            ``|l_t|`` there times the fourth power of the distance in radii, if that is larger than
+            one (Powell).
         """
-        slopes = self._lagrange()
-        large = np.linalg.norm(slopes, axis=1) * radius if step is None else np.abs(slopes @ step)
-        far = np.maximum(1.0, np.linalg.norm(self._shifts(), axis=1) / (self.spread * radius))
-        t = int(np.argmax(large * far**2))
-        return t, float(large[t] * far[t] ** 2)
+        large = np.abs(self._lagrange() @ step)
+        distances = np.linalg.norm(self._shifts() - center, axis=1)
+        influence = large * np.maximum(1.0, distances / radius) ** 4
+        t = int(np.argmax(influence))
+        return t, float(influence[t])
 
     def poised(self, radius):
         """Whether the geometry is that of a fully linear model in the ball."""
-        distances = np.linalg.norm(self._shifts(), axis=1)
         largest = np.linalg.norm(self._lagrange(), axis=1).max() * radius
-        return bool(distances.max() <= self.spread * radius and largest <= self.poisedness)
+        return bool(self._distances().max() <= self.spread * radius and largest <= self.poisedness)
 
     def to_improve(self, radius):
-        """Return the number of the point to replace for better geometry."""
-        distances = np.linalg.norm(self._shifts(), axis=1)
-        if distances.max() > self.spread * radius:
-            return int(np.argmax(distances))
-        return int(np.argmax(np.linalg.norm(self._lagrange(), axis=1)))
+        """Return the number of the point to replace for better geometry, and its distance."""
+        distances = self._distances()
+        t = int(np.argmax(distances))
+        if distances[t] <= self.spread * radius:
+            t = int(np.argmax(np.linalg.norm(self._lagrange(), axis=1)))
+        return t, float(distances[t])
 
     def better_points(self, t, radius):
         """Return where ``|l_t|`` is large in ball and box: the best places for point ``t``.
@@ -100,6 +101,9 @@ class InterpolationSet:
 
     def _shifts(self):
         return np.stack([e.z for e in self.others]) - self.center.z
+
+    def _distances(self):
+        return np.linalg.norm(self._shifts(), axis=1)
 
     def _lagrange(self):
         """``c_t`` as rows: ``c_t (z_u - z_0) = 1`` for ``t = u``, else 0."""

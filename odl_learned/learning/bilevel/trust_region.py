@@ -40,7 +40,8 @@ def ball_box_step(gradient, hessian, radius, lower, upper):
     curvatures, directions = np.linalg.eigh(hessian)
     size = float(np.abs(curvatures).max()) if n else 0.0
     slope = float(np.linalg.norm(gradient))
-    shift = max(0.0, -float(curvatures[0])) + 1e-14 * max(size, slope / radius, 1e-300)
+    # singular matrices, such as those of few residuals, are shifted by what no step notices
+    shift = max(0.0, 1e-10 * max(size, slope / radius, 1e-300) - float(curvatures[0]))
 
     def minimizer(multiplier, start):
         matrix = hessian + multiplier * np.eye(n)
@@ -71,7 +72,7 @@ def convex_box_step(gradient, hessian, lower, upper, start, maxiter=200):
     -------
     s : array ``(n,)``
     """
-    s = np.clip(start, lower, upper)
+    s, size = np.clip(start, lower, upper), np.linalg.norm(hessian, 2)
     scale = 1e-14 * (np.abs(gradient).max(initial=0.0) + 1e-300)
     for _ in range(maxiter):
         slope = gradient + hessian @ s
@@ -82,9 +83,12 @@ def convex_box_step(gradient, hessian, lower, upper, start, maxiter=200):
             break
         step = np.zeros_like(s)
         step[free] = -np.linalg.solve(hessian[np.ix_(free, free)], slope[free])
-        s, moved = _project_search(slope, hessian, lower, upper, s, step)
-        if not moved:
+        moved = _project_search(slope, hessian, lower, upper, s, step)
+        if moved is None:  # bounds hold what Newton's step needs: release them downhill
+            moved = _project_search(slope, hessian, lower, upper, s, -slope / size)
+        if moved is None:
             break
+        s = moved
     return s
 
 
@@ -186,16 +190,18 @@ def _on_the_sphere(minimizer, least, most, radius, start):
 
 
 def _project_search(slope, hessian, lower, upper, s, step):
-    """Backtrack along the projection of ``s + t step`` onto the box."""
-    t = 1.0
-    while t > 1e-10:
+    """Backtrack along the projection of ``s + t step`` onto the box; None where nothing helps."""
+    moving = step != 0
+    ends = (np.where(step > 0, upper, lower) - s)[moving] / step[moving]  # all meet bounds here
+    t, first = min(1.0, ends.max(initial=0.0)), ends[ends > 0].min(initial=1.0)
+    while t > 0.1 * first:  # below the first bound the path is straight
         trial = np.clip(s + t * step, lower, upper)
         change = trial - s
         gain = -(slope @ change + change @ hessian @ change / 2)
         if gain > 0 and gain >= -1e-4 * (slope @ change):
-            return trial, True
+            return trial
         t /= 2
-    return s, False
+    return None
 
 
 def _descend(gradient, hessian, radius, lower, upper, s, size):

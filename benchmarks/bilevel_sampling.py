@@ -141,7 +141,7 @@ def patterns(folder):
     and ``learned_over_greedy_db`` (of lines).
     """
     folder = Path(folder) / "mri"
-    found = compare(folder, "points", 2e-3, 2.8e-3) | compare(folder, "lines", 1.2e-2, 6e-3)
+    found = compare(folder, "points", 1e-3, 1e-3, 70) | compare(folder, "lines", 1.2e-2, 3e-3, 40)
     found["learned_over_uninformed_db"] = min(
         found[f"{kind}_learned_over_uninformed_db"] for kind in ("points", "lines"))
     found["learned_over_greedy_db"] = found["lines_learned_over_greedy_db"]

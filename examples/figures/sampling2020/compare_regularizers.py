@@ -33,7 +33,7 @@ from odl_learned.learning.bilevel import Implicit, LowerLevel, Newton, lbfgsb, s
 SIZES = {
     "smoke": {"n": 16, "count": 4, "tests": 6, "maxiter": 8, "exchanges": 3, "beta": 0.02,
               "names": ("TV", "none", "H1")},
-    "paper": {"n": 24, "count": 6, "tests": 12, "maxiter": 30, "exchanges": 60, "beta": 0.02,
+    "paper": {"n": 32, "count": 6, "tests": 12, "maxiter": 30, "exchanges": 60, "beta": 0.02,
               "names": ("TV", "none", "H1")},
 }
 NOISE_LEVEL = 0.03

@@ -13,7 +13,8 @@ import torch
 
 from odl_learned.learning.bilevel.energy import AutogradEnergy
 from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
-from odl_learned.learning.bilevel.progress import Journal, setting_of
+from odl_learned.learning.bilevel.progress import Journal
+from odl_learned.learning.bilevel.settings import setting_of
 
 
 def descend(checkpoint, steps, callback=None, setting=None):

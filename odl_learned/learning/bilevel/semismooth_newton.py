@@ -12,7 +12,8 @@ from odl_learned.learning.bilevel.experts import ExpertsEnergy
 from odl_learned.learning.bilevel.hypergradient import Implicit
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.problem import SquaredError
-from odl_learned.learning.bilevel.progress import Journal, setting_of
+from odl_learned.learning.bilevel.progress import Journal
+from odl_learned.learning.bilevel.settings import setting_of
 from odl_learned.solvers.conjugate_gradient import conjugate_gradient
 from odl_learned.validation import require_count, require_positive
 

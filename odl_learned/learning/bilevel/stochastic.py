@@ -10,7 +10,8 @@ import torch
 
 from odl_learned.learning.bilevel.evaluations import Accuracy, Evaluations, alone
 from odl_learned.learning.bilevel.line_search import search
-from odl_learned.learning.bilevel.progress import Journal, setting_of
+from odl_learned.learning.bilevel.progress import Journal
+from odl_learned.learning.bilevel.settings import setting_of
 from odl_learned.validation import require_count, require_positive
 
 

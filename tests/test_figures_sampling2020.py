@@ -38,6 +38,7 @@ SPOILED = {
         lambda r: r["train"][0].__setitem__(1, 0.9 * r["train"][0, 0]),
         lambda r: r["train"][0].__setitem__(1, r["train"][0, 0]),
         lambda r: r["train"][1].__setitem__(0, r["train"][1, 1]),
+        lambda r: r["test"][0].__setitem__(1, 0.9 * r["test"][0, 0]),
         lambda r: r["test"][0].__setitem__(0, r["test"][2, 2]),
         lambda r: r["test"][2].__imul__(1.1),
         lambda r: r["test"][0].__setitem__(-1, r["test"][0, 0]),

@@ -8,12 +8,13 @@ exchanges lead to the pattern of a regularizer. Every regularizer reconstructs t
 images from every pattern and from two variable-density masks, with alpha tuned on the training
 images. Wavelets are left out at smoke size.
 
-Claims, all at one rate: on the training images no pattern is more than 0.5 % better for a
-regularizer than its own; the patterns for total variation and for none are each at least 2 % worse
-for the other. On test images total variation with its pattern beats squared gradients with theirs
-by at least 5 %, and those are not worse than none by 1 %; all regularizers with their own patterns
-beat the variable-density masks by at least 5 %. That the own pattern is best is no claim for test
-images: from few training images, that for none is as good for all.
+Claims, all at one rate: on the training images and on the test images no pattern is more than 0.5 %
+better for a regularizer than its own; on the training images the patterns for total variation and
+for none are each at least 4 % worse for the other. On test images total variation with its pattern
+beats squared gradients with theirs by at least 5 %, and those are not worse than none by 1 %; all
+regularizers with their own patterns beat the variable-density masks by at least 5 %. With real
+slices only the claims about training images are asserted: sixteen of some subjects say too little
+about others.
 
     python examples/figures/sampling2020/compare_regularizers.py [smoke | paper] [--out results]
         [--data FOLDER]
@@ -31,12 +32,12 @@ from odl_learned import data, operators
 from odl_learned.learning.bilevel import Implicit, LowerLevel, Newton, lbfgsb, sampling
 
 SIZES = {
-    "smoke": {"n": 16, "count": 4, "tests": 6, "maxiter": 8, "exchanges": 3, "beta": 0.02,
+    "smoke": {"n": 16, "count": 8, "tests": 12, "maxiter": 20, "exchanges": 8, "beta": 8e-3,
               "names": ("TV", "none", "H1")},
-    "paper": {"n": 32, "count": 6, "tests": 12, "maxiter": 30, "exchanges": 60, "beta": 0.02,
-              "names": ("TV", "none", "H1")},
+    "paper": {"n": 32, "count": 16, "tests": 12, "maxiter": 30, "exchanges": 60, "beta": 4e-3,
+              "names": ("TV", "none", "H1", "wavelets")},
 }
-NOISE_LEVEL = 0.03
+NOISE_LEVEL = 0.005
 
 
 def images(split, n, count, rng, folder):
@@ -127,17 +128,25 @@ def draw(results, path):
     figure.savefig(path, dpi=120)
 
 
-def claim(results):
-    """Assert the claims of the figure."""
-    names, train, test = results["names"], results["train"], results["test"]
+def claim_of_training(results):
+    """Assert the claims about training images."""
+    names, train = results["names"], results["train"]
     rates = [mask.mean() for mask in results["masks"].values()]
     assert np.ptp(rates) < 1e-9, "masks have different rates"
-    own, there = np.diag(train), np.diag(test)
-    assert np.all(own < 1.005 * train.min(axis=1)), "another pattern is better for a regularizer"
-    tv, none, h1 = (names.index(name) for name in ("TV", "none", "H1"))
-    assert 1.02 * train[tv, tv] < train[tv, none], "the pattern for none is as good for TV"
-    assert 1.02 * train[none, none] < train[none, tv], "the pattern for TV is as good for none"
-    assert 1.05 * there[tv] < there[h1] < 1.01 * there[none], "regularizers are in another order"
+    assert np.all(np.diag(train) < 1.005 * train.min(axis=1)), "another pattern is better"
+    tv, none = names.index("TV"), names.index("none")
+    assert 1.04 * train[tv, tv] < train[tv, none], "the pattern for none is as good for TV"
+    assert 1.04 * train[none, none] < train[none, tv], "the pattern for TV is as good for none"
+
+
+def claim(results):
+    """Assert the claims of the figure."""
+    claim_of_training(results)
+    names, test = results["names"], results["test"]
+    there = np.diag(test)
+    assert np.all(there < 1.005 * test.min(axis=1)), "another pattern is better on test images"
+    tv, none, h1 = (there[names.index(name)] for name in ("TV", "none", "H1"))
+    assert 1.05 * tv < h1 < 1.01 * none, "regularizers are in another order"
     assert np.all(1.05 * there < test[:, len(names):].min(axis=1)), "generic points are as good"
 
 
@@ -150,7 +159,7 @@ def main(size, out, folder=None):
           + ", ".join(f"{name} {e:.2e}" for name, e in zip(results["names"],
                                                            np.diag(results["test"]), strict=True))
           + f", TV from generic points {results['test'][0, -2:].min():.2e} -> {path}")  # fmt: skip
-    claim(results)
+    (claim if folder is None else claim_of_training)(results)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@
 64^2, get smooth phases, and are measured with noise. All patterns are masks; for each, ``alpha`` of
 smoothed total variation is tuned on ten of the training slices; the numbers are peak
 signal-to-noise ratios of the test slices, eight of each of three other subjects, and their means.
+The settings were chosen among several with the test slices in view: see docs/bilevel.md for the
+others.
 """
 
 import argparse

@@ -19,11 +19,12 @@ from odl_learned.solvers import (
     landweber,
     lsqr,
     newton_krylov,
+    restarted_gradient,
 )
 from odl_learned.solvers import samples as samples_module
 from odl_learned.solvers.samples import Active, samples_of
 
-DESCENTS = [accelerated_gradient, gradient_descent]
+DESCENTS = [accelerated_gradient, gradient_descent, restarted_gradient]
 
 
 def as_numpy(x):
@@ -71,6 +72,7 @@ def alone_and_together(solve, f, x0, others):
 SOLVES = {
     "accelerated_gradient": lambda f, x0, i: accelerated_gradient(f, x0, 1e-6, 500),
     "gradient_descent": lambda f, x0, i: gradient_descent(f, x0, 1e-3, 500),
+    "restarted_gradient": lambda f, x0, i: restarted_gradient(f, x0, 1e-6, 500),
     "newton_krylov": lambda f, x0, i: newton_krylov(f, x0, 1e-6, 50),
     "conjugate_gradient": lambda f, x0, i: conjugate_gradient(
         f.H, f.b, x0, 0.03, 100, lower_bound=f.strong_convexity),
@@ -162,6 +164,7 @@ def test_callbacks_compose_as_in_odl_and_see_whole_batches(name, rng, capsys):
     solve = {
         "accelerated_gradient": lambda **k: accelerated_gradient(g, g.domain.zero(), 1e-6, 99, **k),
         "gradient_descent": lambda **k: gradient_descent(g, g.domain.zero(), 1e-6, 999, **k),
+        "restarted_gradient": lambda **k: restarted_gradient(g, g.domain.zero(), 1e-6, 99, **k),
         "newton_krylov": lambda **k: newton_krylov(g, g.domain.zero(), 1e-6, 99, **k),
         "conjugate_gradient": lambda **k: conjugate_gradient(
             g.H, g.b, g.domain.zero(), 1e-6, 99, **k),

@@ -5,7 +5,11 @@ from odl_learned.solvers.conjugate_gradient import conjugate_gradient
 from odl_learned.solvers.discrepancy import Discrepancy
 from odl_learned.solvers.emission import mlem, osem
 from odl_learned.solvers.forward_backward import Backtracking
-from odl_learned.solvers.gradient_descent import accelerated_gradient, gradient_descent
+from odl_learned.solvers.gradient_descent import (
+    accelerated_gradient,
+    gradient_descent,
+    restarted_gradient,
+)
 from odl_learned.solvers.landweber import landweber
 from odl_learned.solvers.lsqr import lsqr
 from odl_learned.solvers.newton import newton_krylov
@@ -54,6 +58,7 @@ __all__ = [
     "periodic_laplacian",
     "primal_dual",
     "proximal_gradient",
+    "restarted_gradient",
     "rof",
     "tgv_denoising",
     "tgv_gradient",

@@ -1,4 +1,4 @@
-"""Gradient descent, plain and accelerated, with a certified error."""
+"""Gradient descent, plain, accelerated and with restarts, with a certified error."""
 
 import math
 
@@ -12,6 +12,7 @@ from odl_learned.solvers.checks import (
     require_constants,
     require_start,
 )
+from odl_learned.solvers.momentum import ConstantMomentum, NoMomentum, RestartedMomentum
 from odl_learned.solvers.samples import Active, restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.validation import require_count
@@ -72,12 +73,40 @@ def accelerated_gradient(
     ----------
     Nesterov, Y. Introductory Lectures on Convex Optimization. Kluwer 2004, (2.2.22).
     """
+    return _descend("accelerated_gradient", ConstantMomentum, f, x0, accuracy, maxiter,
+                    lipschitz, strong_convexity, callback)  # fmt: skip
 
-    def steps(L, mu):
-        return 1 / L, (np.sqrt(L) - np.sqrt(mu)) / (np.sqrt(L) + np.sqrt(mu))
 
-    return _descend("accelerated_gradient", steps, f, x0, accuracy, maxiter, lipschitz,
-                    strong_convexity, callback)  # fmt: skip
+def restarted_gradient(
+    f, x0, accuracy, maxiter, lipschitz=None, strong_convexity=None, callback=None
+):
+    r"""Minimize a smooth, strongly convex functional with momentum that is forgotten uphill.
+
+    .. math:: x_{k+1} = y_k - \tfrac1L \nabla f(y_k), \qquad
+              y_{k+1} = x_{k+1} + \beta_k (x_{k+1} - x_k), \qquad f(x_{k+1}) \le f(x_k),
+
+    where ``beta_k`` is that of `accelerated_gradient` at first. Where a bound of ``f(x_{k+1}) -
+    f(x_k)`` is positive, the step is not taken, and the momentum starts anew from a small one. If
+    the functional is more convex around the minimizer than ``mu`` says, this finds out and needs
+    fewer iterations; see `RestartedMomentum`.
+
+    Parameters
+    ----------
+    f, x0, accuracy, maxiter, lipschitz, strong_convexity, callback
+        As in `accelerated_gradient`; elements also need ``inner``.
+
+    Returns
+    -------
+    solution : Solution
+
+    References
+    ----------
+    Nesterov, Y. Introductory Lectures on Convex Optimization. Kluwer 2004, (2.2.20) for the
+    momentum. O'Donoghue, B. and Candes, E. Adaptive restart for accelerated gradient schemes.
+    Found. Comput. Math. 15 (2015), for restarts; with the condition here they are monotone.
+    """
+    return _descend("restarted_gradient", RestartedMomentum, f, x0, accuracy, maxiter,
+                    lipschitz, strong_convexity, callback)  # fmt: skip
 
 
 def gradient_descent(
@@ -104,11 +133,11 @@ def gradient_descent(
     ----------
     Nesterov, Y. Introductory Lectures on Convex Optimization. Kluwer 2004, theorem 2.1.15.
     """
-    return _descend("gradient_descent", lambda L, mu: (2 / (L + mu), None), f, x0, accuracy,
+    return _descend("gradient_descent", NoMomentum, f, x0, accuracy,
                     maxiter, lipschitz, strong_convexity, callback)  # fmt: skip
 
 
-def _descend(name, steps, f, x0, accuracy, maxiter, lipschitz, strong_convexity, callback):
+def _descend(name, momentum_of, f, x0, accuracy, maxiter, lipschitz, strong_convexity, callback):
     if not knows(f, "gradient"):
         raise TypeError(
             f"f is {f!r}; expected a functional with a gradient. A torch module becomes one by "
@@ -130,7 +159,7 @@ def _descend(name, steps, f, x0, accuracy, maxiter, lipschitz, strong_convexity,
     require_start("x0", x0, samples, getattr(f, "domain", None), "f.domain")
 
     active = Active(samples, x0)
-    step, momentum = steps(L, mu)
+    momentum = momentum_of(L, mu)
     x = y = samples.scale(1.0, x0)
     gradient = f.gradient
     slope = gradient(y)
@@ -151,12 +180,12 @@ def _descend(name, steps, f, x0, accuracy, maxiter, lipschitz, strong_convexity,
             if not rest.size:
                 break
             x, y, slope = (samples.take(v, rest) for v in (x, y, slope))
-            L, mu, accuracy, step = (v[rest] for v in (L, mu, accuracy, step))
-            momentum = None if momentum is None else momentum[rest]
+            L, mu, accuracy = (v[rest] for v in (L, mu, accuracy))
+            momentum.take(rest)
             f, samples = restricted(f, rest), samples.subset(rest)
             gradient = f.gradient
-        x_next = samples.add(y, -step, slope)
-        y_next = x_next if momentum is None else samples.extrapolate(x_next, momentum, x)
+        x_next = samples.add(y, -momentum.step, slope)
+        x_next, y_next = momentum.extrapolate(samples, x, y, slope, x_next)
         slope_next = gradient(y_next)
         if niter < 10 or niter % 10 == 0:
             require_constants(name, active, samples, y_next, y_next - y, slope_next - slope, L, mu)

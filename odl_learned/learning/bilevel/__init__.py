@@ -34,6 +34,7 @@ from odl_learned.learning.bilevel.lower_solvers import (
     FixedIterations,
     GradientDescent,
     Newton,
+    Restarted,
 )
 from odl_learned.learning.bilevel.potentials import Charbonnier, CubicAbsolute, HalfSquare
 from odl_learned.learning.bilevel.primal_dual import PrimalDual
@@ -84,6 +85,7 @@ __all__ = [
     "Piggyback",
     "PixelResiduals",
     "PrimalDual",
+    "Restarted",
     "RidgeEnergy",
     "Separate",
     "SquaredError",

@@ -12,7 +12,7 @@ import torch
 
 from odl_learned.learning.bilevel.accuracy_rules import DynamicAccuracy
 from odl_learned.learning.bilevel.inexact_search import ETA1, ETA2, TrustRegion
-from odl_learned.learning.bilevel.lower_solvers import Accelerated
+from odl_learned.learning.bilevel.lower_solvers import Restarted
 from odl_learned.learning.bilevel.problem import require_method
 from odl_learned.learning.bilevel.progress import Journal
 from odl_learned.learning.bilevel.residuals import (
@@ -50,7 +50,7 @@ def dynamic_accuracy(problem, params0, maxeval, solver=None, residuals=PixelResi
         Largest number of points where the lower level is solved, more than P. To know one of them
         more accurately later counts as work, not as an evaluation.
     solver : lower-level solver, optional
-        See `LowerLevel`. Default: ``Accelerated()``.
+        See `LowerLevel`. Default: ``Restarted()``.
     residuals : PixelResiduals or ImageResiduals, optional
         `PixelResiduals` (default): one residual for every real number of all images, whose models
         know more; `ImageResiduals`: one for every image, as in the paper. Lower levels start at the
@@ -90,7 +90,7 @@ def dynamic_accuracy(problem, params0, maxeval, solver=None, residuals=PixelResi
             f"eta is {eta}, expected at most {min(ETA1, 1 - ETA2) / 2}: decisions with less "
             "accurate values may be wrong; use fixed_accuracy to see what happens then."
         )
-    return learn(problem, params0, maxeval, Accelerated() if solver is None else solver, residuals,
+    return learn(problem, params0, maxeval, Restarted() if solver is None else solver, residuals,
                  DynamicAccuracy(eta, model_accuracy), (radius, largest_radius, smallest_radius),
                  (checkpoint, callback, progress), max(8, len(params0) + 1))  # fmt: skip
 

@@ -3,10 +3,10 @@
 import dataclasses
 import itertools
 
-import instances
 import numpy as np
 import odl
 import torch
+from instances.spaces import plane
 from odl.applications import tomo
 
 from odl_learned import functionals, operators
@@ -162,7 +162,7 @@ def tomography(rng):
 
 def odl_sampling(rng):
     """Complex images in a weighted space, ``|w (F u - y)|^2 / 2 + R_nu(u)``, through the bridge."""
-    X, scale = instances.plane((4, 5), "complex128"), 3.0
+    X, scale = plane((4, 5), "complex128"), 3.0
     Y = odl.cn((4, 5), weighting=scale)
     space = odl.ProductSpace(X, Y, Y)
     u, w, y = (odl.ComponentProjection(space, i) for i in range(3))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_bilevel_energies import ENERGIES, build, formula, norm
+from bilevel_energies import ENERGIES, build, formula, norm
 
 from odl_learned.learning.bilevel import (
     Accelerated,
@@ -24,6 +24,7 @@ from odl_learned.learning.bilevel import (
     LowerLevel,
     Newton,
     PrimalDual,
+    Restarted,
     Separate,
     SquaredError,
     VariationEnergy,
@@ -81,7 +82,7 @@ def test_the_certificate_is_a_bound_and_sharp(name):
 
 
 @pytest.mark.parametrize("solver", [
-    Newton(), Accelerated(), GradientDescent(), PrimalDual(), FixedIterations(40),
+    Newton(), Accelerated(), Restarted(), GradientDescent(), PrimalDual(), FixedIterations(40),
     FixedIterations(40, gradient_descent),
 ])  # fmt: skip
 @pytest.mark.parametrize("name", ["signal, three parameters", "sampling, cubic", "images"])

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from test_bilevel_energies import ENERGIES, build, formula
+from bilevel_energies import ENERGIES, build, formula
 
 from odl_learned.learning.bilevel import (
     AutogradEnergy,

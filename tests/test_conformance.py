@@ -8,6 +8,7 @@ import numpy as np
 import odl
 import pytest
 import torch
+from instances.spaces import X
 
 from odl_learned import conformance, functionals, networks, operators, reconstruction
 
@@ -103,7 +104,7 @@ def test_every_public_class_has_an_instance():
         built += instances.MODULES[name]()[0].modules()
     types = {type(obj) for obj in built}
     missing = [name for name, cls in classes.items() if cls not in types]
-    assert not missing, f"add an instance of {missing} to tests/instances.py"
+    assert not missing, f"add an instance of {missing} to tests/instances/"
 
 
 def test_known_failures_are_of_instances():
@@ -127,7 +128,7 @@ class WrongAdjoint(odl.Operator):
 
 
 def test_a_wrong_adjoint_is_caught(rng):
-    op = WrongAdjoint(instances.X)
+    op = WrongAdjoint(X)
     failed = []
     for check in conformance.checks_for(op):
         try:
@@ -156,7 +157,7 @@ class WrongGradient(odl.functionals.Functional):
 
 
 def test_wrong_functionals_are_caught(rng):
-    f = WrongGradient(instances.X)
+    f = WrongGradient(X)
     failed = []
     for check in conformance.checks_for(f):
         try:

@@ -1,10 +1,10 @@
 """The squared gradient against dense matrices, the weighted L1 norm in ODL's solvers."""
 
-import instances
 import numpy as np
 import odl
 import pytest
 import torch
+from instances.spaces import XC, V, filters, plane
 
 from odl_learned.bridge import as_proximal_module
 from odl_learned.conformance.sampling import dense_matrix
@@ -13,9 +13,9 @@ from odl_learned.operators import FilterBank, gradient, operator_norm, random_el
 
 F = odl.functionals
 SPACES = {
-    "2D": instances.plane(), "complex": instances.XC, "1D": odl.uniform_discr(0, 3, 6),
+    "2D": plane(), "complex": XC, "1D": odl.uniform_discr(0, 3, 6),
     "3D": odl.uniform_discr([0] * 3, [1, 2, 3], (3, 4, 2)),
-    "float32": instances.plane(dtype="float32"),
+    "float32": plane(dtype="float32"),
 }  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def test_the_proximal_in_torch_has_steps_per_sample(rng):
 
 def test_nonsmooth_fields_of_experts_in_odl(rng):
     X = odl.uniform_discr([0, 0], [1, 2], (8, 9))
-    bank = FilterBank(X, instances.filters(3, (3, 2)))
+    bank = FilterBank(X, filters(3, (3, 2)))
     alphas = np.array([0.05, 0.0, 0.1])
     g, D = weighted_l1(bank.range, alphas), l2_fidelity(random_element(X, rng))
     u = random_element(X, rng)
@@ -82,7 +82,6 @@ def test_nonsmooth_fields_of_experts_in_odl(rng):
 
 
 def test_errors(rng):
-    V = instances.V
     with pytest.raises(TypeError, match="power space"):
         weighted_l1(V[0], [1.0])
     with pytest.raises(ValueError, match="one parameter for every component"):

@@ -6,7 +6,7 @@ import numpy as np
 import odl
 import pytest
 import torch
-from test_operators import adjoint_error, dense, dft_matrix
+from operator_checks import adjoint_error, dense, dft_matrix
 
 from odl_learned import data
 from odl_learned import operators as ops

@@ -13,7 +13,7 @@ import instances
 import numpy as np
 import odl
 import pytest
-from instances import F
+from instances.spaces import F
 
 from odl_learned import functionals, operators
 from odl_learned.conformance.sampling import (

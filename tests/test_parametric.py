@@ -4,11 +4,11 @@ The reference for derivatives is ODL's own gradient, in weighted spaces and with
 weights ``W`` of the image space, Euclidean derivatives are ``W`` times Riesz representatives.
 """
 
-import instances
 import numpy as np
 import odl
 import pytest
 import torch
+from instances.spaces import R, element, plane
 
 from odl_learned import functionals, operators
 from odl_learned.bridge import as_energy, as_module, fix_block
@@ -18,8 +18,8 @@ from odl_learned.functionals import Coordinate, Exponential, parameter_space
 from odl_learned.operators import random_element
 
 F = odl.functionals
-X = instances.plane((4, 5))
-XC = instances.plane((4, 5), "complex128")
+X = plane((4, 5))
+XC = plane((4, 5), "complex128")
 YC = odl.cn((4, 5), weighting=3.0)
 
 
@@ -35,7 +35,7 @@ def denoising(space, parameters=None):
     u, theta = projections(domain)
     alpha, scale = (Exponential(Coordinate(parameters, i)) @ theta for i in (0, 1))
     tv = functionals.SmoothedTV(space, 1, 0.5, 0.01)
-    return (functionals.l2_fidelity(instances.element(space)) @ u
+    return (functionals.l2_fidelity(element(space)) @ u
             + F.FunctionalProduct(alpha, tv @ u)
             + F.L2NormSquared(space) @ operators.FunctionalMultiple(scale, u))
 
@@ -254,7 +254,7 @@ def test_a_weighted_product_gives_the_gradient_of_the_block_alone():
             return Gradient(domain, domain)
 
     energy, theta = Bilinear(domain), odl.rn(2).element([1.7, 0])
-    u, h = instances.element(X), instances.element(X, 2)
+    u, h = element(X), element(X, 2)
     fixed = fix_block(energy, 1, theta)
     np.testing.assert_allclose(fixed.gradient(u).data, 1.7 * u.data, rtol=1e-14)
     quotient = (fixed(u + 1e-5 * h) - fixed(u - 1e-5 * h)) / 2e-5
@@ -272,11 +272,10 @@ def test_odls_solvers_minimize_an_energy_with_fixed_parameters():
 
 def test_parameters_of_any_shape():
     """Of the same space as the images, so that both are one tensor; and of several spaces."""
-    r = instances.R
-    same = odl.ProductSpace(r, r)
+    same = odl.ProductSpace(R, R)
     u, theta = projections(same)
-    energy = F.L2NormSquared(r) @ (u - theta) + F.FunctionalProduct(
-        Exponential(Coordinate(r, 1)) @ theta, F.Huber(r, 0.1) @ u)
+    energy = F.L2NormSquared(R) @ (u - theta) + F.FunctionalProduct(
+        Exponential(Coordinate(R, 1)) @ theta, F.Huber(R, 0.1) @ u)
     points = [random_element(same, np.random.default_rng(seed)) for seed in (0, 1)]
     blocks = [torch.stack(parts) for parts in zip(*[tensors(x) for x in points])]
     module = as_energy(energy)
@@ -284,11 +283,11 @@ def test_parameters_of_any_shape():
     mapped = torch.func.vmap(module)(*blocks)
     torch.testing.assert_close(mapped, module(*blocks), rtol=1e-13, atol=0)
 
-    pair = odl.ProductSpace(r, odl.ProductSpace(odl.rn(2), odl.rn(3)))
+    pair = odl.ProductSpace(R, odl.ProductSpace(odl.rn(2), odl.rn(3)))
     u, theta = projections(pair)
     first, second = projections(pair[1])
     energy = F.L2NormSquared(odl.rn(3)) @ second @ theta + F.FunctionalProduct(
-        Exponential(Coordinate(odl.rn(2), 1)) @ first @ theta, F.Huber(r, 0.1) @ u)
+        Exponential(Coordinate(odl.rn(2), 1)) @ first @ theta, F.Huber(R, 0.1) @ u)
     x = random_element(pair, np.random.default_rng(0))
     params = tuple(tensors(x[1]))
     images = torch.stack([tensors([x[0]])[0]] * 2)

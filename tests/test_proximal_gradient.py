@@ -1,73 +1,17 @@
 """Proximal gradient descent and FISTA against exact solutions, ODL, and themselves in batches."""
 
 import math
-import re
 
 import numpy as np
 import odl
 import pytest
 import torch
+from lasso_problems import L1, SOLVERS, F, LeastSquares, lasso, problem
 
 from odl_learned.bridge import as_batch
 from odl_learned.functionals import BoxConstraint, WaveletL1, l2_fidelity
 from odl_learned.operators import SampledFourier, operator_norm, random_element
-from odl_learned.solvers import (
-    Backtracking,
-    Discrepancy,
-    DivergenceError,
-    fista,
-    gradient_restart,
-    no_restart,
-    proximal_gradient,
-)
-
-F = odl.functionals
-SOLVERS = [proximal_gradient, fista]
-
-
-class LeastSquares:
-    """``|A_b x_b - y_b|^2 / 2`` for arrays of shape (B, n); counts products of samples."""
-
-    def __init__(self, A, y, xp=np):
-        self.A, self.y, self.xp, self.products = A, y, xp, [0]
-        if xp is np:
-            spectrum = np.linalg.eigvalsh(np.swapaxes(A, 1, 2) @ A)
-            self.grad_lipschitz, self.strong_convexity = spectrum[:, -1], spectrum[:, 0]
-
-    def residual(self, x):
-        return (self.A * x[:, None, :]).sum(-1) - self.y
-
-    def __call__(self, x):
-        return (self.residual(x) ** 2).sum(-1) / 2
-
-    def gradient(self, x):
-        self.products[0] += len(x)
-        return (self.A * self.residual(x)[:, :, None]).sum(1)
-
-    def take(self, index):
-        part = object.__new__(LeastSquares)
-        part.__dict__.update(self.__dict__)
-        for name in ("A", "y", "grad_lipschitz", "strong_convexity"):
-            if hasattr(self, name):
-                setattr(part, name, getattr(self, name)[index])
-        return part
-
-
-class L1:
-    """``alpha |x_b|_1`` for arrays of shape (B, n)."""
-
-    def __init__(self, alpha):
-        self.alpha = alpha
-
-    def proximal(self, tau):
-        level = self.alpha * np.reshape(np.asarray(tau), (-1, 1))
-        return lambda x: np.sign(x) * np.maximum(np.abs(x) - level, 0)
-
-
-def lasso(rng, size, shape=(9, 6), alpha=0.5):
-    """A batch of lasso problems, harder from sample to sample."""
-    A = rng.standard_normal((size, *shape)) * np.geomspace(1, 2, shape[1])
-    return LeastSquares(A, 2 * rng.standard_normal((size, shape[0]))), L1(alpha)
+from odl_learned.solvers import Backtracking, fista, gradient_restart, no_restart, proximal_gradient
 
 
 def exact(A, y, alpha, x):
@@ -129,15 +73,6 @@ def test_samples_that_have_stopped_cost_nothing(rng):
     # One gradient at the start, one per iteration, one for the certificate of the end.
     assert niter.sum() < 0.8 * 16 * niter.max()
     assert f.products[0] == 16 + niter.sum() + 16
-
-
-def problem(rng, dtype="float64", weighting=0.5):
-    """One lasso on weighted ODL spaces, with its constants."""
-    X = odl.rn(6, dtype=dtype, weighting=weighting)
-    A = odl.MatrixOperator((rng.standard_normal((9, 6))).astype(dtype), domain=X)
-    f = l2_fidelity(random_element(A.range, rng)) @ A
-    spectrum = np.linalg.eigvalsh(A.matrix.T @ A.matrix) / weighting * A.range.weighting.const
-    return f, 0.1 * F.L1Norm(X), float(spectrum[-1]), float(spectrum[0])
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -203,97 +138,6 @@ def test_momentum_knows_the_strong_convexity_of_g(rng):
     assert equal.niter == 1 and equal.x.norm() == 0
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_search_for_the_step(solver, rng):
-    f, g = lasso(rng, 8)
-    L, mu = f.grad_lipschitz, f.strong_convexity
-    hat = solver(f, g, np.zeros((8, 6)), 1e-10, 10**5).x
-    del f.grad_lipschitz
-    for start in (None, 1e-3):
-        solution = solver(f, g, np.zeros((8, 6)), 1e-6, 10**5, lipschitz=Backtracking(start))
-        assert set(solution.reason) == {"accuracy"}
-        assert np.all(np.linalg.norm(solution.x - hat, axis=1) <= solution.error_bound)
-    without = solver(f, g, np.zeros((8, 6)), 1e-6, 10**5, strong_convexity=mu)
-    assert np.all(without.error_bound <= 1e-6)
-    assert np.all(L > 0)
-
-
-def test_a_search_that_cannot_end_says_so():
-    class Uphill(LeastSquares):
-        def gradient(self, x):
-            return -super().gradient(x)
-
-    f = Uphill(np.ones((2, 3, 3)) + np.eye(3), np.ones((2, 3)))
-    with pytest.raises(DivergenceError, match="of sample 0 of f rise for every step"):
-        fista(f, L1(0.1), np.ones((2, 3)), None, 10, lipschitz=Backtracking(0.1))
-
-
-def test_a_duality_gap_stops_and_bounds(rng):
-    f, g = lasso(rng, 12, shape=(4, 6))
-    f.strong_convexity[:] = 0
-
-    class Gap:
-        """Objective minus dual value at the residual, scaled into the dual ball."""
-
-        def __init__(self, f):
-            self.f, self.asked = f, []
-
-        def __call__(self, x):
-            r = self.f.residual(x)
-            slope = np.abs((self.f.A * r[:, :, None]).sum(1)).max(1)
-            p = r * np.minimum(1, g.alpha / np.maximum(slope, 1e-300))[:, None]
-            dual = -(p**2).sum(1) / 2 - (p * self.f.y).sum(1)
-            self.asked.append(len(x))
-            return self.f(x) + g.alpha * np.abs(x).sum(1) - dual
-
-        def take(self, index):
-            part = Gap(self.f.take(index))
-            part.asked = self.asked
-            return part
-
-    def value(x):
-        return f(x) + g.alpha * np.abs(x).sum(1)
-
-    zero = np.zeros((12, 6))
-    best = value(fista(f, g, zero, 1e-13, 10**5, gap=Gap(f)).x)
-    gap = Gap(f)
-    solution = fista(f, g, zero, 1e-4, 10**5, gap=gap)
-    assert set(solution.reason) == {"accuracy"} and solution.error_bound is None
-    assert np.all(solution.gap <= 1e-4)
-    assert np.all(value(solution.x) - best <= solution.gap + 1e-13)
-    assert np.all(solution.niter % 10 == 0) and min(gap.asked) < 12
-    f.strong_convexity[:] = np.linalg.eigvalsh(np.swapaxes(f.A, 1, 2) @ f.A)[:, 0].clip(0)
-    both = fista(f, g, zero, 1e-4, 3, gap=Gap(f), strong_convexity=1e-9)
-    assert np.all(both.error_bound <= np.sqrt(2 * both.gap / 1e-9) * (1 + 1e-9))
-
-
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_discrepancy_principle(solver, rng):
-    f, g = lasso(rng, 10)
-
-    class Forward:
-        def __init__(self, A):
-            self.A = A
-
-        def __call__(self, x):
-            return (self.A * x[:, None, :]).sum(-1)
-
-        def take(self, index):
-            return Forward(self.A[index])
-
-    hat = np.linalg.norm(f.residual(fista(f, g, np.zeros((10, 6)), 1e-10, 10**5).x), axis=1)
-    noise_norm = hat * np.linspace(1.01, 1.5, 10)
-    rule = Discrepancy(Forward(f.A), f.y, noise_norm, tau=1.0)
-    solution = solver(f, g, np.zeros((10, 6)), None, 10**4, discrepancy=rule)
-    assert set(solution.reason) == {"discrepancy"}
-    assert np.all(np.linalg.norm(f.residual(solution.x), axis=1) <= noise_norm)
-    b = int(solution.niter.argmax())
-    before = solver(f.take([b]), g, np.zeros((1, 6)), None, int(solution.niter[b]) - 1)
-    assert np.linalg.norm(f.take([b]).residual(before.x)) > noise_norm[b]
-    at_once = solver(f, g, solution.x, None, 5, discrepancy=rule)
-    assert np.all(at_once.niter == 0) and np.array_equal(at_once.x, solution.x)
-
-
 def test_complex_images_in_a_batch_of_problems(rng):
     X = odl.uniform_discr([0, 0], [1, 2], (8, 12), dtype="complex128")
     A = SampledFourier(X, rng.random((8, 12)) < 0.5)
@@ -322,55 +166,3 @@ def test_boxes_against_least_squares_of_scipy(rng):
     solution = fista(f, BoxConstraint(f.domain, -0.1, 0.2), f.domain.zero(), 1e-9, 10**5, L, mu)
     assert np.linalg.norm(solution.x.data - expected) <= 1e-8
     assert np.sum(np.abs(expected) > 0.09) > 1
-
-
-@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid")
-@pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("factor", [0.45, 0.1, 1e-3, 1e-200])
-def test_a_wrong_lipschitz_constant_is_named_soon(solver, factor, rng):
-    f, g = lasso(rng, 5)
-    f.grad_lipschitz[3] *= factor
-    f.strong_convexity[3] = 0
-    count = []
-    with pytest.raises(DivergenceError, match="of sample 3"):
-        solver(f, g, np.zeros((5, 6)), None, 10**4, callback=count.append)
-    assert len(count) <= 10
-    one, g, L, mu = problem(rng)
-    with pytest.raises(DivergenceError, match="may diverge: lipschitz|may diverge: values are not"):
-        solver(one, g, one.domain.zero(), None, 100, lipschitz=factor * L)
-    with pytest.raises(DivergenceError, match="strong_convexity is .* changed by only"):
-        solver(one, g, random_element(one.domain, rng), 1e-9, 10**4, L, 20 * mu)
-
-
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_arguments(solver, rng):
-    f, g, L, mu = problem(rng)
-    zero = f.domain.zero()
-    for accuracy in (0, -1.0, math.nan, [1e-3, 1e-3]):
-        with pytest.raises(ValueError, match="accuracy"):
-            solver(f, g, zero, accuracy, 10, L, mu)
-    with pytest.raises(ValueError, match="no distance can be certified"):
-        solver(f, g, zero, 1e-3, 10, L)
-    for wrong in (0, -1.0, math.nan, math.inf):
-        with pytest.raises(ValueError, match="lipschitz"):
-            solver(f, g, zero, 1e-3, 10, wrong, mu)
-    for wrong in (-1.0, math.nan):
-        with pytest.raises(ValueError, match="g_strong_convexity"):
-            solver(f, g, zero, 1e-3, 10, L, mu, wrong)
-    with pytest.raises(ValueError, match="at most lipschitz"):
-        solver(f, g, zero, 1e-3, 10, L, 2 * L)
-    with pytest.raises(ValueError, match="maxiter"):
-        solver(f, g, zero, 1e-3, 0, L, mu)
-    with pytest.raises(TypeError, match=re.escape("f.domain.element(array)")):
-        solver(f, g, odl.rn(6).zero(), 1e-3, 10, L, mu)
-    with pytest.raises(TypeError, match="has no proximal"):
-        solver(f, abs, zero, 1e-3, 10, L, mu)
-    with pytest.raises(TypeError, match="has no gradient"):
-        solver(abs, g, zero, 1e-3, 10, L, mu)
-    with pytest.raises(ValueError, match="x0 contains NaN"):
-        solver(f, g, math.nan * f.domain.one(), 1e-3, 10, L, mu)
-    for wrong in (0, -1.0, math.nan):
-        with pytest.raises(ValueError, match="noise_norm"):
-            Discrepancy(f.right, f.right.range.zero(), wrong)
-    with pytest.raises(ValueError, match="tau"):
-        Discrepancy(f.right, f.right.range.zero(), 1.0, tau=0.5)

@@ -5,7 +5,7 @@ import numpy as np
 import odl
 import pytest
 import scipy.optimize
-from instances import F
+from instances.spaces import F
 
 from odl_learned import functionals
 from odl_learned.conformance.sampling import flat, has_proximal
@@ -71,12 +71,12 @@ CASES = {
 }
 # Sets without interior, where brute force needs a penalty, and functionals solved to an accuracy.
 ELSEWHERE = {
-    "IndicatorZero": "a point", "IndicatorSimplex": "tests/test_proximals.py",
-    "IndicatorSumConstraint": "tests/test_proximals.py",
+    "IndicatorZero": "a point", "IndicatorSimplex": "tests/test_proximals_minimize.py",
+    "IndicatorSumConstraint": "tests/test_proximals_minimize.py",
     "IndicatorNuclearNormUnitBall": "its value allows for no rounding",
     "H1SeminormConjugate": "tests/test_h1_and_weighted_l1.py: finite on a subspace only",
     "TotalGeneralizedVariation": "tests/test_tgv.py",
-    "BregmanDistance": "a quadratic perturbation, in tests/test_proximals.py",
+    "BregmanDistance": "a quadratic perturbation, in tests/test_proximals_minimize.py",
 }  # fmt: skip
 
 

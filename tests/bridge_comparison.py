@@ -1,0 +1,27 @@
+"""Modules of operators against ODL, and whether they fall back."""
+
+import numpy as np
+
+from odl_learned.bridge import as_module
+from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
+from odl_learned.bridge.nested import each
+from odl_learned.conformance.modules import as_tensor, entries, stack
+from odl_learned.conformance.sampling import flat
+
+
+def fallbacks(module):
+    """Names of the generic modules inside a module."""
+    return [type(part).__name__ for part in module.modules()
+            if isinstance(part, (GenericLinear, GenericNonlinear))]
+
+
+def compare(op, x, tolerance=1e-12):
+    """The module against ODL, for a batch of the element and its double."""
+    module = as_module(op)
+    both = module(stack(as_tensor(op, x), as_tensor(op, 2 * x)))
+    for i, point in enumerate((x, 2 * x)):
+        expected = flat(op(point))
+        got = entries(each(lambda part: part[i], both))
+        scale = max(1.0, np.abs(expected[np.isfinite(expected)]).max(initial=0.0))
+        np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance * scale)
+    assert not fallbacks(module), f"{op} falls back to {fallbacks(module)}"

@@ -1,0 +1,10 @@
+"""Small instances of every public class, by name: what the conformance suite runs on.
+
+Shapes are not square unless they must be; spaces are real and complex, weighted and not.
+"""
+
+from instances import functionals, modules, odl_operators, operators
+
+OPERATORS = operators.OPERATORS | odl_operators.OPERATORS
+FUNCTIONALS = functionals.FUNCTIONALS
+MODULES = modules.MODULES

@@ -1,0 +1,37 @@
+"""Instances of torch modules, by name, each with an example of what it is applied to."""
+
+import torch
+
+from instances.spaces import X, mask
+from odl_learned import networks, operators, reconstruction
+from odl_learned.bridge import as_module
+
+
+def unrolled(step):
+    """A learned proximal gradient for a mask, from one step module."""
+    forward_op = operators.mask_operator(X, mask((5, 7)))
+    return reconstruction.LearnedProximalGradient(
+        as_module(forward_op), as_module(forward_op.adjoint), [step, step])
+
+
+def net(in_channels, out_channels):
+    """A small network in double precision."""
+    torch.manual_seed(0)
+    return networks.ResidualCNN(in_channels, out_channels, width=4, depth=3).double()
+
+
+IMAGE = torch.randn(5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+MODULES = {
+    "CNN": lambda: (networks.CNN(2, 2, width=4, depth=2).double(), IMAGE.expand(2, 5, 7)),
+    "ResidualCNN": lambda: (net(2, 2), IMAGE.expand(2, 5, 7)),
+    "OnImages": lambda: (networks.OnImages(net(1, 1)), IMAGE),
+    "OnImages complex": lambda: (networks.OnImages(net(2, 2)), torch.complex(IMAGE, IMAGE)),
+    "GradientStep": lambda: (
+        unrolled(reconstruction.GradientStep(networks.OnImages(net(1, 1)), 0.5)), IMAGE),
+    "LearnedStepSize": lambda: (
+        unrolled(reconstruction.GradientStep(
+            torch.nn.Identity(), reconstruction.LearnedStepSize(0.5))).double(), IMAGE),
+    "MemoryStep": lambda: (
+        unrolled(reconstruction.MemoryStep(net(3, 2), memory_channels=1, step_size=0.5)), IMAGE),
+}

@@ -1,0 +1,30 @@
+"""What raises or is silently wrong in ODL without a repair, by the name of the repair."""
+
+from reproductions.functionals import (
+    complex_values,
+    grad_lipschitz,
+    huber_proximal,
+    l1_projections,
+    lp_norm,
+    separable_sum_linear,
+    sum_constraint,
+)
+from reproductions.spaces import (
+    aliasing,
+    array_lookup,
+    divergence_out,
+    inner_once,
+    lincomb_one_term,
+    norm_cache,
+    numpy_scalars,
+    real_part_adjoint,
+)
+
+REPRODUCTIONS = {
+    f.__name__: f
+    for f in (
+        numpy_scalars, divergence_out, array_lookup, aliasing, separable_sum_linear, inner_once,
+        complex_values, lp_norm, grad_lipschitz, l1_projections, sum_constraint, huber_proximal,
+        norm_cache, lincomb_one_term, real_part_adjoint,
+    )
+}

@@ -1,0 +1,176 @@
+"""Matrices of ray transforms: their size, who shares them, copies, pickles, the disk."""
+
+import copy
+import gc
+import os
+import pickle
+
+import astra
+import numpy as np
+import odl
+import pytest
+import torch
+from odl.applications import tomo
+from ray_transforms import (
+    DETECTOR,
+    FULL_TURN,
+    GEOMETRIES,
+    HALF_TURN,
+    SHIFTED,
+    close,
+    draw,
+    fan,
+    parallel,
+    transform,
+)
+
+from odl_learned import operators
+from odl_learned.bridge import as_module, ray
+from odl_learned.bridge.ray import sparse as ray_sparse
+from odl_learned.bridge.ray.geometry import ray_geometry
+
+
+def test_expected_bytes_are_a_bound():
+    for name in GEOMETRIES:
+        geometry = ray_geometry(transform(name), "cpu")
+        pair = ray_sparse.sparse_pair(geometry)
+        row_starts = 4 * (sum(geometry.matrix_shape) + 2)
+        assert 0.2 * geometry.expected_bytes < pair.nbytes - row_starts <= geometry.expected_bytes
+
+
+def no_astra(number):
+    raise AssertionError("the matrix was built although it was at hand")
+
+
+def test_other_precisions_are_copies_of_what_is_in_memory(monkeypatch):
+    module = as_module(transform())
+    monkeypatch.setattr(astra.projector, "matrix", no_astra)
+    double = copy.deepcopy(module).double()
+    del module
+    gc.collect()
+    assert double.native.pair.matrix.dtype == torch.float64
+    assert double.float().native.pair.matrix.dtype == torch.float32
+
+
+def test_modules_of_one_geometry_share_the_pair():
+    first, second = as_module(transform()), as_module(transform().adjoint).native.right
+    assert first.native.pair is second.pair
+    assert copy.deepcopy(first).native.pair is first.native.pair
+    assert as_module(transform(dtype="complex64")).native.pair is first.native.pair
+    assert first.double().native.pair is second.double().pair
+    assert list(first.state_dict()) == [] and list(first.parameters()) == []
+
+
+def test_pairs_are_forgotten_with_their_modules():
+    gc.collect()
+    before = set(ray_sparse._pairs)
+    module = as_module(transform("fan"))
+    assert len(set(ray_sparse._pairs) - before) == 1
+    del module
+    gc.collect()
+    assert set(ray_sparse._pairs) == before
+
+
+def test_a_pickle_holds_the_geometry_and_not_the_matrix(rng):
+    space = odl.uniform_discr([-1, -1], [1, 1], (32, 32), dtype="float32")
+    op = operators.parallel_ray_transform(space, 20)
+    x = draw(space, rng)
+    for module, dtype in ((as_module(op), torch.float32),
+                          (as_module(op.adjoint @ op).double(), torch.float64)):
+        x = x.to(dtype)
+        stored, expected = pickle.dumps(module), module(x)
+        assert len(stored) < 20_000
+        again = pickle.loads(stored)
+        assert torch.equal(again(x), expected)
+        del module, again
+        gc.collect()
+        assert torch.equal(pickle.loads(stored)(x), expected)
+
+
+def test_matrices_are_read_from_the_cache_folder(tmp_path, rng, monkeypatch):
+    folder, x = tmp_path / "deep" / "folder", draw(transform().domain, rng)
+    gc.collect()
+    with ray.cache_folder(folder):
+        module = as_module(transform())
+        expected = module(x)
+        assert as_module(transform("fan")) is not None
+    assert len(os.listdir(folder)) == 2 and all(n.endswith(".npz") for n in os.listdir(folder))
+    del module
+    gc.collect()
+    monkeypatch.setattr(astra.projector, "matrix", no_astra)
+    with ray.cache_folder(folder):
+        module = as_module(transform())
+    assert torch.equal(module(x), expected)
+    assert close(module.native.pair.transpose.to_dense(), module.native.pair.matrix.to_dense().T, 0)
+    del module
+    gc.collect()
+    with pytest.raises(AssertionError, match="at hand"):
+        as_module(transform())
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def altered(path):
+    content = bytearray(path.read_bytes())
+    content[300] ^= 255
+    path.write_bytes(content)
+
+
+def other(path):
+    starts = np.ones(5 * 11 + 1, "int32")
+    starts[0] = 0
+    np.savez(path, data=np.ones(1, "float32"), indices=np.array([48], "int32"), indptr=starts)
+
+
+def text(path):
+    path.write_text("not an archive")
+
+
+def pickled(path):
+    np.savez(path, data=np.array([None]), indices=np.zeros(1), indptr=np.zeros(1))
+
+
+@pytest.mark.parametrize("spoil", [truncated, altered, other, text, pickled])
+def test_a_spoiled_file_is_built_again(spoil, tmp_path, rng):
+    op = transform()
+    x = draw(op.domain, rng)
+    gc.collect()
+    with ray.cache_folder(tmp_path):
+        expected = as_module(op)(x)
+        gc.collect()
+        (name,) = os.listdir(tmp_path)
+        content = (tmp_path / name).read_bytes()
+        spoil(tmp_path / name)
+        with pytest.warns(RuntimeWarning, match="not a readable projector.*built and written"):
+            module = as_module(op)
+    assert torch.equal(module(x), expected)
+    assert os.listdir(tmp_path) == [name]
+    assert len((tmp_path / name).read_bytes()) == len(content)
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+    gc.collect()
+
+    def interrupted(file, **arrays):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez", interrupted)
+    with ray.cache_folder(tmp_path), pytest.raises(KeyboardInterrupt):
+        as_module(transform())
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_digest_tells_geometries_apart():
+    space = odl.uniform_discr([-1, -1], [1, 1], (6, 6), dtype="float32")
+    spaces = (space, odl.uniform_discr([-1, -1], [2, 2], (6, 6), dtype="float32"))
+    geometries = [*GEOMETRIES.values(), fan(FULL_TURN, SHIFTED),
+                  tomo.FanBeamGeometry(FULL_TURN, DETECTOR, src_radius=6, det_radius=4)]
+    transforms = [tomo.RayTransform(s, g, impl="astra_cpu") for s in spaces for g in geometries]
+    digests = [ray_geometry(op, "cpu").digest for op in transforms]
+    # ODL places the detector of parallel beams symmetrically, so that a shift changes nothing.
+    assert len(set(digests)) == 2 * (len(geometries) - 1)
+    again = tomo.RayTransform(space, parallel(HALF_TURN, DETECTOR), impl="astra_cpu")
+    assert ray_geometry(again, "cpu").digest == digests[0]

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from dense_hessians import energies, jacobians, reals
 from hypergradient_problems import (
     PROBLEMS,
     by_autograd,
@@ -22,9 +23,9 @@ from odl_learned.learning.bilevel.bounds import (
     sample_norms,
     variation,
 )
-from odl_learned.learning.bilevel.coefficients import Coefficients, natural
+from odl_learned.learning.bilevel.coefficients import natural
 from odl_learned.learning.bilevel.energy import FixedEnergy
-from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
+from odl_learned.learning.bilevel.fidelities import Denoising
 from odl_learned.learning.bilevel.hypergradient import (
     Direct,
     Implicit,
@@ -32,93 +33,14 @@ from odl_learned.learning.bilevel.hypergradient import (
     Reconstruction,
     certified,
 )
-from odl_learned.learning.bilevel.intervals import block_variation, interval
+from odl_learned.learning.bilevel.intervals import block_variation
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.lower_solvers import Accelerated
-from odl_learned.learning.bilevel.potentials import Charbonnier, CubicAbsolute, HalfSquare
+from odl_learned.learning.bilevel.potentials import Charbonnier, CubicAbsolute
 from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
 from odl_learned.learning.bilevel.transforms import ForwardDifferences
 from odl_learned.learning.bilevel.unrolled import Piggyback, Unrolled
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
-
-POTENTIALS = [Charbonnier(), CubicAbsolute(), HalfSquare()]
-
-
-def phi(potential, v, nu):
-    """``phi_nu(|v|)`` written anew, for vectors that are not zero."""
-    t = torch.linalg.vector_norm(v, dim=-1)
-    if isinstance(potential, Charbonnier):
-        return torch.sqrt(t**2 + nu**2)
-    if isinstance(potential, HalfSquare):
-        return t**2 / 2
-    return torch.where(t <= nu, t**2 / nu - t**3 / (3 * nu**2), t - nu / 3)
-
-
-def directional(function, v, directions):
-    """Repeated derivative along directions, one after the other."""
-    for c in directions:
-        def function(v, inner=function, c=c):
-            return torch.func.jvp(inner, (v,), (c,))[1]
-    return function(v)
-
-
-@pytest.mark.parametrize("potential", POTENTIALS, ids=lambda p: type(p).__name__)
-@pytest.mark.parametrize("dimension", [1, 2, 4])
-def test_intervals_bound_derivatives_and_touch_them(potential, dimension, rng):
-    """Random points of random intervals; bounds on short ones are tight to 10 %."""
-    nu, count = 0.3, 1000
-    for width in (0.02, 0.5):
-        a = torch.as_tensor(rng.uniform(0.01, 1.0, 20))
-        b = a + width
-        found = interval(potential, nu, a, b, dimension == 1)
-        t = a + (b - a) * torch.as_tensor(rng.random((count, 20)))
-        v, c = (torch.as_tensor(rng.standard_normal((count, 20, dimension))) for _ in range(2))
-        v, c = (x / torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (v, c))
-        v = v * t[..., None]
-        # Along and across v lie the eigenvectors of second derivatives.
-        for c in (c, v / t[..., None]):
-            second = directional(lambda v: phi(potential, v, nu), v, [c, c]).abs().amax(0)
-            third = directional(lambda v: phi(potential, v, nu), v, [c, c, c]).abs().amax(0)
-            step = 1e-5
-            mixed = (directional(lambda v: phi(potential, v, nu + step), v, [c, c])
-                     - directional(lambda v: phi(potential, v, nu - step), v, [c, c]))
-            mixed = (mixed / (2 * step)).abs().amax(0)
-            away = (a - nu).abs().minimum((b - nu).abs()) > 2 * step  # no jump at nu
-            assert (second <= found.curvature * (1 + 1e-9)).all()
-            assert (third <= found.third * (1 + 1e-9) + 1e-9).all()
-            assert (mixed <= found.mixed * (1 + 1e-6) + 1e-6)[away].all()
-        if width < 0.1 and dimension == 1 and isinstance(potential, Charbonnier):
-            assert (found.third <= 1.1 * third + 0.1).all()
-
-
-def energies(rng):
-    """Energies of every kind with params and data: name, problem, params."""
-    for name in ("denoising", "signals", "sampling", "odds"):
-        yield name, *PROBLEMS[name](rng)
-    truth = pictures((5, 4), 2, rng, torch.complex128)
-    # All coefficients at once, each a function of every parameter.
-    matrix = torch.as_tensor(rng.uniform(0, 0.3, (20, 4)))
-    energy = VariationEnergy(
-        FourierSampling(), ForwardDifferences((5, 4)), Charbonnier(),
-        lambda p: Coefficients(p.sum().exp(), (p[0] - p[1]).exp(), p[2].exp(),
-                               ((matrix @ p.exp()) ** 2).reshape(5, 4)))
-    params = torch.as_tensor(rng.uniform(-1.5, -0.5, 4))
-    yield "mixed", BilevelProblem(energy, noisy(truth, rng), SquaredError(truth), truth), params
-
-
-def jacobians(energy, x, params, data):
-    """Hessians and ``J^T`` of single samples as dense matrices, ``J`` of shape ``(P, n)``."""
-    flat = torch.view_as_real(x) if x.is_complex() else x
-    units = torch.eye(flat[0].numel(), dtype=flat.dtype).reshape(-1, *flat.shape[1:])
-    units = torch.view_as_complex(units.contiguous()) if x.is_complex() else units
-    for i in range(len(x)):
-        linear = energy.linearize(x[i:i + 1], params, data[i:i + 1])
-        yield (torch.stack([reals(linear.hessian(u[None])) for u in units], 1),
-               torch.stack([linear.mixed_adjoint(u[None]) for u in units], 1))
-
-
-def reals(x):
-    return (torch.view_as_real(x.contiguous()) if x.is_complex() else x).flatten()
 
 
 @pytest.mark.parametrize("radius", [1e-3, 0.3])
@@ -220,7 +142,7 @@ def test_two_hundred_random_certificates_hold_and_are_tight(rng):
                 ratios[name].append(bound / max(error, 1e-300))
     assert all(len(values) == 200 for values in ratios.values())
     medians = {name: float(np.median(values)) for name, values in ratios.items()}
-    assert medians["x"] <= 5 and medians["value"] <= 20 and medians["gradient"] <= 1e3, medians
+    assert medians["x"] <= 5 and medians["value"] <= 20 and medians["gradient"] <= 20, medians
 
 
 @pytest.mark.parametrize("mode", [Implicit(), JacobianFree(), Piggyback(40), Unrolled(15)],

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from test_hypergradient_bounds import jacobians
+from dense_hessians import jacobians
 
 from odl_learned.learning.bilevel import (
     Accelerated,

@@ -3,9 +3,8 @@
 import torch
 
 from odl_learned.bridge.rules.filter_bank import reflected
+from odl_learned.learning.bilevel.perron import perron_bound
 from odl_learned.learning.bilevel.reflecting_filters import ReflectingFilters
-
-POWERS = 4
 
 
 def row_norms(filters):
@@ -34,27 +33,17 @@ def product_norm(filters, weights):
     With the nonnegative symmetric matrix ``M = sum_k |F_k|^T weights_k |F_k|``, absolute values
     entry by entry, and any ``u > 0``,
 
-    .. math:: \Big| \sum_k F_k^T D_k F_k \Big| \le |M| \le \max_p \frac{(M u)_p}{u_p},
-
-    which is attained for the eigenvector of Perron; a few steps of the power method give ``u``.
+    .. math:: \Big| \sum_k F_k^T D_k F_k \Big| \le |M| \le \max_p \frac{(M u)_p}{u_p} .
 
     Parameters
     ----------
     filters : ReflectingFilters
     weights : tensor ``(B, K, *shape)``, nonnegative
 
-    Source: R. A. Horn, C. R. Johnson, *Matrix analysis*, 2nd ed., Theorem 8.1.18 and Corollary
-    8.1.29.
+    Source: `perron_bound`.
     """
     absolute = ReflectingFilters(filters.shape, filters.filters.abs())
-    u = torch.ones_like(weights[:, 0])
-    bounds = []
-    for _ in range(POWERS):
-        image = absolute.normal(u, weights)
-        bounds.append((image / u).flatten(1).amax(1))
-        largest = image.amax((1, 2), keepdim=True)
-        u = torch.where(largest > 0, image / largest, 0.0) + 1e-3
-    return torch.stack(bounds).amin(0)
+    return perron_bound(lambda u: absolute.normal(u, weights), weights[:, 0])
 
 
 def weighted_norm(filters, weights):

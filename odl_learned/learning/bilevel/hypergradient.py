@@ -34,6 +34,7 @@ from odl_learned.learning.bilevel.bounds import (
     variation,
 )
 from odl_learned.learning.bilevel.lower_level import Work
+from odl_learned.learning.bilevel.metric_bounds import metric_gradient_bound
 from odl_learned.solvers.conjugate_gradient import conjugate_gradient
 from odl_learned.validation import require_count, require_positive
 
@@ -241,7 +242,8 @@ def certified(at, q):
     energy, loss, linear = problem.energy, problem.loss, at.operator.linearization
     rounding = 16 * torch.finfo(x.dtype).eps
     scale = sample_norms(at.slope) + energy.lipschitz(params) * sample_norms(q)
-    residual = sample_norms(at.operator(q) - at.slope) + rounding * scale
+    r = at.operator(q) - at.slope
+    residual = sample_norms(r) + rounding * scale
 
     penalty, penalty_slope = problem.penalty_value_and_gradient(params)
     values = loss.value(x).to(e)
@@ -250,7 +252,8 @@ def certified(at, q):
 
     change = variation(energy, x, params, problem.data, e, q)
     mu = energy.strong_convexity(params)
-    bounds = gradient_bound(change, residual, e, loss.lipschitz, mu)
+    bounds = torch.minimum(gradient_bound(change, residual, e, loss.lipschitz, mu),
+                           metric_gradient_bound(energy, at, q, r, rounding * scale))  # fmt: skip
     seconds = corrected_value_bound(change, residual, e, loss.lipschitz)
     corrections = sample_inner(q, linear.gradient)
     correction, second = float(corrections.sum()), float(seconds.sum())

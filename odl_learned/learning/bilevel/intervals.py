@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 
 from odl_learned.learning.bilevel.bounds import Variation, sample_norms
-from odl_learned.learning.bilevel.coefficients import Coefficients, evaluated
+from odl_learned.learning.bilevel.coefficient_slopes import coefficient_slopes, joined_norms
+from odl_learned.learning.bilevel.coefficients import evaluated
 from odl_learned.learning.bilevel.fidelities import real_products
 from odl_learned.learning.bilevel.potentials import Charbonnier, CubicAbsolute
 
@@ -44,12 +45,14 @@ class Interval(NamedTuple):
     """Bounds of derivatives of ``v -> phi_nu(|v|)`` where ``a <= |v| <= b``, entry by entry.
 
     ``curvature`` bounds ``d_v^2``, ``third`` is a Lipschitz constant of ``d_v^2``, ``mixed`` bounds
-    ``d_nu d_v^2``, all as norms of forms.
+    ``d_nu d_v^2``, all as norms of forms; ``convexity`` bounds the eigenvalues of ``d_v^2`` from
+    below.
     """
 
     curvature: torch.Tensor
     third: torch.Tensor
     mixed: torch.Tensor
+    convexity: torch.Tensor
 
 
 @functools.singledispatch
@@ -67,7 +70,7 @@ def interval(potential, nu, a, b, scalar):
     """
     constants = potential.constants(nu)
     return Interval(*(torch.full_like(a, c) for c in (
-        constants.curvature, constants.third, constants.curvature_in_nu)))  # fmt: skip
+        constants.curvature, constants.third, constants.curvature_in_nu, 0.0)))  # fmt: skip
 
 
 @interval.register
@@ -85,13 +88,15 @@ def _(potential: Charbonnier, nu, a, b, scalar):
     if not scalar:
         third = torch.where(2 * t.square() <= nu**2, third, 2 / (math.sqrt(3) * square))
     ratio = ((2 * b.square() - nu**2) / high).clamp_min(1.0)
-    return Interval(low.rsqrt(), third, nu * low**-1.5 * ratio)
+    # The eigenvalues of d_v^2, nu^2 / s^3 along v and 1 / s across, fall with t.
+    return Interval(low.rsqrt(), third, nu * low**-1.5 * ratio, nu**2 * high**-1.5)
 
 
 @interval.register
 def _(potential: CubicAbsolute, nu, a, b, scalar):
     # Third derivative along c, <v, c> = k t: -(3 k - k^3) / nu^2 below nu, at most 2 / nu^2;
     # -3 k (1 - k^2) / t^2 above, at most 2 / (sqrt 3 t^2), which is less, and zero for scalars.
+    # The eigenvalues of d_v^2 below, 2 (nu - t) / nu^2 along v and (2 nu - t) / nu^2 across, fall.
     # d_nu d_v^2 has the eigenvalues 2 (t - nu) / nu^3 and 2 (2 t - nu) / nu^3 below, zero above.
     above = a.clamp_min(nu)
     inside, end = a < nu, b.clamp_max(nu)
@@ -101,7 +106,33 @@ def _(potential: CubicAbsolute, nu, a, b, scalar):
         torch.where(inside, (2 - a / nu) / nu, 1 / above),
         torch.where(inside, torch.full_like(a, 2 / nu**2), far),
         torch.where(inside, 2 * slopes / nu**3, 0.0),
+        2 * (nu - end) / nu**2,
     )
+
+
+def ball_interval(potential, nu, v, block_norm, radius):
+    """Return the `Interval` of the blocks of ``D x`` for all ``|x - x~| <= e``.
+
+    Parameters
+    ----------
+    potential : Potential
+    nu : float
+    v : tensor ``(B, m, *shape)``
+        ``D x~``, real or complex, with ``m`` components in every block.
+    block_norm : float
+        A bound of all ``|D_j|``, the norm of the rows of one block.
+    radius : tensor ``(B,)``
+        ``e``.
+
+    Returns
+    -------
+    interval : Interval
+        With tensors ``(B, 1, *shape)``.
+    """
+    scalar = v.shape[1] == 1 and not v.is_complex()
+    size = block_lengths(v)
+    rho = block_norm * radius.reshape(-1, *[1] * (v.ndim - 1))
+    return interval(potential, float(nu), (size - rho).clamp_min(0), size + rho, scalar)
 
 
 def block_variation(potential, nu, v, w, norm, block_norm, radius):
@@ -132,12 +163,10 @@ def block_variation(potential, nu, v, w, norm, block_norm, radius):
     -------
     variation : BlockVariation
     """
-    scalar = v.shape[1] == 1 and not v.is_complex()
-    size, w = _lengths(v), _lengths(w)
-    e = torch.as_tensor(radius, dtype=torch.float64, device=size.device)
-    rho = (block_norm * e)[:, None]
-    low, high = (size - rho).clamp_min(0), size + rho
-    curvature, third, mixed = interval(potential, float(nu), low, high, scalar)
+    e = torch.as_tensor(radius, dtype=torch.float64, device=v.device)
+    curvature, third, mixed, _ = (part.flatten(1) for part in ball_interval(
+        potential, nu, v, block_norm, e))  # fmt: skip
+    w, rho = block_lengths(w).flatten(1), (block_norm * e)[:, None]
     linear = norm * e * torch.minimum(norm * (third * w).amax(1), block_norm * _root(third * w))
     capped = norm * _root(torch.minimum(third * rho, curvature) * w)
     return BlockVariation(
@@ -188,67 +217,19 @@ def variation_of(energy, x, params, data, radius, q):
                            e * sample_norms(q)])  # fmt: skip
     sizes = torch.stack([first + e * block.curvature, first_nu + e * alpha * block.mixed_curvature,
                          sample_norms(x) + e])  # fmt: skip
-    numbers, weights = _slopes(energy.coefficients, params)
-    gram = (numbers @ numbers.mT).abs().to(e)
-    mixed, jacobian = (torch.einsum("kb,kl,lb->b", m, gram, m).clamp_min(0).sqrt()
-                       for m in (changes, sizes))  # fmt: skip
-    if weights is not None:
-        residual = (energy.fidelity.forward(x) - data).abs().to(torch.float64)
-        seen = energy.fidelity.forward(q).abs().to(torch.float64)
-        apart = not bool((numbers.abs().sum(0) * weights.support).any())
-        join = torch.hypot if apart else torch.add
-        mixed = join(mixed, e * weights.norm(seen))
-        jacobian = join(jacobian, weights.norm(residual + e.reshape(-1, *[1] * (x.ndim - 1))))
+    numbers, weights = coefficient_slopes(energy.coefficients, params)
+    seen = energy.fidelity.forward(q).abs().to(torch.float64)
+    residual = (energy.fidelity.forward(x) - data).abs().to(torch.float64)
+    wide = e.reshape(-1, *[1] * (residual.ndim - 1))
+    mixed = joined_norms(numbers, weights, changes, wide * seen)
+    jacobian = joined_norms(numbers, weights, sizes, residual + wide)
     return Variation(alpha * block.hessian, alpha * block.mean_hessian, mixed, jacobian)
 
 
-class _WeightSlopes:
-    """``C = d weights / d params``, with nonnegative entries."""
-
-    def __init__(self, weights, params):
-        self._weights, self._params = weights, params
-        self._value = weights(params)
-        self.support = self._pulled(torch.ones_like(self._value))
-        ones = torch.ones_like(params)
-        _, self._columns = torch.func.jvp(weights, (params,), (ones,))
-        if (self._columns < 0).any() or (self.support < 0).any():
-            raise ValueError(
-                "a weight of the data decreases in a parameter; bounds need weights that do not, "
-                "such as squares of nonnegative parameters. Bound the parameters from below by 0."
-            )
-
-    def _pulled(self, values):
-        return torch.func.vjp(self._weights, self._params)[1](values)[0]
-
-    def norm(self, factors):
-        """Bound ``|C^T diag(f_b)|`` by Schur's test, for every sample, ``(B,)``."""
-        rows = torch.stack([self._pulled(f.to(self._value)).amax() for f in factors]).to(factors)
-        return (rows * (factors * self._columns).flatten(1).amax(1)).sqrt()
-
-
-def _slopes(coefficients, params):
-    """Gradients of the coefficients alpha, nu, xi, ``(3, P)``, and those of the weights."""
-    params = params.detach()
-
-    def numbers(theta):
-        c = coefficients(theta)
-        zero = 0 * theta.sum()
-        return torch.stack([zero + value for value in (c.alpha, c.nu, c.xi)])
-
-    weights = None
-    with torch.enable_grad():
-        inner = params.clone().requires_grad_()
-        found: Coefficients = coefficients(inner)
-        if isinstance(found.weights, torch.Tensor) and found.weights.requires_grad:
-            weights = _WeightSlopes(lambda theta: coefficients(theta).weights, params)
-        jacobian = torch.autograd.functional.jacobian(numbers, params)
-    return jacobian, weights
-
-
-def _lengths(v):
-    """``|v_j|`` of blocks along axis 1, as ``(B, number of blocks)`` in double precision."""
+def block_lengths(v):
+    """Return ``|v_j|`` of blocks along axis 1, ``(B, 1, *shape)`` in double precision."""
     v = v.to(torch.complex128 if v.is_complex() else torch.float64)
-    return torch.linalg.vector_norm(v, dim=1).flatten(1)
+    return torch.linalg.vector_norm(v, dim=1, keepdim=True)
 
 
 def _root(x):

@@ -11,7 +11,9 @@ import math
 import odl  # noqa: F401  (before scipy, whose array API it switches on)
 import scipy.fft
 import torch
-from scipy.linalg import lapack
+
+from odl_learned.learning.bilevel.perron import perron_bound
+from odl_learned.learning.bilevel.tridiagonal import Tridiagonal
 
 
 class Transform(abc.ABC):
@@ -51,8 +53,37 @@ class Transform(abc.ABC):
         ``(B, d, *shape)``.
         """
 
+    def product_norm(self, curvatures):
+        """Bound ``|D^T diag(curvatures) D|``, ``(B,)``, for nonnegative curvatures.
 
-class ForwardDifferences(Transform):
+        Parameters
+        ----------
+        curvatures : tensor ``(B, d, *shape)``, or ``(B, 1, *shape)`` for one number per group
+        """
+        return self.norm**2 * curvatures.flatten(1).amax(1)
+
+
+class _Differences(Transform):
+    """Differences of neighbors along the axes.
+
+    ``D^T diag(c) D`` has entries ``-c_j <= 0`` between neighbors. With the signs ``S`` of a
+    checkerboard ``S D^T diag(c) D S`` is nonnegative and has the same norm.
+    """
+
+    def product_norm(self, curvatures):
+        """Bound ``|D^T diag(curvatures) D|`` by the vector of Perron; see `perron_bound`."""
+        signs = curvatures.new_ones(self.shape)
+        for axis, n in enumerate(self.shape):
+            alternating = 1 - 2 * (torch.arange(n, device=signs.device) % 2)
+            signs = signs * alternating.reshape(-1, *[1] * (len(self.shape) - axis - 1))
+
+        def product(u):
+            return signs * self.adjoint(curvatures * self.forward(signs * u))
+
+        return perron_bound(product, signs.expand(len(curvatures), *self.shape))
+
+
+class ForwardDifferences(_Differences):
     """``(D x)_i = x_{j + e_i} - x_j``, zero at the last entry of every axis (Neumann).
 
     The convention of ``operators.gradient`` for a grid of side one. ``D^T D`` is diagonal for the
@@ -99,7 +130,7 @@ class ForwardDifferences(Transform):
         return lambda v: _divided_cosines(v, symbol)
 
 
-class BackwardDifferences(Transform):
+class BackwardDifferences(_Differences):
     """``(D x)_j = x_j - x_{j-1}`` with ``x_{-1} = 0``, of signals ``(B, n)`` (Dirichlet left).
 
     The eigenvalues of ``D^T D`` are ``4 sin((2 k - 1) pi / (4 n + 2))^2`` for ``k = 1, ..., n``.
@@ -207,31 +238,9 @@ class Separate(Transform):
         """Return the one of the transform."""
         return self.transform.shifted_inverse(shift, curvatures[:, 0])
 
-
-class Tridiagonal:
-    """``v -> T^-1 v`` for symmetric positive definite tridiagonal matrices, one per sample.
-
-    Parameters
-    ----------
-    diagonal, side : tensor ``(B, n)``
-        ``side[:, j]`` is the entry ``(j, j + 1)``, and zero for the last ``j``.
-    """
-
-    def __init__(self, diagonal, side):
-        self._shape, self._dtype, self._device = diagonal.shape, diagonal.dtype, diagonal.device
-        flat = [t.double().flatten().cpu().numpy() for t in (diagonal, side)]
-        self._diagonal, self._side, info = lapack.dpttrf(flat[0], flat[1][:-1])
-        if info:
-            raise ArithmeticError(f"the tridiagonal matrix is not positive definite at entry {info}"
-                                  "; expected positive shift and nonnegative curvatures.")
-
-    def __call__(self, v):
-        columns = torch.view_as_real(v) if v.is_complex() else v[..., None]
-        right = columns.reshape(-1, columns.shape[-1]).double().cpu().numpy()
-        solution, _ = lapack.dpttrs(self._diagonal, self._side, right)
-        solution = torch.from_numpy(solution).to(self._device, self._dtype)
-        solution = solution.reshape(columns.shape).contiguous()
-        return torch.view_as_complex(solution) if v.is_complex() else solution[..., 0]
+    def product_norm(self, curvatures):
+        """Return the one of the transform."""
+        return self.transform.product_norm(curvatures[:, 0])
 
 
 def _mean_symbol(curvatures, step):

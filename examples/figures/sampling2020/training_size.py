@@ -29,7 +29,7 @@ SIZES = {
     "smoke": {"n": 32, "most": 4, "sets": 1, "tests": 4, "maxiter": 6},
     "paper": {"n": 64, "most": 8, "sets": 2, "tests": 8, "maxiter": 20},
 }
-NOISE_LEVEL, ALPHA, BETA, RATE, DRAWS = 0.01, 5e-3, 0.012, 0.3, 1
+NOISE_LEVEL, ALPHA, BETA, RATE, DRAWS = 0.01, 5e-3, 0.012, 0.3, 4
 
 
 def images(split, n, count, rng, folder):

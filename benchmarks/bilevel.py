@@ -1,6 +1,6 @@
 """Bilevel learning on the published problems; the last line printed is one JSON object.
 
-    python benchmarks/bilevel.py --data FOLDER                     everything, an hour
+    python benchmarks/bilevel.py --data FOLDER                     everything, two hours
     python benchmarks/bilevel.py --data FOLDER --part square       some of the parts
 
 FOLDER has the reference problems in ``bilevel/``, and images in ``mri/`` and ``natural/``. Values
@@ -16,7 +16,8 @@ import timing  # before torch
 import torch
 
 PARTS = ("dfo1", "work_ratio_1", "work_ratio_3", "work_ratio_sampling", "reg6", "sampling1d",
-         "hypergradient", "certificates", "square", "tv25", "patterns", "ridge")  # fmt: skip
+         "hypergradient", "certificates", "square", "tv25", "patterns", "greedy",
+         "ridge")  # fmt: skip
 
 
 def measure(part, folder):
@@ -25,6 +26,7 @@ def measure(part, folder):
     import bilevel_dfo
     import bilevel_experts
     import bilevel_first_order
+    import bilevel_greedy
     import bilevel_hypergradient
     import bilevel_sampling
 
@@ -41,7 +43,8 @@ def measure(part, folder):
         "certificates": bilevel_certificates.certificates,
         "square": lambda: bilevel_first_order.square(problems),
         "tv25": lambda: bilevel_first_order.tv25(problems),
-        "patterns": lambda: bilevel_sampling.patterns(folder),
+        "patterns": lambda: bilevel_sampling.compare(folder, bilevel_sampling.POINTS, "test"),
+        "greedy": lambda: bilevel_greedy.compare(folder, "test"),
         "ridge": lambda: bilevel_experts.ridge_over_tv(folder),
     }  # fmt: skip
     return functions[part]()

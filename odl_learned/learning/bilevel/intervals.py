@@ -81,15 +81,15 @@ def _(potential: Charbonnier, nu, a, b, scalar):
     # beyond; both grow up to t = nu / 2 and fall from there.
     # d_nu d_v^2 is -nu (I / s^3 - 3 v v^T / s^5), with eigenvalues nu / s^3 and
     # nu (2 t^2 - nu^2) / s^5 in modulus; the ratio (2 t^2 - nu^2) / s^2 grows with t.
-    low, high = a.square() + nu**2, b.square() + nu**2
     t = torch.clamp(torch.full_like(a, nu / 2), a, b)
-    square = t.square() + nu**2
-    third = 3 * t * nu**2 * square**-2.5
+    low, steep, high = ((u.square() + nu**2).rsqrt() for u in (a, t, b))  # 1 / s
+    third = 3 * t * nu**2 * steep.square().square() * steep
     if not scalar:
-        third = torch.where(2 * t.square() <= nu**2, third, 2 / (math.sqrt(3) * square))
-    ratio = ((2 * b.square() - nu**2) / high).clamp_min(1.0)
+        beyond = (2 / math.sqrt(3)) * steep.square()
+        third = torch.where(2 * t.square() <= nu**2, third, beyond)
+    ratio = (2 - 3 * (nu * high).square()).clamp_min(1.0)
     # The eigenvalues of d_v^2, nu^2 / s^3 along v and 1 / s across, fall with t.
-    return Interval(low.rsqrt(), third, nu * low**-1.5 * ratio, nu**2 * high**-1.5)
+    return Interval(low, third, nu * low * low.square() * ratio, nu**2 * high * high.square())
 
 
 @interval.register

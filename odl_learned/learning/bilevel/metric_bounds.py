@@ -18,7 +18,7 @@ from odl_learned.learning.bilevel.fidelities import real_products
 from odl_learned.learning.bilevel.intervals import ball_interval, block_lengths
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 
-HALVINGS = 7
+HALVINGS, POWERS = 4, 2
 SMALLEST = 1e-4
 
 
@@ -86,7 +86,7 @@ def pencil_bound(transform, upper, lower, mu):
     for _ in range(HALVINGS):
         t = (low * high).sqrt()
         rest = upper - t.reshape(-1, *[1] * (upper.ndim - 1)) * lower
-        enough = transform.product_norm(rest.clamp_min(0)) <= t * mu
+        enough = transform.product_norm(rest.clamp_min(0), POWERS) <= t * mu
         low, high = torch.where(enough, low, t), torch.where(enough, t, high)
     return high
 

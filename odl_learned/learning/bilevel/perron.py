@@ -5,7 +5,7 @@ import torch
 POWERS = 4
 
 
-def perron_bound(product, like):
+def perron_bound(product, like, powers=POWERS):
     r"""Bound the norm of a symmetric matrix ``M`` with nonnegative entries, for every sample.
 
     For any ``u > 0``,
@@ -20,6 +20,8 @@ def perron_bound(product, like):
         ``u -> M u`` on tensors ``(B, *shape)``.
     like : tensor ``(B, *shape)``
         Of the type of ``u``.
+    powers : int, optional
+        Number of products.
 
     Returns
     -------
@@ -28,11 +30,12 @@ def perron_bound(product, like):
     Source: R. A. Horn, C. R. Johnson, *Matrix analysis*, 2nd ed., Theorem 8.1.18 and Corollary
     8.1.29.
     """
-    u, bounds = torch.ones_like(like), []
     axes = tuple(range(1, like.ndim))
-    for _ in range(POWERS):
-        image = product(u)
-        bounds.append((image / u).amax(axes))
+    image = product(torch.ones_like(like))
+    bound = image.amax(axes)
+    for _ in range(powers - 1):
         largest = image.amax(axes, keepdim=True)
         u = torch.where(largest > 0, image / largest, 0.0) + 1e-3
-    return torch.stack(bounds).amin(0)
+        image = product(u)
+        bound = torch.minimum(bound, (image / u).amax(axes))
+    return bound

@@ -12,7 +12,7 @@ import odl  # noqa: F401  (before scipy, whose array API it switches on)
 import scipy.fft
 import torch
 
-from odl_learned.learning.bilevel.perron import perron_bound
+from odl_learned.learning.bilevel.perron import POWERS, perron_bound
 from odl_learned.learning.bilevel.tridiagonal import Tridiagonal
 
 
@@ -53,12 +53,14 @@ class Transform(abc.ABC):
         ``(B, d, *shape)``.
         """
 
-    def product_norm(self, curvatures):
+    def product_norm(self, curvatures, powers=POWERS):
         """Bound ``|D^T diag(curvatures) D|``, ``(B,)``, for nonnegative curvatures.
 
         Parameters
         ----------
         curvatures : tensor ``(B, d, *shape)``, or ``(B, 1, *shape)`` for one number per group
+        powers : int, optional
+            How many products it may take, where more make it tighter.
         """
         return self.norm**2 * curvatures.flatten(1).amax(1)
 
@@ -70,7 +72,7 @@ class _Differences(Transform):
     checkerboard ``S D^T diag(c) D S`` is nonnegative and has the same norm.
     """
 
-    def product_norm(self, curvatures):
+    def product_norm(self, curvatures, powers=POWERS):
         """Bound ``|D^T diag(curvatures) D|`` by the vector of Perron; see `perron_bound`."""
         signs = curvatures.new_ones(self.shape)
         for axis, n in enumerate(self.shape):
@@ -80,7 +82,7 @@ class _Differences(Transform):
         def product(u):
             return signs * self.adjoint(curvatures * self.forward(signs * u))
 
-        return perron_bound(product, signs.expand(len(curvatures), *self.shape))
+        return perron_bound(product, signs.expand(len(curvatures), *self.shape), powers)
 
 
 class ForwardDifferences(_Differences):
@@ -238,9 +240,9 @@ class Separate(Transform):
         """Return the one of the transform."""
         return self.transform.shifted_inverse(shift, curvatures[:, 0])
 
-    def product_norm(self, curvatures):
+    def product_norm(self, curvatures, powers=POWERS):
         """Return the one of the transform."""
-        return self.transform.product_norm(curvatures[:, 0])
+        return self.transform.product_norm(curvatures[:, 0], powers)
 
 
 def _mean_symbol(curvatures, step):

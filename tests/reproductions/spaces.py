@@ -4,6 +4,7 @@ import numpy as np
 import odl
 import pytest
 import torch
+
 from reproductions.elements import close, draw, image_space
 
 F = odl.functionals

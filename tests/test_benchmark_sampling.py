@@ -62,13 +62,13 @@ def test_points_are_compared_with_masks_of_their_rate(seen, tmp_path):
 
 def test_lines_are_compared_with_greedy_ones_at_every_rate(seen, tmp_path, monkeypatch):
     monkeypatch.setattr(bilevel_greedy, "N", 16)
-    monkeypatch.setattr(bilevel_greedy, "LINES", bilevel_sampling.Setting(0.01, 5e-3, 5e-3, 10))
-    monkeypatch.setattr(bilevel_greedy, "RATES", (0.25, 0.5))
+    monkeypatch.setattr(bilevel_greedy, "SETTINGS", [
+        bilevel_sampling.Setting(0.01, beta, 5e-3, 10) for beta in (2e-2, 5e-3)])
     found = bilevel_greedy.compare(tmp_path, "test")
     rates = [mask.mean() for mask, _ in seen]
-    assert sorted(set(rates)) == [0.25, 0.5] and rates == sorted(rates)
+    assert sorted(set(rates)) == found["lines_rates"] and rates == sorted(rates)
     differences = []
-    for rate in (0.25, 0.5):
+    for rate in found["lines_rates"]:
         learned, greedy, *uninformed = [scores for mask, scores in seen if mask.mean() == rate]
         differences.append(learned["test"] - greedy["test"])
         best = max(uninformed, key=lambda scores: scores["val"].mean())

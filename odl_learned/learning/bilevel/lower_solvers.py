@@ -62,8 +62,8 @@ class Accelerated:
 class Restarted:
     """Accelerated gradient descent with restarts, up to ``maxiter`` steps.
 
-    Faster than `Accelerated` where the energy is more convex around its minimizer than elsewhere,
-    as all with smoothed total variation are.
+    Faster than `Accelerated` where the energy is more convex around its minimizer than its constant
+    says, as if few data are measured and total variation sees the rest; elsewhere the same.
     """
 
     maxiter: int = 1_000_000

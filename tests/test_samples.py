@@ -1,0 +1,63 @@
+"""Arithmetic of samples: of one element and of batches, and which of them still run."""
+
+import numpy as np
+import pytest
+import torch
+
+from odl_learned.solvers.samples import Active, samples_of
+
+WORLDS = [np.asarray, torch.from_numpy]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "complex128"])
+@pytest.mark.parametrize("world", WORLDS)
+def test_arithmetic_of_batches(world, dtype, rng):
+    x, y = (rng.standard_normal((4, 3, 5)) + 1j * rng.standard_normal((4, 3, 5)) for _ in "xy")
+    x, y = ((v if "complex" in dtype else v.real).astype(dtype) for v in (x, y))
+    samples = samples_of(world(x))
+    t = rng.standard_normal(4)
+    expected = [np.vdot(y[k].astype(complex), x[k]).real for k in range(4)]
+    assert np.allclose(samples.inner(world(x), world(y)), expected, rtol=1e-5, atol=1e-5)
+    assert np.allclose(samples.norm(world(x)), np.linalg.norm(x.reshape(4, -1), axis=1))
+    column = t[:, None, None].astype(x.real.dtype)
+    for result, reference in (
+        (samples.add(world(x), t, world(y)), x + column * y),
+        (samples.extrapolate(world(x), t, world(y)), x + column * (x - y)),
+        (samples.add((world(x), world(y)), t, (world(y), world(x)))[1], y + column * x),
+    ):
+        assert np.asarray(result).dtype == dtype
+        assert np.allclose(np.asarray(result), reference, rtol=1e-5, atol=1e-6)
+    tiny = samples.norm(1e-30 * world(x.astype("complex64" if "complex" in dtype else "float32")))
+    assert np.allclose(tiny, 1e-30 * np.linalg.norm(x.reshape(4, -1), axis=1), rtol=1e-4, atol=0)
+    pair = samples_of((world(x), world(y)))
+    assert np.allclose(pair.norm((world(x), world(y))) ** 2,
+                       samples.norm(world(x)) ** 2 + samples.norm(world(y)) ** 2)  # fmt: skip
+    assert pair.eps((world(x), world(y))) == np.finfo(dtype).eps
+
+
+def test_transposed_and_conjugate_tensors_keep_their_inner_products(rng):
+    x = torch.from_numpy(rng.standard_normal((3, 4, 5)) + 1j * rng.standard_normal((3, 4, 5)))
+    samples = samples_of(x)
+    for v in (x.conj(), x.transpose(1, 2), x.conj().transpose(1, 2), x.clone().requires_grad_()):
+        assert np.allclose(samples.norm(v), samples.norm(x), rtol=1e-14)
+
+
+def test_active_keeps_notes_of_all_samples():
+    x = np.arange(8.0).reshape(4, 2)
+    samples = samples_of(x)
+    active = Active(samples, x)
+    rest = active.finish([False, True, False, False], x + 10, 1, "accuracy",
+                         error_bound=np.arange(4.0), dual=(x + 20, x + 30))  # fmt: skip
+    assert list(rest) == [0, 2, 3] and list(active.index) == [0, 2, 3]
+    part = x[rest] + 100
+    assert active.name([False, False, True]) == " of sample 3"
+    assert np.array_equal(active.whole(part), [[100, 101], [12, 13], [104, 105], [106, 107]])
+    active.finish(True, part, [5, 6, 7], np.array(["a", "b", "c"]), error_bound=np.ones(3),
+                  dual=(part, part))  # fmt: skip
+    solution = active.solution()
+    assert list(solution.niter) == [5, 1, 6, 7]
+    assert list(solution.reason) == ["a", "accuracy", "b", "c"]
+    assert list(solution.error_bound) == [1, 1, 1, 1]
+    assert np.array_equal(solution.x, [[100, 101], [12, 13], [104, 105], [106, 107]])
+    assert np.array_equal(solution.dual[1], [[100, 101], [32, 33], [104, 105], [106, 107]])
+    assert np.array_equal(x, np.arange(8.0).reshape(4, 2))

@@ -97,8 +97,7 @@ def draw(results, path):
     left.minorticks_off()
     left.set(xlabel="training images", ylabel="mean squared error",
              title=f"test images, {results['masks'][0].mean():.1%} of the lines")
-    left.margins(y=0.35)  # room for the legend above the lines
-    left.legend(fontsize=8, loc="upper right")
+    figure.legend(fontsize=8, loc="outside lower left", ncols=3)
     right.imshow(results["masks"][:, :, 0], cmap="gray", aspect="auto", interpolation="nearest")
     right.set_yticks(range(len(counts)), counts)
     right.set(ylabel="training images", xlabel="line", title="learned lines")

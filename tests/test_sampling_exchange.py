@@ -9,10 +9,11 @@ import torch
 
 from odl_learned import data, operators
 from odl_learned.learning.bilevel import continuation
-from odl_learned.learning.bilevel.sampling.baselines import Trials, greedy
+from odl_learned.learning.bilevel.sampling.baselines import greedy
 from odl_learned.learning.bilevel.sampling.exchange import exchange
 from odl_learned.learning.bilevel.sampling.patterns import lines, points, spokes
 from odl_learned.learning.bilevel.sampling.regularizers import smoothed_variation
+from odl_learned.learning.bilevel.sampling.trials import Trials
 
 SHAPE, ALPHA = (12, 12), 1e-2
 

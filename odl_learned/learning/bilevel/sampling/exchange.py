@@ -16,8 +16,9 @@ from odl_learned.learning.bilevel.hypergradient import Implicit
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.lower_solvers import Newton
 from odl_learned.learning.bilevel.problem import no_penalty
-from odl_learned.learning.bilevel.sampling.baselines import Greedy, Trials
+from odl_learned.learning.bilevel.sampling.baselines import Greedy
 from odl_learned.learning.bilevel.sampling.problems import measured, repeated, sampling_problem
+from odl_learned.learning.bilevel.sampling.trials import Trials
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 from odl_learned.validation import require_count, require_positive
 

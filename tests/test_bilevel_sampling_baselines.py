@@ -9,6 +9,7 @@ from odl_learned import data, operators
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.lower_solvers import Newton
 from odl_learned.learning.bilevel.sampling.baselines import (
+    Draws,
     adapted_random,
     greedy,
     largest_coefficients,
@@ -76,17 +77,37 @@ def test_greedy_goes_on_from_a_start_with_random_candidates():
     start = torch.zeros(8, dtype=torch.bool)
     start[4] = True
 
-    def run(seed):
-        generator = torch.Generator().manual_seed(seed)
+    def run(seed, candidates=2):
+        draws = Draws(candidates, 2, torch.Generator().manual_seed(seed))
         return greedy(truth, y, pattern, squared_gradient(SHAPE), 0.02, 0.6, start=start,
-                      candidates=2, generator=generator)  # fmt: skip
+                      draws=draws)  # fmt: skip
 
     first, again, other = run(0), run(0), run(3)
     assert first.order == again.order and first.order != other.order
     assert 4 not in first.order and len(first.order) == 3 and bool(first.chosen[4])
     assert not bool(start[5:].any())
-    with pytest.raises(ValueError, match=r"torch\.Generator"):
-        greedy(truth, y, pattern, squared_gradient(SHAPE), 0.02, 0.6, candidates=2)
+    with pytest.raises(ValueError, match="candidates is 0"):
+        run(0, candidates=0)
+
+
+def test_draws_of_everything_change_nothing():
+    truth, y = pairs()
+    known = truth, y, lines(SHAPE), squared_gradient(SHAPE), 0.02, 0.6
+    all_of_them = greedy(*known, draws=Draws(8, 2, torch.Generator().manual_seed(0)))
+    assert all_of_them.order == greedy(*known).order
+
+
+def test_the_best_member_for_the_images_that_were_drawn():
+    truth, y = pairs()
+    known = lines(SHAPE), squared_gradient(SHAPE), 0.02, 1 / 8
+    alone = [greedy(truth[i : i + 1], y[i : i + 1], *known) for i in range(2)]
+    assert alone[0].errors != alone[1].errors
+    found = [greedy(truth, y, *known, draws=Draws(8, 1, torch.Generator().manual_seed(seed)))
+             for seed in range(8)]  # fmt: skip
+    for each in found:
+        assert any(each.order == one.order and each.errors == pytest.approx(one.errors)
+                   for one in alone)  # fmt: skip
+    assert len({each.errors[0] for each in found}) > 1
 
 
 def test_greedy_spokes_keep_within_the_budget_where_they_cross():

@@ -1,6 +1,7 @@
 """Learning sampling patterns of magnetic resonance imaging, and what to compare them with."""
 
 from odl_learned.learning.bilevel.sampling.baselines import (
+    Draws,
     Greedy,
     adapted_random,
     greedy,
@@ -31,6 +32,7 @@ from odl_learned.learning.bilevel.sampling.regularizers import (
 )
 
 __all__ = [
+    "Draws",
     "Greedy",
     "LearnedPattern",
     "Pattern",

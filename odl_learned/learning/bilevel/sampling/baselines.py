@@ -3,6 +3,7 @@ r"""Sampling patterns to compare with: the largest coefficients of training imag
 Patterns that know nothing are in `data`: `cartesian_mask`, `radial_mask`, `variable_density_mask`.
 """
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -65,7 +66,8 @@ class Greedy(NamedTuple):
     ----------
     order : list of int
     errors : list of float
-        Of the reconstructions from the first 1, 2, ... members, besides those of the start.
+        Of the reconstructions from the first 1, 2, ... members, besides those of the start; with
+        `Draws`, of the images that were drawn.
     chosen : bool tensor ``(P,)``
         All members in the end.
     mask : bool array ``(*shape)``
@@ -78,8 +80,23 @@ class Greedy(NamedTuple):
     mask: np.ndarray
 
 
+class Draws(NamedTuple):
+    """How many members are tried in a step of `greedy`, and on how many images, drawn at random.
+
+    Parameters
+    ----------
+    candidates, samples : int
+        All of them where there are not more.
+    generator : torch.Generator
+    """
+
+    candidates: int
+    samples: int
+    generator: torch.Generator
+
+
 def greedy(truth, data, pattern, regularizer, alpha, fraction, *, xi=1e-2, sensitivities=None,
-           start=None, candidates=None, generator=None, accuracy=1e-2, batch=256):  # fmt: skip
+           start=None, draws=None, accuracy=1e-2, batch=256):  # fmt: skip
     r"""Add the member that improves the reconstructions most, again and again.
 
     All candidates are reconstructed as one batch, from warm starts.
@@ -92,10 +109,8 @@ def greedy(truth, data, pattern, regularizer, alpha, fraction, *, xi=1e-2, sensi
         Sampling rate; members are added while one fits.
     start : bool tensor ``(P,)``, optional
         Members to start with. Default: none.
-    candidates : int, optional
-        How many members are tried for every step, drawn at random. Default: all.
-    generator : torch.Generator, optional
-        Needed for ``candidates``.
+    draws : Draws, optional
+        Default: all members are tried, on all images.
     accuracy : float
         Of the reconstructions, certified, as a part of the norm of the truth.
     batch : int
@@ -108,20 +123,18 @@ def greedy(truth, data, pattern, regularizer, alpha, fraction, *, xi=1e-2, sensi
     Raises
     ------
     ValueError
-        If candidates are to be drawn without a generator, or a number is out of range.
+        If a number is out of range.
 
     References
     ----------
     B. Gozcu et al., *Learning-based compressive MRI*, IEEE Trans. Med. Imaging 37 (2018),
-    algorithm 1; with random candidates: T. Sanchez et al., *Scalable learning-based sampling
-    optimization for compressive dynamic MRI*, ICASSP 2020.
+    algorithm 1; with draws: T. Sanchez et al., *Scalable learning-based sampling optimization for
+    compressive dynamic MRI*, ICASSP 2020.
     """
-    if candidates is not None:
-        require_count("candidates", candidates)
-        if generator is None:
-            raise ValueError("candidates are drawn at random, expected a torch.Generator as "
-                             "generator; or leave candidates out to try all members.")
     require_positive("accuracy", accuracy)
+    if draws is not None:
+        require_count("candidates", draws.candidates)
+        require_count("samples", draws.samples)
     tried = Trials(truth, data, pattern, regularizer, alpha, xi, sensitivities, accuracy, batch)
     chosen = torch.zeros(pattern.size, dtype=torch.bool) if start is None else start.clone()
     covered = pattern.mask(chosen).ravel()
@@ -129,18 +142,27 @@ def greedy(truth, data, pattern, regularizer, alpha, fraction, *, xi=1e-2, sensi
     x, order, errors = torch.zeros_like(truth), [], []
     while True:
         left = budget - np.count_nonzero(covered)
-        rest = [i for i in torch.nonzero(~chosen).flatten().tolist()
-                if pattern.new_points(covered, i) <= left]  # fmt: skip
+        fits = (i for i in _shuffled(torch.nonzero(~chosen).flatten(), draws)
+                if pattern.new_points(covered, i) <= left)  # fmt: skip
+        rest = sorted(itertools.islice(fits, None if draws is None else draws.candidates))
         if not rest:
             return Greedy(order, errors, chosen, pattern.mask(chosen))
-        if candidates is not None and len(rest) > candidates:
-            picked = torch.randperm(len(rest), generator=generator)[:candidates]
-            rest = [rest[i] for i in sorted(picked.tolist())]
-        error, best, x = tried.best(chosen, rest, x)
+        if draws is None:
+            error, best, x = tried.best(chosen, rest, x)
+        else:
+            some = _shuffled(torch.arange(len(truth)), draws)[: draws.samples]
+            error, best, x[some] = tried.of_samples(some).best(chosen, rest, x[some])
         chosen[best] = True
         covered[pattern.points_of(best)] = True
         order.append(best)
         errors.append(error)
+
+
+def _shuffled(indices, draws):
+    """Return indices as a list, in random order if there are draws."""
+    if draws is not None:
+        indices = indices[torch.randperm(len(indices), generator=draws.generator)]
+    return indices.tolist()
 
 
 def _powers(data, pattern):

@@ -1,5 +1,7 @@
 """Reconstructions for many candidates of a mask at once: what `greedy` and `exchange` compare."""
 
+import copy
+
 import numpy as np
 import torch
 
@@ -78,7 +80,14 @@ class Trials:
         self._factor = error_factor(truth)
         norms = truth.abs().double().flatten(1).norm(dim=1)
         self.accuracy = accuracy * norms.clamp_min(1e-12).cpu().numpy()
-        self._at_once = max(1, batch // len(truth))
+        self._batch = batch
+
+    def of_samples(self, indices):
+        """Return the trials of some of the images; errors are means over these."""
+        some = copy.copy(self)
+        some._truth, some._data = self._truth[indices], self._data[indices]
+        some._factor, some.accuracy = error_factor(some._truth), self.accuracy[indices]
+        return some
 
     def best(self, chosen, rest, x):
         """Return the least error, the member that leads to it, and its reconstructions."""
@@ -97,8 +106,9 @@ class Trials:
         The reconstructions are a dict: only that of the least error so far is kept.
         """
         errors, kept, least = [], {}, float("inf")
-        for k in range(0, len(masks), self._at_once):
-            found, images = self._errors(masks[k : k + self._at_once], x)
+        at_once = max(1, self._batch // len(x))
+        for k in range(0, len(masks), at_once):
+            found, images = self._errors(masks[k : k + at_once], x)
             at = int(found.argmin())
             if float(found[at]) < least:
                 least, kept = float(found[at]), {k + at: images[at].clone()}

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from odl_learned.learning.bilevel.coefficients import decimal, decimal_alpha, odds_weights
+from odl_learned.learning.bilevel.differences import BackwardDifferences
 from odl_learned.learning.bilevel.dynamic_accuracy import dynamic_accuracy
 from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
 from odl_learned.learning.bilevel.fixed_accuracy import fixed_accuracy
@@ -33,7 +34,6 @@ from odl_learned.learning.bilevel.lower_solvers import (
 from odl_learned.learning.bilevel.potentials import Charbonnier
 from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
 from odl_learned.learning.bilevel.residuals import ImageResiduals
-from odl_learned.learning.bilevel.transforms import BackwardDifferences
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 from odl_learned.solvers import accelerated_gradient, fista, no_restart
 

@@ -4,12 +4,12 @@ import numpy as np
 import torch
 
 from odl_learned.learning.bilevel.coefficients import Coefficients
+from odl_learned.learning.bilevel.differences import BackwardDifferences, ForwardDifferences
 from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.lower_solvers import Newton
 from odl_learned.learning.bilevel.potentials import Charbonnier, CubicAbsolute
 from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
-from odl_learned.learning.bilevel.transforms import BackwardDifferences, ForwardDifferences
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 
 

@@ -5,8 +5,8 @@ import numpy as np
 from odl_learned.bridge import as_module
 from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
 from odl_learned.bridge.nested import each
-from odl_learned.conformance.modules import as_tensor, entries, stack
 from odl_learned.conformance.sampling import flat
+from odl_learned.conformance.tensors import as_tensor, entries, stack
 
 
 def fallbacks(module):

@@ -18,15 +18,12 @@ from odl_learned.learning.bilevel.coefficients import (
     odds_weights,
     squared_weights,
 )
+from odl_learned.learning.bilevel.differences import BackwardDifferences, ForwardDifferences
 from odl_learned.learning.bilevel.energy import AutogradEnergy
 from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
 from odl_learned.learning.bilevel.potentials import Charbonnier, CubicAbsolute
 from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
-from odl_learned.learning.bilevel.transforms import (
-    BackwardDifferences,
-    ForwardDifferences,
-    Separate,
-)
+from odl_learned.learning.bilevel.transforms import Separate
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 
 

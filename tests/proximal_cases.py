@@ -5,8 +5,8 @@ import odl
 from instances.spaces import PAIR, RA, RW, XC, F, R, V, X, element, plane
 
 from odl_learned import functionals
-from odl_learned.conformance.modules import as_tensor, stack
 from odl_learned.conformance.sampling import precision
+from odl_learned.conformance.tensors import as_tensor, stack
 
 X32, XC64, V32 = plane(dtype="float32"), plane(dtype="complex64"), plane(dtype="float32") ** 2
 RA32 = odl.rn(4, dtype="float32", weighting=[1.0, 2.0, 3.0, 4.0])

@@ -11,7 +11,7 @@ from bilevel_energies import C128, F64, wavelet
 from odl_learned import operators
 from odl_learned.bridge import as_module
 from odl_learned.learning.bilevel import BackwardDifferences, ForwardDifferences, Separate
-from odl_learned.learning.bilevel.transforms import Tridiagonal
+from odl_learned.learning.bilevel.tridiagonal import Tridiagonal
 
 
 @pytest.mark.parametrize("transform", [

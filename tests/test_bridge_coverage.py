@@ -17,8 +17,8 @@ from instances.spaces import GRAD, MATRIX, PAIR, RA, XC, F, R, V, X, element
 
 from odl_learned.bridge import as_module, lower
 from odl_learned.bridge.lowering import generic
-from odl_learned.conformance.modules import entries
 from odl_learned.conformance.sampling import flat
+from odl_learned.conformance.tensors import entries
 from odl_learned.functionals import TotalGeneralizedVariation
 from odl_learned.operators import operator_norm, random_element
 

@@ -8,8 +8,8 @@ from instances.spaces import GRAD, MATRICES, PAIR, RA, XC, F, R, V, X, element
 from odl.functionals.functional import FunctionalDefaultConvexConjugate
 
 from odl_learned.bridge import as_module
-from odl_learned.conformance.modules import as_tensor, stack
 from odl_learned.conformance.sampling import sample
+from odl_learned.conformance.tensors import as_tensor, stack
 from odl_learned.operators import random_element
 
 

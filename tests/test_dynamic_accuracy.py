@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from odl_learned.learning.bilevel.coefficients import decimal, decimal_alpha, odds_weights
+from odl_learned.learning.bilevel.differences import BackwardDifferences
 from odl_learned.learning.bilevel.dynamic_accuracy import DynamicAccuracy, dynamic_accuracy
 from odl_learned.learning.bilevel.energy import AutogradEnergy
 from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
@@ -19,7 +20,6 @@ from odl_learned.learning.bilevel.lower_solvers import Accelerated, FixedIterati
 from odl_learned.learning.bilevel.potentials import Charbonnier
 from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
 from odl_learned.learning.bilevel.residuals import ImageResiduals, PixelResiduals, Point
-from odl_learned.learning.bilevel.transforms import BackwardDifferences
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 
 

@@ -10,8 +10,8 @@ from proximal_cases import batch, leaves
 from odl_learned import functionals
 from odl_learned.bridge import as_gradient_module, as_module
 from odl_learned.bridge.nested import each
-from odl_learned.conformance.modules import as_tensor, entries, stack
 from odl_learned.conformance.sampling import flat, positive, precision, sample
+from odl_learned.conformance.tensors import as_tensor, entries, stack
 
 GRADIENTS = [name for name in instances.FUNCTIONALS if name not in ("as_functional",)]
 

@@ -10,12 +10,12 @@ from hypergradient_problems import PROBLEMS, denoising, odds, step
 
 from odl_learned.learning.bilevel.checks import check_hypergradient
 from odl_learned.learning.bilevel.coefficients import Coefficients
+from odl_learned.learning.bilevel.differences import ForwardDifferences
 from odl_learned.learning.bilevel.fidelities import FourierSampling
 from odl_learned.learning.bilevel.hypergradient import Direct, Implicit
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.potentials import CubicAbsolute
 from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
-from odl_learned.learning.bilevel.transforms import ForwardDifferences
 from odl_learned.learning.bilevel.unrolled import Piggyback, Unrolled, plain
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 

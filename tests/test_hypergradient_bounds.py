@@ -23,22 +23,17 @@ from odl_learned.learning.bilevel.bounds import (
     sample_norms,
     variation,
 )
+from odl_learned.learning.bilevel.certificates import Reconstruction, certified
 from odl_learned.learning.bilevel.coefficients import natural
+from odl_learned.learning.bilevel.differences import ForwardDifferences
 from odl_learned.learning.bilevel.energy import FixedEnergy
 from odl_learned.learning.bilevel.fidelities import Denoising
-from odl_learned.learning.bilevel.hypergradient import (
-    Direct,
-    Implicit,
-    JacobianFree,
-    Reconstruction,
-    certified,
-)
+from odl_learned.learning.bilevel.hypergradient import Direct, Implicit, JacobianFree
 from odl_learned.learning.bilevel.intervals import block_variation
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.lower_solvers import Accelerated
 from odl_learned.learning.bilevel.potentials import Charbonnier, CubicAbsolute
 from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
-from odl_learned.learning.bilevel.transforms import ForwardDifferences
 from odl_learned.learning.bilevel.unrolled import Piggyback, Unrolled
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 

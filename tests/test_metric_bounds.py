@@ -11,13 +11,14 @@ from hypergradient_problems import noisy, pictures
 
 from odl_learned.learning.bilevel import metric_bounds
 from odl_learned.learning.bilevel.bounds import sample_norms
+from odl_learned.learning.bilevel.certificates import Reconstruction
 from odl_learned.learning.bilevel.coefficients import (
     Coefficients,
     evaluated,
     squared_weights,
 )
+from odl_learned.learning.bilevel.differences import BackwardDifferences, ForwardDifferences
 from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
-from odl_learned.learning.bilevel.hypergradient import Reconstruction
 from odl_learned.learning.bilevel.intervals import interval
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.metric_bounds import (
@@ -31,10 +32,6 @@ from odl_learned.learning.bilevel.sampling import (
     points,
     sampling_and_alpha_problem,
     smoothed_variation,
-)
-from odl_learned.learning.bilevel.transforms import (
-    BackwardDifferences,
-    ForwardDifferences,
 )
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 

@@ -14,7 +14,7 @@ from odl_learned.bridge import as_module
 from odl_learned.bridge.rules.expressions import Composition
 from odl_learned.bridge.rules.fourier import FourierNormal
 from odl_learned.bridge.rules.multicoil import CoilFourier, CoilFourierLines, CoilFourierNormal
-from odl_learned.conformance.modules import as_tensor
+from odl_learned.conformance.tensors import as_tensor
 
 
 def complex_space(shape, dtype="complex128"):

@@ -16,8 +16,9 @@ from odl_learned.bridge import as_proximal_module, lower_proximal
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.nested import each
 from odl_learned.bridge.proximals.lowering import OpaqueProximal
-from odl_learned.conformance.modules import check_proximal_module, entries, stack
+from odl_learned.conformance.modules import check_proximal_module
 from odl_learned.conformance.sampling import flat, positive, precision
+from odl_learned.conformance.tensors import entries, stack
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -8,7 +8,7 @@ from proximal_cases import CASES, DOUBLE, batch, leaves
 
 from odl_learned.bridge import as_proximal_module
 from odl_learned.bridge.nested import each
-from odl_learned.conformance.modules import entries
+from odl_learned.conformance.tensors import entries
 
 
 @pytest.mark.parametrize("name", DOUBLE)

@@ -12,8 +12,8 @@ from odl_learned.bridge import as_functional, as_module, as_proximal_module
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.nested import each
 from odl_learned.bridge.proximals.entropies import LogLambertW
-from odl_learned.conformance.modules import entries
 from odl_learned.conformance.sampling import flat
+from odl_learned.conformance.tensors import entries
 
 
 @pytest.mark.parametrize("name", [n for n in DOUBLE if "Bregman" not in n])

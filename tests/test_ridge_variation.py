@@ -25,8 +25,8 @@ from odl_learned.learning.bilevel import (
     fixed_filters,
 )
 from odl_learned.learning.bilevel.bounds import sample_norms, variation
+from odl_learned.learning.bilevel.certificates import Reconstruction, certified
 from odl_learned.learning.bilevel.filter_norms import Patches, product_norm, row_norms
-from odl_learned.learning.bilevel.hypergradient import Reconstruction, certified
 from odl_learned.learning.bilevel.reflecting_filters import ReflectingFilters
 
 SHAPE = (5, 6)

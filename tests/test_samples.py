@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from odl_learned.solvers.samples import Active, samples_of
+from odl_learned.solvers.active import Active
+from odl_learned.solvers.samples import samples_of
 
 WORLDS = [np.asarray, torch.from_numpy]
 

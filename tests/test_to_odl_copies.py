@@ -20,8 +20,8 @@ from odl_learned.bridge import (
     as_proximal,
     as_stepped_proximal,
 )
-from odl_learned.conformance.modules import as_tensor, entries, stack
 from odl_learned.conformance.sampling import flat, sample
+from odl_learned.conformance.tensors import as_tensor, entries, stack
 
 build = functools.cache(lambda table, name: getattr(instances, table)[name]())
 NAMES = [(table, name) for table in ("OPERATORS", "FUNCTIONALS")

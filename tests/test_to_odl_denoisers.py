@@ -15,8 +15,8 @@ from odl_learned.bridge import (
     as_stepped_proximal,
 )
 from odl_learned.bridge.nested import each
-from odl_learned.conformance.modules import as_tensor, entries
 from odl_learned.conformance.sampling import flat
+from odl_learned.conformance.tensors import as_tensor, entries
 
 
 class SoftThreshold(torch.nn.Module):

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
-from odl_learned.bridge.layout import TupleLayout, layout_of
+from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.tuple_layout import TupleLayout
 
 
 @functools.singledispatch

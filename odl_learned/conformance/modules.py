@@ -19,7 +19,6 @@ from odl_learned.bridge import (
     as_proximal_module,
 )
 from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
-from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.nested import each
 from odl_learned.conformance.sampling import (
     assert_small,
@@ -31,23 +30,7 @@ from odl_learned.conformance.sampling import (
     precision,
     sample,
 )
-
-
-def as_tensor(op, x):
-    """An element of the domain of ``op`` as a tensor of its own, or tuple of tensors."""
-    return each(torch.clone, layout_of(op.domain).to_tensor(x))
-
-
-def stack(*samples):
-    """One batch of several samples."""
-    return each(lambda *parts: torch.stack(parts), *samples)
-
-
-def entries(x):
-    """All entries of a tensor or tuple as one numpy vector."""
-    if isinstance(x, tuple):
-        return np.concatenate([entries(part) for part in x])
-    return x.detach().numpy(force=True).ravel()
+from odl_learned.conformance.tensors import as_tensor, assert_same, entries, leaves, stack
 
 
 def check_module_value(op, rng):
@@ -56,11 +39,11 @@ def check_module_value(op, rng):
     module = as_module(op)
     expected = [flat(op(x)), flat(op(z))]
     one = module(as_tensor(op, x))
-    _assert_same(entries(one), expected[0], op, "module(x) = A(x)")
+    assert_same(entries(one), expected[0], op, "module(x) = A(x)")
     both = module(stack(as_tensor(op, x), as_tensor(op, z)))
-    _assert_same(entries(each(lambda t: t[1], both)), expected[1], op, "module([x, z])[1] = A(z)")
+    assert_same(entries(each(lambda t: t[1], both)), expected[1], op, "module([x, z])[1] = A(z)")
     deep = module(stack(stack(as_tensor(op, x), as_tensor(op, z))))
-    _assert_same(entries(deep), entries(both), op, "module([[x, z]]) = [module([x, z])]")
+    assert_same(entries(deep), entries(both), op, "module([[x, z]]) = [module([x, z])]")
 
 
 def check_module_empty_batch(op, rng):
@@ -68,7 +51,7 @@ def check_module_empty_batch(op, rng):
     x = as_tensor(op, sample(op, rng))
     y = as_module(op)(stack(x))
     none = as_module(op)(each(lambda part: part.new_empty((0, *part.shape)), x))
-    for got, like in zip(_parts(none), _parts(y)):
+    for got, like in zip(leaves(none), leaves(y)):
         assert got.shape == (0, *like.shape[1:]), f"{tuple(got.shape)}, expected (0, ...)"
         assert got.dtype == like.dtype, f"{got.dtype} for no samples, {like.dtype} for one"
 
@@ -76,7 +59,7 @@ def check_module_empty_batch(op, rng):
 def check_module_dtype(op, rng):
     """Results keep the precision of the space; values of functionals are real."""
     y = as_module(op)(as_tensor(op, sample(op, rng)))
-    for part in _parts(y):
+    for part in leaves(y):
         single = part.dtype in (torch.float32, torch.complex64)
         assert single == (precision(op) > 1e-9), f"result is {part.dtype}, the space is not"
 
@@ -87,10 +70,10 @@ def check_module_gradients(op, rng):
         return
     module, x = as_module(op), as_tensor(op, sample(op, rng))
     x = stack(x, as_tensor(op, sample(op, rng)))
-    inputs = tuple(part.requires_grad_() for part in _parts(x))
+    inputs = tuple(part.requires_grad_() for part in leaves(x))
 
     def evaluate(*parts):
-        return _parts(module(parts if isinstance(x, tuple) else parts[0]))
+        return leaves(module(parts if isinstance(x, tuple) else parts[0]))
 
     outputs = evaluate(*inputs)
     if not all(torch.isfinite(y).all() for y in outputs):
@@ -114,9 +97,9 @@ def check_module_transforms(op, rng):
     x, h = as_tensor(op, sample(op, rng)), as_tensor(op, sample(op, rng))
     batch = stack(x, h)
     mapped = torch.func.vmap(module)(batch)
-    _assert_same(entries(mapped), entries(module(batch)), op, "vmap(module) = module")
+    assert_same(entries(mapped), entries(module(batch)), op, "vmap(module) = module")
     y, transpose = torch.func.vjp(module, x)
-    if not all(torch.isfinite(part).all() for part in _parts(y)):
+    if not all(torch.isfinite(part).all() for part in leaves(y)):
         return
     _, derivative = torch.func.jvp(module, (x,), (h,))
     g = each(lambda part: torch.randn_like(part), y)
@@ -135,31 +118,31 @@ def check_module_native(op, rng):
         return
     x = stack(as_tensor(op, sample(op, rng)), as_tensor(op, sample(op, rng)))
     values = native(x), generic(x)
-    _assert_same(entries(values[0]), entries(values[1]), op, "native = generic")
+    assert_same(entries(values[0]), entries(values[1]), op, "native = generic")
     if not _differentiable(op, rng) or not np.isfinite(entries(values[1])).all():
         return
     g = each(torch.randn_like, values[0])
     gradients = [torch.func.vjp(module, x)[1](g)[0] for module in (native, generic)]
-    _assert_same(entries(gradients[0]), entries(gradients[1]), op, "native = generic, gradient")
+    assert_same(entries(gradients[0]), entries(gradients[1]), op, "native = generic, gradient")
 
 
 def check_round_trip(op, rng):
     """``as_operator(as_module(A))`` is ``A``, with its derivative and adjoint."""
     back = as_operator(as_module(op), op.domain, op.range)
     x = sample(op, rng)
-    _assert_same(flat(back(x)), flat(op(x)), op, "as_operator(as_module(A)) = A")
+    assert_same(flat(back(x)), flat(op(x)), op, "as_operator(as_module(A)) = A")
     if op.is_linear:
         y = sample(op.adjoint, rng)
-        _assert_same(flat(back.adjoint(y)), flat(op.adjoint(y)), op, "its adjoint = A*")
+        assert_same(flat(back.adjoint(y)), flat(op.adjoint(y)), op, "its adjoint = A*")
 
 
 def check_functional_round_trip(f, rng):
     """``as_functional(as_module(f))`` is ``f``, with its gradient (a Riesz representative)."""
     back, x = as_functional(as_module(f), f.domain), sample(f, rng)
     value = f(x)
-    _assert_same(np.array([back(x)]), np.array([value]), f, "as_functional(as_module(f)) = f")
+    assert_same(np.array([back(x)]), np.array([value]), f, "as_functional(as_module(f)) = f")
     if np.isfinite(value) and _differentiable(f, rng):
-        _assert_same(flat(back.gradient(x)), flat(f.gradient(x)), f, "its gradient = grad f")
+        assert_same(flat(back.gradient(x)), flat(f.gradient(x)), f, "its gradient = grad f")
 
 
 def check_proximal_module(f, rng):
@@ -176,9 +159,9 @@ def check_proximal_module(f, rng):
         error = np.abs(entries(each(lambda t: t[i], y)) - expected).max() / scale
         assert_small(error, precision(f), "module(x, sigma) = prox_{sigma f}(x)")
     deep = module(stack(x), torch.tensor([steps], dtype=torch.float64))
-    _assert_same(entries(deep), entries(y), f, "module([[x, z]]) = [module([x, z])]")
+    assert_same(entries(deep), entries(y), f, "module([[x, z]]) = [module([x, z])]")
     none = module(each(lambda part: part[:0], x), torch.empty(0))
-    for got, like in zip(_parts(none), _parts(y)):
+    for got, like in zip(leaves(none), leaves(y)):
         assert got.shape == (0, *like.shape[1:]), f"{tuple(got.shape)}, expected (0, ...)"
         assert got.dtype == like.dtype, f"{got.dtype} for no samples, {like.dtype} for one"
 
@@ -192,7 +175,7 @@ def check_gradient_module(f, rng):
     for i, point in enumerate(samples):
         expected = flat(f.gradient(point))
         got = entries(each(lambda t: t[i], y))
-        _assert_same(got, expected, f, "gradient module(x) = grad f(x)")
+        assert_same(got, expected, f, "gradient module(x) = grad f(x)")
 
 
 def check_module_hessian(f, rng):
@@ -263,16 +246,3 @@ def _differentiable(op, rng):
     if np.isinf(flat(op(sample(op, rng)))).any():
         return False
     return available(lambda: op.derivative(sample(op, rng)).adjoint)
-
-
-def _assert_same(got, expected, op, identity):
-    finite = np.isfinite(expected)
-    assert (np.isfinite(got) == finite).all(), f"{identity}: infinite where the other is not"
-    if finite.any():
-        difference = np.abs(got[finite] - expected[finite]).max()
-        scale = positive(np.abs(expected[finite]).max())
-        assert_small(difference / scale, 10 * precision(op), identity)
-
-
-def _parts(x):
-    return tuple(leaf for part in x for leaf in _parts(part)) if isinstance(x, tuple) else (x,)

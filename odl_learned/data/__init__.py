@@ -1,7 +1,8 @@
 """The data room: phantoms, noise, sampling masks, readers, and training pairs."""
 
 from odl_learned.data.archives import read_measurement
-from odl_learned.data.dicom import Image, Stack, read_dicom, read_dicom_folder
+from odl_learned.data.dicom import Image, read_dicom
+from odl_learned.data.dicom_series import Stack, read_dicom_folder
 from odl_learned.data.examples import example_ct, example_mr
 from odl_learned.data.noise import (
     add_white_noise,
@@ -13,13 +14,8 @@ from odl_learned.data.noise import (
 from odl_learned.data.orientation import from_rows, to_rows
 from odl_learned.data.pairs import FixedPairs, SimulatedPairs
 from odl_learned.data.phantoms import random_body, random_ellipses, smooth_phase
-from odl_learned.data.readers import (
-    downsample,
-    hounsfield_to_attenuation,
-    read_image,
-    read_kspace,
-    read_npz_stack,
-)
+from odl_learned.data.preparation import downsample, hounsfield_to_attenuation
+from odl_learned.data.readers import read_image, read_kspace, read_npz_stack
 from odl_learned.data.sampling import cartesian_mask, radial_mask, variable_density_mask
 from odl_learned.data.sensitivities import simulated_sensitivities
 from odl_learned.data.slices import read_slices

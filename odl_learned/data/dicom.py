@@ -21,15 +21,6 @@ class Image(NamedTuple):
     modality: str
 
 
-class Stack(NamedTuple):
-    """Images of shape (slices, nx, ny), pixel sides (x, y), distance of slices, and modality."""
-
-    array: np.ndarray
-    pixel_mm: tuple[float, float] | None
-    slice_mm: float | None
-    modality: str
-
-
 def _pydicom():
     try:
         import pydicom
@@ -54,7 +45,8 @@ def _line(error):
     return " ".join(str(error).split())
 
 
-def _dataset(path, stop_before_pixels=False):
+def open_dicom(path, stop_before_pixels=False):
+    """The dataset of a DICOM file; raise ValueError if it is none."""
     pydicom = _pydicom()
     try:
         return pydicom.dcmread(path, stop_before_pixels=stop_before_pixels)
@@ -65,7 +57,7 @@ def _dataset(path, stop_before_pixels=False):
         ) from error
 
 
-def _attribute(dataset, name, frame):
+def attribute(dataset, name, frame):
     """An attribute of the image, or of one frame of an enhanced multi-frame file; else None."""
     if name in dataset:
         return dataset[name].value
@@ -118,7 +110,7 @@ def _directions(orientation):
     return along_row, along_column
 
 
-def _normal(orientation):
+def slice_normal(orientation):
     """Normal of the slice, pointing to the head, to the back or to the left."""
     normal = np.cross(*_directions(orientation))
     return normal * np.sign(normal[np.argmax(np.abs(normal))])
@@ -131,7 +123,7 @@ def _upright(image, pixel_mm, orientation):
     should run, to the right and downwards: axial (+x, +y), coronal (+x, -z), sagittal (+y, -z).
     """
     along_row, along_column = _directions(orientation)
-    plane = np.argmax(_normal(orientation))
+    plane = np.argmax(slice_normal(orientation))
     right, down = np.array(
         {2: [(1, 0, 0), (0, 1, 0)], 1: [(1, 0, 0), (0, 0, -1)], 0: [(0, 1, 0), (0, 0, -1)]}[plane]
     )
@@ -181,109 +173,20 @@ def read_dicom(path, index=None):
     DICOM PS3.3, sections C.7.6.2 (image plane) and C.11.1 (modality lookup table).
     """
     path = require_file(path)
-    return _image(path, _dataset(path), index)
+    return _image(path, open_dicom(path), index)
 
 
 def _image(path, dataset, index):
     picture, frame = _pixels(path, dataset, index)
-    slope = _attribute(dataset, "RescaleSlope", frame)
-    intercept = _attribute(dataset, "RescaleIntercept", frame)
+    slope = attribute(dataset, "RescaleSlope", frame)
+    intercept = attribute(dataset, "RescaleIntercept", frame)
     slope = 1.0 if slope is None else float(slope)
     intercept = 0.0 if intercept is None else float(intercept)
     picture = (picture.astype(np.float64) * slope + intercept).astype(np.float32)
     require_finite(f"the image of {path}", picture)
-    spacing = _attribute(dataset, "PixelSpacing", frame)  # between rows, between columns
+    spacing = attribute(dataset, "PixelSpacing", frame)  # between rows, between columns
     pixel_mm = None if spacing is None else (float(spacing[1]), float(spacing[0]))
-    orientation = _attribute(dataset, "ImageOrientationPatient", frame)
+    orientation = attribute(dataset, "ImageOrientationPatient", frame)
     if orientation is not None:
         picture, pixel_mm = _upright(picture, pixel_mm, orientation)
     return Image(from_rows(picture), pixel_mm, str(dataset.get("Modality", "")))
-
-
-def read_dicom_folder(path):
-    """Read the slices of one series, sorted by position.
-
-    From the feet to the head for axial slices, from front to back for coronal ones, and from
-    right to left for sagittal ones. Files without the suffix .dcm that are no images are skipped.
-
-    Parameters
-    ----------
-    path : str or Path
-        Folder; subfolders are not searched.
-
-    Returns
-    -------
-    stack : Stack
-        ``array`` of shape (slices, nx, ny), float32; ``slice_mm`` is the median distance of
-        slices, None for a single one.
-
-    Raises
-    ------
-    NotADirectoryError
-        If there is no such folder.
-    ValueError
-        If there are no DICOM images, several series, different shapes, or slices without a
-        position or with the same one.
-    ImportError
-        If pydicom is not installed.
-    """
-    path = Path(path)
-    if not path.is_dir():
-        raise NotADirectoryError(f"{path} is not a folder; for one file use data.read_dicom.")
-    slices = {file: header for file in sorted(path.iterdir()) if (header := _header(file))}
-    if not slices:
-        raise ValueError(f"{path} contains no DICOM images; expected the files of one series.")
-    series = {}
-    for header in slices.values():
-        name = f"{header.get('SeriesInstanceUID', '')} ({header.get('SeriesDescription', '')})"
-        series[name] = series.get(name, 0) + 1
-    if len(series) > 1:
-        found = "; ".join(f"{name}: {count} files" for name, count in series.items())
-        raise ValueError(
-            f"{path} contains {len(series)} series, expected one: {found}. "
-            "Move each series into its own folder."
-        )
-    position = {file: _position(file, header) for file, header in slices.items()}
-    files = sorted(slices, key=position.get)
-    distances = np.diff([position[file] for file in files])
-    if np.any(distances < 1e-3):
-        at = int(np.argmin(distances))
-        raise ValueError(
-            f"{files[at].name} and {files[at + 1].name} are at the same position "
-            f"{position[files[at]]:g} mm; expected one image per position. Move repetitions or "
-            "echoes into folders of their own."
-        )
-    images = [read_dicom(file) for file in files]
-    shapes = {image.array.shape for image in images}
-    if len(shapes) > 1:
-        raise ValueError(f"{path} contains images of the shapes {shapes}, expected a single one.")
-    slice_mm = float(np.median(distances)) if len(files) > 1 else None
-    stack = np.stack([image.array for image in images])
-    return Stack(stack, images[0].pixel_mm, slice_mm, images[0].modality)
-
-
-def _header(file):
-    """The header of a DICOM image; None for other files that do not claim to be one."""
-    if not file.is_file():
-        return None
-    try:
-        header = _dataset(file, stop_before_pixels=True)
-    except ValueError:
-        if file.suffix.lower() == ".dcm":
-            raise
-        return None
-    return header if "Rows" in header else None
-
-
-def _position(file, header):
-    """Position of a slice along its normal, in millimeters."""
-    place = _attribute(header, "ImagePositionPatient", 0)
-    orientation = _attribute(header, "ImageOrientationPatient", 0)
-    if place is not None and orientation is not None:
-        return float(_normal(orientation) @ np.asarray(place, dtype=float))
-    if header.get("SliceLocation") is not None:
-        return float(header.SliceLocation)
-    raise ValueError(
-        f"{file} has neither ImagePositionPatient nor SliceLocation, expected one of them to sort "
-        "slices by; read such files one at a time with data.read_dicom."
-    )

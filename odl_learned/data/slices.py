@@ -4,7 +4,7 @@ import numpy as np
 
 from odl_learned.data.archives import read_measurement
 from odl_learned.data.orientation import from_rows
-from odl_learned.data.readers import downsample
+from odl_learned.data.preparation import downsample
 from odl_learned.validation import require_count
 
 

@@ -11,8 +11,13 @@ from odl_learned.learning.batches import Order, draw_batch
 from odl_learned.learning.checkpoint import read_checkpoint, write_checkpoint
 from odl_learned.learning.interruption import deferred_interruption
 from odl_learned.learning.record import Record
+from odl_learned.learning.training_checks import (
+    clip_gradient,
+    require_finite_parameters,
+    require_loss,
+    require_settings,
+)
 from odl_learned.learning.training_state import random_states, restore, training_state
-from odl_learned.validation import require_positive
 
 
 def mean_squared_error(x, truth):
@@ -114,7 +119,7 @@ def train(
     FloatingPointError
         If loss, gradient or parameters are no longer finite; the last checkpoint is kept.
     """
-    _require_settings(
+    require_settings(
         model, pairs, steps, optimizer, batch_size, seed, schedule, clip_norm, validation,
         validate_every, checkpoint_every,
     )  # fmt: skip
@@ -130,7 +135,7 @@ def train(
         saved = record.steps
 
     def save(random):
-        _require_finite_parameters(model, record.steps)
+        require_finite_parameters(model, record.steps)
         state = training_state(setting, model, optimizer, schedule, record, random)
         write_checkpoint(checkpoint, state)
         return record.steps
@@ -156,7 +161,7 @@ def train(
                 value = _loss(model, data, truth, loss, record.steps + 1)
                 model.zero_grad()
                 value.backward()
-                _require_finite_gradient(optimizer, clip_norm, record.steps + 1)
+                clip_gradient(optimizer, clip_norm, record.steps + 1)
                 updating = True
                 optimizer.step()
                 if schedule is not None:
@@ -198,23 +203,7 @@ def _predict(model, data, truth, when):
 
 def _loss(model, data, truth, loss, step):
     value = loss(_predict(model, data, truth, f"in step {step}"), truth)
-    if not isinstance(value, torch.Tensor):
-        raise TypeError(
-            f"the loss is of type {type(value).__name__}, expected a real tensor of shape (); "
-            "compute it with torch, without .item()."
-        )
-    if value.ndim or value.is_complex():
-        raise ValueError(
-            f"the loss is of shape {tuple(value.shape)} and dtype {value.dtype}, expected a real "
-            "tensor of shape (); take the mean, for complex images of the squared modulus."
-        )
-    if not torch.isfinite(value):
-        raise FloatingPointError(_diverged(f"the loss is {value.item()}", step))
-    if not value.requires_grad:
-        raise ValueError(
-            "the loss does not depend on the parameters, expected one that torch can "
-            "differentiate; leave out detach, numpy and no_grad in model and loss."
-        )
+    require_loss(value, step)
     return value
 
 
@@ -240,72 +229,3 @@ def _mode(model, training):
 
 def _versions(model):
     return [(id(buffer), buffer._version) for buffer in model.buffers()]
-
-
-def _require_settings(
-    model, pairs, steps, optimizer, batch_size, seed, schedule, clip_norm, validation,
-    validate_every, checkpoint_every,
-):  # fmt: skip
-    for name, value, kind in (
-        ("model", model, torch.nn.Module), ("optimizer", optimizer, torch.optim.Optimizer),
-    ):  # fmt: skip
-        if not isinstance(value, kind):
-            raise TypeError(
-                f"{name} is of type {type(value).__name__}, expected a torch {kind.__name__}; "
-                "an ODL operator becomes a module by bridge.as_module(op), and an optimizer is "
-                "made with model.parameters()."
-            )
-    counts = dict(
-        steps=steps, batch_size=batch_size, validate_every=validate_every,
-        checkpoint_every=checkpoint_every,
-    )  # fmt: skip
-    for name, count in counts.items():
-        if not isinstance(count, (int, np.integer)) or count < 1:
-            raise ValueError(f"{name} is {count!r}; expected a whole number, at least 1.")
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"seed is {seed!r}; expected a whole number, at least 0.")
-    if clip_norm is not None:
-        require_positive("clip_norm", clip_norm)
-    for name, sequence in (("pairs", pairs), ("validation", validation)):
-        if sequence is not None and len(sequence) == 0:
-            raise ValueError(f"{name} is empty; expected at least one pair (data, truth).")
-    if batch_size > len(pairs):
-        raise ValueError(
-            f"batch_size is {batch_size}, expected at most {len(pairs)}, the number of pairs."
-        )
-    known = {id(parameter) for parameter in model.parameters()}
-    if not known:
-        raise ValueError("the model has no parameters; expected something to learn.")
-    if not all(id(parameter) in known for parameter in _parameters(optimizer)):
-        raise ValueError(
-            "the optimizer has parameters that are not of the model; make it with "
-            "model.parameters(), after the model has been moved to its device."
-        )
-    if isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
-        raise ValueError("schedule needs a metric in each step; expected one that does not.")
-    if schedule is not None and schedule.optimizer is not optimizer:
-        raise ValueError("schedule was made with another optimizer; make it with this one.")
-
-
-def _require_finite_gradient(optimizer, clip_norm, step):
-    bound = float("inf") if clip_norm is None else clip_norm
-    norm = torch.nn.utils.clip_grad_norm_(_parameters(optimizer), bound)
-    if not torch.isfinite(norm):
-        raise FloatingPointError(_diverged(f"the norm of the gradient is {norm.item()}", step))
-
-
-def _require_finite_parameters(model, step):
-    for name, parameter in model.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise FloatingPointError(_diverged(f"the parameter {name} is not finite", step))
-
-
-def _diverged(what, step):
-    return (
-        f"{what} in step {step}, expected finite numbers; lower the learning rate or set clip_norm "
-        "and start anew. The last checkpoint, if any, is of an earlier step."
-    )
-
-
-def _parameters(optimizer):
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 
+from odl_learned.solvers.active import Active
 from odl_learned.solvers.checks import knows, per_sample, require_start
 from odl_learned.solvers.discrepancy import Discrepancy
 from odl_learned.solvers.landweber import GROWTH, _squared_norm
-from odl_learned.solvers.samples import Active, restricted, samples_of
+from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.validation import require_count
 

@@ -5,8 +5,9 @@ import math
 
 import numpy as np
 
+from odl_learned.solvers.active import Active
 from odl_learned.solvers.checks import knows, per_sample, require_constants, require_start
-from odl_learned.solvers.samples import Active, on_host, restricted, samples_of
+from odl_learned.solvers.samples import on_host, restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.validation import require_count, require_positive
 

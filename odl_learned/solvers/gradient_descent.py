@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from odl_learned.solvers.active import Active
 from odl_learned.solvers.checks import (
     known_constant,
     knows,
@@ -13,7 +14,7 @@ from odl_learned.solvers.checks import (
     require_start,
 )
 from odl_learned.solvers.momentum import ConstantMomentum, NoMomentum, RestartedMomentum
-from odl_learned.solvers.samples import Active, restricted, samples_of
+from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.validation import require_count
 

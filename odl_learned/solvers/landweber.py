@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
+from odl_learned.solvers.active import Active
 from odl_learned.solvers.checks import per_sample, require_start
-from odl_learned.solvers.samples import Active, restricted, samples_of
+from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.validation import is_finite_number, require_count
 

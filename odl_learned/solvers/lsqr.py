@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from odl_learned.solvers.active import Active
 from odl_learned.solvers.checks import per_sample, require_alike, require_start
-from odl_learned.solvers.samples import Active, Element, restricted, samples_of
+from odl_learned.solvers.samples import Element, restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.solvers.stopping import confirmed
 from odl_learned.validation import is_finite_number, require_count

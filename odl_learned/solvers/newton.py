@@ -4,16 +4,17 @@ import math
 
 import numpy as np
 
+from odl_learned.solvers.active import Active
 from odl_learned.solvers.checks import (
     known_constant,
-    knows,
     per_sample,
     require_alike,
     require_constants,
     require_start,
 )
 from odl_learned.solvers.conjugate_gradient import iterate
-from odl_learned.solvers.samples import Active, on_host, restricted, samples_of
+from odl_learned.solvers.newton_model import NewtonModel
+from odl_learned.solvers.samples import on_host, restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.validation import require_count
 
@@ -93,7 +94,7 @@ def newton_krylov(f, x0, accuracy, maxiter, callback=None, precondition=None,
 
     active = Active(samples, x0)
     x = samples.scale(1.0, x0)
-    model = _Model(f, x, precondition, samples)
+    model = NewtonModel(f, x, precondition, samples)
     require_alike("the gradient at x0", model.gradient, x)
     previous = best = samples.norm(model.gradient)
     forcing = np.full(samples.size, 0.5)
@@ -124,13 +125,13 @@ def newton_krylov(f, x0, accuracy, maxiter, callback=None, precondition=None,
                           np.full(samples.size, INNER), samples, None, "newton_krylov")  # fmt: skip
         best = np.minimum(best, size)
         trial = samples.add(x, 1.0, d)
-        following = _Model(f, trial, precondition, samples)
+        following = NewtonModel(f, trial, precondition, samples)
         t, stuck = _search(f, x, d, model, following, mu, best, samples)
         if stuck.any():
             _require_precision(f, x, model, size, stuck, active, samples, niter)
         if (t < 1).any():
             trial = samples.add(x, t, d)
-            following = _Model(f, trial, precondition, samples)
+            following = NewtonModel(f, trial, precondition, samples)
         require_constants("newton_krylov", active, samples, trial, trial - x,
                           following.gradient - model.gradient, np.full(samples.size, math.inf), mu)
         stuck |= _at_rounding(f, x, d, model, size, samples.norm(following.gradient), samples)
@@ -138,73 +139,6 @@ def newton_krylov(f, x0, accuracy, maxiter, callback=None, precondition=None,
         if callback is not None:
             callback(active.whole(x))
     return active.solution()
-
-
-class _Model:
-    """Gradient, Hessian and preconditioner of the running samples.
-
-    Products with the Hessian go through what was linearized once. While more than half of its
-    samples run, others are carried along; then the rest is linearized anew.
-    """
-
-    mu = None
-
-    def __init__(self, f, x, precondition, samples, position=None, linearization=None):
-        self._f, self._x, self._pre, self._samples = f, x, precondition, samples
-        self._position, self._full = position, linearization
-        if linearization is None:
-            self._full = _linearize(f, x)
-        self.gradient = self._full[0]
-        if position is not None:
-            self.gradient = samples.take(self.gradient, position)
-
-    def product(self, v):
-        """``H v``."""
-        return self._apply(self._full[1], v)
-
-    def precondition(self, v):
-        """``M^-1 v``."""
-        pre = self._pre
-        if pre is not None:
-            return pre(v) if self._position is None else restricted(pre, self._position)(v)
-        return v if self._full[2] is None else self._apply(self._full[2], v)
-
-    def take(self, index):
-        """The model of some of the running samples."""
-        samples = self._samples
-        if samples.size == len(index):
-            return self
-        position = index if self._position is None else self._position[index]
-        if 2 * len(position) > samples.size:
-            return _Model(self._f, self._x, self._pre, samples, position, self._full)
-        pre = None if self._pre is None else restricted(self._pre, position)
-        return _Model(restricted(self._f, position), samples.take(self._x, position), pre,
-                      samples.subset(position))  # fmt: skip
-
-    def _apply(self, operator, v):
-        if self._position is None:
-            return operator(v)
-        whole = self._samples.put(self._samples.scale(0.0, self._x), self._position, v)
-        return self._samples.take(operator(whole), self._position)
-
-
-def _linearize(f, x):
-    """Return gradient, Hessian, and preconditioner or None."""
-    if hasattr(f, "linearize"):
-        linearization = f.linearize(x)
-        return (linearization.gradient, linearization.hessian,
-                getattr(linearization, "precondition", None))
-    gradient = f.gradient if knows(f, "gradient") else None
-    try:
-        return gradient(x), gradient.derivative(x), None
-    except (AttributeError, NotImplementedError, TypeError) as error:
-        if hasattr(gradient, "derivative") and not isinstance(error, NotImplementedError):
-            raise
-        raise TypeError(
-            f"f is {f!r}; expected f.linearize(x) with gradient and hessian, or f.gradient with "
-            "derivative(x). Energies of learning.bilevel have it; an ODL functional gets second "
-            "derivatives by bridge.as_functional(bridge.as_module(f), f.domain)."
-        ) from error
 
 
 def _forcing(forcing, size, previous):

@@ -2,8 +2,9 @@ r"""The primal-dual hybrid gradient method with a certificate, for elements and 
 
 import numpy as np
 
+from odl_learned.solvers.active import Active
 from odl_learned.solvers.checks import per_sample
-from odl_learned.solvers.samples import Active, restricted, samples_of
+from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.solvers.steps import AdaptiveSteps
 from odl_learned.validation import require_count

@@ -16,13 +16,13 @@ Differences on the diagonal of ``E`` look back, those of ``D`` and off the diago
 a block of dual updates is followed by the primal ones of the block shifted back by one row.
 """
 
-import itertools
 import math
 
 import numpy as np
 from array_api_compat import array_namespace
 
-from odl_learned.solvers.sheets import Sheets, block_size, per_image
+from odl_learned.solvers.sheets import Sheets, block_size
+from odl_learned.solvers.tgv_gap import Differences, gap_and_value
 
 #: Primal step, the best of several in experiments (images of unit range, alpha from 0.05 to 0.2).
 #: The products of the steps follow from stability.
@@ -48,7 +48,6 @@ class PrimalDual:
         xp = array_namespace(y)
         sheets = Sheets(y.shape[0], y.shape[2:], block_size(y))
         channels, axes = range(y.shape[1]), range(len(weights))
-        pairs = list(itertools.combinations(axes, 2))
         # |D| and |E| are at most sqrt(4 sum c_i^2), and |(D, -I; 0, E)| that of the norms.
         norm = math.sqrt(4 * sum(c**2 for c in weights))
         norm = np.linalg.norm([[norm, 1.0], [0.0, norm]], 2).item()
@@ -62,13 +61,14 @@ class PrimalDual:
             [sheets.sheet(xp, image) for image in images],
             [sheets.sheet(xp, image) for image in images],
             [sheets.sheet(xp, self.sigma * image) for image in images],
-            zeros(len(axes)), zeros(len(axes)), zeros(len(axes)), zeros(len(axes) + len(pairs)),
+            zeros(len(axes)), zeros(len(axes)), zeros(len(axes)),
+            zeros(math.comb(len(axes) + 1, 2)),
         ])  # fmt: skip
 
     def _hold(self, xp, sheets, weights, beta, state):
         self.xp, self.sheets, self.weights, self.beta = xp, sheets, weights, beta
         self._state = state
-        self.pairs = list(itertools.combinations(range(len(weights)), 2))
+        self._differences = Differences(xp, sheets, weights)
         longest = max((end - begin for begin, end, _, _ in sheets.blocks), default=0)
         like = state[0][0]
         self._work = [xp.empty(longest + sheets.margin, dtype=like.dtype, device=like.device)
@@ -81,6 +81,7 @@ class PrimalDual:
         """The slices that a block works on, taken once."""
         begin, end, _, _ = block
         sheets, at, strides = self.sheets, self.sheets.at, self.sheets.strides
+        pairs = self._differences.pairs
         work = [w[: end - begin] for w in self._work]
         rises, bends, falls, slopes = [], [], [], []
         first = begin - sheets.margin if number else 0
@@ -98,7 +99,7 @@ class PrimalDual:
                 edges = [sheets.edge(bend, block, i, 0), sheets.edge(bend, block, i)]
                 bends.append(([(at(w[i], begin, end), at(w[i], begin, end, -s), c)], bend, edges))
                 terms = [(at(r[i], first, last), at(r[i], first, last, s), c)]
-                for n, (j, k) in enumerate(self.pairs):
+                for n, (j, k) in enumerate(pairs):
                     if i in (j, k):
                         other = k if i == j else j
                         twist = r[len(strides) + n]
@@ -106,7 +107,7 @@ class PrimalDual:
                                       at(twist, first, last), self.weights[other] / math.sqrt(2)))
                 slopes.append((at(v[i], first, last), at(w[i], first, last), at(q[i], first, last),
                                terms))
-            for n, (j, k) in enumerate(self.pairs):
+            for n, (j, k) in enumerate(pairs):
                 twist = at(r[len(strides) + n], begin, end)
                 parts = [(at(w[a], begin, end, strides[b]), at(w[a], begin, end),
                           self.weights[b] / math.sqrt(2)) for a, b in ((j, k), (k, j))]
@@ -170,41 +171,12 @@ class PrimalDual:
                 multiply(v, sigma, out=w)
                 add(w, a, out=w)
 
-    # With q = E* r and x = y - D* q the gap is a sum without cancellation,
-    # (|D u - v| - q . (D u - v)) + (beta |E v| - r . E v) + |u - x|^2 / 2, as <q, v> = <r, E v>.
     def measure(self):
         """Gaps and values of the objective, of shape ``(size,)``; keeps the feasible ``q``."""
-        xp, sheets = self.xp, self.sheets
-        whole = 0, sheets.size * sheets.entries, 0, sheets.size
-
-        def rows(values):
-            return values.reshape(sheets.size, -1)
-
-        def at(sheet, shift=0):
-            return sheets.at(sheet, *whole[:2], shift)
-
-        self._q = [self._moment(r, at) for r in self._state[6]]
-        largest = xp.max(rows(length(xp, [at(q) for parts in self._q for q in parts])), axis=1)
-        shrink = (1 / xp.maximum(largest, xp.ones_like(largest))).reshape(-1, 1)
-        for q in itertools.chain(*self._q):
-            rows(at(q))[...] *= shrink
-        slopes, bends, gap, value = [], [], 0, 0
-        for y, u, v, r, q in zip(*(self._state[n] for n in (0, 1, 3, 6)), self._q, strict=True):
-            misfit = at(u) - at(y)
-            value = value + misfit * misfit / 2
-            for i, (stride, c) in enumerate(zip(sheets.strides, self.weights, strict=True)):
-                slope = (at(u, stride) - at(u)) * c
-                sheets.edge(slope, whole, i)[...] = 0
-                slopes.append(slope - at(v[i]))
-                gap = gap - at(q[i]) * slopes[-1]
-                misfit = misfit - (at(q[i]) - at(q[i], -stride)) * c
-            gap = gap + self.remainder(misfit)
-            for i, bend in enumerate(self._bend(v, at, whole)):
-                bends.append(bend)
-                gap = gap - (rows(at(r[i]) * bend) * shrink).reshape(-1)
-        variation = length(xp, slopes) + self.beta * length(xp, bends)
-        gap, value = (per_image(xp, number + variation, sheets.size) for number in (gap, value))
-        return np.maximum(gap, 0), value
+        y, u, _, v, _, _, r = self._state
+        self._q, gap, value = gap_and_value(
+            self._differences, (y, u, v, r), self.beta, self.remainder)
+        return gap, value
 
     def pull(self):
         """The factor of a primal step in ``u``."""
@@ -213,35 +185,6 @@ class PrimalDual:
     def remainder(self, misfit):
         """What the gap holds of ``u - x``."""
         return misfit * misfit / 2
-
-    def _bend(self, v, at, whole):
-        """The entries of ``E v``."""
-        strides, c, edge = self.sheets.strides, self.weights, self.sheets.edge
-        for i, s in enumerate(strides):
-            bend = (at(v[i]) - at(v[i], -s)) * c[i]
-            edge(bend, whole, i)[...] = 0
-            edge(bend, whole, i, 0)[...] = 0
-            yield bend
-        for i, j in self.pairs:
-            bend = (at(v[i], strides[j]) - at(v[i])) * (c[j] * math.sqrt(0.5))
-            bend = bend + (at(v[j], strides[i]) - at(v[j])) * (c[i] * math.sqrt(0.5))
-            edge(bend, whole, i)[...] = 0
-            edge(bend, whole, j)[...] = 0
-            yield bend
-
-    def _moment(self, r, at):
-        """Sheets of ``E* r``."""
-        sheets, c, fields = self.sheets, self.weights, []
-        for i, s in enumerate(sheets.strides):
-            field = sheets.zeros(self.xp, r[i])
-            at(field)[...] = (at(r[i]) - at(r[i], s)) * c[i]
-            fields.append(field)
-        for n, (i, j) in enumerate(self.pairs):
-            twist = r[len(c) + n]
-            for own, other in ((i, j), (j, i)):
-                flux = at(twist, -sheets.strides[other]) - at(twist)
-                at(fields[own])[...] += flux * (c[other] * math.sqrt(0.5))
-        return fields
 
     def x(self):
         """The images, of shape ``(size, channels, *shape)``."""
@@ -255,13 +198,10 @@ class PrimalDual:
 
     def slope(self):
         """``D* q`` for the ``q`` last measured, of shape ``(size, channels, *shape)``."""
-        sheets, result = self.sheets, self.x()
-        for channel, parts in enumerate(self._q):
-            total = 0
-            for q, stride, c in zip(parts, sheets.strides, self.weights, strict=True):
-                end = sheets.size * sheets.entries
-                total = total + (sheets.at(q, 0, end, -stride) - sheets.at(q, 0, end)) * c
-            result[:, channel, ...] = total.reshape(sheets.size, *sheets.shape)
+        result = self.x()
+        for channel, q in enumerate(self._q):
+            total = sum(self._differences.gradient_adjoint(q))
+            result[:, channel, ...] = total.reshape(self.sheets.size, *self.sheets.shape)
         return result
 
     def take(self, index):
@@ -297,8 +237,3 @@ def difference(xp, first, second, factor, out):
     xp.subtract(first, second, out=out)
     if factor != 1:
         xp.multiply(out, factor, out=out)
-
-
-def length(xp, fields):
-    """Pointwise Euclidean norm."""
-    return xp.sqrt(sum(field * field for field in fields))

@@ -20,11 +20,11 @@ Chambolle, A. Diagonal preconditioning for first order primal-dual algorithms. I
 from odl_learned.variational.builders import (
     experts_problem,
     h1_problem,
-    tgv_problem,
     tikhonov_problem,
     tv_problem,
 )
 from odl_learned.variational.problem import Problem
+from odl_learned.variational.tgv import tgv_problem
 
 __all__ = [
     "Problem", "experts_problem", "h1_problem", "tgv_problem", "tikhonov_problem", "tv_problem",

@@ -12,13 +12,14 @@ import odl
 import torch
 from torch import nn
 
-from odl_learned.bridge.layout import TupleLayout, layout_of
+from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.nested import each
 from odl_learned.bridge.proximals.expressions import ScaledValue, Separable
 from odl_learned.bridge.proximals.lowering import column, lower_proximal, opaque
 from odl_learned.bridge.rules.functionals import modulus
 from odl_learned.bridge.rules.pointwise import safe_norm
+from odl_learned.bridge.tuple_layout import TupleLayout
 from odl_learned.functionals import MagnitudeBound, MagnitudeSupport
 
 F = odl.functionals

@@ -7,10 +7,11 @@ import odl
 import torch
 from torch import nn
 
-from odl_learned.bridge.layout import TupleLayout, layout_of
+from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.nested import Held, each
 from odl_learned.bridge.proximals.lowering import column, lower_proximal, opaque
 from odl_learned.bridge.proximals.norms import Entrywise, threshold
+from odl_learned.bridge.tuple_layout import TupleLayout
 from odl_learned.functionals import BoxConstraint, BoxSupport
 
 F = odl.functionals

@@ -8,8 +8,8 @@ from torch import nn
 
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
+from odl_learned.bridge.module_operators import ModuleFunctional, ModuleOperator
 from odl_learned.bridge.nested import each
-from odl_learned.bridge.to_odl import ModuleFunctional, ModuleOperator
 
 
 class OneBatchAxis(nn.Module):

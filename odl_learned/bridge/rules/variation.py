@@ -8,8 +8,8 @@ the constant weight ``w`` of the inner product, the value and its Euclidean deri
     f''(x) h  = w (alpha sum_i d_i^T (d_i h - d_i x (d x . d h) / l^2) / l + xi h).
 
 Value and gradient sweep through a few samples at a time, in work arrays that stay in the cache; the
-Hessian is composed of differentiable operations, so that derivatives of every order exist. What the
-compiler gets instead is one formula per entry, in which nothing is stored between value and result.
+Hessian is composed of differentiable operations, so that derivatives of every order exist. The
+compiler gets the formulas of `entrywise_variation` instead.
 """
 
 import math
@@ -22,6 +22,7 @@ from torch import nn
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.rules.differences import forward_difference, pad
+from odl_learned.bridge.rules.entrywise_variation import EntrywiseVariation
 from odl_learned.bridge.rules.expressions import fused_compositions
 from odl_learned.functionals import SmoothedGroupL1, SmoothedTV
 
@@ -40,7 +41,7 @@ class SmoothedVariation(nn.Module):
 
     def forward(self, x):
         if torch.compiler.is_compiling():
-            return TracedVariation.apply(x, self)
+            return EntrywiseVariation.apply(x, self)
         return Variation.apply(x, self, x.requires_grad)[0]
 
     def values(self, x):
@@ -85,53 +86,12 @@ class SmoothedVariation(nn.Module):
             result = result + pad(flux, {i: (1, 0)}) - pad(flux, {i: (0, 1)})
         return self.weight * result
 
-    def entrywise_values(self, x):
-        """``f(x)`` as the sum of one formula per entry."""
-        neighbor = self._neighbor(x)
-        here = neighbor({})
-        square = sum(((neighbor({i: 1}) - here) / h).square()
-                     for i, h in zip(self.axes, self.cell_sides)) + self.nu**2
-        return self.weight * (self.alpha * square.sqrt().sum(self.axes)
-                              + self.xi / 2 * x.square().sum(self.axes))
-
-    def entrywise_slopes(self, x):
-        """``f'(x)`` as one formula per entry."""
-        neighbor = self._neighbor(x)
-
-        def flux(origin, component):
-            here = neighbor(origin)
-            parts = {}
-            for i, h in zip(self.axes, self.cell_sides):
-                offset = {**origin, i: origin.get(i, 0) + 1}
-                parts[i] = (neighbor(offset) - here) / h
-            square = sum(part.square() for part in parts.values()) + self.nu**2
-            return parts[component] * square.rsqrt()
-
-        result = self.xi * x
-        for i, h in zip(self.axes, self.cell_sides):
-            result = result + (self.alpha / h) * (flux({i: -1}, i) - flux({}, i))
-        return self.weight * result
-
     def per_sample(self, g):
         """``(*batch,)`` with as many axes behind as an image has."""
         return g.reshape(*g.shape, *[1] * len(self.axes))
 
     def _differences(self, x):
         return [forward_difference(x, i, h) for i, h in zip(self.axes, self.cell_sides)]
-
-    def _neighbor(self, x):
-        """``x`` at an offset ``{axis: -1, 0 or 1}``, continued beyond the boundary by itself."""
-        for i in self.axes:
-            n = x.shape[i]
-            x = torch.cat([x.narrow(i, 0, 1), x, x.narrow(i, n - 1, 1)], i)
-
-        def at(offset):
-            y = x
-            for i in self.axes:
-                y = y.narrow(i, 1 + offset.get(i, 0), x.shape[i] - 2)
-            return y
-
-        return at
 
     def _samples(self, x):
         d = len(self.axes)
@@ -233,20 +193,6 @@ class Slope(torch.autograd.Function):
         x, g, slope = (_with_batch(t, dim, info.batch_size)
                        for t, dim in zip((x, g, slope), in_dims))
         return Slope.apply(x, g, slope, term), 0
-
-
-class TracedVariation(torch.autograd.Function):
-    """``x -> f(x)`` for the compiler, which traces first derivatives only."""
-
-    @staticmethod
-    def forward(ctx, x, term):
-        ctx.save_for_backward(term.entrywise_slopes(x))
-        ctx.term = term
-        return term.entrywise_values(x)
-
-    @staticmethod
-    def backward(ctx, g):
-        return ctx.term.per_sample(g) * ctx.saved_tensors[0], None
 
 
 def _with_batch(x, dim, size):

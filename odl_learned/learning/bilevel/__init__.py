@@ -2,6 +2,7 @@
 
 from odl_learned.learning.bilevel import sampling
 from odl_learned.learning.bilevel.adaptive import maid
+from odl_learned.learning.bilevel.certificates import Hypergradient
 from odl_learned.learning.bilevel.checks import Differences, check_hypergradient
 from odl_learned.learning.bilevel.coefficients import (
     Coefficients,
@@ -13,6 +14,7 @@ from odl_learned.learning.bilevel.coefficients import (
     squared_weights,
 )
 from odl_learned.learning.bilevel.continuation import continuation
+from odl_learned.learning.bilevel.differences import BackwardDifferences, ForwardDifferences
 from odl_learned.learning.bilevel.distributed import all_reduce, processes, share
 from odl_learned.learning.bilevel.dynamic_accuracy import dynamic_accuracy
 from odl_learned.learning.bilevel.energy import AutogradEnergy, FixedEnergy, ParametricEnergy
@@ -22,13 +24,8 @@ from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
 from odl_learned.learning.bilevel.fixed_accuracy import bobyqa, fixed_accuracy
 from odl_learned.learning.bilevel.gradient_based import lbfgsb
 from odl_learned.learning.bilevel.hoag import cubic, exponential, hoag, quadratic
-from odl_learned.learning.bilevel.hypergradient import (
-    Direct,
-    Hypergradient,
-    Implicit,
-    JacobianFree,
-)
-from odl_learned.learning.bilevel.lower_level import LowerLevel, Work
+from odl_learned.learning.bilevel.hypergradient import Direct, Implicit, JacobianFree
+from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.lower_solvers import (
     Accelerated,
     FixedIterations,
@@ -45,14 +42,10 @@ from odl_learned.learning.bilevel.residuals import ImageResiduals, PixelResidual
 from odl_learned.learning.bilevel.ridge_energy import RidgeEnergy
 from odl_learned.learning.bilevel.semismooth_newton import semismooth_newton
 from odl_learned.learning.bilevel.stochastic import isgd
-from odl_learned.learning.bilevel.transforms import (
-    BackwardDifferences,
-    ForwardDifferences,
-    OrthogonalTransform,
-    Separate,
-)
+from odl_learned.learning.bilevel.transforms import OrthogonalTransform, Separate
 from odl_learned.learning.bilevel.unrolled import Piggyback, Unrolled
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
+from odl_learned.learning.bilevel.work import Work
 
 __all__ = [
     "Accelerated",

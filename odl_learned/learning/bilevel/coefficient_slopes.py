@@ -1,8 +1,44 @@
-"""Derivatives of the coefficients of an energy in the parameters, as bounds need them."""
+"""Derivatives of the coefficients of an energy in the parameters: the chain rule, and bounds."""
+
+import math
 
 import torch
 
 from odl_learned.learning.bilevel.coefficients import Coefficients
+
+
+def pulled_back(coefficients, params, derivatives):
+    """Return derivatives in the coefficients as those in the parameters, by the chain rule.
+
+    Parameters
+    ----------
+    coefficients : callable
+        ``params -> Coefficients``.
+    params : tensor ``(P,)``
+    derivatives : dict of callables
+        By name of the coefficient; called only where it depends on the parameters.
+
+    Returns
+    -------
+    slope : tensor ``(P,)``
+    """
+    inner, learned = _learned(coefficients, params)
+    slopes = [derivatives[name]().to(value) for name, value in learned.items()]
+    (result,) = torch.autograd.grad(list(learned.values()), inner, slopes)
+    return result
+
+
+def slope_lengths(coefficients, params):
+    """Return lengths of the gradients of learned coefficients, by name; infinite for arrays."""
+    inner, learned = _learned(coefficients, params)
+    lengths = {}
+    for name, value in learned.items():
+        if value.ndim:
+            lengths[name] = math.inf
+        else:
+            (slope,) = torch.autograd.grad(value, inner, retain_graph=True)
+            lengths[name] = float(slope.norm())
+    return lengths
 
 
 def coefficient_slopes(coefficients, params):
@@ -90,3 +126,12 @@ class WeightSlopes:
         """Bound ``|C^T diag(f_b)|`` by Schur's test, for every sample, ``(B,)``."""
         rows = torch.stack([self._pulled(f.to(self._value)).amax() for f in factors]).to(factors)
         return (rows * (factors * self._columns).flatten(1).amax(1)).sqrt()
+
+
+def _learned(coefficients, params):
+    """The parameters, and the coefficients that depend on them, with a graph."""
+    with torch.enable_grad():
+        inner = params.detach().requires_grad_()
+        c = coefficients(inner)
+    return inner, {name: value for name, value in c._asdict().items()
+                      if isinstance(value, torch.Tensor) and value.requires_grad}

@@ -89,3 +89,38 @@ def evaluated(coefficients, params):
     """Return coefficients as tensors without graph, weights None where there are none."""
     with torch.no_grad():
         return coefficients(params.detach())
+
+
+def evaluated_like(coefficients, params, x):
+    """Return coefficients as floats, and weights in the precision and on the device of ``x``.
+
+    Raises
+    ------
+    ValueError
+        If alpha, nu or xi is negative.
+    """
+    c = evaluated(coefficients, params)
+    real = x.real.dtype if x.is_complex() else x.dtype
+    weights = None if c.weights is None else c.weights.to(x.device, real)
+    c = c._replace(alpha=float(c.alpha), nu=float(c.nu), xi=float(c.xi), weights=weights)
+    if c.alpha < 0 or c.nu < 0 or c.xi < 0:
+        raise ValueError(
+            f"the coefficients are alpha = {c.alpha:g}, nu = {c.nu:g} and xi = {c.xi:g}, "
+            "expected none below zero; bound the parameters by `lower` of the problem, or "
+            "learn logarithms."
+        )
+    return c
+
+
+def require_coefficients(c):
+    """Raise TypeError unless ``c`` are `Coefficients`, ValueError unless nu is positive."""
+    if not isinstance(c, Coefficients):
+        raise TypeError(
+            f"the coefficients are {c!r}, expected Coefficients(alpha, nu, xi, weights); let "
+            "the function of params return them."
+        )
+    if not (c.nu > 0 or torch.isnan(torch.as_tensor(c.nu))):
+        raise ValueError(
+            f"the coefficient nu is {float(c.nu):g}, expected a positive number; bound the "
+            "parameters by `lower` of the problem, or learn its logarithm."
+        )

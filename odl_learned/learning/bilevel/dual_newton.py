@@ -3,8 +3,9 @@
 import numpy as np
 
 from odl_learned.learning.bilevel.energy import take
+from odl_learned.solvers.active import Active
 from odl_learned.solvers.conjugate_gradient import iterate
-from odl_learned.solvers.samples import Active, restricted, samples_of
+from odl_learned.solvers.samples import restricted, samples_of
 
 INNER = 500
 PATIENCE = 30

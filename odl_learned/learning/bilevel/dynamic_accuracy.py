@@ -11,18 +11,13 @@ of Mathematical Imaging and Vision 63 (2021), with line numbers and equations fr
 import torch
 
 from odl_learned.learning.bilevel.accuracy_rules import DynamicAccuracy
+from odl_learned.learning.bilevel.box import Box
 from odl_learned.learning.bilevel.inexact_search import ETA1, ETA2, TrustRegion
 from odl_learned.learning.bilevel.lower_solvers import Restarted
 from odl_learned.learning.bilevel.problem import require_method
 from odl_learned.learning.bilevel.progress import Journal
-from odl_learned.learning.bilevel.residuals import (
-    Box,
-    BudgetError,
-    Evaluations,
-    PixelResiduals,
-    described,
-)
-from odl_learned.learning.bilevel.settings import setting_of
+from odl_learned.learning.bilevel.residuals import BudgetError, Evaluations, PixelResiduals
+from odl_learned.learning.bilevel.settings import described, setting_of
 from odl_learned.validation import require_count, require_positive
 
 

@@ -15,7 +15,7 @@ import torch
 from odl_learned.learning.bilevel.energy import Linearization, ParametricEnergy
 from odl_learned.learning.bilevel.reflecting_filters import ReflectingFilters
 from odl_learned.learning.bilevel.ridge_variation import ridge_variation
-from odl_learned.validation import require_positive
+from odl_learned.learning.bilevel.scaled_potentials import ScaledPotentials
 
 
 class ExpertsEnergy(ParametricEnergy):
@@ -51,8 +51,7 @@ class ExpertsEnergy(ParametricEnergy):
     follows_dual = True
 
     def __init__(self, shape, potential, scales, experts, xi):
-        for nu in scales:
-            require_positive("scales", nu)
+        self._potentials = ScaledPotentials(potential, scales)
         self.shape, self.potential, self.experts = tuple(shape), potential, experts
         self.scales, self.xi = tuple(float(nu) for nu in scales), float(xi)
 
@@ -62,24 +61,20 @@ class ExpertsEnergy(ParametricEnergy):
         squares = filters.forward(x).square_()
         total = 0.5 * (x - data).square().flatten(1).sum(1)
         total = total + 0.5 * self.xi * x.square().flatten(1).sum(1)
-        for weight, nu in self._terms(weights):
-            lengths = self.potential.value(squares, nu)
-            lengths = lengths - self.potential.value(lengths.new_zeros(1), nu)
-            total = total + lengths.flatten(2).sum(2) @ weight.flatten()
-        return total
+        return sum(self._potentials.values(squares, weights), total)
 
     def gradient(self, x, params, data):
         """Return ``d_x E``, of the shape of ``x``."""
         filters, weights = self.evaluated(params, x)
         responses = filters.forward(x)
-        slopes = self._weight(responses.square(), weights).mul_(responses)
+        slopes = self._potentials.weight(responses.square(), weights).mul_(responses)
         return filters.adjoint(slopes).add_(x - data).add_(x, alpha=self.xi)
 
     def linearize(self, x, params, data):
         """Return the `Linearization` at ``x``."""
         filters, weights = self.evaluated(params, x)
         r = filters.forward(x)
-        weight, bend = self._weight_and_curvature(r.square(), weights)
+        weight, bend = self._potentials.weight_and_curvature(r.square(), weights)
         return self._linearization(x, params, data, filters, weights, r, weight,
                                    torch.addcmul(weight, bend, r * r))  # fmt: skip
 
@@ -92,7 +87,7 @@ class ExpertsEnergy(ParametricEnergy):
         """
         filters, weights = self.evaluated(params, x)
         r = filters.forward(x)
-        weight, bend = self._weight_and_curvature(r.square(), weights)
+        weight, bend = self._potentials.weight_and_curvature(r.square(), weights)
         ratio = torch.where(weight > 0, bend / weight, 0.0)
         if state is None:
             z = weight * r
@@ -100,7 +95,7 @@ class ExpertsEnergy(ParametricEnergy):
             before, r_before, weight_before, ratio_before, z_before = state
             step = r - r_before
             z = torch.addcmul(weight_before * r, ratio_before * z_before, r_before * step)
-            largest = self._largest_slopes(weights)[:, None, None]
+            largest = self._potentials.largest_slopes(weights)[:, None, None]
             z = torch.minimum(torch.maximum(z, -largest), largest)
             at_rest = (x == before).flatten(1).all(1)
             z = torch.where(at_rest[:, None, None, None], z_before, z)
@@ -117,7 +112,8 @@ class ExpertsEnergy(ParametricEnergy):
                 "below zero, where the energy is not convex; bound the parameters by `lower` of "
                 "the problem."
             )
-        return 1 + self.xi + filters.largest_square(weights @ self._constants("curvature", weights))
+        curvatures = weights @ self._potentials.constants("curvature", weights)
+        return 1 + self.xi + filters.largest_square(curvatures)
 
     def strong_convexity(self, params):
         """Return ``1 + xi``."""
@@ -134,13 +130,13 @@ class ExpertsEnergy(ParametricEnergy):
         """
         filters, weights = self.evaluated(params, params.double())
         norms, ones = filters.norms(), filters.filters.abs().sum((1, 2))
-        third = float((norms**2 * ones) @ (weights @ self._constants("third", weights)))
+        third = float((norms**2 * ones) @ (weights @ self._potentials.constants("third", weights)))
         if self._learned(params)[1][0].requires_grad:
             return third, math.inf, math.inf
         _, jacobian = self.slopes(params)
         size = float(torch.linalg.matrix_norm(jacobian.flatten(0, 1), 2))
-        mixed = (norms[:, None] ** 2 * self._constants("curvature", weights)).norm()
-        bound = (norms[:, None] * self._constants("slope", weights)).norm()
+        mixed = (norms[:, None] ** 2 * self._potentials.constants("curvature", weights)).norm()
+        bound = (norms[:, None] * self._potentials.constants("slope", weights)).norm()
         return third, size * float(mixed), size * float(bound) * math.sqrt(math.prod(self.shape))
 
     def variation_bound(self, x, params, data, radius, q):
@@ -168,8 +164,7 @@ class ExpertsEnergy(ParametricEnergy):
         filters, weights = self.evaluated(params, x)
         r, along = filters.forward(x), filters.forward(q)
         squares = r.square()
-        thirds = sum(weight * self.potential.third_derivative(r, nu)
-                     for weight, nu in self._terms(weights)).mul_(along)  # fmt: skip
+        thirds = self._potentials.third_derivative(r, weights).mul_(along)
         seconds = []
         for nu in self.scales:
             weight, bend = self.potential.weight_and_curvature(squares, nu)
@@ -188,7 +183,7 @@ class ExpertsEnergy(ParametricEnergy):
         filters, _ = self.evaluated(params, x)
         r = filters.forward(x)
         direction = direction.reshape(-1, len(self.scales)).to(x)
-        return filters.adjoint(self._weight(r.square(), direction).mul_(r))
+        return filters.adjoint(self._potentials.weight(r.square(), direction).mul_(r))
 
     def require_weights(self, params):
         """Raise a TypeError unless the parameters are the weights, row by row."""
@@ -223,7 +218,7 @@ class ExpertsEnergy(ParametricEnergy):
                 outputs.append(learned_weights)
                 slopes.append(torch.stack(rows, 1).to(learned_weights))
             if learned.requires_grad:
-                exact, bend = self._weight_and_curvature(squares, weights)
+                exact, bend = self._potentials.weight_and_curvature(squares, weights)
                 second = torch.addcmul(exact, bend, squares).mul_(along)
                 outputs.append(learned)
                 slopes.append(filters.filter_slope([q, x], [exact.mul_(r), second]).to(learned))
@@ -232,29 +227,6 @@ class ExpertsEnergy(ParametricEnergy):
 
         slope = filters.adjoint(weight * r).add_(x - data).add_(x, alpha=self.xi)
         return Linearization(slope, hessian, mixed_adjoint, lambda v: preconditioner()(v))
-
-    def _terms(self, weights):
-        """Pairs of weights ``(K, 1, 1)`` and scales."""
-        return [(weights[:, j, None, None], nu) for j, nu in enumerate(self.scales)]
-
-    def _weight(self, squares, weights):
-        return sum(weight * self.potential.weight(squares, nu)
-                   for weight, nu in self._terms(weights))  # fmt: skip
-
-    def _weight_and_curvature(self, squares, weights):
-        total = bent = 0.0
-        for factor, nu in self._terms(weights):
-            weight, bend = self.potential.weight_and_curvature(squares, nu)
-            total, bent = total + factor * weight, bent + factor * bend
-        return total, bent
-
-    def _constants(self, name, like):
-        values = [getattr(self.potential.constants(nu), name) for nu in self.scales]
-        return torch.tensor(values, dtype=like.dtype, device=like.device)
-
-    def _largest_slopes(self, weights):
-        largest = weights @ self._constants("slope", weights)
-        return torch.where(weights.sum(1) > 0, largest, 0.0)
 
     def _learned(self, params):
         """The parameters, and filters and weights with a graph."""

@@ -102,6 +102,31 @@ def weighted(weights, r):
     return r if weights is None else weights * r
 
 
+def residual(fidelity, x, data, c):
+    """Return ``A x - y``, or raise ValueError unless data and weights have the shape of ``A x``."""
+    image = fidelity.forward(x)
+    if data.shape != image.shape:
+        raise ValueError(
+            f"data has shape {tuple(data.shape)}, expected {tuple(image.shape)} as A x; pass "
+            "the same number of samples, and reshape it where it needs it."
+        )
+    shape = image.shape[1:] if c.weights is None else c.weights.shape
+    if len(shape) < x.ndim - 1 or shape != image.shape[-len(shape) :]:
+        raise ValueError(
+            f"the weights have shape {tuple(shape)}, expected {tuple(image.shape[1:])}, that "
+            "of the data of one sample; reshape or expand them in the coefficients."
+        )
+    return image - data
+
+
+def normal(fidelity, v, c):
+    """Return ``A^* w A v + xi v``, the Hessian of the quadratic part of an energy."""
+    if c.weights is None:  # A is unitary
+        return (1 + c.xi) * v
+    result = fidelity.adjoint(c.weights * fidelity.forward(v), v)
+    return result.add_(c.xi * v) if c.xi else result
+
+
 def largest(weights):
     """Return the largest weight as a float."""
     return 1.0 if weights is None else float(weights.max())

@@ -11,11 +11,12 @@ from types import SimpleNamespace
 import numpy as np
 
 from odl_learned.learning.bilevel.accuracy_rules import FixedAccuracy
+from odl_learned.learning.bilevel.box import Box
 from odl_learned.learning.bilevel.dynamic_accuracy import learn
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.progress import Journal
-from odl_learned.learning.bilevel.residuals import Box, PixelResiduals, described
-from odl_learned.learning.bilevel.settings import setting_of
+from odl_learned.learning.bilevel.residuals import PixelResiduals
+from odl_learned.learning.bilevel.settings import described, setting_of
 from odl_learned.validation import require_count, require_positive
 
 

@@ -9,71 +9,11 @@ import time
 import numpy as np
 import torch
 
-from odl_learned.learning.bilevel.energy import FixedEnergy
 from odl_learned.learning.bilevel.lower_solvers import Newton
 from odl_learned.learning.bilevel.problem import require_method
+from odl_learned.learning.bilevel.work import CountedEnergy, Work
 from odl_learned.solvers import Solution
 from odl_learned.validation import require_count
-
-
-@dataclasses.dataclass
-class Work:
-    """What was spent, counted in images: one gradient of a batch of ten are ten.
-
-    Parameters
-    ----------
-    solves : int
-        Calls of `LowerLevel.solve`.
-    values, gradients, hessian_products : int
-        Evaluations for single images; a linearization counts as a gradient.
-    seconds : float
-        Processor time of this process.
-    """
-
-    solves: int = 0
-    values: int = 0
-    gradients: int = 0
-    hessian_products: int = 0
-    seconds: float = 0.0
-
-
-class CountedEnergy(FixedEnergy):
-    """A `FixedEnergy` that adds what it does to a `Work`; its parts share the count."""
-
-    def __init__(self, energy, params, data, work):
-        super().__init__(energy, params, data)
-        self.work = work
-
-    def __call__(self, x):
-        self.work.values += len(x)
-        return super().__call__(x)
-
-    def gradient(self, x):
-        """Return ``d_x E``."""
-        self.work.gradients += len(x)
-        return super().gradient(x)
-
-    def spend(self, count):
-        """Count iterations that cost as much as gradients."""
-        self.work.gradients += count
-
-    def linearize(self, x):
-        """Return the `Linearization` at ``x``."""
-        return self._counted(super().linearize(x), len(x))
-
-    def linearize_from(self, x, state):
-        """Return a `Linearization` for Newton's method, and the next state."""
-        linear, state = super().linearize_from(x, state)
-        return self._counted(linear, len(x)), state
-
-    def _counted(self, linear, count):
-        self.work.gradients += count
-
-        def hessian(v):
-            self.work.hessian_products += len(v)
-            return linear.hessian(v)
-
-        return linear._replace(hessian=hessian)
 
 
 class LowerLevel:

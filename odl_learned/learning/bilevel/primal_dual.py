@@ -5,9 +5,12 @@ import dataclasses
 import numpy as np
 import torch
 
+from odl_learned.learning.bilevel.coefficients import evaluated_like
 from odl_learned.learning.bilevel.fidelities import squared_norms
+from odl_learned.learning.bilevel.transforms import group_squares
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
-from odl_learned.solvers.samples import Active, restricted, samples_of
+from odl_learned.solvers.active import Active
+from odl_learned.solvers.samples import restricted, samples_of
 
 EVERY = 10
 
@@ -43,7 +46,7 @@ class PrimalDual:
         if not isinstance(energy, VariationEnergy):
             raise TypeError(f"PrimalDual needs the proximals of a VariationEnergy, but the energy "
                             f"is {type(energy).__name__}; use Accelerated() or Newton().")
-        c, transform = energy.constants(f.params, x0), energy.transform
+        c, transform = evaluated_like(energy.coefficients, f.params, x0), energy.transform
         samples = samples_of(x0)
         active = Active(samples, x0)
         x, gamma = x0, f.strong_convexity
@@ -55,7 +58,7 @@ class PrimalDual:
             rate = 2 * (gamma / curvature) ** 0.5 / transform.norm
             tau, sigma, theta = rate / (2 * gamma), rate * curvature / 2, 1 / (1 + rate)
             p = transform.forward(x)
-            z = c.alpha * energy.potential.weight(energy.squares(p), c.nu)[:, None] * p
+            z = c.alpha * energy.potential.weight(group_squares(p), c.nu)[:, None] * p
         accuracy = np.broadcast_to(accuracy, (samples.size,))
         for niter in range(self.maxiter + 1):
             if niter % EVERY == 0 or niter == self.maxiter:
@@ -78,7 +81,7 @@ class PrimalDual:
 
 def _dual_step(energy, z, sigma, c):
     """``prox`` of the conjugate by Moreau's identity: ``z - sigma prox_{alpha phi / sigma}``."""
-    lengths = torch.sqrt(energy.squares(z)) / sigma
+    lengths = torch.sqrt(group_squares(z)) / sigma
     shrunk = energy.potential.proximal(lengths, c.alpha / sigma, c.nu)
     tiny = torch.finfo(lengths.dtype).tiny
     return z * (1 - shrunk / lengths.clamp_min(tiny))[:, None]

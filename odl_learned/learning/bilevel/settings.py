@@ -1,5 +1,6 @@
 """What must be the same when a run of bilevel learning is continued."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -36,6 +37,15 @@ def setting_of(problem, params0):
         "lower": _bound(problem.lower),
         "upper": _bound(problem.upper),
     }
+
+
+def described(solver):
+    """Return a solver as text that is the same in every process."""
+    if not dataclasses.is_dataclass(solver):
+        return getattr(solver, "__qualname__", type(solver).__name__)
+    fields = ((f.name, getattr(solver, f.name)) for f in dataclasses.fields(solver))
+    values = ", ".join(f"{k}={getattr(v, '__qualname__', repr(v))}" for k, v in fields)
+    return f"{type(solver).__name__}({values})"
 
 
 def _bound(value):

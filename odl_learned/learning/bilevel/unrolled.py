@@ -10,12 +10,8 @@ from collections.abc import Callable
 import torch
 
 from odl_learned.learning.bilevel.bounds import sample_norms
-from odl_learned.learning.bilevel.hypergradient import (
-    Hypergradient,
-    Reconstruction,
-    certified,
-    work_since,
-)
+from odl_learned.learning.bilevel.certificates import Hypergradient, Reconstruction, certified
+from odl_learned.learning.bilevel.work import work_since
 from odl_learned.validation import require_count, require_shape
 
 

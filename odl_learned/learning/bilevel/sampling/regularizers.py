@@ -5,12 +5,9 @@ from typing import NamedTuple
 import torch
 
 from odl_learned import bridge
+from odl_learned.learning.bilevel.differences import ForwardDifferences
 from odl_learned.learning.bilevel.potentials import CubicAbsolute, HalfSquare, Potential
-from odl_learned.learning.bilevel.transforms import (
-    ForwardDifferences,
-    OrthogonalTransform,
-    Transform,
-)
+from odl_learned.learning.bilevel.transforms import OrthogonalTransform, Transform
 from odl_learned.validation import require_positive
 
 

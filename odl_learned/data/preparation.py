@@ -1,0 +1,71 @@
+"""From stored pictures to simulations: attenuation in physical units, and coarse grids."""
+
+import numbers
+
+import numpy as np
+
+from odl_learned.validation import require_finite, require_real
+
+
+def hounsfield_to_attenuation(hu):
+    """Linear attenuation coefficient of Hounsfield units.
+
+    ``mu = max(0, 0.2 (hu / 1000 + 1))`` in 1/cm; 0.2 / cm is water at about 65 keV.
+
+    Parameters
+    ----------
+    hu : array_like, any shape
+        Real Hounsfield units.
+
+    Returns
+    -------
+    mu : numpy.ndarray
+        Of the same shape, in 1/cm; floating dtypes are kept, integers become float32.
+
+    Raises
+    ------
+    TypeError
+        If the values are complex.
+    ValueError
+        If values are not finite.
+    """
+    hu = np.asarray(hu)
+    require_real("hu", hu)
+    require_finite("hu", hu)
+    if not np.issubdtype(hu.dtype, np.floating):
+        hu = hu.astype(np.float32)
+    return np.maximum(0.2 * (hu / 1000 + 1), 0).astype(hu.dtype)
+
+
+def downsample(array, factor):
+    """Mean over blocks of factor x factor pixels.
+
+    Simulate measurements on the fine grid and compare with the means: then the data do not come
+    from the discretization that inverts them.
+
+    Parameters
+    ----------
+    array : array_like, shape (..., n0, n1)
+        Real or complex images; both sides divisible by the factor.
+    factor : int
+        At least one.
+
+    Returns
+    -------
+    coarse : numpy.ndarray, shape (..., n0 / factor, n1 / factor)
+
+    Raises
+    ------
+    ValueError
+        If the factor is no positive int or does not divide the sides.
+    """
+    array = np.asarray(array)
+    if not (isinstance(factor, numbers.Integral) and factor >= 1):
+        raise ValueError(f"factor is {factor!r}, expected a positive whole number.")
+    if array.ndim < 2 or array.shape[-2] % factor or array.shape[-1] % factor:
+        raise ValueError(
+            f"array has shape {array.shape}, expected (..., n0, n1) with sides that are multiples "
+            f"of the factor {factor}; crop the array first."
+        )
+    *lead, n0, n1 = array.shape
+    return array.reshape(*lead, n0 // factor, factor, n1 // factor, factor).mean(axis=(-3, -1))

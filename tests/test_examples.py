@@ -2,6 +2,7 @@
 
 import copy
 import runpy
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,11 @@ from odl_learned import bridge
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
-FIGURES = sorted((ROOT / "examples" / "figures").rglob("*.py"))
+SHARED = {  # what the scripts of a folder have in common
+    ROOT / "examples/figures/dfo2021/signal_denoising.py",
+    ROOT / "examples/figures/sampling2020/pattern_training.py",
+}
+FIGURES = sorted(set((ROOT / "examples" / "figures").rglob("*.py")) - SHARED)
 NAMES = {
     "ct_landweber_discrepancy.py",
     "ct_tv_pdhg.py",
@@ -34,7 +39,14 @@ def test_the_examples_are_found_and_listed():
     assert len(SCRIPTS) >= 6 and len(FIGURES) >= 1
     assert NAMES <= found
     page = (ROOT / "docs" / "examples.md").read_text()
-    assert [each for each in sorted(found) if f"`{each}`" not in page] == []
+    assert [each for each in sorted(found | {*map(name, SHARED)}) if f"`{each}`" not in page] == []
+
+
+def test_shared_modules_have_names_of_their_own():
+    """Python keeps one module of each name, and runs scripts of several folders here."""
+    stems = [path.stem for path in (*SHARED, *FIGURES, *(ROOT / "tests").glob("*.py"))]
+    assert all(path.is_file() and stems.count(path.stem) == 1 for path in SHARED)
+    assert not {path.stem for path in SHARED} & sys.stdlib_module_names
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=name)
@@ -46,6 +58,7 @@ def test_scripts_are_short(path):
 def test_runs_at_smoke_size_and_keeps_its_claim(path, tmp_path, monkeypatch, capsys):
     out = tmp_path / "not" / "there"
     monkeypatch.setattr("sys.argv", [str(path), "smoke", "--out", str(out)])
+    monkeypatch.syspath_prepend(path.parent)  # as python does with the folder of a script
     runpy.run_path(str(path), run_name="__main__")
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 and any(map(str.isdigit, lines[0]))
@@ -56,7 +69,8 @@ def test_runs_at_smoke_size_and_keeps_its_claim(path, tmp_path, monkeypatch, cap
 
 
 @pytest.mark.parametrize("path", SCRIPTS + FIGURES, ids=name)
-def test_sizes_are_smoke_and_paper(path):
+def test_sizes_are_smoke_and_paper(path, monkeypatch):
+    monkeypatch.syspath_prepend(path.parent)
     assert set(runpy.run_path(str(path))["SIZES"]) == {"smoke", "paper"}
 
 

@@ -13,6 +13,11 @@ from odl_learned.learning import bilevel
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "figures" / "dfo2021"
 
 
+@pytest.fixture(autouse=True)
+def modules_beside_the_scripts(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)  # as python does with the folder of a script
+
+
 def load(script):
     return runpy.run_path(str(FOLDER / script))
 
@@ -114,20 +119,23 @@ def test_the_bound_drawn_is_that_of_the_last_time_the_iterate_was_computed():
 
 
 def test_the_signals_are_plateaus_with_noise():
-    for path in sorted(FOLDER.glob("*.py")):
-        truth, y = load(path.name)["signals"](40, 256, np.random.default_rng(0))
-        assert truth.shape == y.shape == (40, 256) and truth.dtype == torch.float64
-        assert set(truth.unique().tolist()) == {0.0, 1.0}
-        jumps = (truth.diff(dim=1) != 0).sum(1)
-        assert jumps.max() <= 2 and 64 <= float(truth.sum(1).mean()) <= 128
-        assert float((y - truth).std()) == pytest.approx(0.1, rel=0.05)
+    signals = load("signal_denoising.py")["signals"]
+    truth, y = signals(40, 256, 0.1, np.random.default_rng(0))
+    assert truth.shape == y.shape == (40, 256) and truth.dtype == torch.float64
+    assert set(truth.unique().tolist()) == {0.0, 1.0}
+    jumps = (truth.diff(dim=1) != 0).sum(1)
+    assert jumps.max() <= 2 and 64 <= float(truth.sum(1).mean()) <= 128
+    assert float((y - truth).std()) == pytest.approx(0.1, rel=0.05)
+    scripts = [load(path.name) for path in FOLDER.glob("*.py") if path.stem != "signal_denoising"]
+    assert [script["NOISE_LEVEL"] for script in scripts] == [0.1] * 3
 
 
 def test_the_problem_is_the_published_one():
     """Against value and penalty written out."""
     module = load("dynamic_against_fixed.py")
-    truth, y = module["signals"](2, 16, np.random.default_rng(1))
-    problem = module["three_parameters"](truth, y)
+    assert load("reconstructions_by_evaluations.py")["BETA"] == module["BETA"]
+    truth, y = module["signals"](2, 16, 0.1, np.random.default_rng(1))
+    problem = module["three_parameters"](truth, y, module["BETA"])
     params = torch.tensor([-0.5, -2.0, -3.0], dtype=torch.float64)
     alpha, nu, xi = (10.0**a for a in params.tolist())
     assert float(problem.penalty(params)) == pytest.approx(
@@ -148,7 +156,8 @@ def test_the_problem_is_the_published_one():
 def test_one_trial_with_a_large_alpha_is_what_plain_gradient_descent_pays_for():
     """The reason behind the figure: most of the work of dynamic accuracy is done at one point."""
     module = load("dynamic_against_fixed.py")
-    problem = module["one_parameter"](*module["signals"](3, 256, np.random.default_rng(0)), 2e-2)
+    truth, y = module["signals"](3, 256, 0.1, np.random.default_rng(0))
+    problem = module["one_parameter"](truth, y, 2e-2)
     start, share = torch.zeros(1, dtype=torch.float64), {}
     for solver in (bilevel.GradientDescent(), bilevel.Accelerated()):
         run = bilevel.dynamic_accuracy(problem, start, 6, solver, bilevel.ImageResiduals())
@@ -161,8 +170,8 @@ def test_one_trial_with_a_large_alpha_is_what_plain_gradient_descent_pays_for():
 def test_few_iterations_from_zero_are_wrong_where_warm_starts_are_not():
     """The reason behind the figure, on one signal: the bias depends on where they begin."""
     module = load("robustness_to_initialization.py")
-    truth, y = module["signals"](1, 64, np.random.default_rng(0))
-    problem = module["one_parameter"](truth, y)
+    truth, y = module["signals"](1, 64, 0.1, np.random.default_rng(0))
+    problem = module["one_parameter"](truth, y, module["NU"])
     params = torch.tensor([-0.5], dtype=torch.float64)
     exact = bilevel.LowerLevel(problem, bilevel.Newton()).solve(params, 1e-9).x
     errors = {}

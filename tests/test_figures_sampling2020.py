@@ -11,6 +11,11 @@ import pytest
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "figures" / "sampling2020"
 
 
+@pytest.fixture(autouse=True)
+def modules_beside_the_scripts(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)  # as python does with the folder of a script
+
+
 @functools.cache
 def figure(name):
     """Compute once; return the claim and the results."""

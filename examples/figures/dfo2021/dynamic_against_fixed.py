@@ -43,6 +43,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from signal_denoising import one_parameter, signals, three_parameters
 
 from odl_learned.learning import bilevel
 from odl_learned.solvers.gradient_descent import gradient_descent
@@ -61,39 +62,6 @@ SIZES = {
 }  # fmt: skip
 NOISE_LEVEL, BETA = 0.1, 5e-8  # beta of one signal: 1e-6 for twenty
 GAP = {"three": 0.05, "one": 0.01}
-
-
-def signals(count, n, rng):
-    """Return plateaus of height one, and the same with noise, tensors ``(count, n)``."""
-    center = rng.uniform(n / 4, 3 * n / 4, (count, 1))
-    radius = rng.uniform(n / 8, n / 4, (count, 1))
-    truth = (np.abs(np.arange(n) - center) < radius).astype(float)
-    y = truth + NOISE_LEVEL * rng.standard_normal(truth.shape)
-    return torch.as_tensor(truth), torch.as_tensor(y)
-
-
-def three_parameters(truth, y):
-    """Return the bilevel problem of ``log10 (alpha, nu, xi)``."""
-
-    def penalty(p):
-        alpha, nu, xi = 10 ** p[0], 10 ** p[1], 10 ** p[2]
-        return BETA * len(truth) * ((1 + 4 * alpha / nu + xi) / (1 + xi)) ** 2
-
-    bounds = torch.tensor([[-7.0, -7, -7], [7, 0, 0]], dtype=torch.float64)
-    return bilevel.BilevelProblem(_energy(y, bilevel.decimal), y, bilevel.SquaredError(truth),
-                                  torch.zeros_like(y), penalty, *bounds)  # fmt: skip
-
-
-def one_parameter(truth, y, nu):
-    """Return the bilevel problem of ``log10 alpha``, with ``xi = nu``."""
-    return bilevel.BilevelProblem(_energy(y, bilevel.decimal_alpha(nu, nu)), y,
-                                  bilevel.SquaredError(truth), torch.zeros_like(y),
-                                  lower=-7.0, upper=7.0)  # fmt: skip
-
-
-def _energy(y, coefficients):
-    return bilevel.VariationEnergy(bilevel.Denoising(), bilevel.BackwardDifferences(y.shape[1]),
-                                   bilevel.Charbonnier(), coefficients)  # fmt: skip
 
 
 def compute(size, rng):
@@ -116,7 +84,7 @@ def compute(size, rng):
 
 
 def _three(rng, n, count, few, many, plain, maxeval):
-    problem = three_parameters(*signals(count, n, rng))
+    problem = three_parameters(*signals(count, n, NOISE_LEVEL, rng), BETA)
     start = torch.tensor([0.0, -1.0, -1.0], dtype=torch.float64)
 
     def dynamic(solver):
@@ -138,7 +106,7 @@ def _three(rng, n, count, few, many, plain, maxeval):
 
 
 def _one(rng, n, count, nu, many, plain, maxeval):
-    problem = one_parameter(*signals(count, n, rng), nu)
+    problem = one_parameter(*signals(count, n, NOISE_LEVEL, rng), nu)
     start, images = torch.zeros(1, dtype=torch.float64), bilevel.ImageResiduals()
 
     def dynamic(solver):

@@ -20,11 +20,13 @@ Claims, with all upper-level values ``f`` computed anew to high accuracy:
 """
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from signal_denoising import signals, three_parameters
 
 from odl_learned.learning import bilevel
 
@@ -34,30 +36,6 @@ SIZES = {
 }
 NOISE_LEVEL, BETA = 0.1, 5e-8  # beta of one signal: 1e-6 for twenty
 START = torch.tensor([0.0, -1.0, -1.0], dtype=torch.float64)
-
-
-def signals(count, n, rng):
-    """Return plateaus of height one, and the same with noise, tensors ``(count, n)``."""
-    center = rng.uniform(n / 4, 3 * n / 4, (count, 1))
-    radius = rng.uniform(n / 8, n / 4, (count, 1))
-    truth = (np.abs(np.arange(n) - center) < radius).astype(float)
-    y = truth + NOISE_LEVEL * rng.standard_normal(truth.shape)
-    return torch.as_tensor(truth), torch.as_tensor(y)
-
-
-def three_parameters(truth, y):
-    """Return the bilevel problem."""
-
-    def penalty(p):
-        alpha, nu, xi = 10 ** p[0], 10 ** p[1], 10 ** p[2]
-        return BETA * len(truth) * ((1 + 4 * alpha / nu + xi) / (1 + xi)) ** 2
-
-    energy = bilevel.VariationEnergy(bilevel.Denoising(),
-                                     bilevel.BackwardDifferences(truth.shape[1]),
-                                     bilevel.Charbonnier(), bilevel.decimal)  # fmt: skip
-    bounds = torch.tensor([[-7.0, -7, -7], [7, 0, 0]], dtype=torch.float64)
-    return bilevel.BilevelProblem(energy, y, bilevel.SquaredError(truth), y.clone(), penalty,
-                                  *bounds)  # fmt: skip
 
 
 def compute(size, rng):
@@ -76,8 +54,8 @@ def compute(size, rng):
         ``params``; ``truth`` and ``data`` of this signal; ``minimum``, by L-BFGS.
     """
     n, count, counts = (SIZES[size][key] for key in ("n", "signals", "counts"))
-    truth, y = signals(count, n, rng)
-    problem = three_parameters(truth, y)
+    truth, y = signals(count, n, NOISE_LEVEL, rng)
+    problem = dataclasses.replace(three_parameters(truth, y, BETA), x0=y)
     exact = bilevel.LowerLevel(problem, bilevel.Newton())
     learned = bilevel.dynamic_accuracy(problem, START, counts[-1])
     history, results = learned.history, {"counts": np.array(counts), "truth": truth[0].numpy(),

@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from signal_denoising import one_parameter, signals
 
 from odl_learned.learning import bilevel
 
@@ -37,28 +38,9 @@ SIZES = {
     "paper": {"n": 256, "signals": 10, "few": 200, "starts": (0.0, -2.0, -1.0, 1.0, 2.0),
               "points": 41},
 }  # fmt: skip
-NOISE_LEVEL, EVALUATIONS = 0.1, 20
+NOISE_LEVEL, NU, EVALUATIONS = 0.1, 1e-3, 20
 METHODS = {"dynamic": "dynamic accuracy", "cold": "few iterations from zero",
            "warm": "few iterations, warm starts"}  # fmt: skip
-
-
-def signals(count, n, rng):
-    """Return plateaus of height one, and the same with noise, tensors ``(count, n)``."""
-    center = rng.uniform(n / 4, 3 * n / 4, (count, 1))
-    radius = rng.uniform(n / 8, n / 4, (count, 1))
-    truth = (np.abs(np.arange(n) - center) < radius).astype(float)
-    y = truth + NOISE_LEVEL * rng.standard_normal(truth.shape)
-    return torch.as_tensor(truth), torch.as_tensor(y)
-
-
-def one_parameter(truth, y):
-    """Return the bilevel problem, whose lower level begins at zero."""
-    energy = bilevel.VariationEnergy(bilevel.Denoising(),
-                                     bilevel.BackwardDifferences(truth.shape[1]),
-                                     bilevel.Charbonnier(),
-                                     bilevel.decimal_alpha(1e-3, 1e-3))  # fmt: skip
-    return bilevel.BilevelProblem(energy, y, bilevel.SquaredError(truth), torch.zeros_like(y),
-                                  lower=-7.0, upper=7.0)  # fmt: skip
 
 
 def compute(size, rng):
@@ -78,8 +60,8 @@ def compute(size, rng):
         iterations from zero; ``minimum``, of a search between points of the grid.
     """
     n, count, few, starts, points = SIZES[size].values()
-    truth, y = signals(count, n, rng)
-    problem = one_parameter(truth, y)
+    truth, y = signals(count, n, NOISE_LEVEL, rng)
+    problem = one_parameter(truth, y, NU)
     steps = bilevel.FixedIterations(few)
     sharp = bilevel.LowerLevel(dataclasses.replace(problem, x0=y), bilevel.Newton())
     coarse = bilevel.LowerLevel(problem, steps, memory=0)

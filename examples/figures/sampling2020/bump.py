@@ -20,25 +20,13 @@ import numpy as np
 import odl
 import torch
 from matplotlib.figure import Figure
+from pattern_training import tuned
 
 from odl_learned import data, operators
-from odl_learned.learning.bilevel import (
-    Implicit,
-    LowerLevel,
-    Newton,
-    continuation,
-    lbfgsb,
-    sampling,
-)
+from odl_learned.learning.bilevel import LowerLevel, Newton, continuation, sampling
 
 SIZES = {"smoke": {"n": 48}, "paper": {"n": 192}}
 NOISE_LEVEL, BETA, MAXITER = 0.03, 0.1, 80
-
-
-def tuned(problem, start, maxiter, ftol=1e-4):
-    """Return what L-BFGS learns."""
-    return lbfgsb(problem, torch.as_tensor(start, dtype=torch.float64), Implicit(), Newton(),
-                  gtol=1e-9, ftol=ftol, maxiter=maxiter)  # fmt: skip
 
 
 def compute(size, rng):

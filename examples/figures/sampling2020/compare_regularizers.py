@@ -27,9 +27,10 @@ import numpy as np
 import odl
 import torch
 from matplotlib.figure import Figure
+from pattern_training import images, tuned
 
 from odl_learned import data, operators
-from odl_learned.learning.bilevel import Implicit, LowerLevel, Newton, lbfgsb, sampling
+from odl_learned.learning.bilevel import LowerLevel, Newton, sampling
 
 SIZES = {
     "smoke": {"n": 16, "count": 8, "tests": 12, "maxiter": 20, "exchanges": 8, "beta": 8e-3,
@@ -38,20 +39,6 @@ SIZES = {
               "names": ("TV", "none", "H1", "wavelets")},
 }
 NOISE_LEVEL = 0.005
-
-
-def images(split, n, count, rng, folder):
-    """Return phantoms, or real slices of ``folder/mri_brain_256.npz``, ``(count, n, n)``."""
-    if folder is not None:
-        return data.read_slices(folder / "mri_brain_256.npz", split, count, 256 // n)
-    space = odl.uniform_discr([0, 0], [n, n], (n, n))
-    return np.stack([data.random_body(space, rng).data for _ in range(count)])
-
-
-def tuned(problem, start, maxiter, ftol=1e-4):
-    """Return what L-BFGS learns."""
-    return lbfgsb(problem, torch.as_tensor(start, dtype=torch.float64), Implicit(), Newton(),
-                  gtol=1e-9, ftol=ftol, maxiter=maxiter)  # fmt: skip
 
 
 def compute(size, rng, folder=None):

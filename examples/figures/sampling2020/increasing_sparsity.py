@@ -15,30 +15,18 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import odl
 import torch
 from matplotlib.figure import Figure
+from pattern_training import bodies, tuned
 
 from odl_learned import data
-from odl_learned.learning.bilevel import Implicit, LowerLevel, Newton, lbfgsb, sampling
+from odl_learned.learning.bilevel import LowerLevel, Newton, sampling
 
 SIZES = {
     "smoke": {"n": 24, "count": 2, "maxiter": 20},
     "paper": {"n": 48, "count": 4, "maxiter": 30},
 }
 NOISE_LEVEL, ALPHA, BETAS, DRAWS = 0.01, 5e-3, (0.002, 0.005, 0.015, 0.05), 2
-
-
-def bodies(n, count, rng):
-    """Return phantoms ``(count, n, n)``."""
-    space = odl.uniform_discr([0, 0], [n, n], (n, n))
-    return np.stack([data.random_body(space, rng).data for _ in range(count)])
-
-
-def tuned(problem, start, maxiter, ftol=1e-4):
-    """Return what L-BFGS learns."""
-    return lbfgsb(problem, torch.as_tensor(start, dtype=torch.float64), Implicit(), Newton(),
-                  gtol=1e-9, ftol=ftol, maxiter=maxiter)  # fmt: skip
 
 
 def compute(size, rng):

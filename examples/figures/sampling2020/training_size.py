@@ -18,32 +18,18 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import odl
 import torch
 from matplotlib.figure import Figure
+from pattern_training import images, tuned
 
 from odl_learned import data
-from odl_learned.learning.bilevel import Implicit, LowerLevel, Newton, lbfgsb, sampling
+from odl_learned.learning.bilevel import LowerLevel, Newton, sampling
 
 SIZES = {
     "smoke": {"n": 32, "most": 4, "sets": 1, "tests": 4, "maxiter": 6},
     "paper": {"n": 64, "most": 8, "sets": 2, "tests": 8, "maxiter": 20},
 }
 NOISE_LEVEL, ALPHA, BETA, RATE, DRAWS = 0.01, 5e-3, 0.012, 0.3, 4
-
-
-def images(split, n, count, rng, folder):
-    """Return phantoms, or real slices of ``folder/mri_brain_256.npz``, ``(count, n, n)``."""
-    if folder is not None:
-        return data.read_slices(folder / "mri_brain_256.npz", split, count, 256 // n)
-    space = odl.uniform_discr([0, 0], [n, n], (n, n))
-    return np.stack([data.random_body(space, rng).data for _ in range(count)])
-
-
-def tuned(problem, start, maxiter, ftol=1e-4):
-    """Return what L-BFGS learns."""
-    return lbfgsb(problem, torch.as_tensor(start, dtype=torch.float64), Implicit(), Newton(),
-                  gtol=1e-9, ftol=ftol, maxiter=maxiter)  # fmt: skip
 
 
 def compute(size, rng, folder=None):

@@ -16,8 +16,8 @@ import timing  # before torch
 import torch
 
 PARTS = ("dfo1", "work_ratio_1", "work_ratio_3", "work_ratio_sampling", "reg6", "sampling1d",
-         "hypergradient", "certificates", "square", "tv25", "patterns", "greedy",
-         "ridge")  # fmt: skip
+         "hypergradient", "certificates", "square", "tv25", "patterns",
+         "greedy_lines", "greedy_points", "ridge")  # fmt: skip
 
 
 def measure(part, folder):
@@ -44,7 +44,8 @@ def measure(part, folder):
         "square": lambda: bilevel_first_order.square(problems),
         "tv25": lambda: bilevel_first_order.tv25(problems),
         "patterns": lambda: bilevel_sampling.compare(folder, bilevel_sampling.POINTS, "test"),
-        "greedy": lambda: bilevel_greedy.compare(folder, "test"),
+        "greedy_lines": lambda: bilevel_greedy.compare_lines(folder, "test"),
+        "greedy_points": lambda: bilevel_greedy.compare_points(folder, "test"),
         "ridge": lambda: bilevel_experts.ridge_over_tv(folder),
     }  # fmt: skip
     return functions[part]()

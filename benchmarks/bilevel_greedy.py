@@ -1,11 +1,11 @@
-"""Learned lines against greedy and uninformed ones at several sampling rates, on real slices.
+"""Learned patterns against greedy ones, of lines and of points, on real slices of brains.
 
     python benchmarks/bilevel_greedy.py DATA [val | test]
 
-Data, splits and measures are those of `bilevel_sampling`. Lines are learned for several prices, and
-each mask is improved by exchanges. One run of the greedy algorithm gives its masks of all rates.
-All know the same training slices and the same ``alpha``, and each mask has its own when it is
-measured.
+Data, splits and measures are those of `bilevel_sampling`. A learned mask and the greedy one of its
+sampling rate know the same training slices and the same ``alpha``, and each has its own when it is
+measured. Greedy lines are the best of all in every step, for all training slices; for points that
+would take days, and they are the best of some drawn at random, for slices drawn at random.
 """
 
 import argparse
@@ -13,18 +13,17 @@ import json
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
-from bilevel_sampling import N, Setting, Trial, learned_pattern, tuned_alpha
+from bilevel_sampling import POINTS, N, Setting, Trial, learned_mask
 
 from odl_learned.learning.bilevel import sampling
 
-# In the order of rates: lines that cost more are fewer.
-SETTINGS = [Setting(0.002, 2e-2, 3e-3, 40)]
+LINES = Setting(0.002, 2e-2, 3e-3, 70, mirrored=True)
+CANDIDATES, SAMPLES = 16, 4
 
 
-def compare(folder, split):
-    """Return learned lines against greedy and uninformed ones, means over rates and for each.
+def compare_lines(folder, split):
+    """Return learned lines against greedy and uninformed ones of the same sampling rate.
 
     Parameters
     ----------
@@ -34,46 +33,51 @@ def compare(folder, split):
     Returns
     -------
     results : dict
-        Differences of PSNR in dB, the training errors of learned over greedy masks, and CPU
-        seconds. The uninformed masks are the best ones on the validation split.
+        Differences of mean PSNR in dB, those to greedy ones also for each subject and for the
+        training slices, and CPU seconds. The uninformed mask is the best one on the validation
+        split.
     """
-    trial, pattern = Trial(folder, SETTINGS[0], split), sampling.lines((N, N))
+    trial = Trial(folder, LINES, split)
+    mask, results = _against_greedy(sampling.lines((N, N)), trial, LINES, None, accuracy=0.1)
+    name, uninformed = trial.uninformed("lines", results["rate"])[0]
+    results["over_uninformed_db"] = (trial.psnr(mask) - uninformed).mean()
+    results["uninformed"] = name
+    return {f"lines_{key}": value for key, value in results.items()}
+
+
+def compare_points(folder, split):
+    """Return learned points against greedy ones of the same sampling rate, as `compare_lines`."""
+    trial = Trial(folder, POINTS, split)
+    draws = sampling.Draws(CANDIDATES, SAMPLES, torch.Generator().manual_seed(0))
+    _, results = _against_greedy(sampling.points((N, N)), trial, POINTS, draws, accuracy=0.01)
+    return {f"points_{key}": value for key, value in results.items()}
+
+
+def _against_greedy(pattern, trial, setting, draws, accuracy):
+    """The learned mask, and its comparison with the greedy one."""
     began = time.process_time()
-    masks = [learned_pattern(pattern, trial.train, each.beta, each.alpha).mask()
-             for each in SETTINGS]  # fmt: skip
-    known = *trial.train, pattern, sampling.smoothed_variation((N, N)), tuned_alpha(
-        trial.few, masks[0])  # fmt: skip
-    found = [sampling.exchange(*known, torch.as_tensor(mask[:, 0]), pairs=64) for mask in masks]
-    learned_seconds, began = time.process_time() - began, time.process_time()
-    rates = [float(each.mask.mean()) for each in found]
-    path = sampling.greedy(*known, max(rates), accuracy=0.1)
-    greedy_seconds = time.process_time() - began
-    over_greedy, over_uninformed, errors = [], [], []
-    for rate, each in zip(rates, found, strict=True):
-        first = torch.zeros(pattern.size, dtype=torch.bool)
-        first[path.order[: int(each.chosen.sum())]] = True
-        psnr = trial.psnr(each.mask)
-        over_greedy.append(psnr - trial.psnr(pattern.mask(first)))
-        over_uninformed.append(psnr - trial.uninformed("lines", rate)[0][1])
-        errors.append(each.errors[-1] / path.errors[int(first.sum()) - 1])
-    return {"learned_over_greedy_db": np.mean(over_greedy),
-            "learned_over_greedy_db_by_rate": np.mean(over_greedy, 1).tolist(),
-            "learned_over_greedy_db_by_subject": trial.by_subject(np.mean(over_greedy, 0)),
-            "learned_over_greedy_error_by_rate": errors,
-            "lines_over_uninformed_db": np.mean(over_uninformed),
-            "lines_over_uninformed_db_by_rate": np.mean(over_uninformed, 1).tolist(),
-            "lines_rates": rates, "lines_learned_seconds": learned_seconds,
-            "lines_greedy_seconds": greedy_seconds}  # fmt: skip
+    found, alpha = learned_mask(pattern, trial, setting)
+    learned, rate = time.process_time(), float(found.mask.mean())
+    path = sampling.greedy(*trial.train, pattern, sampling.smoothed_variation((N, N)), alpha, rate,
+                           draws=draws, accuracy=accuracy)  # fmt: skip
+    seconds = time.process_time() - learned
+    gain = trial.psnr(found.mask) - trial.psnr(path.mask)
+    train = trial.training_psnr(found.mask) - trial.training_psnr(path.mask)
+    return found.mask, {
+        "over_greedy_db": gain.mean(), "over_greedy_db_by_subject": trial.by_subject(gain),
+        "over_greedy_training_db": train.mean(), "rate": rate,
+        "learned_seconds": learned - began, "greedy_seconds": seconds}  # fmt: skip
 
 
 def main():
-    """Return the comparison on a split."""
+    """Return the comparisons on a split."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder with mri/mri_brain_256.npz")
     parser.add_argument("split", nargs="?", choices=["val", "test"], default="test")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    return compare(arguments.data, arguments.split)
+    return (compare_lines(arguments.data, arguments.split)
+            | compare_points(arguments.data, arguments.split))  # fmt: skip
 
 
 if __name__ == "__main__":

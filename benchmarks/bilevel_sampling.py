@@ -5,10 +5,10 @@
 
 ``DATA/mri`` is the folder of ``mri_brain_256.npz``, see `data.read_slices`. Slices are averaged to
 64^2, get smooth phases, and are measured with noise. All patterns are masks; for each, ``alpha`` of
-smoothed total variation is tuned on ten of the training slices; the numbers are peak
+smoothed total variation is tuned on some of the training slices; the numbers are peak
 signal-to-noise ratios. Patterns are learned from the training split. Settings, and the best of the
 uninformed masks, are chosen by slices of the validation split, as the second line does for one
-setting; the first one then measures on the test split, eight slices of each of three subjects.
+setting; the first one then measures on the test split, thirty slices of each of three subjects.
 """
 
 import argparse
@@ -32,7 +32,7 @@ SUBJECTS = {
     "val": ("oms_long_patient04",),
     "test": ("VS-SEG-001", "oms_long_patient12", "oms_long_patient20"),
 }  # fmt: skip
-TESTED = {"val": 20, "test": 8}
+TESTED = {"val": 20, "test": 30}
 
 
 class Setting(NamedTuple):
@@ -45,21 +45,26 @@ class Setting(NamedTuple):
         Price of sampling, and the regularization parameter to learn with.
     pairs : int
         Number of training slices.
+    mirrored : bool
+        Whether to learn from their mirror images, too, left and right exchanged.
     """
 
     noise_level: float
     beta: float
     alpha: float
     pairs: int
+    mirrored: bool
 
 
-POINTS = Setting(0.002, 7e-4, 1e-3, 70)
+POINTS = Setting(0.002, 7e-4, 1e-3, 70, mirrored=False)
 
 
-def brain_scans(folder, split, count, noise_level):
+def brain_scans(folder, split, count, noise_level, mirrored=False):
     """Return truth and data ``(count, N, N)`` of slices of the subjects of a split."""
     path = Path(folder) / "mri" / "mri_brain_256.npz"
     images = data.read_slices(path, split, count, 256 // N, SUBJECTS[split])
+    if mirrored:
+        images = np.concatenate([images, images[:, ::-1]])
     rng = np.random.default_rng(list(SUBJECTS).index(split))
     return sampling.simulated_scans(images, noise_level, rng)
 
@@ -109,16 +114,6 @@ def uninformed_masks(kind, fraction, rng, draws):
     return masks
 
 
-def learned_pattern(pattern, scans, beta, alpha):
-    """Return the pattern learned from weights 1/2, the concave part of the penalty last."""
-
-    def learn(problem, params):
-        return lbfgsb(problem, params, Implicit(), Newton(), maxiter=60, gtol=1e-9, ftol=1e-4)
-
-    regularizer = sampling.smoothed_variation((N, N))
-    return sampling.graduated_sampling(*scans, pattern, regularizer, alpha, beta, learn)
-
-
 class Trial:
     """Slices to learn from and to measure on, and how good masks are for these.
 
@@ -131,7 +126,8 @@ class Trial:
     """
 
     def __init__(self, folder, setting, split):
-        self.train = brain_scans(folder, "train", setting.pairs, setting.noise_level)
+        self.train = brain_scans(folder, "train", setting.pairs, setting.noise_level,
+                                 setting.mirrored)  # fmt: skip
         self.few = tuple(part[:: setting.pairs // 10] for part in self.train)
         self._measured = {
             each: brain_scans(folder, each, TESTED[each] * len(SUBJECTS[each]), setting.noise_level)
@@ -141,6 +137,10 @@ class Trial:
     def psnr(self, mask):
         """Return the PSNR of the slices of the split, an array."""
         return tuned_psnr(mask, self.few, self._measured)[self._split]
+
+    def training_psnr(self, mask):
+        """Return the PSNR of the training slices, an array."""
+        return tuned_psnr(mask, self.few, {"train": self.train})["train"]
 
     def uninformed(self, kind, rate):
         """Return names and PSNR of the best mask on the validation split, and on this one."""
@@ -153,6 +153,23 @@ class Trial:
     def by_subject(self, gain):
         """Return the means of numbers of slices over those of a subject, as a list."""
         return gain.reshape(len(SUBJECTS[self._split]), -1).mean(1).tolist()
+
+
+def learned_mask(pattern, trial, setting):
+    """Return what is learned from weights 1/2 and improved by exchanges, and alpha of these.
+
+    The concave part of the penalty comes last.
+    """
+
+    def learn(problem, params):
+        return lbfgsb(problem, params, Implicit(), Newton(), maxiter=60, gtol=1e-9, ftol=1e-4)
+
+    regularizer = sampling.smoothed_variation((N, N))
+    learned = sampling.graduated_sampling(*trial.train, pattern, regularizer, setting.alpha,
+                                          setting.beta, learn)  # fmt: skip
+    alpha = tuned_alpha(trial.few, learned.mask())
+    chosen = learned.params > 0.01
+    return sampling.exchange(*trial.train, pattern, regularizer, alpha, chosen, pairs=64), alpha
 
 
 def compare(folder, setting, split):
@@ -172,10 +189,7 @@ def compare(folder, setting, split):
     """
     trial, pattern = Trial(folder, setting, split), sampling.points((N, N))
     began = time.process_time()
-    mask = learned_pattern(pattern, trial.train, setting.beta, setting.alpha).mask()
-    found = sampling.exchange(*trial.train, pattern, sampling.smoothed_variation((N, N)),
-                              tuned_alpha(trial.few, mask), torch.as_tensor(mask.ravel()),
-                              pairs=64)  # fmt: skip
+    found, _ = learned_mask(pattern, trial, setting)
     seconds, rate = time.process_time() - began, float(found.mask.mean())
     (name, uninformed), (best_name, best) = trial.uninformed("points", rate)
     learned = trial.psnr(found.mask)
@@ -199,7 +213,7 @@ def main():
     if arguments.choose is None:
         return compare(arguments.data, POINTS, "test")
     *numbers, pairs = arguments.choose
-    setting = Setting(*numbers, int(pairs))
+    setting = Setting(*numbers, int(pairs), mirrored=False)
     return setting._asdict() | compare(arguments.data, setting, "val")
 
 

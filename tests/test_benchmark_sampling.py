@@ -46,7 +46,7 @@ def seen(tmp_path, rng, monkeypatch):
 
 @pytest.mark.slow
 def test_points_are_compared_with_masks_of_their_rate(seen, tmp_path):
-    setting = bilevel_sampling.Setting(0.01, 1e-2, 5e-3, 10)
+    setting = bilevel_sampling.Setting(0.01, 1e-2, 5e-3, 10, mirrored=False)
     found = bilevel_sampling.compare(tmp_path, setting, "test")
     assert all(abs(mask.mean() - found["points_rate"]) <= 1.5 / 16 for mask, _ in seen)
     *uninformed, learned, _ = [scores for _, scores in seen]
@@ -60,19 +60,41 @@ def test_points_are_compared_with_masks_of_their_rate(seen, tmp_path):
     assert np.mean(by_subject) == pytest.approx(found["learned_over_uninformed_db"])
 
 
-def test_lines_are_compared_with_greedy_ones_at_every_rate(seen, tmp_path, monkeypatch):
+def test_lines_are_compared_with_greedy_and_uninformed_ones(seen, tmp_path, monkeypatch):
     monkeypatch.setattr(bilevel_greedy, "N", 16)
-    monkeypatch.setattr(bilevel_greedy, "SETTINGS", [
-        bilevel_sampling.Setting(0.01, beta, 5e-3, 10) for beta in (2e-2, 5e-3)])
-    found = bilevel_greedy.compare(tmp_path, "test")
-    rates = [mask.mean() for mask, _ in seen]
-    assert sorted(set(rates)) == found["lines_rates"] and rates == sorted(rates)
-    differences = []
-    for rate in found["lines_rates"]:
-        learned, greedy, *uninformed = [scores for mask, scores in seen if mask.mean() == rate]
-        differences.append(learned["test"] - greedy["test"])
-        best = max(uninformed, key=lambda scores: scores["val"].mean())
-        assert (learned["test"] - best["test"]).mean() == pytest.approx(
-            found["lines_over_uninformed_db_by_rate"][len(differences) - 1])  # fmt: skip
-    assert np.mean(differences) == pytest.approx(found["learned_over_greedy_db"])
-    assert max(found["learned_over_greedy_error_by_rate"]) <= 1.1
+    monkeypatch.setattr(bilevel_greedy, "LINES",
+                        bilevel_sampling.Setting(0.01, 2e-2, 5e-3, 10, mirrored=True))  # fmt: skip
+    found = bilevel_greedy.compare_lines(tmp_path, "test")
+    assert all(mask.mean() == found["lines_rate"] for mask, _ in seen)
+    learned, greedy, learned_again, greedy_again, *uninformed, last = seen
+    assert np.array_equal(learned[0], last[0]) and np.array_equal(greedy[0], greedy_again[0])
+    gain = learned[1]["test"] - greedy[1]["test"]
+    assert gain.mean() == pytest.approx(found["lines_over_greedy_db"])
+    assert np.mean(found["lines_over_greedy_db_by_subject"]) == pytest.approx(gain.mean())
+    train = learned_again[1]["train"] - greedy_again[1]["train"]
+    assert len(train) == 20
+    assert train.mean() == pytest.approx(found["lines_over_greedy_training_db"])
+    best = max(uninformed, key=lambda each: each[1]["val"].mean())[1]["test"]
+    assert (last[1]["test"] - best).mean() == pytest.approx(found["lines_over_uninformed_db"])
+
+
+@pytest.mark.slow
+def test_points_are_compared_with_greedy_ones_that_see_a_part(seen, tmp_path, monkeypatch):
+    monkeypatch.setattr(bilevel_greedy, "N", 16)
+    monkeypatch.setattr(bilevel_greedy, "POINTS",
+                        bilevel_sampling.Setting(0.01, 1e-2, 5e-3, 10, mirrored=False))  # fmt: skip
+    for name, value in (("CANDIDATES", 2), ("SAMPLES", 1)):
+        monkeypatch.setattr(bilevel_greedy, name, value)
+    found = bilevel_greedy.compare_points(tmp_path, "test")
+    assert found["points_over_greedy_training_db"] > 0 and len(seen) == 4
+    assert len({mask.sum() for mask, _ in seen}) == 1
+    gain = seen[0][1]["test"] - seen[1][1]["test"]
+    assert gain.mean() == pytest.approx(found["points_over_greedy_db"])
+
+
+def test_mirror_images_are_other_scans(seen, tmp_path):
+    known = tmp_path, "train", 10, 0.0
+    alone, both = (bilevel_sampling.brain_scans(*known, mirrored)[0] for mirrored in (False, True))
+    assert len(alone) == 10 and len(both) == 20
+    np.testing.assert_allclose(both[10:].abs(), both[:10].flip(1).abs())
+    np.testing.assert_allclose(both[:10].abs(), alone.abs())

@@ -18,7 +18,7 @@ from bilevel_sampling import POINTS, N, Setting, Trial, learned_mask
 
 from odl_learned.learning.bilevel import sampling
 
-LINES = Setting(0.002, 2e-2, 3e-3, 70, mirrored=True)
+LINES = Setting(0.002, 2e-2, 3e-3, 40)
 CANDIDATES, SAMPLES = 16, 4
 
 

@@ -45,26 +45,21 @@ class Setting(NamedTuple):
         Price of sampling, and the regularization parameter to learn with.
     pairs : int
         Number of training slices.
-    mirrored : bool
-        Whether to learn from their mirror images, too, left and right exchanged.
     """
 
     noise_level: float
     beta: float
     alpha: float
     pairs: int
-    mirrored: bool
 
 
-POINTS = Setting(0.002, 7e-4, 1e-3, 70, mirrored=False)
+POINTS = Setting(0.002, 7e-4, 1e-3, 70)
 
 
-def brain_scans(folder, split, count, noise_level, mirrored=False):
+def brain_scans(folder, split, count, noise_level):
     """Return truth and data ``(count, N, N)`` of slices of the subjects of a split."""
     path = Path(folder) / "mri" / "mri_brain_256.npz"
     images = data.read_slices(path, split, count, 256 // N, SUBJECTS[split])
-    if mirrored:
-        images = np.concatenate([images, images[:, ::-1]])
     rng = np.random.default_rng(list(SUBJECTS).index(split))
     return sampling.simulated_scans(images, noise_level, rng)
 
@@ -126,8 +121,7 @@ class Trial:
     """
 
     def __init__(self, folder, setting, split):
-        self.train = brain_scans(folder, "train", setting.pairs, setting.noise_level,
-                                 setting.mirrored)  # fmt: skip
+        self.train = brain_scans(folder, "train", setting.pairs, setting.noise_level)
         self.few = tuple(part[:: setting.pairs // 10] for part in self.train)
         self._measured = {
             each: brain_scans(folder, each, TESTED[each] * len(SUBJECTS[each]), setting.noise_level)
@@ -213,7 +207,7 @@ def main():
     if arguments.choose is None:
         return compare(arguments.data, POINTS, "test")
     *numbers, pairs = arguments.choose
-    setting = Setting(*numbers, int(pairs), mirrored=False)
+    setting = Setting(*numbers, int(pairs))
     return setting._asdict() | compare(arguments.data, setting, "val")
 
 

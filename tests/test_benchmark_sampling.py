@@ -46,7 +46,7 @@ def seen(tmp_path, rng, monkeypatch):
 
 @pytest.mark.slow
 def test_points_are_compared_with_masks_of_their_rate(seen, tmp_path):
-    setting = bilevel_sampling.Setting(0.01, 1e-2, 5e-3, 10, mirrored=False)
+    setting = bilevel_sampling.Setting(0.01, 1e-2, 5e-3, 10)
     found = bilevel_sampling.compare(tmp_path, setting, "test")
     assert all(abs(mask.mean() - found["points_rate"]) <= 1.5 / 16 for mask, _ in seen)
     *uninformed, learned, _ = [scores for _, scores in seen]
@@ -62,8 +62,7 @@ def test_points_are_compared_with_masks_of_their_rate(seen, tmp_path):
 
 def test_lines_are_compared_with_greedy_and_uninformed_ones(seen, tmp_path, monkeypatch):
     monkeypatch.setattr(bilevel_greedy, "N", 16)
-    monkeypatch.setattr(bilevel_greedy, "LINES",
-                        bilevel_sampling.Setting(0.01, 2e-2, 5e-3, 10, mirrored=True))  # fmt: skip
+    monkeypatch.setattr(bilevel_greedy, "LINES", bilevel_sampling.Setting(0.01, 2e-2, 5e-3, 10))
     found = bilevel_greedy.compare_lines(tmp_path, "test")
     assert all(mask.mean() == found["lines_rate"] for mask, _ in seen)
     learned, greedy, learned_again, greedy_again, *uninformed, last = seen
@@ -72,7 +71,7 @@ def test_lines_are_compared_with_greedy_and_uninformed_ones(seen, tmp_path, monk
     assert gain.mean() == pytest.approx(found["lines_over_greedy_db"])
     assert np.mean(found["lines_over_greedy_db_by_subject"]) == pytest.approx(gain.mean())
     train = learned_again[1]["train"] - greedy_again[1]["train"]
-    assert len(train) == 20
+    assert len(train) == 10
     assert train.mean() == pytest.approx(found["lines_over_greedy_training_db"])
     best = max(uninformed, key=lambda each: each[1]["val"].mean())[1]["test"]
     assert (last[1]["test"] - best).mean() == pytest.approx(found["lines_over_uninformed_db"])
@@ -81,8 +80,7 @@ def test_lines_are_compared_with_greedy_and_uninformed_ones(seen, tmp_path, monk
 @pytest.mark.slow
 def test_points_are_compared_with_greedy_ones_that_see_a_part(seen, tmp_path, monkeypatch):
     monkeypatch.setattr(bilevel_greedy, "N", 16)
-    monkeypatch.setattr(bilevel_greedy, "POINTS",
-                        bilevel_sampling.Setting(0.01, 1e-2, 5e-3, 10, mirrored=False))  # fmt: skip
+    monkeypatch.setattr(bilevel_greedy, "POINTS", bilevel_sampling.Setting(0.01, 1e-2, 5e-3, 10))
     for name, value in (("CANDIDATES", 2), ("SAMPLES", 1)):
         monkeypatch.setattr(bilevel_greedy, name, value)
     found = bilevel_greedy.compare_points(tmp_path, "test")
@@ -90,11 +88,3 @@ def test_points_are_compared_with_greedy_ones_that_see_a_part(seen, tmp_path, mo
     assert len({mask.sum() for mask, _ in seen}) == 1
     gain = seen[0][1]["test"] - seen[1][1]["test"]
     assert gain.mean() == pytest.approx(found["points_over_greedy_db"])
-
-
-def test_mirror_images_are_other_scans(seen, tmp_path):
-    known = tmp_path, "train", 10, 0.0
-    alone, both = (bilevel_sampling.brain_scans(*known, mirrored)[0] for mirrored in (False, True))
-    assert len(alone) == 10 and len(both) == 20
-    np.testing.assert_allclose(both[10:].abs(), both[:10].flip(1).abs())
-    np.testing.assert_allclose(both[:10].abs(), alone.abs())

@@ -5,7 +5,7 @@
 Data, splits and measures are those of `bilevel_sampling`. A learned mask and the greedy one of its
 sampling rate know the same training slices and the same ``alpha``, and each has its own when it is
 measured. Greedy lines are the best of all in every step, for all training slices; for points that
-would take days, and they are the best of some drawn at random, for slices drawn at random.
+would take weeks, and they are the best of some drawn at random, for slices drawn at random.
 """
 
 import argparse

@@ -55,12 +55,12 @@ def main(n, alpha, out, folder=None, maxiter=1500):
         quality[name] = abs(np.vdot(reference / np.linalg.norm(reference), x)) / np.linalg.norm(x)
         prediction = others(space.element(x)).asarray()
         missed[name] = metrics.relative_error(prediction, kspace * withheld)
-    picture = out / "brain_multicoil_tv_primal_dual.png"
+    picture, what = out / "brain_multicoil_tv_primal_dual.png", "Brain" if folder else "Phantom"
     plotting.comparison(
         {name: data.from_rows(x) for name, x in images.items()}, data.from_rows(reference),
-        picture, window=(0, 0.8), title=f"Brain, 8 coils, {mask.mean():.0%} of the frequencies",
+        picture, window=(0, 0.8), title=f"{what}, 8 coils, {mask.mean():.0%} of the frequencies",
         captions={name: f"correlation {quality[name]:.4f}, withheld data {missed[name]:.1%} off"
-                  for name in images}, reference="published")  # fmt: skip
+                  for name in images}, reference="published" if folder else "truth")  # fmt: skip
     (first, second), (before, after) = quality.values(), missed.values()
     print(f"correlation with the reference {first:.4f} -> {second:.4f}, error of withheld data "
           f"{before:.3f} -> {after:.3f}, {solution.niter[0]} iterations -> {picture}")

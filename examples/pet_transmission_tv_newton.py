@@ -56,7 +56,7 @@ def main(n, alpha, out, folder=None, maxiter=500):
         images[name] = x[0].numpy()
         w = b * np.exp(-A(images[name]).data)
         z = np.log(b / w) + 1 - c / w
-    figure, (X, Y), numbers = Figure((10, 3.9), layout="constrained"), A.domain.meshgrid, []
+    figure, (X, Y), numbers = Figure((10, 3.9), layout="compressed"), A.domain.meshgrid, []
     for ax, (name, u) in zip(figure.subplots(1, 3), images.items()):
         heart = u[np.hypot(X, Y - 3) < 3]
         ax.imshow(data.to_rows(u), "gray", vmin=0, vmax=0.16)

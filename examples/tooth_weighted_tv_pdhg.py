@@ -61,8 +61,9 @@ def main(n, alpha, out, folder=None, maxiter=1000):
     errors = {name: metrics.relative_error(x, reference) for name, x in images.items()}
     picture, white_level = out / "tooth_weighted_tv_pdhg.png", np.quantile(reference.data, 0.998)
     captions = {name: f"relative error {e:.3f}" for name, e in errors.items()}
-    plotting.comparison(images, reference, picture, (0, float(white_level)), None,
-                        "Tooth, 31 of 181 parallel views", captions, reference="from all views")
+    title = f"{'Phantom' if truth else 'Tooth'}, 31 of 181 parallel views"
+    plotting.comparison(images, reference, picture, (0, float(white_level)), None, title, captions,
+                        reference="truth" if truth else "from all views")
     first, second = errors.values()
     print(f"relative error {first:.3f} -> {second:.3f}, {solution.niter[0]} steps -> {picture}")
     assert second <= 0.6 * first and solution.reason[0] == "accuracy", "TV is hardly better"

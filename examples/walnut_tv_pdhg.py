@@ -58,10 +58,10 @@ def main(n, niter, alpha, largest_gap, out, folder=None):
     reference = slope * reference + offset
     images = {"filtered backprojection": fbp, "TV": tv}
     quality = {k: np.corrcoef(x.data.ravel(), reference.ravel())[0, 1] for k, x in images.items()}
-    picture = out / "walnut_tv_pdhg.png"
+    picture, what = out / "walnut_tv_pdhg.png", "Walnut" if folder else "Phantom"
     captions = {name: f"correlation {q:.3f}" for name, q in quality.items()}
-    plotting.comparison(images, reference, picture, (0, 0.055), None, "Walnut, 30 of 120 views",
-                        captions, reference="published, 120 views")
+    plotting.comparison(images, reference, picture, (0, 0.055), None, f"{what}, 30 of 120 views",
+                        captions, reference="published, 120 views" if folder else "truth")
     first, second = quality.values()
     print(f"correlation with the reference {first:.3f} -> {second:.3f}, gap {gap:.1e} -> {picture}")
     assert 1 - second <= 0.7 * (1 - first), "TV is hardly better than filtered backprojection"

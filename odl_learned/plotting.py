@@ -125,9 +125,9 @@ def comparison(images, truth, path, window=None, zoom=None, title="", captions=N
     return figure
 
 
-def _labels(names, captions):
+def _labels(names, captions, reference):
     """Wrapped names and captions, one column each, and the largest number of their lines."""
-    wrapped = {n: textwrap.wrap(n, 24) or [""] for n in names}
+    wrapped = {n: textwrap.wrap(reference if n == "truth" else n, 24) or [""] for n in names}
     below = {n: textwrap.wrap(captions.get(n, ""), 30) for n in names}
     return wrapped, below, max(map(len, wrapped.values())), max(map(len, below.values()))
 
@@ -136,8 +136,8 @@ def _draw(drawn, truth, window, zoom, title, captions, reference):
     nx, ny = truth.shape
     (x0, x1), (y0, y1) = zoom
     names = ["truth", *drawn]
-    wrapped, below, name_lines, caption_lines = _labels(names, captions)
-    wrapped["truth"] = [reference]
+    wrapped, below, name_lines, caption_lines = _labels(names, captions, reference)
+    difference = "\n".join(textwrap.wrap(f"{reference} \N{MINUS SIGN} reconstruction", 28))
     full, detail = WIDTH * ny / nx, WIDTH * (y1 - y0) / (x1 - x0)
     text_height = LINE * (name_lines + caption_lines) + 0.13
     width = 2 * MARGIN + len(names) * (WIDTH + GAP) + BAR + BAR_LABEL
@@ -168,7 +168,7 @@ def _draw(drawn, truth, window, zoom, title, captions, reference):
         bar.ax.tick_params(labelsize=CAPTION_SIZE, length=2)
         bar.ax.locator_params(nbins=5)
         bar.formatter.set_powerlimits((-2, 3))
-        bar.ax.yaxis.get_offset_text().set(size=CAPTION_SIZE - 1)
+        bar.ax.yaxis.get_offset_text().set(size=CAPTION_SIZE - 1, ha="left", x=0.0)
         bar.set_label(label, size=CAPTION_SIZE)
 
     third = MARGIN
@@ -203,10 +203,10 @@ def _draw(drawn, truth, window, zoom, title, captions, reference):
     extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[beyond]
     colorbar(gray, first, full, extend, "value")
     over = max(float(np.abs(error).max()) for error in errors.values()) > scale
-    colorbar(colors, third, full, "both" if over else "neither", f"{reference} $-$ reconstruction")
+    colorbar(colors, third, full, "both" if over else "neither", difference)
     figure.text(
         (MARGIN + WIDTH / 2) / width, (third + full / 2) / height,
-        f"error\n{reference} $-$ reconstruction", ha="center", va="center", size=CAPTION_SIZE + 1,
+        f"error\n{difference}", ha="center", va="center", size=CAPTION_SIZE + 1,
         color="#333333",
     )  # fmt: skip
     for i, line in enumerate(title_lines):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from odl_learned import bridge
@@ -54,9 +55,17 @@ def test_scripts_are_short(path):
     assert len(path.read_text().splitlines()) < 80
 
 
+def save_whole(figure, *args, save=Figure.savefig, **settings):
+    """Save a figure, and assert that no title or label is cut off at its edges."""
+    save(figure, *args, **settings)
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(box.x0, box.y0, width - box.x1, height - box.y1) >= 0, "something is cut off"
+
+
 @pytest.mark.parametrize("path", SCRIPTS + FIGURES, ids=name)
 def test_runs_at_smoke_size_and_keeps_its_claim(path, tmp_path, monkeypatch, capsys):
     out = tmp_path / "not" / "there"
+    monkeypatch.setattr(Figure, "savefig", save_whole)
     monkeypatch.setattr("sys.argv", [str(path), "smoke", "--out", str(out)])
     monkeypatch.syspath_prepend(path.parent)  # as python does with the folder of a script
     runpy.run_path(str(path), run_name="__main__")

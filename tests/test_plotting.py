@@ -68,13 +68,18 @@ def test_rectangle_marks_the_zoomed_pixels(tmp_path):
 @pytest.mark.parametrize("shape", [(40, 30), (30, 40)])
 def test_text_is_inside_and_does_not_overlap(count, shape, tmp_path):
     rng = np.random.default_rng(0)
-    truth = rng.random(shape)
+    truth = 1e-3 * rng.random(shape)  # small, so that color bars have a factor above
     names = [f"learned proximal gradient, equivariant {i}" for i in range(count)]
     captions = {name: "PSNR 31.25 dB, SSIM 0.912" for name in names}
-    figure = comparison(dict.fromkeys(names, truth + 0.01), truth, tmp_path / "a.png",
-                        captions=captions, title="Fan beam, 60 angles")  # fmt: skip
+    figure = comparison(dict.fromkeys(names, 1.01 * truth), truth, tmp_path / "a.png",
+                        captions=captions, title="Fan beam, 60 angles",
+                        reference="published, from 120 views of the same")  # fmt: skip
     figure.canvas.draw()
     texts = [t for t in figure.findobj(Text) if t.get_text() and t.get_visible()]
+    factors = [ax.yaxis.get_offset_text() for ax in figure.axes if not ax.images]
+    assert len(factors) == 2 and all(t.get_text() for t in factors)
+    for box in (t.get_window_extent() for t in factors):
+        assert not any(box.overlaps(ax.get_window_extent()) for ax in figure.axes if ax.images)
     ticks = {id(t) for ax in figure.axes for t in (*ax.get_xticklabels(), *ax.get_yticklabels())}
     boxes = [t.get_window_extent() for t in texts]
     for box in boxes:

@@ -62,7 +62,11 @@ def test_norms_of_products(transform, rng):
 @pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
 @pytest.mark.parametrize("mu", [1e-3, 1.0])
 def test_pencils(transform, mu, rng):
-    """``upper <= t lower`` as forms; as tight as the better of the two simple choices."""
+    """``upper <= t lower`` as forms; as tight as the better of two simple choices up to halvings.
+
+    Four halvings leave a factor of ``1e4^(1/16) < 1.8``, also of the smallest number that is tried,
+    ``1e-4`` of a first guess that is at most 30 % too large.
+    """
     upper, lower = groups(transform, rng), groups(transform, rng)
     identity = torch.eye(int(np.prod(transform.shape)), dtype=torch.float64)
     for above, below in ((upper, lower), (upper, 0 * lower), (2 * lower, lower)):
@@ -73,7 +77,7 @@ def test_pencils(transform, mu, rng):
             assert exact <= bound * (1 + 1e-9)
             assert bound <= 1.3 * norm(product(transform, a)) / mu
             quotient = float((a / b).max())
-            assert bound <= max(2 * quotient, 2.5e-4 * norm(product(transform, a)) / mu)
+            assert bound <= max(1.8 * quotient, 2.4e-4 * norm(product(transform, a)) / mu)
             if not b.any():
                 assert bound <= 1.3 * exact
     assert not pencil_bound(transform, 0 * upper, lower, mu).any()

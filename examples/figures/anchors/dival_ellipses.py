@@ -124,7 +124,7 @@ def estimates(results):
 
 def draw(results, path):
     """Draw one image, and the gain of TV over all images that it solved."""
-    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    figure = Figure(figsize=(11, 3.2), layout="compressed")
     *axes, right = figure.subplots(1, 4)
     for ax, image, name in zip(axes, results["shown"], ("truth", *PUBLISHED)):
         ax.imshow(data.to_rows(image), cmap="gray", vmin=0, vmax=1)

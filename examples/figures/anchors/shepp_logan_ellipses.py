@@ -108,7 +108,7 @@ def compute(size, rng):
 
 def draw(results, path):
     """Draw the best images, and PSNR over alpha."""
-    figure = Figure(figsize=(13, 3.2), layout="constrained")
+    figure = Figure(figsize=(13, 3.2), layout="compressed")
     *axes, right = figure.subplots(1, 5)
     axes[0].imshow(data.to_rows(results["truth"]), cmap="gray", vmin=0.1, vmax=0.4)
     axes[0].set_title("truth")

@@ -1,0 +1,185 @@
+"""The weights of inner products, ``<x, z>_X = sum_j w_j x_j conj(z_j)``: the one place that knows.
+
+ODL weights a space by a constant, by an array, and, on a uniform partition whose outermost points
+lie on the boundary (``nodes_on_bdry``), by the fraction of the outer cells inside the domain on
+top. The last does not show in ``space.weighting``; so nothing but this file reads it.
+"""
+
+import math
+
+import numpy as np
+import odl
+
+_NEXT = "Build it with odl.uniform_discr(..., weighting=<number or array>), odl.rn or odl.cn."
+
+
+def entry_weights(space):
+    r"""Return the weights of the inner product of a tensor space, exactly as ODL applies them.
+
+    .. math:: \langle x, z \rangle_X = \sum_j w_j \, x_j \overline{z_j}, \qquad
+              w_j = c_j \prod_a \varphi_a(j_a),
+
+    with ``c`` the constant or array of the weighting and ``phi_a`` the fractions of the first and
+    of the last cell along axis ``a`` inside the domain: 1/2 where the outermost points lie on the
+    boundary, 1 elsewhere. As in ODL, fractions count only on uniform partitions, and not where the
+    weighting is the constant 1.
+
+    Parameters
+    ----------
+    space : odl.TensorSpace or odl.DiscretizedSpace
+        With exponent 2.
+
+    Returns
+    -------
+    weights : float or np.ndarray of shape ``space.shape``, float64
+        One number where all entries have the same weight by construction.
+
+    Raises
+    ------
+    TypeError
+        If the inner product is not a weighted sum: custom, of exponent other than 2, or of a
+        product space.
+    ValueError
+        If a weight is not positive.
+
+    See Also
+    --------
+    constant_weight : where only one weight for all entries will do.
+    component_weights : for product spaces.
+    """
+    if isinstance(space, odl.ProductSpace):
+        raise TypeError(f"{_named(space)} is a product space, expected one of arrays. Take the "
+                        "weights of its factors, and component_weights(space) between them.")
+    weights = _of_weighting(space)
+    if not _cuts_cells(space):
+        if isinstance(weights, float):
+            return weights
+        return np.array(np.broadcast_to(weights, space.shape))
+    weights = np.array(np.broadcast_to(weights, space.shape))
+    for axis, fractions in enumerate(space.partition.boundary_cell_fractions):
+        along = np.moveaxis(weights, axis, 0)
+        for end, fraction in zip((0, -1), fractions, strict=True):
+            if not np.isclose(fraction, 1.0):
+                along[end] *= fraction
+    return weights
+
+
+def constant_weight(name, space):
+    """Return the one weight of all entries, or refuse the space.
+
+    Parameters
+    ----------
+    name : str
+        What to call the space in the message, such as ``"space"`` or ``"forward_op.domain"``.
+    space : odl.TensorSpace or odl.DiscretizedSpace
+        With exponent 2.
+
+    Returns
+    -------
+    weight : float
+
+    Raises
+    ------
+    TypeError
+        If the entries do not all have the same weight.
+    """
+    if isinstance(space, odl.ProductSpace) or not hasattr(space, "weighting"):
+        raise TypeError(f"{name} is {_named(space)}; expected a uniform_discr, rn or cn space with "
+                        "one weight for all entries.")
+    if not hasattr(space.weighting, "const"):
+        raise TypeError(
+            f"{name} has the weighting {_named(space.weighting)}, expected a constant one: one "
+            "weight for all entries. Build it with odl.uniform_discr(...) or odl.cn(..., "
+            "weighting=<number>)."
+        )
+    weight = _of_weighting(space)
+    if _cuts_cells(space):
+        raise TypeError(
+            f"{name} is {_named(space)}; expected one weight for all entries, but with points on "
+            "the boundary (nodes_on_bdry) the outer cells count only by their fraction inside the "
+            "domain, half. Build it with nodes_on_bdry=False."
+        )
+    return weight
+
+
+def has_constant_weight(space):
+    """Return whether `constant_weight` accepts the space."""
+    if isinstance(space, odl.ProductSpace) or not hasattr(space, "weighting"):
+        return False
+    weighting = space.weighting
+    return hasattr(weighting, "const") and weighting.exponent == 2.0 and not _cuts_cells(space)
+
+
+def component_weights(space):
+    r"""Return the weights of the factors of a product space.
+
+    .. math:: \langle x, z \rangle = \sum_i w_i \langle x_i, z_i \rangle_{X_i}
+
+    Parameters
+    ----------
+    space : odl.ProductSpace
+        With exponent 2.
+
+    Returns
+    -------
+    weights : list of float, one per factor
+
+    Raises
+    ------
+    TypeError
+        If the inner product is not such a sum.
+    ValueError
+        If a weight is not positive.
+    """
+    weights = _of_weighting(space)
+    if isinstance(weights, float):
+        return [weights] * len(space)
+    return [float(w) for w in np.broadcast_to(weights, (len(space),))]
+
+
+def integral(space, values):
+    r"""Return the weighted sum of real values, one per entry of the space, as a float.
+
+    .. math:: \sum_j w_j v_j
+
+    Parameters
+    ----------
+    space : odl.TensorSpace or odl.DiscretizedSpace
+        With exponent 2.
+    values : np.ndarray of shape ``space.shape``
+        In double precision where the sum is to be.
+    """
+    weights = entry_weights(space)
+    if isinstance(weights, float):
+        return weights * float(values.sum())
+    return float((weights * values).sum())
+
+
+def _of_weighting(space):
+    """What the weighting itself holds: a float, or an array of float64."""
+    weighting = space.weighting
+    if getattr(weighting, "exponent", 2.0) != 2.0:
+        raise TypeError(f"{_named(space)} has exponent {weighting.exponent}, expected 2: without "
+                        "an inner product there is no adjoint. Build it with exponent=2.")
+    if hasattr(weighting, "const"):
+        return float(weighting.const)
+    if not hasattr(weighting, "array"):
+        raise TypeError(f"the weighting {type(weighting).__name__} of {_named(space)} is not a "
+                        f"weighted sum; expected a constant or an array of weights. {_NEXT}")
+    weights = np.asarray(weighting.array, dtype=np.float64)
+    smallest = float(weights.min(initial=math.inf))
+    if not smallest > 0:
+        raise ValueError(f"{_named(space)} has a weight of {smallest}, expected positive ones "
+                         f"only: entries that count nothing have no adjoint. {_NEXT}")
+    return weights
+
+
+def _cuts_cells(space):
+    """Whether ODL counts the outer cells by their fraction inside the domain."""
+    return (isinstance(space, odl.DiscretizedSpace) and not space.is_uniformly_weighted
+            and space.is_uniform)
+
+
+def _named(thing):
+    """Its representation on one line."""
+    return " ".join(repr(thing).split())

@@ -21,14 +21,8 @@ import odl
 import torch
 
 from odl_learned.bridge.tuple_layout import TupleLayout
-from odl_learned.bridge.weights import (
-    component_weights,
-    entry_weight,
-    over,
-    power_weight,
-    times,
-    weighted_sum,
-)
+from odl_learned.bridge.weights import entry_weight, over, power_weight, times, weighted_sum
+from odl_learned.weights import component_weights
 
 
 def layout_of(space):

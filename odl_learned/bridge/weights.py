@@ -5,14 +5,14 @@ as a diagonal, a Riesz representative ``r`` and a Euclidean gradient ``g`` are r
 ``g = W r``.
 """
 
-import numpy as np
 import torch
 
 from odl_learned.bridge.nested import each
+from odl_learned.weights import entry_weights
 
 
 def entry_weight(space):
-    """Return the weight of a tensor space.
+    """Return the weight of a tensor space, as `odl_learned.weights.entry_weights` reads it.
 
     Parameters
     ----------
@@ -20,29 +20,15 @@ def entry_weight(space):
 
     Returns
     -------
-    weight : float or torch.Tensor of shape ``space.shape``
+    weight : float or torch.Tensor of shape ``space.shape``, float64
 
     Raises
     ------
     TypeError
         If the inner product is not a weighted sum.
     """
-    weights = _weights(space)
+    weights = entry_weights(space)
     return weights if isinstance(weights, float) else torch.as_tensor(weights)
-
-
-def component_weights(space):
-    """Return the weights of the factors of a product space, a list of floats.
-
-    Raises
-    ------
-    TypeError
-        If the inner product is not a weighted sum.
-    """
-    weights = _weights(space)
-    if isinstance(weights, float):
-        return [weights] * len(space)
-    return [float(w) for w in np.asarray(weights)]
 
 
 def power_weight(weights, base, shape):
@@ -84,22 +70,6 @@ def weighted_sum(weight, x, axes):
         return (_like(weight, x) * x).sum(axes)
     total = x.sum(axes) if axes else x
     return total if weight == 1.0 else weight * total
-
-
-def _weights(space):
-    """A float for a constant, else the array of weights."""
-    weighting = space.weighting
-    if getattr(weighting, "exponent", 2.0) != 2.0:
-        raise TypeError(f"{space} has exponent {weighting.exponent}, expected 2: without an inner "
-                        "product there is no adjoint. Build it with exponent=2.")
-    if hasattr(weighting, "const"):
-        return float(weighting.const)
-    if hasattr(weighting, "array"):
-        return weighting.array
-    raise TypeError(
-        f"the weighting {type(weighting).__name__} of {space} is not a weighted sum; expected "
-        "a constant or an array of weights. Build the space with weighting=<number or array>."
-    )
 
 
 def _is_one(weight):

@@ -2,6 +2,7 @@
 
 import numbers
 import textwrap
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -98,12 +99,19 @@ def comparison(images, truth, path, window=None, zoom=None, title="", captions=N
 
     Raises
     ------
+    TypeError
+        If images or captions are no dict, the path no path or a title no string.
     ValueError
         If there are no images or one is called "truth", shapes differ, values are not finite, a
         caption belongs to no image, or the window or the zoom is wrong.
     FileNotFoundError
         If the folder of ``path`` does not exist.
     """
+    _require_kind("images", images, dict, "a dict of names and reconstructions")
+    _require_kind("captions", captions or {}, dict, "a dict of names and lines")
+    _require_kind("path", path, str | PathLike, "a path such as 'comparison.png'")
+    for name, text in (("title", title), ("reference", reference)):
+        _require_kind(name, text, str, "a string")
     if not images or "truth" in images:
         raise ValueError(
             f"images has the names {list(images)}, expected at least one reconstruction and none "
@@ -123,6 +131,11 @@ def comparison(images, truth, path, window=None, zoom=None, title="", captions=N
     figure = _draw(drawn, truth, window, zoom, title, captions, reference)
     figure.savefig(path, dpi=200)
     return figure
+
+
+def _require_kind(name, value, kind, expected):
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {type(value).__name__}, expected {expected}; convert it.")
 
 
 def _labels(names, captions, reference):

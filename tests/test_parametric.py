@@ -311,13 +311,13 @@ def test_errors_say_what_is_missing():
         energy(u, theta.float())
     with pytest.raises(TypeError, match="expected X x Theta or X x Theta x Y"):
         as_energy(F.L2NormSquared(X))
-    with pytest.raises(IndexError, match="index is 2, expected a block from 0 to 1"):
+    with pytest.raises(IndexError, match="index is 2, expected a block of the product from 0 to 1"):
         fix_block(denoising(X), 2, odl.rn(2).one())
-    with pytest.raises(TypeError, match="block 1; build it with space.element"):
+    with pytest.raises(TypeError, match="element of block 1 is.*build it with space.element"):
         fix_block(denoising(X), 1, odl.rn(3).one())
     with pytest.raises(TypeError, match="expected a product of two or more spaces"):
         fix_block(F.L2NormSquared(X), 0, X.one())
-    with pytest.raises(IndexError, match=r"index is 2, expected one entry.*\(2,\)"):
+    with pytest.raises(IndexError, match=r"index is 2, expected an entry from 0 to 1"):
         Coordinate(odl.rn(2), 2)
     with pytest.raises(ValueError, match="expected the domain of the operator"):
         operators.FunctionalMultiple(F.L2NormSquared(odl.rn(2)), odl.IdentityOperator(X))

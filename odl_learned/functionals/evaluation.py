@@ -11,6 +11,7 @@ from odl_learned.functionals.constraints import (
     MagnitudeBound,
     MagnitudeSupport,
 )
+from odl_learned.odl_validation import require_element, require_functional, shown
 
 
 @functools.singledispatch
@@ -27,7 +28,13 @@ def precise_value(functional, x):
     functional : odl.functionals.Functional
         Real-valued functional on a real or complex space.
     x : element of ``functional.domain``
+
+    Raises
+    ------
+    TypeError
+        If this is no functional.
     """
+    require_functional("functional", functional)
     return float(np.real(functional(x)))
 
 
@@ -39,8 +46,17 @@ def precise_inner(x, y):
     Parameters
     ----------
     x, y : elements of the same space
+
+    Raises
+    ------
+    TypeError
+        If one of them is no element, or they belong to different spaces.
     """
-    space = x.space
+    space = getattr(x, "space", None)
+    if space is None:
+        raise TypeError(f"x is {shown(x)}, expected an element of an ODL space; build it with "
+                        "space.element(values).")
+    require_element("y", y, space)
     if isinstance(space, odl.ProductSpace) and space == odl.ProductSpace(*space.spaces):
         return sum(precise_inner(first, second) for first, second in zip(x, y, strict=True))
     if isinstance(space, odl.ProductSpace) or not hasattr(space.weighting, "const"):

@@ -18,7 +18,9 @@ import math
 import numpy as np
 import odl
 
+from odl_learned.odl_validation import require_array_space, require_functional, require_index
 from odl_learned.operators.blocks import BlockInsertion, weights
+from odl_learned.validation import require_count
 
 Functional = odl.functionals.Functional
 
@@ -40,7 +42,14 @@ def parameter_space(space, size):
     -------
     parameters : odl.rn or odl.cn space
         Of the precision of ``space``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If this is no space of images, or the number is not positive and whole.
     """
+    require_array_space("space", space)
+    require_count("size", size)
     make = odl.cn if isinstance(space.field, odl.ComplexNumbers) else odl.rn
     return make(size, dtype=space.dtype_identifier)
 
@@ -57,17 +66,18 @@ class Coordinate(Functional):
 
     Raises
     ------
-    IndexError
-        If there is no such entry.
+    TypeError, IndexError
+        If this is no space of arrays, or there is no such entry.
     """
 
     def __init__(self, space, index):
+        require_array_space("space", space)
         self.index = index if isinstance(index, tuple) else (index,)
-        is_inside = len(self.index) == len(space.shape) and all(
-            -n <= i < n for i, n in zip(self.index, space.shape))
-        if not is_inside:
+        if len(self.index) != len(space.shape):
             raise IndexError(f"index is {index}, expected one entry of an array of shape "
                              f"{space.shape}; count from 0.")
+        for i, n in zip(self.index, space.shape, strict=True):
+            require_index("index", i, n, "an entry")
         is_real = not isinstance(space.field, odl.ComplexNumbers)
         super().__init__(space, linear=is_real, grad_lipschitz=0)
         unit = np.zeros(space.shape)
@@ -97,9 +107,15 @@ class Exponential(Functional):
     ----------
     functional : odl.functionals.Functional
         ``f``, real-valued.
+
+    Raises
+    ------
+    TypeError
+        If this is no functional.
     """
 
     def __init__(self, functional):
+        require_functional("functional", functional)
         super().__init__(functional.domain, linear=False)
         self.functional = functional
 
@@ -145,6 +161,8 @@ def fix_block(functional, index, element):
     Raises
     ------
     TypeError, IndexError
-        If the domain is no product, there is no such block, or the element is not in it.
+        If this is no functional, its domain no product, there is no such block, or the element is
+        not in it.
     """
+    require_functional("functional", functional)
     return functional @ BlockInsertion(functional.domain, index, element)

@@ -8,6 +8,8 @@ adjoints here take ``c`` and the weights ``w_i`` of the blocks into account; tho
 import numpy as np
 import odl
 
+from odl_learned.odl_validation import require_element, require_index
+
 
 class BlockProduct(odl.Operator):
     r"""The pointwise product of two blocks, ``(a, u) -> a u``.
@@ -108,13 +110,9 @@ class BlockInsertion(odl.Operator):
         if not isinstance(product, odl.ProductSpace) or len(product) < 2:
             raise TypeError(f"product is {product!r}, expected a product of two or more spaces; "
                             "build it with odl.ProductSpace(X, parameters).")
-        if not -len(product) <= index < len(product):
-            raise IndexError(f"index is {index}, expected a block from 0 to {len(product) - 1}; "
-                             "count the factors of the product space.")
+        require_index("index", index, len(product), "a block of the product")
         self.index = index % len(product)
-        if element not in product[self.index]:
-            raise TypeError(f"element is {element!r}, expected one of {product[self.index]!r}, "
-                            f"block {self.index}; build it with space.element(values).")
+        require_element(f"the element of block {self.index}", element, product[self.index])
         self.others = [i for i in range(len(product)) if i != self.index]
         super().__init__(_sub_product(product, self.others), product, linear=False)
         self.element = element.copy()

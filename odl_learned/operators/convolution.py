@@ -5,9 +5,10 @@ import math
 import numpy as np
 import odl
 
+from odl_learned.odl_validation import shown
 from odl_learned.operators.fourier_multiplier import FourierMultiplier
 from odl_learned.operators.group import require_pixels
-from odl_learned.validation import require_finite, require_positive
+from odl_learned.validation import require_count, require_finite, require_positive
 
 
 def _kernel_for(space, kernel):
@@ -153,9 +154,25 @@ class ReflectedExtension(odl.Operator):
     space : ``uniform_discr`` space
     margin : sequence of int
         Number of pixels appended on either side of every axis, at most its length.
+
+    Raises
+    ------
+    TypeError
+        If the space is not a constantly weighted discretization.
+    ValueError
+        If the margins are not one whole number for each axis, from zero to its length.
     """
 
     def __init__(self, space, margin):
+        require_pixels(space)
+        if not isinstance(margin, tuple | list) or len(margin) != space.ndim:
+            raise ValueError(f"margin is {shown(margin)}, expected {space.ndim} whole numbers, one "
+                             "for each axis of `space`.")
+        for m, n in zip(margin, space.shape, strict=True):
+            require_count("margin", m, 0)
+            if m > n:
+                raise ValueError(f"margin is {shown(m)}, expected at most {n}, the length of the "
+                                 "axis: pixels are reflected once.")
         super().__init__(space, _zero_extension(space, margin).range, linear=True)
         self.margin = tuple(margin)
 
@@ -231,14 +248,16 @@ def gaussian_kernel(space, standard_deviation):
     """
     require_pixels(space)
     widths = np.asarray(standard_deviation)
-    if widths.ndim and widths.shape != (space.ndim,):
+    if widths.dtype.kind not in "iuf" or (widths.ndim and widths.shape != (space.ndim,)):
         raise ValueError(
-            f"standard_deviation has shape {widths.shape}, expected one number or {space.ndim}, "
-            "one for each axis of `space`."
+            f"standard_deviation is {shown(standard_deviation)}, expected one number or "
+            f"{space.ndim}, one for each axis of `space`."
         )
     kernel = np.ones(())
-    for side, width in zip(space.cell_sides, np.broadcast_to(widths, (space.ndim,)), strict=True):
-        require_positive("standard_deviation", float(width))
+    for side, width in zip(
+        space.cell_sides, np.broadcast_to(widths, (space.ndim,)).tolist(), strict=True
+    ):
+        require_positive("standard_deviation", width)
         radius = math.floor(4 * width / side)
         profile = np.exp(-((np.arange(-radius, radius + 1) * side / width) ** 2) / 2)
         kernel = np.multiply.outer(kernel, profile / profile.sum())

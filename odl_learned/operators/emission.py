@@ -4,6 +4,7 @@ import numpy as np
 import odl
 from odl.applications import tomo
 
+from odl_learned.odl_validation import require_element, require_operator
 from odl_learned.validation import require_count, require_finite, require_positive, require_real
 
 
@@ -30,15 +31,13 @@ def attenuation_factors(ray_transform, mu):
     Raises
     ------
     TypeError
-        If ``mu`` is not an element of the domain.
+        If the ray transform is no operator, or ``mu`` not an element of its domain.
     ValueError
         If it is negative or not finite somewhere.
     """
-    if mu not in ray_transform.domain:
-        raise TypeError(
-            f"mu is of type {type(mu).__name__}, expected an element of the domain of "
-            "ray_transform; pass ray_transform.domain.element(array)."
-        )
+    require_operator("ray_transform", ray_transform,
+                     hint="build it with parallel_ray_transform(space, num_angles).")
+    require_element("mu", mu, ray_transform.domain)
     _require_nonnegative("mu", mu.data, "Check the sign and the unit of the attenuation.")
     line_integrals = ray_transform(mu)
     return line_integrals.space.element(np.exp(-line_integrals.data))

@@ -3,6 +3,12 @@
 import numpy as np
 import odl
 
+from odl_learned.odl_validation import (
+    require_array_space,
+    require_functional,
+    require_operator,
+)
+
 
 class PointwiseExponential(odl.Operator):
     """``u -> exp(u)`` entry by entry, with the derivative ``h -> exp(u) h``.
@@ -11,9 +17,15 @@ class PointwiseExponential(odl.Operator):
     ----------
     space : odl tensor space
         Real or complex.
+
+    Raises
+    ------
+    TypeError
+        If this is no space of arrays of real or complex numbers.
     """
 
     def __init__(self, space):
+        require_array_space("space", space)
         super().__init__(space, space, linear=False)
 
     def _call(self, u):
@@ -43,11 +55,15 @@ class FunctionalMultiple(odl.Operator):
 
     Raises
     ------
+    TypeError
+        If one is no functional or the other no operator.
     ValueError
         If the domains differ.
     """
 
     def __init__(self, functional, operator):
+        require_functional("functional", functional)
+        require_operator("operator", operator)
         if functional.domain != operator.domain:
             raise ValueError(
                 f"the functional is defined on {functional.domain!r}, expected the domain of the "

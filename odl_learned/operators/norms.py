@@ -8,6 +8,7 @@ import weakref
 import numpy as np
 import odl
 
+from odl_learned.odl_validation import require_array_space
 from odl_learned.operators.fourier import SampledFourier, SampledFourierAdjoint
 from odl_learned.operators.fourier_multiplier import FourierMultiplier
 from odl_learned.operators.group import QuarterTurn, Reflection
@@ -100,10 +101,16 @@ def random_element(space, rng):
     ----------
     space : odl space on numpy, or a product of such spaces
     rng : numpy.random.Generator
+
+    Raises
+    ------
+    TypeError
+        If this is no space of arrays of real or complex numbers, or no such generator.
     """
     require_rng(rng)
     if isinstance(space, odl.ProductSpace):
         return space.element([random_element(part, rng) for part in space])
+    require_array_space("space", space)
     values = rng.standard_normal(space.shape)
     if np.issubdtype(space.dtype, np.complexfloating):
         values = values + 1j * rng.standard_normal(space.shape)

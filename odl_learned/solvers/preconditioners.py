@@ -7,6 +7,7 @@ import scipy.fft
 from array_api_compat import array_namespace
 
 from odl_learned.solvers.samples import on_host
+from odl_learned.validation import is_finite_number, require_count
 
 
 def periodic_laplacian(shape, cell_sides=1.0):
@@ -27,6 +28,11 @@ def periodic_laplacian(shape, cell_sides=1.0):
     Returns
     -------
     symbol : numpy.ndarray of the shape, float64, nonnegative
+
+    Raises
+    ------
+    ValueError
+        If the lengths are not positive whole numbers, or the sides not positive numbers.
     """
     return _laplacian(shape, cell_sides, 1.0)
 
@@ -50,15 +56,33 @@ def neumann_laplacian(shape, cell_sides=1.0):
     Returns
     -------
     symbol : numpy.ndarray of the shape, float64, nonnegative
+
+    Raises
+    ------
+    ValueError
+        If the lengths are not positive whole numbers, or the sides not positive numbers.
     """
     return _laplacian(shape, cell_sides, 0.5)
 
 
 def _laplacian(shape, cell_sides, periods):
-    sides = np.broadcast_to(np.asarray(cell_sides, dtype=float), (len(shape),))
+    if not isinstance(shape, tuple | list) or not shape:
+        raise ValueError(f"shape is {shape!r}, expected a tuple of whole numbers such as "
+                         "space.shape.")
+    for n in shape:
+        require_count("a length in shape", n)
+    sides = np.asarray(cell_sides)
+    if sides.shape not in ((), (len(shape),)) or not all(map(_is_side, sides.ravel().tolist())):
+        raise ValueError(f"cell_sides is {cell_sides!r}, expected one positive number or "
+                         f"{len(shape)}, such as space.cell_sides.")
+    sides = np.broadcast_to(sides.astype(float), (len(shape),))
     parts = [(2 / h * np.sin(np.pi * periods * np.arange(n) / n)) ** 2
              for n, h in zip(shape, sides, strict=True)]  # fmt: skip
     return sum(np.meshgrid(*parts, indexing="ij", sparse=True))
+
+
+def _is_side(h):
+    return is_finite_number(h) and h > 0
 
 
 def circulant(symbol):

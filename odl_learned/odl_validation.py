@@ -1,0 +1,73 @@
+"""Checks at the door of what comes from ODL: spaces, operators, elements, numbers of entries.
+
+As `odl_learned.validation`, for rooms that know ODL: each error names the value, what was expected,
+and what to do next.
+"""
+
+import numbers
+import reprlib
+from typing import Any
+
+import odl
+
+
+def require_space(name: str, space: Any) -> None:
+    """Raise TypeError unless this is a linear space of ODL, or the field of a functional."""
+    if not isinstance(space, odl.core.set.space.LinearSpace | odl.core.set.sets.Field):
+        raise TypeError(
+            f"{name} is {shown(space)}, expected an ODL space such as forward_op.domain; build it "
+            "with odl.uniform_discr(min_pt, max_pt, shape, dtype=...)."
+        )
+
+
+def require_array_space(name: str, space: Any) -> None:
+    """Raise TypeError unless elements of the space are arrays of real or complex floats."""
+    is_array_space = isinstance(space, odl.core.space.base_tensors.TensorSpace)
+    if not is_array_space or space.field is None or is_whole_numbered(space):
+        raise TypeError(
+            f"{name} is {shown(space)}, expected a space of arrays of real or complex numbers; "
+            "build it with odl.uniform_discr(min_pt, max_pt, shape, dtype='float64') or odl.rn(n)."
+        )
+
+
+def is_whole_numbered(space: Any) -> bool:
+    """Whether an array space holds whole numbers or truth values, which cannot be scaled."""
+    return space.dtype.kind in "biu"
+
+
+def require_operator(name: str, op: Any, kind: type = odl.Operator, hint: str = "") -> None:
+    """Raise TypeError unless this is an ODL operator of the class; the hint says what to do."""
+    if not isinstance(op, kind):
+        hint = hint or "a torch module becomes an operator by bridge.as_operator."
+        raise TypeError(f"{name} is {shown(op)}, expected an operator of the class "
+                        f"{kind.__name__}; {hint}")
+
+
+def require_functional(name: str, f: Any) -> None:
+    """Raise TypeError unless this is a functional of ODL."""
+    if not isinstance(f, odl.functionals.Functional):
+        raise TypeError(
+            f"{name} is {shown(f)}, expected an odl.functionals.Functional; a torch module becomes "
+            "one by bridge.as_functional(module, domain)."
+        )
+
+
+def require_element(name: str, x: Any, space: Any) -> None:
+    """Raise TypeError unless ``x`` is an element of the space."""
+    if x not in space:
+        raise TypeError(f"{name} is {shown(x)}, expected an element of {space!r}; build it with "
+                        "space.element(values).")
+
+
+def require_index(name: str, index: Any, length: int, what: str) -> None:
+    """Raise TypeError unless the index is a whole number, IndexError unless it is in range."""
+    if not isinstance(index, numbers.Integral) or isinstance(index, bool):
+        raise TypeError(f"{name} is {shown(index)}, expected a whole number, that of {what}; count "
+                        "from 0.")
+    if not -length <= index < length:
+        raise IndexError(f"{name} is {shown(index)}, expected {what} from 0 to {length - 1}.")
+
+
+def shown(value: Any) -> str:
+    """A value in a message: at most a line of it."""
+    return " ".join(reprlib.repr(value).split())

@@ -41,7 +41,7 @@ def files(tmp_path_factory):
     (folder / "cut.npz").write_bytes((folder / "two.npz").read_bytes()[:-20])
     torch.save({"x": 1}, folder / "foreign.pt")
     torch.save({"format": 99}, folder / "future.pt")
-    torch.save({"format": 1, "x": Map}, folder / "code.pt")
+    torch.save({"format": 2, "x": Map}, folder / "code.pt")
     return folder
 
 
@@ -102,7 +102,7 @@ FILES = [
     ("foreign checkpoint", lambda d: read_checkpoint(d / "foreign.pt"), ValueError,
      "not a training state.*Restore"),
     ("future checkpoint", lambda d: read_checkpoint(d / "future.pt"), ValueError,
-     "format 99, expected 1"),
+     "format 99, expected 2"),
     ("code in a checkpoint", lambda d: read_checkpoint(d / "code.pt"), ValueError,
      r"code.pt cannot be read: it holds more than tensors.*Restore[^\n]*$"),
     ("unreadable state", lambda d: write_checkpoint(d / "new.pt", {"x": Map}), ValueError,

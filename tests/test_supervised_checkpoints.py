@@ -70,7 +70,7 @@ def test_other_files_are_errors(tmp_path):
     with pytest.raises(ValueError, match="not a training state"):
         run(path, Pairs())
     torch.save({"format": 99}, path)
-    with pytest.raises(ValueError, match="has format 99, expected 1"):
+    with pytest.raises(ValueError, match="has format 99, expected 2"):
         run(path, Pairs())
 
 

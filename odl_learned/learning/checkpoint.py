@@ -2,20 +2,25 @@
 
 import os
 import pickle
-import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
-FORMAT = 1
+from odl_learned.learning.sole_writer import open_temporary, target_of
+
+#: 1: states without what `fingerprint` says of data, loss and architecture. 2: with it.
+FORMAT = 2
 
 
 def write_checkpoint(path, state):
     """Write a training state so that `path` holds the old or the new one, never a part.
 
     The state is written to a temporary file in the same folder, read back, and moved onto `path`
-    in one step.
+    in one step; behind symbolic links, onto what they lead to. A file that is replaced keeps its
+    permissions, a new one has those that the umask gives. Whoever writes more than once does so
+    within `sole_writer.sole_writer(path)`.
 
     Parameters
     ----------
@@ -26,35 +31,63 @@ def write_checkpoint(path, state):
 
     Raises
     ------
-    FileNotFoundError
-        If the folder does not exist.
     ValueError
         If the state holds something that `read_checkpoint` would refuse.
     OSError
-        If the file cannot be written; the old one is left as it was.
+        FileNotFoundError if the folder does not exist, IsADirectoryError if the path is a folder,
+        PermissionError if the file is write-protected; any if the file cannot be written, for
+        example because the disk is full. The old file is left as it was.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"checkpoint {path} is in a folder that does not exist; create it.")
-    if path.is_dir():
-        raise IsADirectoryError(f"checkpoint {path} is a folder; expected the path of a file.")
-    handle, name = tempfile.mkstemp(prefix=path.name + ".", suffix=".tmp", dir=path.parent)
+    target = target_of(path)
+    descriptor, name = open_temporary(target)
     try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save({"format": FORMAT, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            read_checkpoint(name)
-        except ValueError as error:
-            raise ValueError(
-                "the training state cannot be read back from disk; expected states of model, "
-                f"optimizer and schedule that are made of tensors and numbers. ({error})"
-            ) from error
-        os.replace(name, path)
+        with os.fdopen(descriptor, "wb") as file:
+            _save({"format": FORMAT, **state}, _Written(file), path)
+            try:
+                read_checkpoint(name)
+            except ValueError as error:
+                raise ValueError(
+                    "the training state cannot be read back from disk; expected states of model, "
+                    f"optimizer and schedule that are made of tensors and numbers. ({error})"
+                ) from error
+        os.replace(name, target)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
         raise
+
+
+class _Written:
+    """A file that remembers why writing failed: torch says it in words of its own."""
+
+    def __init__(self, file):
+        self.file, self.error = file, None
+
+    def write(self, data):
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self):
+        self.file.flush()
+
+
+def _save(state, written, path):
+    try:
+        torch.save(state, written)
+        written.file.flush()
+        os.fsync(written.file.fileno())
+    except Exception as error:
+        cause = written.error or error
+        if not isinstance(cause, OSError):
+            raise
+        number = () if cause.errno is None else (cause.errno,)
+        raise type(cause)(
+            *number,
+            f"checkpoint {path} could not be written: {cause.strerror or cause}. Make room, or "
+            "continue with a file elsewhere; the file that was there before, if any, is unchanged",
+        ) from error
 
 
 def read_checkpoint(path):
@@ -105,3 +138,25 @@ def read_checkpoint(path):
             f"the version of the package that wrote it. {advice}"
         )
     return state
+
+
+def require_keys(path, state, keys, kind):
+    """Raise ValueError unless a state has all these keys.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where the state is from, for the message.
+    state : object
+        What was read; a dict, if the file is in order.
+    keys : iterable of str
+    kind : str
+        What a state with them is, such as "a supervised training".
+    """
+    absent = [key for key in keys if not isinstance(state, Mapping) or key not in state]
+    if absent:
+        found = sorted(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
+        raise ValueError(
+            f"checkpoint {path} is not one of {kind}: it lacks {', '.join(absent)} and has "
+            f"{found}. Go on with what wrote it, or move it away to start anew."
+        )

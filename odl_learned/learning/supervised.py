@@ -1,6 +1,6 @@
 """Supervised learning of reconstruction maps, with checkpoints that continue to the same bits."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from odl_learned.learning.batches import Order, draw_batch
 from odl_learned.learning.checkpoint import read_checkpoint, write_checkpoint
 from odl_learned.learning.interruption import deferred_interruption
 from odl_learned.learning.record import Record
+from odl_learned.learning.sole_writer import sole_writer
 from odl_learned.learning.training_checks import (
     clip_gradient,
     require_finite_parameters,
@@ -112,6 +113,10 @@ def train(
     ValueError
         For empty pairs, numbers out of range, data or truth that do not fit, a checkpoint that is
         damaged, of another model or training, or ahead of `steps`.
+    BlockingIOError
+        If another training is the writer of the checkpoint.
+    OSError
+        If the checkpoint cannot be written; the last one is kept.
     TypeError
         If the model is no module, the optimizer no optimizer or the loss no tensor.
     RuntimeError
@@ -124,6 +129,17 @@ def train(
         validate_every, checkpoint_every,
     )  # fmt: skip
     metric = loss if validation_metric is None else validation_metric
+    with nullcontext() if checkpoint is None else sole_writer(checkpoint):
+        return _train(
+            model, pairs, steps, optimizer, loss, batch_size, seed, schedule, clip_norm,
+            validation, metric, validate_every, checkpoint, checkpoint_every, progress,
+        )  # fmt: skip
+
+
+def _train(
+    model, pairs, steps, optimizer, loss, batch_size, seed, schedule, clip_norm, validation,
+    metric, validate_every, checkpoint, checkpoint_every, progress,
+):  # fmt: skip
     device = next(model.parameters()).device
     setting = {"seed": int(seed), "batch_size": int(batch_size), "pairs": len(pairs)}
     order = Order(seed, len(pairs))

@@ -41,7 +41,7 @@ def main(n, views, pairs, steps, out):
     generator = torch.Generator().manual_seed(0)
     nets = [networks.CNN(2 + MEMORY, 1 + MEMORY, 16, 3, generator=generator) for _ in range(4)]
     model = LearnedProximalGradient(bridge.as_module(A), bridge.as_module(fbp),
-                                    [MemoryStep(net, MEMORY, 0.8) for net in nets],
+                                    [MemoryStep(net, MEMORY, 0.8, dimension=2) for net in nets],
                                     initial=bridge.as_module(fbp))  # fmt: skip
     learning.train(
         model, data.FixedPairs.drawn(bodies(pairs, seed=1)), steps=steps, batch_size=2,

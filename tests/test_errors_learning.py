@@ -55,12 +55,28 @@ LEARNING = [
      r"float64, expected torch.float32.*\.to\(dtype\)"),
     ("network elsewhere", lambda d: networks.CNN(1, 1, 2, 2)(T[None, None].to("meta")), ValueError,
      r"x is on meta, expected cpu.*\.to\(device\)"),
-    ("operator for a network", lambda d: networks.OnImages(A), TypeError,
+    ("operator for a network", lambda d: networks.OnImages(A, dimension=2), TypeError,
      "net is of type MultiplyOperator, expected a torch.nn.Module.*networks.CNN"),
-    ("channels of a network", lambda d: networks.OnImages(networks.CNN(1, 2, 2, 2))(T), ValueError,
+    ("dimension left out", lambda d: networks.OnImages(networks.CNN(1, 1, 2, 2)), TypeError,
+     "missing 1 required keyword-only argument: 'dimension'"),
+    ("dimension of a step left out", lambda d: reconstruction.MemoryStep(
+        networks.CNN(2, 1, 2, 2), 0, 0.1), TypeError, "missing 1 required .* 'dimension'"),
+    ("half a dimension", lambda d: networks.OnImages(nn.Identity(), dimension=1.5), ValueError,
+     r"dimension is 1.5, expected a whole number.*len\(space.shape\)"),
+    ("no dimension", lambda d: networks.to_channels(T, 0), ValueError, "dimension is 0, expected"),
+    ("dimension of a network", lambda d: networks.OnImages(networks.CNN(1, 1, 2, 2), dimension=1),
+     ValueError, r"2 axes and dimension is 1, expected equal.*CNN\(..., dimension=1\)"),
+    ("dimension of a step", lambda d: reconstruction.MemoryStep(
+        networks.ResidualCNN(2, 1, 2, 2, dimension=1), 0, 0.1, dimension=3), ValueError,
+     r"1 axes and dimension is 3, expected equal.*ResidualCNN\(..., dimension=3\)"),
+    ("function for a network", lambda d: reconstruction.MemoryStep(
+        lambda x: x, 0, 0.1, dimension=2), TypeError, "net is of type function, expected a torch"),
+    ("channels of a network", lambda d: networks.OnImages(
+        networks.CNN(1, 2, 2, 2), dimension=2)(T), ValueError,
      r"shape \(1, 2, 4, 4\), expected \(1, 1, 4, 4\).*give the network 1"),
-    ("complex into a real network", lambda d: networks.OnImages(networks.CNN(1, 1, 2, 2))(T + 0j),
-     ValueError, r"shape \(1, 2, 4, 4\), expected \(N, 1, H, W\)"),
+    ("complex into a real network", lambda d: networks.OnImages(
+        networks.CNN(1, 1, 2, 2), dimension=2)(T + 0j), ValueError,
+     r"shape \(1, 2, 4, 4\), expected \(N, 1, H, W\)"),
     ("no steps to unroll", lambda d: unrolled(steps=[]), ValueError, "steps is empty; expected"),
     ("operator to unroll", lambda d: unrolled(forward=A), TypeError,
      r"forward is an operator on spaces, MultiplyOperator; expected.*as_module\(op\)"),
@@ -73,7 +89,7 @@ LEARNING = [
     ("learned step size negative", lambda d: reconstruction.LearnedStepSize(-1.0), ValueError,
      "step size is -1.0; expected"),
     ("memory of a network", lambda d: unrolled(steps=[reconstruction.MemoryStep(
-        networks.CNN(4, 2, 2, 2), 2, 0.1)])(T[None]), ValueError,
+        networks.CNN(4, 2, 2, 2), 2, 0.1, dimension=2)])(T[None]), ValueError,
      r"shape \(1, 2, 4, 4\), expected \(1, 3, 4, 4\).*output channels"),
 ]
 
@@ -85,6 +101,6 @@ def test_mistake(mistake, error, pattern, tmp_path):
 
 def test_empty_batches_of_networks_are_valid():
     empty = torch.ones(0, 4, 4)
-    assert networks.OnImages(networks.CNN(1, 1, 2, 2))(empty).shape == (0, 4, 4)
-    memory = reconstruction.MemoryStep(networks.CNN(4, 3, 2, 2), 2, 0.1)
+    assert networks.OnImages(networks.CNN(1, 1, 2, 2), dimension=2)(empty).shape == (0, 4, 4)
+    memory = reconstruction.MemoryStep(networks.CNN(4, 3, 2, 2), 2, 0.1, dimension=2)
     assert unrolled(steps=[memory])(empty).shape == (0, 4, 4)

@@ -92,7 +92,7 @@ def test_on_images_keeps_axes_and_dtype(batch, dtype):
     x = torch.randn(*batch, 6, 5, generator=generator(), dtype=dtype)
     count = 2 if dtype.is_complex else 1
     net = shaken(ResidualCNN(count, count, 4, 2)).to(x.real.dtype)
-    result = OnImages(net)(x)
+    result = OnImages(net, dimension=2)(x)
     assert result.shape == x.shape
     assert result.dtype == dtype
     for index in np.ndindex(*batch):
@@ -105,9 +105,9 @@ def test_on_images_keeps_axes_and_dtype(batch, dtype):
 
 def test_channels_round_trip_and_conjugate_views():
     x = torch.randn(2, 3, 4, 5, generator=generator(), dtype=torch.complex64)
-    assert to_channels(x).shape == (6, 2, 4, 5)
-    assert torch.equal(from_channels(to_channels(x), x), x)
-    assert torch.equal(from_channels(to_channels(x.conj()), x), x.conj())
+    assert to_channels(x, 2).shape == (6, 2, 4, 5)
+    assert torch.equal(from_channels(to_channels(x, 2), x, 2), x)
+    assert torch.equal(from_channels(to_channels(x.conj(), 2), x, 2), x.conj())
     assert to_channels(x, dimension=3).shape == (2, 2, 3, 4, 5)
     assert torch.equal(from_channels(to_channels(x, 3), x, 3), x)
 
@@ -115,7 +115,7 @@ def test_channels_round_trip_and_conjugate_views():
 def test_on_images_is_differentiable():
     net = shaken(ResidualCNN(2, 2, 3, 2)).double()
     x = torch.randn(2, 4, 3, generator=generator(), dtype=torch.complex128, requires_grad=True)
-    assert torch.autograd.gradcheck(OnImages(net), x)
+    assert torch.autograd.gradcheck(OnImages(net, dimension=2), x)
 
 
 def test_errors():
@@ -134,6 +134,6 @@ def test_errors():
     with pytest.raises(ValueError, match="out_channels is 2, expected at most in_channels = 1"):
         ResidualCNN(1, 2, 3, 2)
     with pytest.raises(ValueError, match="expected at least 2 axes"):
-        OnImages(CNN(1, 1, 3, 2))(torch.zeros(4))
+        OnImages(CNN(1, 1, 3, 2), dimension=2)(torch.zeros(4))
     with pytest.raises(ValueError, match=r"shape \(1, 1, 4, 4\), expected \(1, 2, 4, 4\)"):
-        OnImages(CNN(2, 1, 3, 2))(torch.zeros(4, 4, dtype=torch.complex64))
+        OnImages(CNN(2, 1, 3, 2), dimension=2)(torch.zeros(4, 4, dtype=torch.complex64))

@@ -134,7 +134,8 @@ def test_batch_is_a_loop(problem, batch, rng):
     torch.manual_seed(0)
     net = CNN(2 * count + 3, count + 3, 4, 2).double()
     torch.nn.init.normal_(net.layers[-1].weight, std=0.2)
-    steps = [MemoryStep(net, 3, 0.1), GradientStep(OnImages(ResidualCNN(count, count, 4, 2)), 0.1)]
+    on_images = OnImages(ResidualCNN(count, count, 4, 2), dimension=2)
+    steps = [MemoryStep(net, 3, 0.1, dimension=2), GradientStep(on_images, 0.1)]
     model = unrolled(A, steps * 2).double()
     data = torch.randn(*batch, *A.range.shape, dtype=tensor(y).dtype)
     result = model(data)
@@ -144,10 +145,30 @@ def test_batch_is_a_loop(problem, batch, rng):
         torch.testing.assert_close(result[index], model(data[index]))
 
 
+@pytest.mark.parametrize("shape", [(6,), (3, 4, 2)])
+def test_batch_is_a_loop_for_signals_and_volumes(shape, rng):
+    X = odl.uniform_discr([0] * len(shape), [1] * len(shape), shape)
+    A, dimension = 2 * odl.IdentityOperator(X), len(shape)
+    generator = torch.Generator().manual_seed(0)
+    nets = [CNN(2 + 1, 1 + 1, 3, 2, dimension=dimension),
+            ResidualCNN(1, 1, 3, 2, dimension=dimension)]
+    for net in nets:
+        for p in net.parameters():
+            torch.nn.init.normal_(p, std=0.5, generator=generator)
+    steps = [MemoryStep(nets[0], 1, 0.1, dimension=dimension),
+             GradientStep(OnImages(nets[1], dimension=dimension), 0.1)]
+    model = unrolled(A, steps * 2).double()
+    data = torch.randn(3, *shape, dtype=torch.float64, generator=generator)
+    result = model(data)
+    assert result.shape == (3, *shape)
+    for sample, alone in zip(result, map(model, data)):
+        torch.testing.assert_close(sample, alone)
+
+
 def test_memory_step_is_its_formula(rng):
     net = CNN(4, 3, 4, 2).double()  # c = 1, two memory channels
     torch.nn.init.normal_(net.layers[-1].weight, generator=torch.Generator().manual_seed(0))
-    step = MemoryStep(net, 2, 0.25)
+    step = MemoryStep(net, 2, 0.25, dimension=2)
     u, gradient = (torch.from_numpy(rng.standard_normal((5, 4))) for _ in range(2))
     memory = torch.from_numpy(rng.standard_normal((1, 2, 5, 4)))
     for given, channels in ((memory, memory), (None, torch.zeros_like(memory))):
@@ -160,7 +181,8 @@ def test_memory_step_is_its_formula(rng):
 def test_memory_reaches_the_result_and_learns(rng):
     A, y = weighted_problem(rng)
     torch.manual_seed(0)
-    model = unrolled(A, [MemoryStep(CNN(4, 3, 4, 2), 2, 0.1) for _ in range(2)]).double()
+    steps = [MemoryStep(CNN(4, 3, 4, 2), 2, 0.1, dimension=2) for _ in range(2)]
+    model = unrolled(A, steps).double()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     truth = torch.from_numpy(rng.standard_normal(A.domain.shape))
     assert torch.equal(model(tensor(y)), torch.zeros(A.domain.shape, dtype=torch.float64))
@@ -179,7 +201,7 @@ def test_shared_and_separate_weights(rng):
         return sum(p.numel() for p in model.parameters())
 
     def step():
-        return GradientStep(OnImages(ResidualCNN(1, 1, 3, 2)), LearnedStepSize(0.1))
+        return GradientStep(OnImages(ResidualCNN(1, 1, 3, 2), dimension=2), LearnedStepSize(0.1))
 
     one = step()
     own = sum(p.numel() for p in one.parameters())
@@ -206,7 +228,8 @@ def test_learned_step_size_stays_positive_and_is_learned(rng):
 def test_gradients_of_the_whole_map(rng):
     A, y = weighted_problem(rng)
     torch.manual_seed(0)
-    model = unrolled(A, [GradientStep(OnImages(ResidualCNN(1, 1, 2, 2)), 0.1)] * 2).double()
+    step = GradientStep(OnImages(ResidualCNN(1, 1, 2, 2), dimension=2), 0.1)
+    model = unrolled(A, [step] * 2).double()
     torch.nn.init.normal_(model.steps[0].proximal.net.residual.layers[-1].weight, std=0.2)
     data = tensor(y).requires_grad_()
     assert torch.autograd.gradcheck(model, data)
@@ -216,7 +239,8 @@ def test_state_dict_round_trip(rng, tmp_path):
     A, y = weighted_problem(rng)
 
     def build():
-        return unrolled(A, [MemoryStep(CNN(4, 3, 4, 2), 2, LearnedStepSize(0.1))] * 2).double()
+        step = MemoryStep(CNN(4, 3, 4, 2), 2, LearnedStepSize(0.1), dimension=2)
+        return unrolled(A, [step] * 2).double()
 
     model, twin = build(), build()
     with torch.no_grad():
@@ -239,11 +263,11 @@ def test_errors(rng):
     with pytest.raises(ValueError, match="initial step size is -0.1"):
         LearnedStepSize(-0.1)
     with pytest.raises(ValueError, match="memory_channels is -1"):
-        MemoryStep(identity, -1, 0.1)
+        MemoryStep(identity, -1, 0.1, dimension=2)
     start = torch.zeros(5, 4, dtype=torch.float64)
     starts_alone = unrolled(A, [GradientStep(identity, 0.1)], lambda data: start)
     with pytest.raises(ValueError, match=r"data has shape \(2, 5, 4\), expected \(5, 4\)"):
         starts_alone(torch.zeros(2, 5, 4, dtype=torch.float64))
-    wrong = unrolled(A, [MemoryStep(CNN(4, 2, 3, 1), 2, 0.1)]).double()
+    wrong = unrolled(A, [MemoryStep(CNN(4, 2, 3, 1), 2, 0.1, dimension=2)]).double()
     with pytest.raises(ValueError, match=r"shape \(1, 2, 5, 4\), expected \(1, 3, 5, 4\)"):
         wrong(tensor(y))

@@ -38,7 +38,7 @@ def channels_net(c_in, c_out, dtype=torch.float64):
 def image_net(channels):
     """A network on images, real or complex, that is far from the identity."""
     generator = torch.Generator().manual_seed(0)
-    net = networks.OnImages(modules.net(channels, channels))
+    net = networks.OnImages(modules.net(channels, channels), dimension=2)
     with torch.no_grad():
         for p in net.parameters():
             p.add_(0.3 * torch.randn(p.shape, dtype=p.dtype, generator=generator))

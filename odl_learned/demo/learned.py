@@ -58,4 +58,4 @@ def step_modules(training):
     nets = [networks.CNN(2 * channels + MEMORY, channels + MEMORY, WIDTH, DEPTH,
                          generator=generator)
             for _ in range(ITERATIONS)]
-    return [reconstruction.MemoryStep(net, MEMORY, STEP_SIZE) for net in nets]
+    return [reconstruction.MemoryStep(net, MEMORY, STEP_SIZE, dimension=2) for net in nets]

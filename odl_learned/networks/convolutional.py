@@ -20,7 +20,7 @@ class CNN(nn.Module):
     depth : int
         Number of convolutions, at least 1.
     dimension : int
-        Dimension of the image: 1, 2 or 3.
+        Number of axes of an image: 1, 2 or 3. Input with more or fewer axes is an error.
     generator : torch.Generator, optional
         Source of the random weights; the default is torch's own.
 
@@ -112,6 +112,7 @@ class ResidualCNN(nn.Module):
                 "because the output is a correction of the first input channels; use networks.CNN."
             )
         self.out_channels = out_channels
+        self.dimension = dimension
 
     def forward(self, x):  # (N, in_channels, *shape) -> (N, out_channels, *shape)
         return self.residual(x) + x[:, : self.out_channels]

@@ -5,8 +5,48 @@ from math import prod
 import torch
 from torch import nn
 
+from odl_learned.networks.convolutional import CNN, ResidualCNN
 
-def to_channels(x, dimension=2):
+
+def require_network(net):
+    """Raise TypeError unless the network is a torch module."""
+    if not isinstance(net, nn.Module):
+        raise TypeError(
+            f"net is of type {type(net).__name__}, expected a torch.nn.Module on channels, "
+            "such as networks.CNN."
+        )
+
+
+def require_dimension(dimension, net=None):
+    """Raise unless the dimension of an image is a whole number and that of the network, if known.
+
+    Parameters
+    ----------
+    dimension : int
+        Number of axes of an image, at least 1.
+    net : torch.nn.Module, optional
+        A network that may say its own dimension, ``net.dimension``, as `networks.CNN` does.
+
+    Raises
+    ------
+    ValueError
+        If the dimension is no such number, or another one than that of the network.
+    """
+    if not isinstance(dimension, int) or isinstance(dimension, bool) or dimension < 1:
+        raise ValueError(
+            f"dimension is {dimension!r}, expected a whole number, at least 1: the number of axes "
+            "of an image, len(space.shape)."
+        )
+    if isinstance(net, (CNN, ResidualCNN)) and net.dimension != dimension:
+        raise ValueError(
+            f"the network is for images with {net.dimension} axes and dimension is {dimension}, "
+            f"expected equal numbers; build it with {type(net).__name__}(..., "
+            f"dimension={dimension}), or pass dimension={net.dimension} if that is what the images "
+            "have."
+        )
+
+
+def to_channels(x, dimension):
     """Give images a channel axis: one channel for real, (real, imaginary) for complex images.
 
     Parameters
@@ -14,7 +54,7 @@ def to_channels(x, dimension=2):
     x : torch.Tensor, shape (*batch, *shape)
         Real or complex images; the last `dimension` axes are those of the image.
     dimension : int
-        Dimension of the image.
+        Number of axes of an image, ``len(space.shape)``; all axes before them are batch axes.
 
     Returns
     -------
@@ -26,6 +66,7 @@ def to_channels(x, dimension=2):
     ValueError
         If x has fewer than `dimension` axes.
     """
+    require_dimension(dimension)
     if x.ndim < dimension:
         raise ValueError(
             f"x has shape {tuple(x.shape)}, expected at least {dimension} axes, those of the "
@@ -37,7 +78,7 @@ def to_channels(x, dimension=2):
     return torch.stack(parts, dim=1)
 
 
-def from_channels(channels, like, dimension=2):
+def from_channels(channels, like, dimension):
     """Invert `to_channels`: turn channels into images of the shape and kind of `like`.
 
     Parameters
@@ -47,7 +88,7 @@ def from_channels(channels, like, dimension=2):
     like : torch.Tensor, shape (*batch, *shape)
         The images that `to_channels` was given.
     dimension : int
-        Dimension of the image.
+        Number of axes of an image, as there.
 
     Returns
     -------
@@ -58,6 +99,7 @@ def from_channels(channels, like, dimension=2):
     ValueError
         If the channels have another shape.
     """
+    require_dimension(dimension)
     split = like.ndim - dimension
     count = 2 if like.is_complex() else 1
     expected = (prod(like.shape[:split]), count, *like.shape[split:])
@@ -81,7 +123,8 @@ class OnImages(nn.Module):
         Maps ``(N, C, *shape)`` to ``(N, C, *shape)`` with C = 1 for real images and C = 2, the
         real and the imaginary part, for complex images.
     dimension : int
-        Dimension of the image.
+        Number of axes of an image, ``len(space.shape)``: 1 for signals, 3 for volumes. All axes
+        before them are batch axes, so that a wrong number would take samples for pixels.
 
     Maps ``(*batch, *shape)`` to ``(*batch, *shape)`` in the same dtype, with any number of batch
     axes, also none.
@@ -89,18 +132,16 @@ class OnImages(nn.Module):
     Raises
     ------
     ValueError
-        If the input has too few axes or the network another output shape.
+        If the dimension is not that of the network, the input has too few axes, or the network
+        another output shape.
     TypeError
         If the network is no module.
     """
 
-    def __init__(self, net, *, dimension=2):
+    def __init__(self, net, *, dimension):
         super().__init__()
-        if not isinstance(net, nn.Module):
-            raise TypeError(
-                f"net is of type {type(net).__name__}, expected a torch.nn.Module on channels, "
-                "such as networks.CNN."
-            )
+        require_network(net)
+        require_dimension(dimension, net)
         self.net = net
         self.dimension = dimension
 

@@ -5,7 +5,12 @@ import math
 import torch
 from torch import nn
 
-from odl_learned.networks.images import from_channels, to_channels
+from odl_learned.networks.images import (
+    from_channels,
+    require_dimension,
+    require_network,
+    to_channels,
+)
 from odl_learned.validation import require_positive
 
 
@@ -172,20 +177,25 @@ class MemoryStep(nn.Module):
     step_size : float or LearnedStepSize
         tau, greater than zero; a number is kept, a `LearnedStepSize` is learned.
     dimension : int
-        Dimension of the image.
+        Number of axes of an image, ``len(X.shape)``: 1 for signals, 3 for volumes. All axes before
+        them are batch axes, so that a wrong number would take samples for pixels.
 
     Raises
     ------
     ValueError
-        If the step size or the number of channels is wrong, or the network has another output
-        shape.
+        If the step size, the number of channels or the dimension is wrong, or the network has
+        another output shape.
+    TypeError
+        If the network is no module.
 
     Source: Celledoni et al. (2021), algorithm 2; the memory is that of Adler, Oktem, Solving
     ill-posed inverse problems using iterative deep neural networks (2017).
     """
 
-    def __init__(self, net, memory_channels, step_size, *, dimension=2):
+    def __init__(self, net, memory_channels, step_size, *, dimension):
         super().__init__()
+        require_network(net)
+        require_dimension(dimension, net)
         if not isinstance(memory_channels, int) or memory_channels < 0:
             raise ValueError(
                 f"memory_channels is {memory_channels!r}; expected a whole number, at least 0."

@@ -25,13 +25,16 @@ IMAGE = torch.randn(5, 7, dtype=torch.float64, generator=torch.Generator().manua
 MODULES = {
     "CNN": lambda: (networks.CNN(2, 2, width=4, depth=2).double(), IMAGE.expand(2, 5, 7)),
     "ResidualCNN": lambda: (net(2, 2), IMAGE.expand(2, 5, 7)),
-    "OnImages": lambda: (networks.OnImages(net(1, 1)), IMAGE),
-    "OnImages complex": lambda: (networks.OnImages(net(2, 2)), torch.complex(IMAGE, IMAGE)),
+    "OnImages": lambda: (networks.OnImages(net(1, 1), dimension=2), IMAGE),
+    "OnImages complex": lambda: (
+        networks.OnImages(net(2, 2), dimension=2), torch.complex(IMAGE, IMAGE)),
     "GradientStep": lambda: (
-        unrolled(reconstruction.GradientStep(networks.OnImages(net(1, 1)), 0.5)), IMAGE),
+        unrolled(reconstruction.GradientStep(networks.OnImages(net(1, 1), dimension=2), 0.5)),
+        IMAGE),
     "LearnedStepSize": lambda: (
         unrolled(reconstruction.GradientStep(
             torch.nn.Identity(), reconstruction.LearnedStepSize(0.5))).double(), IMAGE),
     "MemoryStep": lambda: (
-        unrolled(reconstruction.MemoryStep(net(3, 2), memory_channels=1, step_size=0.5)), IMAGE),
+        unrolled(reconstruction.MemoryStep(net(3, 2), memory_channels=1, step_size=0.5,
+                                           dimension=2)), IMAGE),
 }

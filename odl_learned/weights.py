@@ -137,6 +137,65 @@ def component_weights(space):
     return [float(w) for w in np.broadcast_to(weights, (len(space),))]
 
 
+def single_weight(space):
+    """Return the one weight of all entries of all factors of a space, or None.
+
+    Parameters
+    ----------
+    space : odl.TensorSpace, odl.DiscretizedSpace or odl.ProductSpace
+        With exponent 2.
+
+    Raises
+    ------
+    TypeError
+        If the inner product is not a weighted sum.
+    """
+    if not isinstance(space, odl.ProductSpace):
+        weights = entry_weights(space)
+        return weights if isinstance(weights, float) else None
+    if len(space) and space.is_power_space:
+        factors = [single_weight(space[0])] * len(space)
+    else:
+        factors = [single_weight(part) for part in space]
+    if None in factors:
+        return None
+    weights = {w * f for w, f in zip(component_weights(space), factors, strict=True)}
+    return weights.pop() if len(weights) == 1 else None
+
+
+def weigh(x):
+    r"""Return ``W x``, the element whose plain sum with ``conj(z)`` is ``<x, z>``.
+
+    Parameters
+    ----------
+    x : element of a space of arrays, or of a product of such spaces
+
+    Returns
+    -------
+    weighted : element of the same space
+
+    See Also
+    --------
+    unweigh : its inverse. With ``M`` the matrix of an operator from ``X`` to ``Y``, the adjoint is
+        ``y -> unweigh(M^H weigh(y))``.
+    """
+    return _times_weights(x, lambda weights: weights)
+
+
+def unweigh(x):
+    """Return ``W^-1 x``, from a Euclidean gradient to a Riesz representative; see `weigh`."""
+    return _times_weights(x, lambda weights: 1 / weights)
+
+
+def _times_weights(x, function):
+    space = x.space
+    if isinstance(space, odl.ProductSpace):
+        return space.element([function(weight) * _times_weights(part, function)
+                              for weight, part in zip(component_weights(space), x, strict=True)])
+    weights = function(entry_weights(space))
+    return weights * x if isinstance(weights, float) else space.element(weights) * x
+
+
 def integral(space, values):
     r"""Return the weighted sum of real values, one per entry of the space, as a float.
 

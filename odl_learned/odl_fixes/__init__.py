@@ -5,7 +5,7 @@ nothing and warns. The environment variable ``ODL_LEARNED_FIXES=0`` turns all of
 `docs/odl_1_0.md` lists them for readers.
 """
 
-from odl_learned.odl_fixes import functionals, spaces  # noqa: F401  (importing registers repairs)
+from odl_learned.odl_fixes import adjoints, functionals, spaces  # noqa: F401  (registers repairs)
 from odl_learned.odl_fixes.registry import (
     ODL_VERSION,
     REPAIRS,

@@ -1,12 +1,17 @@
-"""Repairs of spaces, of operators in general, and of two operators of ODL."""
+"""Repairs of spaces, of operators in general, and of three operators of ODL."""
 
 import numpy as np
+from odl.applications.tomo import RayTransform
+from odl.backends.arrays.npy_tensors import NumpyTensor
 from odl.core.array_API_support.utils import _registered_array_backends, get_array_and_backend
+from odl.core.discr import DiscretizedSpace
 from odl.core.discr.diff_ops import Divergence
 from odl.core.operator import ComplexEmbedding, ImagPart, Operator, RealPart, ZeroOperator
 from odl.core.set.space import LinearSpace, LinearSpaceElement, LinearSpaceTypeError
 from odl.core.space import ProductSpace
 from odl.core.space.base_tensors import TensorSpace
+from odl.core.space.weightings.weighting import ArrayWeighting, ConstWeighting
+from odl.core.util import array_str, is_floating_dtype
 
 from odl_learned.odl_fixes.registry import cures, everywhere
 
@@ -117,3 +122,70 @@ def real_part_adjoint():
 
     yield RealPart, "adjoint", adjoint(1, lambda op: op)
     yield ImagPart, "adjoint", adjoint(1j, lambda op: ZeroOperator(op.domain))
+
+
+@cures("x[indices] on a space with an array of weights raises, and so do Huber and group L1.")
+def indexed_weights():
+    original = NumpyTensor.__getitem__
+
+    def __getitem__(self, indices):
+        weighting = self.space.weighting
+        if not isinstance(weighting, ArrayWeighting):
+            return original(self, indices)
+        indices = indices.data if isinstance(indices, NumpyTensor) else indices
+        array = self.data[indices]
+        if array.ndim == 0:
+            return original(self, indices)
+        weights = np.broadcast_to(weighting.array, self.shape)[indices]
+        space = type(self.space)(
+            array.shape, dtype=self.dtype,
+            weighting=ArrayWeighting(weights, self.impl, self.device, weighting.exponent))
+        return space.element(array, copy=False)
+
+    yield NumpyTensor, "__getitem__", __getitem__
+
+
+@cures("repr of a uniform_discr with an array of weights raises, and so do its error messages.")
+def weights_shown():
+    original = DiscretizedSpace.__repr__
+
+    def __repr__(self):
+        if isinstance(self.weighting, ConstWeighting):
+            return original(self)
+        usual = self.ndim > 0 and self.is_uniform and is_floating_dtype(self.dtype)
+        twin = type(self.tspace)(self.shape, self.dtype, device=self.device,
+                                 weighting=float(self.cell_volume) if usual else 1.0)
+        shown = original(DiscretizedSpace(self.partition, twin))
+        if not shown.startswith("uniform_discr("):
+            return original(self)
+        weights = getattr(self.weighting, "array", None)
+        weights = repr(self.weighting) if weights is None else array_str(weights, nprint=10)
+        return f"{shown.rstrip()[:-1].rstrip()}, weighting={weights})"
+
+    yield DiscretizedSpace, "__repr__", __repr__
+
+
+@cures("== of two spaces raises where one has a constant and the other one an array of weights.")
+def weightings_compared():
+    original = ArrayWeighting.__eq__
+
+    def __eq__(self, other):
+        return isinstance(other, ArrayWeighting) and original(self, other)
+
+    yield ArrayWeighting, "__eq__", __eq__
+
+
+@cures("Ray transforms shrink an image with points on the boundary, without a word.")
+def ray_pixels():
+    original = RayTransform.__init__
+
+    def __init__(self, vol_space, *args, **kwargs):
+        partition = getattr(vol_space, "partition", None)
+        if partition is not None and not np.allclose(partition.boundary_cell_fractions, 1.0):
+            raise NotImplementedError(
+                f"the domain {vol_space} has points on its boundary, expected them in the middle "
+                "of pixels: the projectors fill the domain with equal pixels, as many as points, "
+                "and would project a smaller image. Build it with nodes_on_bdry=False.")
+        original(self, vol_space, *args, **kwargs)
+
+    yield RayTransform, "__init__", __init__

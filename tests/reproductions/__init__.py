@@ -1,5 +1,6 @@
 """What raises or is silently wrong in ODL without a repair, by the name of the repair."""
 
+from reproductions.adjoints import weighted_adjoints
 from reproductions.functionals import (
     complex_values,
     grad_lipschitz,
@@ -13,11 +14,15 @@ from reproductions.spaces import (
     aliasing,
     array_lookup,
     divergence_out,
+    indexed_weights,
     inner_once,
     lincomb_one_term,
     norm_cache,
     numpy_scalars,
+    ray_pixels,
     real_part_adjoint,
+    weightings_compared,
+    weights_shown,
 )
 
 REPRODUCTIONS = {
@@ -25,6 +30,7 @@ REPRODUCTIONS = {
     for f in (
         numpy_scalars, divergence_out, array_lookup, aliasing, separable_sum_linear, inner_once,
         complex_values, lp_norm, grad_lipschitz, l1_projections, sum_constraint, huber_proximal,
-        norm_cache, lincomb_one_term, real_part_adjoint,
+        norm_cache, lincomb_one_term, real_part_adjoint, weighted_adjoints, indexed_weights,
+        weights_shown, weightings_compared, ray_pixels,
     )
 }

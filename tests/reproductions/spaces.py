@@ -4,6 +4,7 @@ import numpy as np
 import odl
 import pytest
 import torch
+from odl.applications import tomo
 
 from reproductions.elements import close, draw, image_space
 
@@ -112,3 +113,57 @@ def real_part_adjoint():
     real = draw(space.real_space)
     close((odl.RealPart(real.space).adjoint(real) - real).norm(), 0)
     assert odl.ImagPart(real.space).adjoint(real).norm() == 0
+
+
+ARRAY = np.arange(1.0, 7).reshape(2, 3)
+
+
+def indexed_weights():
+    space = odl.uniform_discr([0, 0], [1, 1], (2, 3), weighting=ARRAY)
+    x = space.element([[1, -2, 3], [-4, 5, -6]])
+    close(x[0].asarray(), [1, -2, 3])
+    chosen = x[x.asarray() > 0]
+    close(chosen.inner(chosen), 1 * 1 + 3 * 9 + 5 * 25)
+    rows = x.tensor[::-1]  # as many entries, with other weights
+    close(rows.inner(rows), np.sum(ARRAY * x.asarray() ** 2))
+    rows[0] = 0
+    close(x.asarray()[1], [0, 0, 0])
+    assert x[0, 1] == -2
+    huber = F.Huber(space, 2.5)
+    close(huber(x), 3 * (3 - 1.25) + (1 + 2 * 4) / 5)
+
+
+def weights_shown():
+    for boundary, shown in ((False, ""), (True, "nodes_on_bdry=True, ")):
+        space = odl.uniform_discr(0, 1, 3, weighting=[1, 2, 5], nodes_on_bdry=boundary)
+        assert repr(space) == f"uniform_discr(0.0, 1.0, 3, {shown}weighting=[1, 2, 5])"
+    space = odl.uniform_discr([0, 0], [1, 1], (2, 3), weighting=ARRAY, nodes_on_bdry=[True, False])
+    assert repr(space).startswith("DiscretizedSpace(") and "weighting=[[" in repr(space)
+    assert repr(odl.uniform_discr(0, 1, 3, weighting=2.0)) == (
+        "uniform_discr(0.0, 1.0, 3, weighting=2.0)")
+
+
+def weightings_compared():
+    constant, array = odl.rn(3, weighting=2.0), odl.rn(3, weighting=[1.0, 2.0, 5.0])
+    assert array != constant and constant != array
+    assert array == odl.rn(3, weighting=[1.0, 2.0, 5.0])
+    assert array != odl.rn(3, weighting=[1.0, 2.0, 4.0])
+    close(odl.ProductSpace(array, constant).one().norm() ** 2, 8 + 6)
+
+
+def ray_pixels():
+    # All rays through one pixel together see its value times its area: 1/16 for 8 x 8 of them, and
+    # (2/7)^2 where the points reach the boundary, which ODL takes for 1/16 as well.
+    geometry = tomo.Parallel2dGeometry(odl.uniform_partition(0, np.pi, 2),
+                                       odl.uniform_partition(-2, 2, 801))
+    spot = np.zeros((8, 8))
+    spot[6, 3] = 1
+    for boundary, area in ((False, 1 / 16), (True, 4 / 49)):
+        space = odl.uniform_discr([-1, -1], [1, 1], (8, 8), dtype="float32",
+                                  nodes_on_bdry=boundary)
+        try:
+            rays = tomo.RayTransform(space, geometry, impl="astra_cpu")(spot)
+        except NotImplementedError as refused:
+            assert boundary and "nodes_on_bdry=False" in str(refused)
+        else:
+            close(np.sum(rays.data, axis=1) * 4 / 801, np.full(2, area), rtol=1e-3)

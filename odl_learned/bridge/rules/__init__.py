@@ -25,4 +25,5 @@ from odl_learned.bridge.rules import (  # noqa: F401
     total_variation,
     variation,
     wavelet,
+    weighted_adjoints,
 )

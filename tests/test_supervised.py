@@ -71,7 +71,7 @@ def test_modes_and_silence(capfd):
     optimizer, _ = setting("adam", model)
     train(model, Pairs(), steps=2, optimizer=optimizer, batch_size=2, progress=False,
           validation=Pairs(1), validate_every=2)  # fmt: skip
-    assert run_modes == [True, True, False]
+    assert run_modes == [False, False, True, True, False]  # compared, trained, validated
     assert [module.training for module in model] == [True, False, True, True, True]
     assert capfd.readouterr() == ("", "")
     train(model, Pairs(), steps=2, optimizer=optimizer, batch_size=2)

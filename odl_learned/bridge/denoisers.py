@@ -3,8 +3,9 @@
 import odl
 from torch import nn
 
+from odl_learned.bridge.module_operators import ModuleOperator
 from odl_learned.bridge.proximals.lowering import lower_proximal, opaque
-from odl_learned.bridge.to_odl import as_operator
+from odl_learned.bridge.to_odl import as_operator, require_module
 from odl_learned.validation import require_positive
 
 
@@ -15,6 +16,7 @@ class DenoiserProximal:
         self.operator = as_operator(denoiser, domain, domain)
 
     def __call__(self, sigma=1.0):
+        require_positive("sigma", sigma)
         return self.operator
 
     def as_module(self):
@@ -26,12 +28,12 @@ class SteppedProximal:
     """A denoiser that takes the step; see :func:`as_stepped_proximal`."""
 
     def __init__(self, denoiser, domain):
-        as_operator(denoiser, domain, domain)
+        as_operator(AtStep(denoiser, 1.0), domain, domain)  # once, since solvers ask for many steps
         self.denoiser, self.domain = denoiser, domain
 
     def __call__(self, sigma=1.0):
         require_positive("sigma", sigma)
-        return as_operator(AtStep(self.denoiser, float(sigma)), self.domain, self.domain)
+        return ModuleOperator(AtStep(self.denoiser, float(sigma)), self.domain, self.domain)
 
     def as_module(self):
         """The map ``(x, sigma) -> denoiser(x, sigma)``, the denoiser itself."""
@@ -54,6 +56,7 @@ class AtStep(nn.Module):
 
     def __init__(self, denoiser, sigma):
         super().__init__()
+        require_module(denoiser)
         self.denoiser, self.sigma = denoiser, sigma
 
     def forward(self, x):

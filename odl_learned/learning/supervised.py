@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from odl_learned.bridge.separation import evaluation_mode, require_samples_apart
 from odl_learned.learning.batches import Order, draw_batch
 from odl_learned.learning.checkpoint import read_checkpoint, write_checkpoint
 from odl_learned.learning.interruption import deferred_interruption
@@ -63,7 +64,9 @@ def train(
     ``min_theta  mean_i loss(Phi_theta(y_i), x_i)`` by the optimizer, on batches that go through
     one random permutation of the pairs after the other, ``default_rng([seed, epoch])``.
 
-    The model is trained in training mode and left in the mode it came in. With `checkpoint`, the
+    The model is trained in training mode and left in the mode it came in. Before the first step
+    the first data are mapped in a batch of two and alone, in evaluation mode, which must agree.
+    With `checkpoint`, the
     state is written every `checkpoint_every` steps, at the end and when training is interrupted;
     if the file exists, training continues from it, bit for bit as if it had not stopped (on the
     same machine, if `pairs[i]` depends on i alone, and the only randomness of the model is torch's
@@ -111,8 +114,9 @@ def train(
     Raises
     ------
     ValueError
-        For empty pairs, numbers out of range, data or truth that do not fit, a checkpoint that is
-        damaged, of another model or training, or ahead of `steps`.
+        For empty pairs, numbers out of range, data or truth that do not fit, a model that takes
+        an axis of the batch for one of the image, a checkpoint that is damaged, of another model
+        or training, or ahead of `steps`.
     BlockingIOError
         If another training is the writer of the checkpoint.
     OSError
@@ -157,9 +161,9 @@ def _train(
         return record.steps
 
     random, buffers = random_states(), _versions(model)
-    updating = False
+    updating = compared = False
     bar = tqdm(total=steps, initial=record.steps, disable=not progress, unit="step")
-    with deferred_interruption() as interruption, _mode(model, True), bar:
+    with deferred_interruption() as interruption, _training_mode(model), bar:
         try:
             while True:
                 if validation is not None and record.validation_is_due(validate_every):
@@ -174,6 +178,9 @@ def _train(
                 indices = order.batch(record.steps * batch_size, batch_size)
                 data, truth = (batch.to(device) for batch in draw_batch(pairs, indices))
                 interruption.raise_pending()
+                if not compared:
+                    _require_samples_apart(model, data)
+                    compared = True
                 value = _loss(model, data, truth, loss, record.steps + 1)
                 model.zero_grad()
                 value.backward()
@@ -217,6 +224,13 @@ def _predict(model, data, truth, when):
     return x
 
 
+def _require_samples_apart(model, data):
+    """The data of a pair mean the same in every batch."""
+    other = (0.25 * data[0].flip(tuple(range(data.ndim - 1)))).to(data.dtype)
+    with evaluation_mode(model):
+        require_samples_apart(model, data[0], data[1] if len(data) > 1 else other)
+
+
 def _loss(model, data, truth, loss, step):
     value = loss(_predict(model, data, truth, f"in step {step}"), truth)
     require_loss(value, step)
@@ -224,7 +238,7 @@ def _loss(model, data, truth, loss, step):
 
 
 def _validate(model, validation, metric, device):
-    with _mode(model, False), torch.no_grad():
+    with evaluation_mode(model), torch.no_grad():
         values = []
         for i in range(len(validation)):
             data, truth = (batch.to(device) for batch in draw_batch(validation, [i]))
@@ -233,14 +247,10 @@ def _validate(model, validation, metric, device):
 
 
 @contextmanager
-def _mode(model, training):
-    earlier = [(module, module.training) for module in model.modules()]
-    model.train(training)
-    try:
+def _training_mode(model):
+    with evaluation_mode(model):  # puts the mode of every part back
+        model.train()
         yield
-    finally:
-        for module, was_training in earlier:
-            module.training = was_training
 
 
 def _versions(model):

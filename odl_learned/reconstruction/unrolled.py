@@ -5,6 +5,8 @@ import math
 import torch
 from torch import nn
 
+from odl_learned.bridge.lowering import OperatorModule
+from odl_learned.bridge.separation import evaluation_mode, require_samples_of_space_apart
 from odl_learned.networks.images import (
     from_channels,
     require_dimension,
@@ -33,12 +35,15 @@ class LearnedProximalGradient(nn.Module):
     initial : torch.nn.Module or callable, optional
         Maps the data y to ``u_0``; the default is ``u_0 = 0``.
 
-    Maps data ``(*batch, *Y.shape)`` to images ``(*batch, *X.shape)``.
+    Maps data ``(*batch, *Y.shape)`` to images ``(*batch, *X.shape)``. If the adjoint is a module of
+    ``bridge.as_module``, which knows the space of the data, random data are mapped in a batch of
+    two and alone at the start, in evaluation mode: steps that mix samples are an error.
 
     Raises
     ------
     ValueError
-        If there are no steps, or if data or initial value do not fit the operator.
+        If there are no steps, if data or initial value do not fit the operator, or if the samples
+        of a batch influence each other, because a step has another dimension than the image.
     TypeError
         If an ODL operator is passed in place of its module.
 
@@ -56,6 +61,9 @@ class LearnedProximalGradient(nn.Module):
         self.initial = initial
         if not self.steps:
             raise ValueError("steps is empty; expected at least one step, e.g. [GradientStep(...)]")
+        if isinstance(adjoint, OperatorModule):
+            with evaluation_mode(self):
+                require_samples_of_space_apart(self, adjoint.layout)
 
     def gradient(self, u, data):
         """Return ``grad E(u) = A^*(A u - y)`` for images u and data y."""

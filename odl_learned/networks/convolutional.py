@@ -2,10 +2,15 @@
 
 from torch import nn
 
-_CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+from odl_learned.networks.layers import (
+    CONVOLUTIONS,
+    ChannelNetwork,
+    require_channels,
+    require_sizes,
+)
 
 
-class CNN(nn.Module):
+class CNN(ChannelNetwork):
     """Convolutions of width 3 with PReLU between them; it starts as the zero map.
 
     ``F = W_d o rho_{d-1} o W_{d-1} o ... o rho_1 o W_1``, with affine convolutions ``W_k`` (3 x 3
@@ -38,19 +43,14 @@ class CNN(nn.Module):
     """
 
     def __init__(self, in_channels, out_channels, width, depth, *, dimension=2, generator=None):
-        super().__init__()
-        sizes = dict(in_channels=in_channels, out_channels=out_channels, width=width, depth=depth)
-        for name, size in sizes.items():
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"{name} is {size!r}; expected a whole number, at least 1.")
-        if dimension not in _CONVOLUTIONS:
-            raise ValueError(f"dimension is {dimension!r}; expected 1, 2 or 3, that of the image.")
-        self.in_channels = in_channels
-        self.dimension = dimension
+        require_sizes(
+            {"in_channels": in_channels, "out_channels": out_channels, "width": width,
+             "depth": depth}, dimension)
+        super().__init__(in_channels, dimension)
         channels = [in_channels] + [width] * (depth - 1) + [out_channels]
         layers = []
         for before, after in zip(channels, channels[1:]):
-            convolution = _CONVOLUTIONS[dimension](before, after, kernel_size=3, padding=1)
+            convolution = CONVOLUTIONS[dimension](before, after, kernel_size=3, padding=1)
             nn.init.xavier_uniform_(convolution.weight, generator=generator)
             nn.init.zeros_(convolution.bias)
             layers += [convolution, nn.PReLU(after)]
@@ -58,28 +58,11 @@ class CNN(nn.Module):
         nn.init.zeros_(self.layers[-1].weight)
 
     def forward(self, x):  # (N, in_channels, *shape) -> (N, out_channels, *shape)
-        if x.ndim != self.dimension + 2 or x.shape[1] != self.in_channels:
-            axes = ", ".join("HWD"[: self.dimension])
-            raise ValueError(
-                f"x has shape {tuple(x.shape)}, expected (N, {self.in_channels}, {axes}); for "
-                "images without a channel axis wrap the network in networks.OnImages."
-            )
-        weight = self.layers[0].weight
-        if x.dtype != weight.dtype:
-            raise TypeError(
-                f"x is of dtype {x.dtype}, expected {weight.dtype}, that of the weights; convert "
-                "one of them with .to(dtype), or wrap the network in networks.OnImages if x is "
-                "complex."
-            )
-        if x.device != weight.device:
-            raise ValueError(
-                f"x is on {x.device}, expected {weight.device}, where the weights are; move one of "
-                "them with .to(device)."
-            )
+        require_channels(x, self.in_channels, self.dimension, self.layers[0].weight)
         return self.layers(x)
 
 
-class ResidualCNN(nn.Module):
+class ResidualCNN(ChannelNetwork):
     """A convolutional network that learns the difference to its input; it starts as the identity.
 
     ``N(x) = (x_1, ..., x_out) + F(x)``, with the first ``out_channels`` channels of x and F a
@@ -102,7 +85,7 @@ class ResidualCNN(nn.Module):
     """
 
     def __init__(self, in_channels, out_channels, width, depth, *, dimension=2, generator=None):
-        super().__init__()
+        super().__init__(in_channels, dimension)
         self.residual = CNN(
             in_channels, out_channels, width, depth, dimension=dimension, generator=generator
         )
@@ -112,7 +95,6 @@ class ResidualCNN(nn.Module):
                 "because the output is a correction of the first input channels; use networks.CNN."
             )
         self.out_channels = out_channels
-        self.dimension = dimension
 
     def forward(self, x):  # (N, in_channels, *shape) -> (N, out_channels, *shape)
         return self.residual(x) + x[:, : self.out_channels]

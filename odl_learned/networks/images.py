@@ -5,7 +5,7 @@ from math import prod
 import torch
 from torch import nn
 
-from odl_learned.networks.convolutional import CNN, ResidualCNN
+from odl_learned.networks.layers import ChannelNetwork
 
 
 def require_network(net):
@@ -37,7 +37,7 @@ def require_dimension(dimension, net=None):
             f"dimension is {dimension!r}, expected a whole number, at least 1: the number of axes "
             "of an image, len(space.shape)."
         )
-    if isinstance(net, (CNN, ResidualCNN)) and net.dimension != dimension:
+    if isinstance(net, ChannelNetwork) and net.dimension != dimension:
         raise ValueError(
             f"the network is for images with {net.dimension} axes and dimension is {dimension}, "
             f"expected equal numbers; build it with {type(net).__name__}(..., "

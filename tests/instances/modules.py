@@ -20,11 +20,43 @@ def net(in_channels, out_channels):
     return networks.ResidualCNN(in_channels, out_channels, width=4, depth=3).double()
 
 
+def shaken(network):
+    """The network in double precision, with no parameter at zero."""
+    source = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=source))
+    return network.double()
+
+
+class AtLevel(torch.nn.Module):
+    """A denoiser at one noise level."""
+
+    def __init__(self, denoiser, noise_level):
+        super().__init__()
+        self.denoiser, self.noise_level = denoiser, noise_level
+
+    def forward(self, x):
+        return self.denoiser(x, self.noise_level)
+
+
 IMAGE = torch.randn(5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 MODULES = {
     "CNN": lambda: (networks.CNN(2, 2, width=4, depth=2).double(), IMAGE.expand(2, 5, 7)),
     "ResidualCNN": lambda: (net(2, 2), IMAGE.expand(2, 5, 7)),
+    "UNet": lambda: (shaken(networks.UNet(2, 2, (4, 4), dimension=2)), IMAGE.expand(2, 5, 7)),
+    "Residual": lambda: (
+        networks.Residual(shaken(networks.UNet(2, 2, (4,), dimension=2))), IMAGE.expand(2, 5, 7)),
+    "DnCNN": lambda: (shaken(networks.DnCNN(2, 4, 3, dimension=2)), IMAGE.expand(2, 5, 7)),
+    "NoiseLevelUNet": lambda: (
+        AtLevel(shaken(networks.NoiseLevelUNet(2, (3, 4), 1, dimension=2)), 0.2),
+        IMAGE.expand(2, 5, 7)),
+    "NoiseLevelOnImages": lambda: (
+        AtLevel(networks.NoiseLevelOnImages(
+            shaken(networks.NoiseLevelUNet(1, (3, 4), 1, dimension=2)), dimension=2), 0.2), IMAGE),
+    "RadialBasis": lambda: (
+        networks.RadialBasis(2, 5, 2.0, slope=0.5).double(), IMAGE.expand(2, 5, 7)),
     "OnImages": lambda: (networks.OnImages(net(1, 1), dimension=2), IMAGE),
     "OnImages complex": lambda: (
         networks.OnImages(net(2, 2), dimension=2), torch.complex(IMAGE, IMAGE)),

@@ -1,0 +1,218 @@
+"""Denoising networks: the DnCNN, and one for all noise levels in the family of DRUNet."""
+
+import torch
+from torch import nn
+
+from odl_learned.networks.images import (
+    from_channels,
+    require_dimension,
+    require_network,
+    to_channels,
+)
+from odl_learned.networks.layers import (
+    CONVOLUTIONS,
+    TRANSPOSED,
+    ChannelNetwork,
+    he_uniform,
+    require_channels,
+    require_sizes,
+)
+from odl_learned.networks.multiscale import padded
+
+
+class DnCNN(ChannelNetwork):
+    """Convolutions of width 3 with ReLU between them that learn the noise, ``D(x) = x - F(x)``.
+
+    ``F = W_d o rho o W_{d-1} o ... o rho o W_1`` as in the paper, but without batch normalization:
+    it would couple the samples of a batch in training. Weights begin as in He et al. (2015).
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the images, 1 for real and 2 for complex ones.
+    width, depth : int
+        Channels and number of convolutions, at least 1; 64 and 17 in the paper.
+    dimension : int
+        Number of axes of an image: 1, 2 or 3.
+    generator : torch.Generator, optional
+        Source of the random weights; the default is torch's own.
+
+    Maps ``(N, channels, *shape)`` to the same shape, real, in the dtype of the weights.
+
+    Raises
+    ------
+    ValueError
+        For sizes below 1, or an input of another shape.
+    TypeError
+        For an input of another dtype than the weights.
+
+    Source: Zhang et al., Beyond a Gaussian denoiser (2017).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        depth: int,
+        *,
+        dimension: int,
+        generator: torch.Generator | None = None,
+    ):
+        require_sizes({"channels": channels, "width": width, "depth": depth}, dimension)
+        super().__init__(channels, dimension)
+        sizes = [channels] + [width] * (depth - 1) + [channels]
+        layers = []
+        for before, after in zip(sizes, sizes[1:]):
+            convolution = CONVOLUTIONS[dimension](before, after, 3, padding=1)
+            layers += [he_uniform(convolution, generator), nn.ReLU()]
+        self.noise = nn.Sequential(*layers[:-1])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (N, C, *shape) -> (N, C, *shape)
+        require_channels(x, self.in_channels, self.dimension, self.noise[0].weight)
+        return x - self.noise(x)
+
+
+class NoiseLevelUNet(ChannelNetwork):
+    r"""A denoiser for a range of noise levels, a residual U-Net without biases.
+
+    .. math:: D(x, \sigma) = x - F(x, \sigma 1), \qquad D(t x, t \sigma) = t D(x, \sigma), \ t > 0.
+
+    The noise level is one more channel. There are no biases and no normalization, so that the
+    network is positively homogeneous: what it does at one level and contrast, it does at all. On
+    every scale are residual blocks ``x + W_2 rho(W_1 x)``; between them, convolutions with stride 2
+    and their transposes; the way up adds the channels of the way down. F begins as the zero map.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the images, 1 for real and 2 for complex ones.
+    widths : sequence of int
+        Channels of every scale, from the finest; 64, 128, 256, 512 in DRUNet.
+    blocks : int
+        Residual blocks on every scale and way; 4 in DRUNet.
+    dimension : int
+        Number of axes of an image: 1, 2 or 3.
+    generator : torch.Generator, optional
+        Source of the random weights; the default is torch's own.
+
+    Maps ``(N, channels, *shape)`` and noise levels, a number or ``(N,)``, to the shape of the
+    images; real, in the dtype of the weights. `NoiseLevelOnImages` puts it on images.
+
+    Raises
+    ------
+    ValueError
+        For sizes below 1, an input of another shape, noise levels that are not one or N numbers,
+        negative or not finite.
+    TypeError
+        For an input of another dtype than the weights.
+
+    Source: Zhang et al., Plug-and-play image restoration with deep denoiser prior (2021), section
+    3 (DRUNet); homogeneity: Mohan et al., Robust and interpretable blind image denoising via
+    bias-free convolutional neural networks (2020).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        widths: tuple[int, ...],
+        blocks: int,
+        *,
+        dimension: int,
+        generator: torch.Generator | None = None,
+    ):
+        named = {f"widths[{k}]": width for k, width in enumerate(widths)}
+        require_sizes({"channels": channels, "blocks": blocks,
+                       "the number of scales": len(named), **named}, dimension)  # fmt: skip
+
+        def make(kind, before, after, size, **options):
+            return he_uniform(kind[dimension](before, after, size, bias=False, **options),
+                              generator)  # fmt: skip
+
+        def stage(width):
+            return nn.Sequential(*(_Block(make(CONVOLUTIONS, width, width, 3, padding=1),
+                                          make(CONVOLUTIONS, width, width, 3, padding=1))
+                                   for _ in range(blocks)))  # fmt: skip
+
+        pairs = list(zip(widths, widths[1:]))
+        super().__init__(channels, dimension)
+        self.factor = 2 ** len(pairs)
+        self.first = make(CONVOLUTIONS, channels + 1, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(
+            nn.Sequential(stage(fine), make(CONVOLUTIONS, fine, coarse, 2, stride=2))
+            for fine, coarse in pairs)
+        self.middle = stage(widths[-1])
+        self.up = nn.ModuleList(
+            nn.Sequential(make(TRANSPOSED, coarse, fine, 2, stride=2), stage(fine))
+            for fine, coarse in reversed(pairs))
+        self.last = CONVOLUTIONS[dimension](widths[0], channels, 3, padding=1, bias=False)
+        nn.init.zeros_(self.last.weight)
+
+    def forward(self, x: torch.Tensor, noise_level: torch.Tensor | float) -> torch.Tensor:
+        require_channels(x, self.in_channels, self.dimension, self.last.weight)
+        levels = _levels(noise_level, x)
+        larger, crop = padded(x, self.factor)
+        plane = levels.view(-1, *(1 for _ in x.shape[1:])).expand(len(x), 1, *larger.shape[2:])
+        channels = self.first(torch.cat([larger, plane], dim=1))
+        kept = []
+        for stage in self.down:
+            kept.append(channels)
+            channels = stage(channels)
+        channels = self.middle(channels)
+        for stage in self.up:
+            channels = stage(channels) + kept.pop()
+        return x - self.last(channels)[crop]
+
+
+class _Block(nn.Module):
+    def __init__(self, first, second):
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, x):
+        return x + self.second(torch.relu(self.first(x)))
+
+
+class NoiseLevelOnImages(nn.Module):
+    """A denoiser of channels, told the noise level, acting on images as `OnImages` does.
+
+    Parameters
+    ----------
+    net : torch.nn.Module
+        Maps ``(N, C, *shape)`` and levels ``(N,)`` to ``(N, C, *shape)``, such as `NoiseLevelUNet`;
+        C is 1 for real images and 2, the real and the imaginary part, for complex ones.
+    dimension : int
+        Number of axes of an image, ``len(space.shape)``.
+
+    Maps images ``(*batch, *shape)`` and noise levels, a number or ``batch``, to images.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `OnImages`, or if the levels have another shape than the batch.
+    """
+
+    def __init__(self, net: nn.Module, *, dimension: int):
+        super().__init__()
+        require_network(net)
+        require_dimension(dimension, net)
+        self.net, self.dimension = net, dimension
+
+    def forward(self, x: torch.Tensor, noise_level: torch.Tensor | float) -> torch.Tensor:
+        channels = to_channels(x, self.dimension)
+        levels = torch.as_tensor(noise_level, device=x.device)
+        batch = x.shape[: x.ndim - self.dimension]
+        if levels.ndim and levels.shape != batch:
+            raise ValueError(f"noise_level has shape {tuple(levels.shape)}, expected one number or "
+                             f"{tuple(batch)}, one for each image.")
+        return from_channels(self.net(channels, levels.flatten()), x, self.dimension)
+
+
+def _levels(noise_level, x):
+    levels = torch.as_tensor(noise_level, dtype=x.dtype, device=x.device).flatten()
+    if len(levels) not in (1, len(x)):
+        raise ValueError(f"noise_level has {len(levels)} entries, expected one number or {len(x)}, "
+                         "one for each image.")
+    if not bool(torch.all(torch.isfinite(levels) & (levels >= 0))):
+        raise ValueError(f"noise_level is {noise_level}, expected finite numbers of at least zero, "
+                         "standard deviations in the unit of the images.")
+    return levels

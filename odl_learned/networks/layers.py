@@ -1,0 +1,84 @@
+"""Layers by the dimension of the image, and what every channel network checks at its door."""
+
+import torch
+from torch import nn
+
+CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+
+
+class ChannelNetwork(nn.Module):
+    """Abstract: a network from ``(N, in_channels, *shape)`` that knows ``len(shape)``.
+
+    Parameters
+    ----------
+    in_channels : int
+        Channels of the input.
+    dimension : int
+        Number of axes of an image: 1, 2 or 3; what puts it on images compares.
+    """
+
+    def __init__(self, in_channels: int, dimension: int):
+        super().__init__()
+        self.in_channels, self.dimension = in_channels, dimension
+
+
+def require_sizes(sizes: dict[str, int], dimension: int) -> None:
+    """Raise ValueError unless the sizes are whole numbers of at least 1, the dimension 1, 2 or 3.
+
+    Parameters
+    ----------
+    sizes : dict, str -> int
+        Numbers of channels and layers by their names.
+    dimension : int
+        Number of axes of an image.
+    """
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise ValueError(f"{name} is {size!r}; expected a whole number, at least 1.")
+    if not isinstance(dimension, int) or dimension not in CONVOLUTIONS:
+        raise ValueError(f"dimension is {dimension!r}; expected 1, 2 or 3, that of the image.")
+
+
+def require_channels(
+    x: torch.Tensor, in_channels: int, dimension: int, weight: torch.Tensor
+) -> None:
+    """Raise unless ``x`` is ``(N, in_channels, *shape)`` of the dtype and device of the weights.
+
+    Raises
+    ------
+    ValueError
+        For another shape or device.
+    TypeError
+        For another dtype, or no tensor.
+    """
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(f"x is of type {type(x).__name__}, expected a tensor; convert it with "
+                        "torch.as_tensor, or call an ODL operator by bridge.as_operator.")
+    if x.ndim != dimension + 2 or x.shape[1] != in_channels:
+        axes = ", ".join("HWD"[:dimension])
+        raise ValueError(
+            f"x has shape {tuple(x.shape)}, expected (N, {in_channels}, {axes}); for images "
+            "without a channel axis wrap the network in networks.OnImages."
+        )
+    if x.dtype != weight.dtype:
+        raise TypeError(
+            f"x is of dtype {x.dtype}, expected {weight.dtype}, that of the weights; convert one "
+            "of them with .to(dtype), or wrap the network in networks.OnImages if x is complex."
+        )
+    if x.device != weight.device:
+        raise ValueError(
+            f"x is on {x.device}, expected {weight.device}, where the weights are; move one of "
+            "them with .to(device)."
+        )
+
+
+def he_uniform(layer: nn.Module, generator: torch.Generator | None) -> nn.Module:
+    """Give a layer before a ReLU the weights of He et al. (2015), and biases zero; return it.
+
+    Weights are uniform with variance ``2 / fan_in``, so that the size of what passes is kept.
+    """
+    nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu", generator=generator)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer

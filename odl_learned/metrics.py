@@ -6,20 +6,25 @@ import numbers
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from odl_learned.validation import require_finite, require_shape
+from odl_learned.validation import require_finite, require_shape, require_unmasked
 
 
-def as_array(x):
-    """The numpy array of an ODL element, a tensor on any device, or anything array-like."""
+def as_array(x, name="the image"):
+    """The numpy array of an ODL element, a tensor on any device, or anything array-like.
+
+    Masked entries are a ValueError: what is behind a mask is no part of an image.
+    """
     if hasattr(x, "asarray"):
         x = x.asarray()
     if hasattr(x, "detach"):
-        x = x.detach().cpu().numpy()
+        x = x.detach().cpu().resolve_conj().resolve_neg()
+        x = (x.float() if x.is_floating_point() and x.element_size() < 4 else x).numpy()
+    require_unmasked(name, x)
     return np.asarray(x)
 
 
 def _checked(x, truth):
-    x, truth = as_array(x), as_array(truth)
+    x, truth = as_array(x, "x"), as_array(truth, "truth")
     if truth.size == 0:
         raise ValueError(f"truth has shape {truth.shape}, expected at least one value.")
     require_shape("x", x, truth.shape, "This is the shape of truth; crop or resample one of them.")
@@ -72,7 +77,8 @@ def psnr(x, truth, data_range=None):
     Raises
     ------
     ValueError
-        If shapes differ, values are not finite, or ``truth`` is constant without ``data_range``.
+        If shapes differ, values are masked or not finite, or ``truth`` is constant without
+        ``data_range``.
     """
     x, truth = _magnitudes(*_checked(x, truth))
     data_range = _range(data_range, truth)
@@ -103,8 +109,8 @@ def ssim(x, truth, data_range=None):
     Raises
     ------
     ValueError
-        If shapes differ, are not two-dimensional or too small, values are not finite, or ``truth``
-        is constant without ``data_range``.
+        If shapes differ, are not two-dimensional or too small, values are masked or not finite,
+        or ``truth`` is constant without ``data_range``.
 
     Notes
     -----
@@ -148,7 +154,7 @@ def relative_error(x, truth):
     Raises
     ------
     ValueError
-        If shapes differ, values are not finite, or ``truth`` is zero.
+        If shapes differ, values are masked or not finite, or ``truth`` is zero.
     """
     x, truth = _checked(x, truth)
     norm = float(np.linalg.norm(truth))

@@ -7,7 +7,7 @@ import numpy as np
 
 
 def require_finite(name, array):
-    """Raise ValueError if the array holds NaN or infinite values, TypeError if no numbers.
+    """Raise ValueError if values are NaN, infinite or masked, TypeError if they are no numbers.
 
     Parameters
     ----------
@@ -16,6 +16,7 @@ def require_finite(name, array):
     array : array_like
         Real or complex numbers of any shape.
     """
+    require_unmasked(name, array)
     array = np.asarray(array)
     if array.dtype.kind not in "biufc":
         raise TypeError(
@@ -27,6 +28,19 @@ def require_finite(name, array):
         raise ValueError(
             f"{name} contains {bad} NaN or infinite values among {np.size(array)}; expected finite "
             "numbers only. Find them with numpy.isfinite and mask or replace them first."
+        )
+
+
+def require_unmasked(name, array):
+    """Raise ValueError if the array is a masked one of numpy with masked entries.
+
+    ``numpy.asarray`` takes what is behind the mask for data, without a word.
+    """
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        raise ValueError(
+            f"{name} is a masked array with {np.ma.count_masked(array)} masked entries among "
+            f"{array.size}, expected an array without a mask, which would be dropped; fill them "
+            "(array.filled(value)), or keep the others (array.compressed())."
         )
 
 

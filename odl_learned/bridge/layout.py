@@ -20,6 +20,7 @@ import numpy as np
 import odl
 import torch
 
+from odl_learned.bridge.arrays import array_of, tensor_of
 from odl_learned.bridge.tuple_layout import TupleLayout
 from odl_learned.bridge.weights import entry_weight, over, power_weight, times, weighted_sum
 from odl_learned.weights import component_weights
@@ -119,7 +120,7 @@ class TensorLayout:
         if isinstance(self.space, odl.ProductSpace):
             base = layout_of(self.space[0])
             return torch.stack([base.to_tensor(part) for part in element])
-        return torch.as_tensor(element.data)
+        return tensor_of(element.data)
 
     def to_element(self, x):
         """One tensor of shape ``shape`` as an element of the space."""
@@ -134,7 +135,7 @@ class TensorLayout:
             return self.space.element([base.to_element(part) for part in x])
         if self.space.impl == "pytorch":
             return self.space.element(x.to(self.space.device).contiguous())
-        return self.space.element(np.ascontiguousarray(x.resolve_conj().cpu().numpy()))
+        return self.space.element(np.ascontiguousarray(array_of(x)))
 
 
 class ScalarLayout:

@@ -14,6 +14,7 @@ from odl.core.space.weightings.weighting import ArrayWeighting, ConstWeighting
 from odl.core.util import array_str, is_floating_dtype
 
 from odl_learned.odl_fixes.registry import cures, everywhere
+from odl_learned.validation import require_unmasked
 
 
 @cures("np.float64(2) * x raises; so do FISTA, and PDHG with its own step sizes.")
@@ -173,6 +174,24 @@ def weightings_compared():
         return isinstance(other, ArrayWeighting) and original(self, other)
 
     yield ArrayWeighting, "__eq__", __eq__
+
+
+@cures("space.element raises for big-endian arrays, float16 and bool, and drops masks.")
+def foreign_arrays():
+    original = TensorSpace.element
+    of_odl = {"e": "float32", "g": "float64", "G": "complex128"}  # half and extended precision
+
+    def element(self, inp=None, copy=None):
+        if isinstance(inp, np.ndarray):
+            require_unmasked("the array", inp)
+            if inp.dtype.kind == "b":
+                inp = inp.astype(self.dtype_identifier)
+            else:
+                native = inp.dtype.newbyteorder("=")
+                inp = inp.astype(of_odl.get(inp.dtype.char, native), copy=False)
+        return original(self, inp, copy)
+
+    yield TensorSpace, "element", element
 
 
 @cures("Ray transforms shrink an image with points on the boundary, without a word.")

@@ -14,6 +14,7 @@ from reproductions.spaces import (
     aliasing,
     array_lookup,
     divergence_out,
+    foreign_arrays,
     indexed_weights,
     inner_once,
     lincomb_one_term,
@@ -31,6 +32,6 @@ REPRODUCTIONS = {
         numpy_scalars, divergence_out, array_lookup, aliasing, separable_sum_linear, inner_once,
         complex_values, lp_norm, grad_lipschitz, l1_projections, sum_constraint, huber_proximal,
         norm_cache, lincomb_one_term, real_part_adjoint, weighted_adjoints, indexed_weights,
-        weights_shown, weightings_compared, ray_pixels,
+        weights_shown, weightings_compared, ray_pixels, foreign_arrays,
     )
 }

@@ -151,6 +151,24 @@ def weightings_compared():
     close(odl.ProductSpace(array, constant).one().norm() ** 2, 8 + 6)
 
 
+def foreign_arrays():
+    image = np.arange(20.0).reshape(5, 4)
+    for space in (image_space(), image_space("pytorch", "float32"), odl.rn((5, 4))):
+        for array in (image > 7, image.astype("f2"), image.astype(np.longdouble),
+                      image.astype(">f4"), image.astype(">i2")):
+            close(space.element(array).asarray(), array.astype(float))
+    try:
+        odl.rn((5, 4)).element(np.ma.masked_array(image, image > 7))
+    except ValueError as refused:
+        assert "masked array with 12 masked entries among 20" in str(refused)
+    else:
+        raise AssertionError("the mask was dropped")
+    try:
+        odl.rn((5, 4)).element(image.astype(">c16"))
+    except TypeError as refused:
+        assert "complex" in str(refused)
+
+
 def ray_pixels():
     # All rays through one pixel together see its value times its area: 1/16 for 8 x 8 of them, and
     # (2/7)^2 where the points reach the boundary, which ODL takes for 1/16 as well.

@@ -5,6 +5,7 @@ import torch
 from odl.core.util import conj_exponent
 from torch import nn
 
+from odl_learned.bridge.arrays import tensor_of
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.nested import Held
@@ -68,7 +69,7 @@ class BoxExcess(nn.Module):
         super().__init__()
         self.layout = layout
         self.bounds = nn.ModuleList(
-            Held(torch.as_tensor(getattr(b, "data", b), dtype=layout.dtype))
+            Held(tensor_of(getattr(b, "data", b)).to(layout.dtype))
             for b in (-torch.inf if lower_bound is None else lower_bound,
                       torch.inf if upper_bound is None else upper_bound)
         )

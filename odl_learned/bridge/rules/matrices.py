@@ -7,6 +7,7 @@ import odl
 import torch
 from torch import nn
 
+from odl_learned.bridge.arrays import tensor_of
 from odl_learned.bridge.generic import LinearMap
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
@@ -57,7 +58,7 @@ def _(op: odl.MatrixOperator):
     matrix = op.matrix
     if op.is_sparse:
         return SparseMatrix(_sparse_tensor(matrix).to(layout_of(op.range).dtype))
-    matrix = torch.as_tensor(matrix).to(layout_of(op.range).dtype)
+    matrix = tensor_of(matrix).to(layout_of(op.range).dtype)
     return Matrix(matrix, op.axis - op.domain.ndim if op.axis >= 0 else op.axis)
 
 
@@ -67,7 +68,7 @@ def _sparse_tensor(matrix):
         return matrix
     matrix = matrix.tocoo()
     indices = torch.from_numpy(np.stack([matrix.row, matrix.col]).astype(np.int64))
-    return torch.sparse_coo_tensor(indices, torch.as_tensor(matrix.data), matrix.shape,
+    return torch.sparse_coo_tensor(indices, tensor_of(matrix.data), matrix.shape,
                                    check_invariants=True).coalesce()
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from odl_learned.bridge.arrays import tensor_of
 from odl_learned.bridge.generic import LinearMap
 from odl_learned.bridge.graphs import outside_graphs
 from odl_learned.bridge.lowering import lower
@@ -200,7 +201,7 @@ def _phases(shape):
 
 
 def _sensitivities(op):
-    return torch.from_numpy(np.array(op.sensitivities))
+    return tensor_of(np.array(op.sensitivities))
 
 
 @lower.register

@@ -24,6 +24,7 @@ from odl.core.operator.tensor_ops import (
 )
 from torch import nn
 
+from odl_learned.bridge.arrays import tensor_of
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.nested import Held, each
@@ -234,7 +235,7 @@ def _weights(op):
 
 def _plain(weight):
     """One weight, a number or an element, as a tensor."""
-    return torch.as_tensor(weight.data if hasattr(weight, "space") else float(weight))
+    return tensor_of(weight.data) if hasattr(weight, "space") else torch.tensor(float(weight))
 
 
 def _real(x):

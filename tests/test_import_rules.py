@@ -1,4 +1,7 @@
-"""Who may import whom, read from the sources with `ast`; docs/house.md explains the rooms."""
+"""Who may import whom, read from the sources with `ast`; docs/house.md explains the rooms.
+
+Nor may any check be an ``assert`` statement, which ``python -O`` leaves out.
+"""
 
 import ast
 from pathlib import Path
@@ -54,6 +57,11 @@ def violations(room, source):
             yield f"{room} imports {other or top}"
 
 
+def asserts(tree):
+    """Lines of ``assert`` statements, which ``python -O`` leaves out."""
+    return [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+
+
 def public_kwargs(tree):
     """Names of public functions and methods that take **kwargs."""
     for node in tree.body:
@@ -68,6 +76,13 @@ MODULES = [
     path for path in sorted(PACKAGE.rglob("*.py"))
     if path.relative_to(PACKAGE).parts[0].removesuffix(".py") not in ENTRANCES
 ]
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")),
+                         ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_check_vanishes_under_optimization(path):
+    lines = asserts(ast.parse(path.read_text()))
+    assert not lines, f"assert in the lines {lines}; raise instead, python -O leaves it out"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -90,5 +105,6 @@ def test_the_rules_catch_violations():
     assert list(violations("functionals", "import odl\nimport odl_learned.operators.ray")) == []
     with pytest.raises(AssertionError, match="in full"):
         list(violations("data", "from . import noise"))
+    assert asserts(ast.parse("def f():\n    if x:\n        assert x, 1")) == [3]
     source = "def f(**k): ...\nclass A:\n    def __init__(self, **k): ...\ndef _g(**k): ..."
     assert list(public_kwargs(ast.parse(source))) == ["f", "__init__"]

@@ -7,10 +7,11 @@
     for check in conformance.checks_for(my_operator):
         check(my_operator, numpy.random.default_rng(0))
 
-A check is a free function of an object and a random generator that tests one identity and raises
-AssertionError with the numbers if it does not hold. ``checks_for`` gives exactly the checks of what
-the object claims to be: a linear operator, a nonlinear one, or a functional, each with the checks
-of its torch module. A torch module by itself is checked on an example, ``check(module, example)``.
+A check is a free function of an object and a random generator that tests one identity. Where that
+does not hold it raises ConformanceError, an AssertionError with the numbers, also under
+``python -O``. ``checks_for`` gives exactly the checks of what the object claims to be: a linear
+operator, a nonlinear one, or a functional, each with the checks of its torch module. A torch module
+by itself is checked on an example, ``check(module, example)``.
 """
 
 import functools
@@ -19,9 +20,10 @@ import odl
 import torch
 
 from odl_learned.conformance import functionals, modules, operators
+from odl_learned.conformance.failure import ConformanceError
 from odl_learned.conformance.sampling import sample
 
-__all__ = ["checks_for", "sample"]
+__all__ = ["ConformanceError", "checks_for", "sample"]
 
 
 @functools.singledispatch

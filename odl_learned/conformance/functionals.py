@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from odl_learned.conformance.failure import require, require_small
 from odl_learned.conformance.sampling import (
-    assert_small,
     available,
     has_gradient,
     has_proximal,
@@ -16,7 +16,7 @@ from odl_learned.conformance.sampling import (
 def check_real_valued(f, rng):
     """Values are Python floats, also on complex spaces."""
     value = f(sample(f, rng))
-    assert isinstance(value, float), f"value {value!r} is {type(value).__name__}, expected float"
+    require(isinstance(value, float), f"value {value!r} is {type(value).__name__}, expected float")
 
 
 def check_gradient(f, rng):
@@ -28,7 +28,7 @@ def check_gradient(f, rng):
     quotient = (f(x + step * h) - f(x - step * h)) / (2 * step)
     slope = np.real(f.gradient(x).inner(h))
     scale = max(abs(slope), f.gradient(x).norm() * h.norm(), 1e-30)
-    assert_small(abs(quotient - slope) / scale, 100 * precision(f) ** (2 / 3), "<grad f(x), h>")
+    require_small(abs(quotient - slope) / scale, 100 * precision(f) ** (2 / 3), "<grad f(x), h>")
 
 
 def check_lipschitz(f, rng):
@@ -44,9 +44,8 @@ def check_lipschitz(f, rng):
         if not np.isfinite(f(z)):
             continue
         ratio = (f.gradient(x) - f.gradient(z)).norm() / positive((x - z).norm())
-        assert ratio <= f.grad_lipschitz * (1 + 1e-4) + 1e-12, (
-            f"gradient varies by {ratio:.4g}, more than the declared {f.grad_lipschitz:.4g}"
-        )
+        require(ratio <= f.grad_lipschitz * (1 + 1e-4) + 1e-12,
+                f"gradient varies by {ratio:.4g}, more than the declared {f.grad_lipschitz:.4g}")
 
 
 def check_strong_convexity(f, rng):
@@ -57,7 +56,7 @@ def check_strong_convexity(f, rng):
     x, z = sample(f, rng), sample(f, rng)
     product = np.real((f.gradient(x) - f.gradient(z)).inner(x - z))
     bound = strong_convexity * (x - z).norm() ** 2
-    assert product >= bound * (1 - 1e-4), f"monotone only by {product:.4g}, declared {bound:.4g}"
+    require(product >= bound * (1 - 1e-4), f"monotone only by {product:.4g}, declared {bound:.4g}")
 
 
 def check_proximal(f, rng, sigma=0.7):
@@ -71,13 +70,12 @@ def check_proximal(f, rng, sigma=0.7):
         return f(u) + (u - x).norm() ** 2 / (2 * sigma)
 
     best = energy(p)
-    assert np.isfinite(best), f"f(prox(x)) is {f(p)}, expected a finite value"
+    require(np.isfinite(best), f"f(prox(x)) is {f(p)}, expected a finite value")
     others = [p + t * (sample(f, rng) - p) for t in (1e-3, 1e-2, 1e-1, 1.0) for _ in range(8)]
     others += [p + t * (x - p) for t in (1e-3, 1e-2, 1e-1)]
     worst = min(energy(u) for u in others)
-    assert worst >= best - 10 * precision(f) * max(abs(best), 1.0), (
-        f"prox(x) has energy {best:.8g}, a neighbor has {worst:.8g}"
-    )
+    require(worst >= best - 10 * precision(f) * max(abs(best), 1.0),
+            f"prox(x) has energy {best:.8g}, a neighbor has {worst:.8g}")
 
 
 def check_proximal_aliasing(f, rng, sigma=0.7):
@@ -87,7 +85,7 @@ def check_proximal_aliasing(f, rng, sigma=0.7):
     x, prox = sample(f, rng), f.proximal(sigma)
     expected = prox(x)
     prox(x, out=x)
-    assert_small((x - expected).norm() / positive(expected.norm()), precision(f), "prox(x, out=x)")
+    require_small((x - expected).norm() / positive(expected.norm()), precision(f), "prox(x, out=x)")
 
 
 def check_firmly_nonexpansive(f, rng, sigma=0.7):
@@ -98,7 +96,7 @@ def check_firmly_nonexpansive(f, rng, sigma=0.7):
     difference = prox(x) - prox(z)
     product = np.real(difference.inner(x - z))
     slack = 10 * precision(f) * (x - z).norm() ** 2
-    assert difference.norm() ** 2 <= product + slack, "prox is not firmly nonexpansive"
+    require(difference.norm() ** 2 <= product + slack, "prox is not firmly nonexpansive")
 
 
 def check_moreau(f, rng, sigma=0.7):
@@ -108,7 +106,7 @@ def check_moreau(f, rng, sigma=0.7):
     x = sample(f, rng)
     rest = f.convex_conj.proximal(1 / sigma)(x / sigma)
     error = (f.proximal(sigma)(x) + sigma * rest - x).norm() / positive(x.norm())
-    assert_small(error, 10 * precision(f), "Moreau identity")
+    require_small(error, 10 * precision(f), "Moreau identity")
 
 
 def check_fenchel_young(f, rng, sigma=0.7):
@@ -125,12 +123,11 @@ def check_fenchel_young(f, rng, sigma=0.7):
     gap = value + conjugate - np.real(u.inner(p))
     scale = max(abs(value), abs(conjugate), u.norm() * p.norm(), 1.0)
     if np.isfinite(gap):
-        assert_small(abs(gap) / scale, 100 * precision(f), "Fenchel-Young equality")
+        require_small(abs(gap) / scale, 100 * precision(f), "Fenchel-Young equality")
     z = sample(f, rng)
     inequality = f(z) + conjugate - np.real(z.inner(p))
-    assert inequality >= -100 * precision(f) * scale, (
-        f"f(z) + f*(p) - <z, p> is {inequality:.2e}, expected at least zero"
-    )
+    require(inequality >= -100 * precision(f) * scale,
+            f"f(z) + f*(p) - <z, p> is {inequality:.2e}, expected at least zero")
 
 
 FUNCTIONAL = (

@@ -10,6 +10,7 @@ import io
 
 import numpy as np
 import torch
+from torch.autograd.gradcheck import GradcheckError
 
 from odl_learned.bridge import (
     as_functional,
@@ -20,8 +21,8 @@ from odl_learned.bridge import (
 )
 from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
 from odl_learned.bridge.nested import each
+from odl_learned.conformance.failure import ConformanceError, require, require_small
 from odl_learned.conformance.sampling import (
-    assert_small,
     available,
     flat,
     has_gradient,
@@ -30,7 +31,7 @@ from odl_learned.conformance.sampling import (
     precision,
     sample,
 )
-from odl_learned.conformance.tensors import as_tensor, assert_same, entries, leaves, stack
+from odl_learned.conformance.tensors import as_tensor, entries, leaves, require_same, stack
 
 
 def check_module_value(op, rng):
@@ -39,11 +40,11 @@ def check_module_value(op, rng):
     module = as_module(op)
     expected = [flat(op(x)), flat(op(z))]
     one = module(as_tensor(op, x))
-    assert_same(entries(one), expected[0], op, "module(x) = A(x)")
+    require_same(entries(one), expected[0], op, "module(x) = A(x)")
     both = module(stack(as_tensor(op, x), as_tensor(op, z)))
-    assert_same(entries(each(lambda t: t[1], both)), expected[1], op, "module([x, z])[1] = A(z)")
+    require_same(entries(each(lambda t: t[1], both)), expected[1], op, "module([x, z])[1] = A(z)")
     deep = module(stack(stack(as_tensor(op, x), as_tensor(op, z))))
-    assert_same(entries(deep), entries(both), op, "module([[x, z]]) = [module([x, z])]")
+    require_same(entries(deep), entries(both), op, "module([[x, z]]) = [module([x, z])]")
 
 
 def check_module_empty_batch(op, rng):
@@ -52,8 +53,8 @@ def check_module_empty_batch(op, rng):
     y = as_module(op)(stack(x))
     none = as_module(op)(each(lambda part: part.new_empty((0, *part.shape)), x))
     for got, like in zip(leaves(none), leaves(y)):
-        assert got.shape == (0, *like.shape[1:]), f"{tuple(got.shape)}, expected (0, ...)"
-        assert got.dtype == like.dtype, f"{got.dtype} for no samples, {like.dtype} for one"
+        require(got.shape == (0, *like.shape[1:]), f"{tuple(got.shape)}, expected (0, ...)")
+        require(got.dtype == like.dtype, f"{got.dtype} for no samples, {like.dtype} for one")
 
 
 def check_module_dtype(op, rng):
@@ -61,7 +62,7 @@ def check_module_dtype(op, rng):
     y = as_module(op)(as_tensor(op, sample(op, rng)))
     for part in leaves(y):
         single = part.dtype in (torch.float32, torch.complex64)
-        assert single == (precision(op) > 1e-9), f"result is {part.dtype}, the space is not"
+        require(single == (precision(op) > 1e-9), f"result is {part.dtype}, the space is not")
 
 
 def check_module_gradients(op, rng):
@@ -86,9 +87,19 @@ def check_module_gradients(op, rng):
         y = evaluate(*parts)
         return tuple(y[i] for i in varying)
 
-    torch.autograd.gradcheck(function, inputs, fast_mode=True)
+    compare_with_differences(torch.autograd.gradcheck, function, inputs, "first")
     if not isinstance(module.native, GenericNonlinear):
-        torch.autograd.gradgradcheck(function, inputs, fast_mode=True)
+        compare_with_differences(torch.autograd.gradgradcheck, function, inputs, "second")
+
+
+def compare_with_differences(check, function, inputs, order):
+    """Torch's ``gradcheck`` or ``gradgradcheck``; raise ConformanceError where it fails."""
+    try:
+        check(function, inputs, fast_mode=True)
+    except GradcheckError as error:
+        raise ConformanceError(
+            f"{order} derivatives of the module differ from finite differences: {error}"
+        ) from error
 
 
 def check_module_transforms(op, rng):
@@ -97,7 +108,7 @@ def check_module_transforms(op, rng):
     x, h = as_tensor(op, sample(op, rng)), as_tensor(op, sample(op, rng))
     batch = stack(x, h)
     mapped = torch.func.vmap(module)(batch)
-    assert_same(entries(mapped), entries(module(batch)), op, "vmap(module) = module")
+    require_same(entries(mapped), entries(module(batch)), op, "vmap(module) = module")
     y, transpose = torch.func.vjp(module, x)
     if not all(torch.isfinite(part).all() for part in leaves(y)):
         return
@@ -107,7 +118,7 @@ def check_module_transforms(op, rng):
     left = np.vdot(entries(g), entries(derivative)).real
     right = np.vdot(entries(back), entries(h)).real
     scale = positive(np.linalg.norm(entries(g)) * np.linalg.norm(entries(derivative)))
-    assert_small(abs(left - right) / scale, 10 * precision(op), "<g, J h> = <J^H g, h>")
+    require_small(abs(left - right) / scale, 10 * precision(op), "<g, J h> = <J^H g, h>")
 
 
 def check_module_native(op, rng):
@@ -118,31 +129,31 @@ def check_module_native(op, rng):
         return
     x = stack(as_tensor(op, sample(op, rng)), as_tensor(op, sample(op, rng)))
     values = native(x), generic(x)
-    assert_same(entries(values[0]), entries(values[1]), op, "native = generic")
+    require_same(entries(values[0]), entries(values[1]), op, "native = generic")
     if not _differentiable(op, rng) or not np.isfinite(entries(values[1])).all():
         return
     g = each(torch.randn_like, values[0])
     gradients = [torch.func.vjp(module, x)[1](g)[0] for module in (native, generic)]
-    assert_same(entries(gradients[0]), entries(gradients[1]), op, "native = generic, gradient")
+    require_same(entries(gradients[0]), entries(gradients[1]), op, "native = generic, gradient")
 
 
 def check_round_trip(op, rng):
     """``as_operator(as_module(A))`` is ``A``, with its derivative and adjoint."""
     back = as_operator(as_module(op), op.domain, op.range)
     x = sample(op, rng)
-    assert_same(flat(back(x)), flat(op(x)), op, "as_operator(as_module(A)) = A")
+    require_same(flat(back(x)), flat(op(x)), op, "as_operator(as_module(A)) = A")
     if op.is_linear:
         y = sample(op.adjoint, rng)
-        assert_same(flat(back.adjoint(y)), flat(op.adjoint(y)), op, "its adjoint = A*")
+        require_same(flat(back.adjoint(y)), flat(op.adjoint(y)), op, "its adjoint = A*")
 
 
 def check_functional_round_trip(f, rng):
     """``as_functional(as_module(f))`` is ``f``, with its gradient (a Riesz representative)."""
     back, x = as_functional(as_module(f), f.domain), sample(f, rng)
     value = f(x)
-    assert_same(np.array([back(x)]), np.array([value]), f, "as_functional(as_module(f)) = f")
+    require_same(np.array([back(x)]), np.array([value]), f, "as_functional(as_module(f)) = f")
     if np.isfinite(value) and _differentiable(f, rng):
-        assert_same(flat(back.gradient(x)), flat(f.gradient(x)), f, "its gradient = grad f")
+        require_same(flat(back.gradient(x)), flat(f.gradient(x)), f, "its gradient = grad f")
 
 
 def check_proximal_module(f, rng):
@@ -157,13 +168,13 @@ def check_proximal_module(f, rng):
         # A projection may be tiny or zero; rounding is relative to the point.
         scale = positive(max(np.abs(expected).max(), np.abs(flat(point)).max()))
         error = np.abs(entries(each(lambda t: t[i], y)) - expected).max() / scale
-        assert_small(error, precision(f), "module(x, sigma) = prox_{sigma f}(x)")
+        require_small(error, precision(f), "module(x, sigma) = prox_{sigma f}(x)")
     deep = module(stack(x), torch.tensor([steps], dtype=torch.float64))
-    assert_same(entries(deep), entries(y), f, "module([[x, z]]) = [module([x, z])]")
+    require_same(entries(deep), entries(y), f, "module([[x, z]]) = [module([x, z])]")
     none = module(each(lambda part: part[:0], x), torch.empty(0))
     for got, like in zip(leaves(none), leaves(y)):
-        assert got.shape == (0, *like.shape[1:]), f"{tuple(got.shape)}, expected (0, ...)"
-        assert got.dtype == like.dtype, f"{got.dtype} for no samples, {like.dtype} for one"
+        require(got.shape == (0, *like.shape[1:]), f"{tuple(got.shape)}, expected (0, ...)")
+        require(got.dtype == like.dtype, f"{got.dtype} for no samples, {like.dtype} for one")
 
 
 def check_gradient_module(f, rng):
@@ -175,7 +186,7 @@ def check_gradient_module(f, rng):
     for i, point in enumerate(samples):
         expected = flat(f.gradient(point))
         got = entries(each(lambda t: t[i], y))
-        assert_same(got, expected, f, "gradient module(x) = grad f(x)")
+        require_same(got, expected, f, "gradient module(x) = grad f(x)")
 
 
 def check_module_hessian(f, rng):
@@ -191,7 +202,7 @@ def check_module_hessian(f, rng):
     (reverse,) = transpose(h)
     scale = np.abs(entries(gradient(x))).max() + np.abs(entries(reverse)).max()
     error = np.abs(entries(forward) - entries(reverse)).max() / positive(scale)
-    assert_small(error, 10 * precision(f), "forward over reverse = reverse over reverse")
+    require_small(error, 10 * precision(f), "forward over reverse = reverse over reverse")
 
 
 def check_batch(module, example):
@@ -202,8 +213,8 @@ def check_batch(module, example):
     scale = positive(both.abs().max())
     single_precision = example.dtype in (torch.float32, torch.complex64)
     error = float((both[1] - single[0]).abs().max()) / scale
-    assert_small(error, 1e-5 if single_precision else 1e-12, "module([x, z])[1] = module([z])[0]")
-    assert both.dtype == example.dtype, f"result is {both.dtype}, input is {example.dtype}"
+    require_small(error, 1e-5 if single_precision else 1e-12, "module([x, z])[1] = module([z])[0]")
+    require(both.dtype == example.dtype, f"result is {both.dtype}, input is {example.dtype}")
 
 
 def check_state_dict(module, example):
@@ -217,7 +228,7 @@ def check_state_dict(module, example):
             parameter.add_(1.0)
         other.load_state_dict(torch.load(file, weights_only=True))
         batch = torch.stack([example])
-        assert torch.equal(other(batch), module(batch)), "loading the state changed the module"
+        require(torch.equal(other(batch), module(batch)), "loading the state changed the module")
 
 
 BRIDGE = (

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from odl_learned.conformance.failure import require, require_small
 from odl_learned.conformance.sampling import (
-    assert_small,
     dense_matrix,
     dense_weights,
     is_real_linear,
@@ -18,7 +18,7 @@ def check_linear(op, rng):
     """``A(2x - z) = 2 A x - A z``."""
     x, z = sample(op, rng), sample(op, rng)
     difference = op(2 * x - z) - 2 * op(x) + op(z)
-    assert_small(difference.norm() / positive(op(x).norm()), 10 * precision(op), "linearity")
+    require_small(difference.norm() / positive(op(x).norm()), 10 * precision(op), "linearity")
 
 
 def check_adjoint(op, rng):
@@ -27,21 +27,21 @@ def check_adjoint(op, rng):
     The real parts alone where ``A`` is linear over the real numbers only.
     """
     adjoint = op.adjoint
-    assert adjoint.domain == op.range, f"A* has domain {adjoint.domain}, expected {op.range}"
-    assert adjoint.range == op.domain, f"A* has range {adjoint.range}, expected {op.domain}"
+    require(adjoint.domain == op.range, f"A* has domain {adjoint.domain}, expected {op.range}")
+    require(adjoint.range == op.domain, f"A* has range {adjoint.range}, expected {op.domain}")
     x, y = sample(op, rng), sample(adjoint, rng)
     image = op(x)
     difference = image.inner(y) - x.inner(adjoint(y))
     difference = difference.real if is_real_linear(op) else difference
     error = abs(difference) / positive(image.norm() * y.norm())
-    assert_small(error, precision(op), "<A x, y> = <x, A* y>")
+    require_small(error, precision(op), "<A x, y> = <x, A* y>")
 
 
 def check_adjoint_of_adjoint(op, rng):
     """``A** = A``."""
     x = sample(op, rng)
     difference = (op.adjoint.adjoint(x) - op(x)).norm()
-    assert_small(difference / positive(op(x).norm()), precision(op), "A** = A")
+    require_small(difference / positive(op(x).norm()), precision(op), "A** = A")
 
 
 def check_in_place(op, rng):
@@ -49,8 +49,8 @@ def check_in_place(op, rng):
     x = sample(op, rng)
     before, out = x.copy(), op.range.element()
     op(x, out=out)
-    assert_small((out - op(x)).norm() / positive(out.norm()), precision(op), "A(x, out=y) = A(x)")
-    assert (x - before).norm() == 0, "A(x, out=y) changed x"
+    require_small((out - op(x)).norm() / positive(out.norm()), precision(op), "A(x, out=y) = A(x)")
+    require((x - before).norm() == 0, "A(x, out=y) changed x")
 
 
 def check_dense_twin(op, rng):
@@ -62,7 +62,7 @@ def check_dense_twin(op, rng):
     weights_x, weights_y = dense_weights(op.domain, real), dense_weights(op.range, real)
     expected = matrix.conj().T * weights_y[None, :] / weights_x[:, None]
     error = np.abs(dense_matrix(op.adjoint, real) - expected).max()
-    assert_small(error / positive(np.abs(expected).max()), 10 * precision(op), "dense twin of A*")
+    require_small(error / positive(np.abs(expected).max()), 10 * precision(op), "dense twin of A*")
 
 
 def check_norm(op, rng):
@@ -74,9 +74,9 @@ def check_norm(op, rng):
     scaled = matrix * np.sqrt(dense_weights(op.range, real))[:, None]
     scaled = scaled / np.sqrt(dense_weights(op.domain, real))[None, :]
     exact, declared = np.linalg.norm(scaled, 2), operator_norm(op)
-    assert isinstance(declared, float), f"norm {declared!r} is not a Python float"
-    assert declared >= exact * (1 - 1e-5), f"declared norm {declared} < largest singular {exact}"
-    assert declared <= 1.01 * exact + 1e-12, f"declared norm {declared} > 1.01 x {exact}"
+    require(isinstance(declared, float), f"norm {declared!r} is not a Python float")
+    require(declared >= exact * (1 - 1e-5), f"declared norm {declared} < largest singular {exact}")
+    require(declared <= 1.01 * exact + 1e-12, f"declared norm {declared} > 1.01 x {exact}")
 
 
 def check_derivative(op, rng):
@@ -86,10 +86,9 @@ def check_derivative(op, rng):
     scale = positive(value.norm() + slope.norm())
     step = precision(op) ** 0.25
     errors = [(op(x + t * h) - value - t * slope).norm() / scale for t in (step, step / 2)]
-    assert errors[1] <= 0.35 * errors[0] + 100 * precision(op), (
-        f"Taylor remainder {errors[0]:.1e} at t = {step:.1e} only falls to {errors[1]:.1e} at "
-        "half of it; a remainder of second order falls to a quarter"
-    )
+    require(errors[1] <= 0.35 * errors[0] + 100 * precision(op),
+            f"Taylor remainder {errors[0]:.1e} at t = {step:.1e} only falls to {errors[1]:.1e} at "
+            "half of it; a remainder of second order falls to a quarter")
 
 
 def check_derivative_adjoint(op, rng):

@@ -141,11 +141,6 @@ def available(get):
     return True
 
 
-def assert_small(error, tolerance, identity):
-    """Raise AssertionError with both numbers unless ``error <= tolerance``."""
-    assert error <= tolerance, f"{identity}: relative error {error:.2e}, allowed {tolerance:.0e}"
-
-
 def positive(number):
     """The number as a float, away from zero, to divide by."""
     return max(float(number), 1e-30)

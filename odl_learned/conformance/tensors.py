@@ -5,7 +5,8 @@ import torch
 
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.nested import each
-from odl_learned.conformance.sampling import assert_small, positive, precision
+from odl_learned.conformance.failure import require, require_small
+from odl_learned.conformance.sampling import positive, precision
 
 
 def as_tensor(op, x):
@@ -30,11 +31,11 @@ def leaves(x):
     return tuple(leaf for part in x for leaf in leaves(part)) if isinstance(x, tuple) else (x,)
 
 
-def assert_same(got, expected, op, identity):
-    """Raise AssertionError unless vectors agree to the precision of ``op``, and where infinite."""
+def require_same(got, expected, op, identity):
+    """Raise ConformanceError unless vectors agree to the precision of ``op``, infinities too."""
     finite = np.isfinite(expected)
-    assert (np.isfinite(got) == finite).all(), f"{identity}: infinite where the other is not"
+    require((np.isfinite(got) == finite).all(), f"{identity}: infinite where the other is not")
     if finite.any():
         difference = np.abs(got[finite] - expected[finite]).max()
         scale = positive(np.abs(expected[finite]).max())
-        assert_small(difference / scale, 10 * precision(op), identity)
+        require_small(difference / scale, 10 * precision(op), identity)

@@ -85,19 +85,19 @@ def constant_weight(name, space):
     """
     if isinstance(space, odl.ProductSpace) or not hasattr(space, "weighting"):
         raise TypeError(f"{name} is {_named(space)}; expected a uniform_discr, rn or cn space with "
-                        "one weight for all entries.")
+                        "a constant weight.")
     if not hasattr(space.weighting, "const"):
         raise TypeError(
-            f"{name} has the weighting {_named(space.weighting)}, expected a constant one: one "
-            "weight for all entries. Build it with odl.uniform_discr(...) or odl.cn(..., "
+            f"{name} has the weighting {_named(space.weighting)}, expected a constant weight, "
+            "the same for all entries. Build it with odl.uniform_discr(...) or odl.cn(..., "
             "weighting=<number>)."
         )
     weight = _of_weighting(space)
     if _cuts_cells(space):
         raise TypeError(
-            f"{name} is {_named(space)}; expected one weight for all entries, but with points on "
-            "the boundary (nodes_on_bdry) the outer cells count only by their fraction inside the "
-            "domain, half. Build it with nodes_on_bdry=False."
+            f"{name} is {_named(space)}; expected a constant weight, the same for all entries, "
+            "but with points on the boundary (nodes_on_bdry) the outer cells count only by their "
+            "fraction inside the domain, half. Build it with nodes_on_bdry=False."
         )
     return weight
 
@@ -108,6 +108,16 @@ def has_constant_weight(space):
         return False
     weighting = space.weighting
     return hasattr(weighting, "const") and weighting.exponent == 2.0 and not _cuts_cells(space)
+
+
+def weighting_constant(space):
+    """Return the constant that a weighting holds, or None, whatever else the inner product does.
+
+    Not a weight of entries where cells are cut at the boundary: it is what ODL's ray transforms
+    divide by, and for nothing else.
+    """
+    const = getattr(space.weighting, "const", None)
+    return None if const is None else float(const)
 
 
 def component_weights(space):
@@ -206,12 +216,12 @@ def integral(space, values):
     space : odl.TensorSpace or odl.DiscretizedSpace
         With exponent 2.
     values : np.ndarray of shape ``space.shape``
-        In double precision where the sum is to be.
+        Summed in double precision.
     """
     weights = entry_weights(space)
     if isinstance(weights, float):
-        return weights * float(values.sum())
-    return float((weights * values).sum())
+        return weights * float(np.sum(values, dtype=np.float64))
+    return float(np.sum(weights * values))
 
 
 def _of_weighting(space):

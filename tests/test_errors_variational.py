@@ -28,7 +28,7 @@ MODELS = [
     ("word for a bound", lambda: F.BoxConstraint(X, "a", 1), ValueError,
      "bounds are 'a' and 1; expected"),
     ("box without a space", lambda: F.BoxConstraint(None, 0, 1), TypeError,
-     "space is None; expected"),
+     "space is None, expected"),
     ("bound zero", lambda: F.MagnitudeBound(C, 0), ValueError, "bound is 0; expected"),
     ("alpha zero", lambda: F.SmoothedTV(X, 0, 1, 1), ValueError, "alpha is 0; expected"),
     ("nu negative", lambda: F.SmoothedTV(X, 1, -1, 1), ValueError, "nu is -1; expected"),

@@ -138,7 +138,7 @@ def test_pdhg_with_the_nonsmooth_field_is_total_variation():
     (lambda: operators.FilterBank(X, np.ones((0, 3, 3))), ValueError, "K >= 1"),
     (lambda: operators.FilterBank(X, 1j * np.ones((1, 3, 3))), TypeError, "filters is complex"),
     (lambda: operators.FilterBank(X, np.full((1, 3, 3), np.inf)), ValueError, "filters contains 9"),
-    (lambda: operators.FilterBank(X**2, np.ones((1, 3, 3))), TypeError, "constant weight"),
+    (lambda: operators.FilterBank(X**2, np.ones((1, 3, 3))), TypeError, "space of arrays"),
     (lambda: functionals.FieldsOfExperts(X, DIFFERENCES, [1.0], 0.1), ValueError,
      r"alphas has shape \(1,\), expected \(2,\)"),
     (lambda: functionals.FieldsOfExperts(X, DIFFERENCES, [1.0, -2.0], 0.1), ValueError,

@@ -219,10 +219,10 @@ def test_constraint_errors():
             fn.BoxConstraint(REAL, 0, wrong)
     with pytest.raises(ValueError, match="bound"):
         fn.MagnitudeBound(REAL, 0)
-    with pytest.raises(TypeError, match="constant weight"):
+    with pytest.raises(TypeError, match="space of arrays"):
         fn.MagnitudeBound(REAL**2, 1)
-    with pytest.raises(TypeError, match="constant weight"):
-        fn.BoxConstraint(odl.rn(2, weighting=[1.0, 2.0]), 0, 1)
+    with pytest.raises(TypeError, match="exponent 1.0, expected 2"):
+        fn.BoxConstraint(odl.rn(2, exponent=1.0), 0, 1)
 
 
 # Values in double precision

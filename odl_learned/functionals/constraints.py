@@ -5,16 +5,16 @@ import math
 import numpy as np
 import odl
 
+from odl_learned.odl_validation import require_array_space
 from odl_learned.validation import is_finite_number, require_positive
+from odl_learned.weights import entry_weights, integral
 
 
+# In the inner product sum w_j x_j conj(z_j) the conjugate of sum w_j f(x_j) is sum w_j f*(z_j), and
+# their proximals are those of f and f* in every entry: the weights cancel.
 def _require_weighted(space):
-    weighting = getattr(space, "weighting", None)
-    if isinstance(space, odl.ProductSpace) or not hasattr(weighting, "const"):
-        raise TypeError(
-            f"space is {space!r}; expected a uniform_discr, rn or cn space with a constant weight, "
-            "such as forward_op.domain."
-        )
+    require_array_space("space", space)
+    entry_weights(space)
 
 
 def _rounding(space):
@@ -49,14 +49,14 @@ class BoxConstraint(odl.functionals.Functional):
     Parameters
     ----------
     space : real ``uniform_discr`` or ``rn`` space
-        Images, with a constant weight.
+        Images.
     lower, upper : float
         Finite bounds, ``lower <= upper``.
 
     Raises
     ------
     TypeError
-        If the space is complex or not constantly weighted.
+        If the space is complex or its inner product no weighted sum.
     ValueError
         If the bounds are not finite or in the wrong order.
     """
@@ -116,7 +116,7 @@ class BoxSupport(odl.functionals.Functional):
     def _call(self, z):
         values = z.data.astype(np.float64)
         largest = np.maximum(self.lower * values, self.upper * values)
-        return float(self.domain.weighting.const) * float(largest.sum())
+        return integral(self.domain, largest)
 
     @property
     def proximal(self):
@@ -150,14 +150,14 @@ class MagnitudeBound(odl.functionals.Functional):
     Parameters
     ----------
     space : ``uniform_discr``, ``rn`` or ``cn`` space
-        Images, real or complex, with a constant weight.
+        Images, real or complex.
     bound : float
         Largest magnitude, positive.
 
     Raises
     ------
     TypeError
-        If the space is not constantly weighted.
+        If this is no space of arrays, or its inner product no weighted sum.
     ValueError
         If the bound is not positive.
     """
@@ -204,8 +204,7 @@ class MagnitudeSupport(odl.functionals.Functional):
         self.bound = self._constraint.bound
 
     def _call(self, z):
-        weight = float(self.domain.weighting.const)
-        return self.bound * weight * float(np.sum(np.abs(z.data), dtype=np.float64))
+        return self.bound * integral(self.domain, np.abs(z.data))
 
     @property
     def proximal(self):

@@ -12,6 +12,7 @@ from odl_learned.functionals.constraints import (
     MagnitudeSupport,
 )
 from odl_learned.odl_validation import require_element, require_functional, shown
+from odl_learned.weights import component_weights, entry_weights, integral
 
 
 @functools.singledispatch
@@ -57,15 +58,24 @@ def precise_inner(x, y):
         raise TypeError(f"x is {shown(x)}, expected an element of an ODL space; build it with "
                         "space.element(values).")
     require_element("y", y, space)
-    if isinstance(space, odl.ProductSpace) and space == odl.ProductSpace(*space.spaces):
-        return sum(precise_inner(first, second) for first, second in zip(x, y, strict=True))
-    if isinstance(space, odl.ProductSpace) or not hasattr(space.weighting, "const"):
+    is_product = isinstance(space, odl.ProductSpace)
+    try:
+        weights = component_weights(space) if is_product else entry_weights(space)
+    except TypeError:  # an inner product that is no weighted sum
         return float(np.real(x.inner(y)))
+    if is_product:
+        return sum(c * precise_inner(xi, yi) for c, xi, yi in zip(weights, x, y, strict=True))
     first, second = np.asarray(x.data).ravel(), np.asarray(y.data).ravel()
-    total = np.dot(first.real.astype(np.float64), second.real.astype(np.float64))
+    common, each = (weights, None) if isinstance(weights, float) else (1.0, weights.ravel())
+    total = _dot(first.real, second.real, each)
     if np.iscomplexobj(first):
-        total += np.dot(first.imag.astype(np.float64), second.imag.astype(np.float64))
-    return float(space.weighting.const) * float(total)
+        total += _dot(first.imag, second.imag, each)
+    return common * float(total)
+
+
+def _dot(first, second, weights):
+    first = first.astype(np.float64)
+    return np.dot(first if weights is None else weights * first, second.astype(np.float64))
 
 
 for _already_precise in (BoxConstraint, BoxSupport, MagnitudeBound, MagnitudeSupport):
@@ -115,8 +125,7 @@ def _(functional: odl.functionals.L2NormSquared, x):
 
 @precise_value.register
 def _(functional: odl.functionals.GroupL1Norm, x):
-    space = functional.domain[0]
-    if functional.pointwise_norm.exponent != 2 or not hasattr(space.weighting, "const"):
+    if functional.pointwise_norm.exponent != 2:
         return float(np.real(functional(x)))
     squares = sum(np.abs(part.data).astype(np.float64) ** 2 for part in x)
-    return float(space.weighting.const) * float(np.sqrt(squares).sum())
+    return integral(functional.domain[0], np.sqrt(squares))

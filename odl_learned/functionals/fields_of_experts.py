@@ -5,6 +5,7 @@ import odl
 
 from odl_learned.operators import FilterBank, operator_norm
 from odl_learned.validation import require_finite, require_positive, require_real, require_shape
+from odl_learned.weights import entry_weights
 
 
 class FieldsOfExperts(odl.functionals.Functional):
@@ -20,7 +21,7 @@ class FieldsOfExperts(odl.functionals.Functional):
     Parameters
     ----------
     space : ``uniform_discr``, ``rn`` or ``cn`` space
-        Images, real or complex, with a constant weight.
+        Images, real or complex.
     filters : array of real numbers, shape ``(K, s_1, ..., s_d)``
         Filters, none longer than the image along any axis.
     alphas : array of real numbers, shape ``(K,)``
@@ -31,7 +32,7 @@ class FieldsOfExperts(odl.functionals.Functional):
     Raises
     ------
     TypeError
-        If the space is not on numpy and constantly weighted, or a number is complex.
+        If the space is not on numpy, its inner product no weighted sum, or a number complex.
     ValueError
         If a shape does not fit, a number is not finite or out of bounds.
 
@@ -62,11 +63,13 @@ class FieldsOfExperts(odl.functionals.Functional):
         super().__init__(space, linear=False, grad_lipschitz=lipschitz)
 
     def _call(self, u):
+        weights = entry_weights(self.domain)
+        common, each = (weights, 1.0) if isinstance(weights, float) else (1.0, weights)
         total = sum(
-            alpha * float(np.sum(self._length(part.data), dtype=np.float64))
+            alpha * float(np.sum(each * self._length(part.data), dtype=np.float64))
             for alpha, part in zip(self.alphas.tolist(), self.bank(u), strict=True)
         )
-        return float(self.domain.weighting.const) * total
+        return common * total
 
     @property
     def gradient(self):

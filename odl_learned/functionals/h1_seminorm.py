@@ -9,6 +9,7 @@ import scipy.fft
 from odl_learned.functionals.evaluation import precise_value
 from odl_learned.operators import gradient
 from odl_learned.solvers.preconditioners import neumann_laplacian
+from odl_learned.weights import constant_weight
 
 
 # The forward differences of `operators.gradient` make grad* grad the second differences with
@@ -27,12 +28,12 @@ class H1Seminorm(odl.functionals.Functional):
     Parameters
     ----------
     space : ``uniform_discr`` space
-        Images, real or complex.
+        Images, real or complex, with a constant weight: with others, cosines are no eigenvectors.
 
     Raises
     ------
     TypeError
-        If the space is not a uniform discretization.
+        If the space is not a uniform discretization of constant weight.
 
     References
     ----------
@@ -41,6 +42,7 @@ class H1Seminorm(odl.functionals.Functional):
 
     def __init__(self, space):
         difference = gradient(space)
+        constant_weight("space", space)
         self.symbol = neumann_laplacian(space.shape, space.cell_sides)
         super().__init__(space, linear=False, grad_lipschitz=float(self.symbol.max()))
         self.expression = 0.5 * odl.functionals.L2NormSquared(difference.range) @ difference
@@ -92,7 +94,8 @@ class H1SeminormConjugate(odl.functionals.Functional):
         squares, symbol = np.abs(coefficients) ** 2, self.symbol.ravel()
         if squares[0] > self.slack**2 * squares.sum():
             return math.inf
-        return float(self.domain.weighting.const) * float(np.sum(squares[1:] / symbol[1:])) / 2
+        weight = constant_weight("domain", self.domain)
+        return weight * float(np.sum(squares[1:] / symbol[1:])) / 2
 
     @property
     def proximal(self):

@@ -7,6 +7,7 @@ import odl
 import scipy.special
 
 from odl_learned.validation import require_finite
+from odl_learned.weights import entry_weights, integral
 
 
 class KullbackLeiblerFidelity(odl.functionals.Functional):
@@ -37,7 +38,7 @@ class KullbackLeiblerFidelity(odl.functionals.Functional):
     Raises
     ------
     TypeError
-        If the space is not real, on numpy and constantly weighted.
+        If the space is not real and on numpy, or its inner product no weighted sum.
     ValueError
         If a value is negative or not finite, or the spaces differ; the gradient also if
         ``y + r <= 0 < b`` for some entry.
@@ -68,8 +69,7 @@ class KullbackLeiblerFidelity(odl.functionals.Functional):
 
     def _call(self, y):
         b, s = _doubles(self.data), _doubles(y) + _doubles(self.background)
-        value = float(np.sum(scipy.special.kl_div(b, s)))
-        return float(self.domain.weighting.const) * value
+        return integral(self.domain, scipy.special.kl_div(b, s))
 
     @property
     def gradient(self):
@@ -113,8 +113,7 @@ class KullbackLeiblerConjugate(odl.functionals.Functional):
         b, r, p = _doubles(self.data), _doubles(self.background), _doubles(p)
         if np.any(p > 1) or np.any((p == 1) & (b > 0)):
             return math.inf
-        value = -float(np.sum(scipy.special.xlog1py(b, -p) + r * p))
-        return float(self.domain.weighting.const) * value
+        return -integral(self.domain, scipy.special.xlog1py(b, -p) + r * p)
 
     @property
     def gradient(self):
@@ -204,12 +203,13 @@ class _Quotient(odl.Operator):
 
 def _space_of(data):
     space = getattr(data, "space", None)
-    is_array_space = hasattr(space, "weighting") and not isinstance(space, odl.ProductSpace)
-    if not is_array_space or space.impl != "numpy" or not hasattr(space.weighting, "const"):
+    is_array_space = isinstance(space, odl.core.space.base_tensors.TensorSpace)
+    if not is_array_space or space.impl != "numpy":
         raise TypeError(
-            f"data is {data!r}; expected an element of a numpy space with a constant weight, such "
-            "as forward_op.range.element(counts)."
+            f"data is {data!r}; expected an element of a numpy space of arrays, such as "
+            "forward_op.range.element(counts)."
         )
+    entry_weights(space)
     if not np.issubdtype(space.dtype, np.floating):
         raise TypeError(
             f"data has dtype {space.dtype}, expected real floating point numbers; counts are "

@@ -19,8 +19,9 @@ import numpy as np
 import odl
 
 from odl_learned.odl_validation import require_array_space, require_functional, require_index
-from odl_learned.operators.blocks import BlockInsertion, weights
+from odl_learned.operators.blocks import BlockInsertion
 from odl_learned.validation import require_count
+from odl_learned.weights import entry_weights
 
 Functional = odl.functionals.Functional
 
@@ -60,7 +61,7 @@ class Coordinate(Functional):
     Parameters
     ----------
     space : odl tensor space
-        Of any shape, with constant or array weights.
+        Of any shape and any weights.
     index : int or tuple of int
         Which entry.
 
@@ -82,7 +83,7 @@ class Coordinate(Functional):
         super().__init__(space, linear=is_real, grad_lipschitz=0)
         unit = np.zeros(space.shape)
         unit[self.index] = 1
-        self.direction = space.element((unit / weights(space)).astype(space.dtype))
+        self.direction = space.element((unit / entry_weights(space)).astype(space.dtype))
 
     def _call(self, x):
         return float(np.real(x.data[self.index]))

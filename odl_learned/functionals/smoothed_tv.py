@@ -5,6 +5,7 @@ import odl
 
 from odl_learned.operators import gradient, operator_norm
 from odl_learned.validation import is_finite_number, require_positive
+from odl_learned.weights import entry_weights, integral
 
 
 class SmoothedGroupL1(odl.functionals.Functional):
@@ -13,20 +14,20 @@ class SmoothedGroupL1(odl.functionals.Functional):
     .. math:: \phi_\nu(p) = \int \sqrt{|p(x)|^2 + \nu^2} \, dx, \qquad
               \nabla \phi_\nu(p) = \frac{p}{\sqrt{|p|^2 + \nu^2}},
 
-    where the integral is the sum over the grid, times the weight of the inner product. The gradient
-    has the Lipschitz constant ``1 / nu``.
+    where the integral is the sum over the grid with the weights of the inner product, which cancel
+    in the gradient. The gradient has the Lipschitz constant ``1 / nu``.
 
     Parameters
     ----------
     vfspace : power space of a ``uniform_discr``, ``rn`` or ``cn`` space
-        Vector fields, real or complex, with a constant weight.
+        Vector fields, real or complex.
     nu : float
         Smoothing, positive, in the units of the vector field.
 
     Raises
     ------
     TypeError
-        If the space is not such a power space.
+        If the space is not such a power space, or its inner product no weighted sum.
     ValueError
         If the smoothing is not positive.
     """
@@ -37,11 +38,7 @@ class SmoothedGroupL1(odl.functionals.Functional):
             raise TypeError(
                 f"vfspace is {vfspace!r}; expected a power space such as gradient(space).range."
             )
-        if not hasattr(vfspace[0].weighting, "const"):
-            raise TypeError(
-                f"vfspace has the weighting {vfspace[0].weighting!r}, expected a constant one, as "
-                "of odl.uniform_discr."
-            )
+        entry_weights(vfspace[0])
         require_positive("nu", nu)
         super().__init__(vfspace, linear=False, grad_lipschitz=1 / nu)
         self.nu = float(nu)
@@ -57,8 +54,7 @@ class SmoothedGroupL1(odl.functionals.Functional):
         return np.sqrt(total, out=total)
 
     def _call(self, p):
-        weight = float(self.domain[0].weighting.const)
-        return weight * float(np.sum(self._length(p), dtype=np.float64))
+        return integral(self.domain[0], self._length(p))
 
     @property
     def gradient(self):

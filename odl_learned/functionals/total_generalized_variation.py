@@ -6,6 +6,7 @@ from odl_learned.functionals.total_variation import DenoisingProximal
 from odl_learned.operators import gradient
 from odl_learned.solvers.tgv import tgv_denoising, tgv_gradient, tgv_value
 from odl_learned.validation import require_count, require_positive
+from odl_learned.weights import constant_weight
 
 
 class TotalGeneralizedVariation(odl.functionals.Functional):
@@ -21,7 +22,7 @@ class TotalGeneralizedVariation(odl.functionals.Functional):
     Parameters
     ----------
     space : ``uniform_discr`` space
-        Images, real or complex.
+        Images, real or complex, with a constant weight.
     beta : float
         Ratio of the two weights, positive, in units of length; usually one to a few pixels.
     accuracy : float, optional
@@ -33,7 +34,7 @@ class TotalGeneralizedVariation(odl.functionals.Functional):
     Raises
     ------
     TypeError
-        If the space is not a uniform discretization.
+        If the space is not a uniform discretization of constant weight.
     ValueError
         If a parameter is out of bounds.
 
@@ -45,6 +46,7 @@ class TotalGeneralizedVariation(odl.functionals.Functional):
 
     def __init__(self, space, beta, accuracy=1e-3, maxiter=20000):
         gradient(space)
+        constant_weight("space", space)
         require_positive("beta", beta)
         require_positive("accuracy", accuracy)
         require_count("maxiter", maxiter)

@@ -6,6 +6,7 @@ from odl_learned.functionals.evaluation import precise_value
 from odl_learned.operators import gradient
 from odl_learned.solvers.rof import rof
 from odl_learned.validation import require_count, require_positive
+from odl_learned.weights import constant_weight
 
 
 class TotalVariation(odl.functionals.Functional):
@@ -23,7 +24,9 @@ class TotalVariation(odl.functionals.Functional):
     Parameters
     ----------
     space : ``uniform_discr`` space
-        Images, real or complex.
+        Images, real or complex, with a constant weight, as `solvers.rof` needs it. Elsewhere
+        ``GroupL1Norm(gradient(space).range) @ gradient(space)`` is the value, and
+        `solvers.primal_dual` minimizes.
     exponent : {2, 1}, optional
         Pointwise norm ``p`` of the gradient.
     accuracy : float, optional
@@ -35,7 +38,7 @@ class TotalVariation(odl.functionals.Functional):
     Raises
     ------
     TypeError
-        If the space is not a uniform discretization.
+        If the space is not a uniform discretization of constant weight.
     ValueError
         If a parameter is out of bounds.
 
@@ -47,6 +50,7 @@ class TotalVariation(odl.functionals.Functional):
 
     def __init__(self, space, exponent=2, accuracy=1e-5, maxiter=10000):
         difference = gradient(space)
+        constant_weight("space", space)
         if exponent not in (1, 2):
             raise ValueError(
                 f"exponent is {exponent!r}, expected 2 (isotropic) or 1 (anisotropic)."

@@ -6,6 +6,7 @@ import numpy as np
 import odl
 
 from odl_learned.operators import OrthogonalWavelet
+from odl_learned.weights import integral
 
 
 class _WaveletThreshold(odl.functionals.Functional):
@@ -17,8 +18,7 @@ class _WaveletThreshold(odl.functionals.Functional):
 
     def _call(self, u):
         magnitudes = np.abs(self.transform(u).data)
-        weight = float(self.domain.weighting.const)
-        return weight * float(np.sum(self.thresholds * magnitudes, dtype=np.float64))
+        return integral(self.domain, self.thresholds * magnitudes)
 
     @property
     def proximal(self):

@@ -21,7 +21,7 @@ def weighted_l1(space, alphas):
     Parameters
     ----------
     space : power space ``X ** K``
-        Components, real or complex, of constant weight; for example ``bank.range``.
+        Components, real or complex; for example ``bank.range``.
     alphas : array of real numbers, shape ``(K,)``
         Regularization parameters, nonnegative.
 
@@ -33,7 +33,7 @@ def weighted_l1(space, alphas):
     Raises
     ------
     TypeError
-        If the space is not a power space with constant weights, or a parameter is complex.
+        If the space is not a power space, or a parameter is complex.
     ValueError
         If the shape does not fit, or a parameter is negative or not finite.
 

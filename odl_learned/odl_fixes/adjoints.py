@@ -18,7 +18,7 @@ from odl.core.operator.tensor_ops import (
 from odl.trafos import WaveletTransform, WaveletTransformInverse
 
 from odl_learned.odl_fixes.registry import cures
-from odl_learned.weights import single_weight, unweigh, weigh
+from odl_learned.weights import single_weight, unweigh, weigh, weighting_constant
 
 
 class WeightedAdjoint(Operator):
@@ -116,5 +116,5 @@ def _cell_volume(space):
 
 def _of_rays(op):
     """The ratio of the constants of the weightings, which ODL takes for all there is."""
-    constants = [getattr(space.weighting, "const", None) for space in (op.range, op.domain)]
-    return None if None in constants else float(constants[0]) / float(constants[1])
+    of_range, of_domain = weighting_constant(op.range), weighting_constant(op.domain)
+    return None if of_range is None or of_domain is None else of_range / of_domain

@@ -13,6 +13,7 @@ from odl.functionals.functional import Functional
 from odl.solvers.nonsmooth import proximal_operators
 
 from odl_learned.odl_fixes.registry import cures, everywhere
+from odl_learned.weights import entry_weights
 
 
 @cures("Values of functionals on complex spaces are complex, and solvers cannot compare them.")
@@ -152,9 +153,8 @@ def _integral(space, x):
 
 def _array_weights(space):
     """The weights of the norm as an element, or 1 if they are all the same."""
-    if isinstance(space, ProductSpace) or not hasattr(space.weighting, "array"):
-        return 1.0
-    return space.element(space.weighting.array)
+    weights = 1.0 if isinstance(space, ProductSpace) else entry_weights(space)
+    return 1.0 if isinstance(weights, float) else space.element(weights)
 
 
 def _shrink(x, threshold, level, total):

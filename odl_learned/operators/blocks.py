@@ -9,6 +9,7 @@ import numpy as np
 import odl
 
 from odl_learned.odl_validation import require_element, require_index
+from odl_learned.weights import component_weights, entry_weights
 
 
 class BlockProduct(odl.Operator):
@@ -72,10 +73,10 @@ class _BlockProductAdjoint(odl.Operator):
 
     def _call(self, y):
         a, u = self.forward_op.point
-        weighted = weights(self.domain) * y.data
+        weighted = entry_weights(self.domain) * y.data
         parts = [
-            np.conj(other.data) * weighted / (c * weights(space))
-            for other, c, space in zip((u, a), block_weights(self.range), self.range)
+            np.conj(other.data) * weighted / (c * entry_weights(space))
+            for other, c, space in zip((u, a), component_weights(self.range), self.range)
         ]
         return self.range.element(
             [space.element(part.astype(space.dtype)) for space, part in zip(self.range, parts)])
@@ -153,7 +154,7 @@ class BlockEmbeddingAdjoint(odl.Operator):
         super().__init__(embedding.range, embedding.domain, linear=True)
         self.forward_op = embedding
         is_single = len(embedding.others) == 1
-        self.factor = block_weights(self.domain)[embedding.others[0]] if is_single else 1.0
+        self.factor = component_weights(self.domain)[embedding.others[0]] if is_single else 1.0
 
     def _call(self, z):
         parts = [z[i] for i in self.forward_op.others]
@@ -167,24 +168,10 @@ class BlockEmbeddingAdjoint(odl.Operator):
         return self.forward_op
 
 
-def weights(space):
-    """The weights of a tensor space, a float or an array."""
-    weighting = space.weighting
-    return float(weighting.const) if hasattr(weighting, "const") else np.asarray(weighting.array)
-
-
-def block_weights(product):
-    """The weights ``c_i`` of the blocks of a product space, as floats."""
-    weighting = product.weighting
-    if hasattr(weighting, "const"):
-        return [float(weighting.const)] * len(product)
-    return [float(c) for c in np.asarray(weighting.array)]
-
-
 def _sub_product(product, chosen):
     if len(chosen) == 1:
         return product[chosen[0]]
-    c = block_weights(product)
+    c = component_weights(product)
     parts = [product[i] for i in chosen]
     if all(value == 1.0 for value in c):
         return odl.ProductSpace(*parts)

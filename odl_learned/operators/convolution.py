@@ -9,6 +9,7 @@ from odl_learned.odl_validation import shown
 from odl_learned.operators.fourier_multiplier import FourierMultiplier
 from odl_learned.operators.group import require_pixels
 from odl_learned.validation import require_count, require_finite, require_positive
+from odl_learned.weights import constant_weight
 
 
 def _kernel_for(space, kernel):
@@ -207,7 +208,7 @@ class ReflectedExtensionAdjoint(odl.Operator):
     @property
     def weight_ratio(self):
         """The weight of the extension over that of the image, one up to rounding errors."""
-        return float(self.domain.weighting.const) / float(self.range.weighting.const)
+        return constant_weight("domain", self.domain) / constant_weight("range", self.range)
 
     def _call(self, v):
         folded = np.zeros(self.range.shape, dtype=self.range.dtype)

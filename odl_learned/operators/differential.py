@@ -5,6 +5,8 @@ import math
 import numpy as np
 import odl
 
+from odl_learned.weights import has_constant_weight, unweigh, weigh
+
 
 def gradient(space):
     r"""Return the gradient by forward differences with Neumann boundary conditions.
@@ -144,6 +146,8 @@ class SymmetrizedGradientAdjoint(odl.Operator):
     .. math:: \langle E v, w \rangle = \langle v, E^* w \rangle
               \quad \text{for all vector fields } v \text{ and symmetric matrix fields } w.
 
+    Where the entries of the space have different weights ``W``, it is ``W^-1 E^T W``.
+
     Parameters
     ----------
     forward_op : SymmetrizedGradient
@@ -157,6 +161,12 @@ class SymmetrizedGradientAdjoint(odl.Operator):
     def _call(self, w, out=None):
         if out is None:
             out = self.range.element()
+        if has_constant_weight(self.range[0]):
+            return self._transpose(w, out)
+        out.assign(unweigh(self._transpose(weigh(w), out)))
+        return out
+
+    def _transpose(self, w, out):
         space = self.range[0]
         ndim = space.ndim
         scale = [float(1 / h) for h in space.cell_sides]

@@ -3,7 +3,9 @@
 import numpy as np
 import odl
 
+from odl_learned.odl_validation import require_array_space
 from odl_learned.validation import require_finite, require_real
+from odl_learned.weights import entry_weights, has_constant_weight, unweigh, weigh
 
 
 class FilterBank(odl.Operator):
@@ -14,7 +16,8 @@ class FilterBank(odl.Operator):
     with ``c`` the center ``(s_1 // 2, ..., s_d // 2)`` of a filter of shape ``s``. Beyond the
     boundary the image goes on as its mirror image, edge values repeated (Neumann), so that filters
     with sum zero send constant images to zero. Filters act on pixels, whatever the cell sides.
-    Image and responses share their weight: the adjoint is the transpose, exactly.
+    Image and responses share their weights: where these are one number, the adjoint is the
+    transpose.
 
     For fields of experts that are not smoothed, ``sum_k alpha_k |f_k * u|_1`` is ODL's
     ``GroupL1Norm(bank.range, exponent=1) @ bank`` with the filters multiplied by ``alpha_k``: hand
@@ -23,25 +26,24 @@ class FilterBank(odl.Operator):
     Parameters
     ----------
     space : ``uniform_discr``, ``rn`` or ``cn`` space
-        Images, real or complex, with a constant weight.
+        Images, real or complex.
     filters : array of real numbers, shape ``(K, s_1, ..., s_d)``
         Filters, none longer than the image along any axis.
 
     Raises
     ------
     TypeError
-        If the space is not on numpy and constantly weighted, or the filters are complex.
+        If the space is not on numpy, its inner product no weighted sum, or the filters complex.
     ValueError
         If the filters are not finite or their shape does not fit.
     """
 
     def __init__(self, space, filters):
-        is_array_space = hasattr(space, "weighting") and not isinstance(space, odl.ProductSpace)
-        if not is_array_space or space.impl != "numpy" or not hasattr(space.weighting, "const"):
-            raise TypeError(
-                f"space is {space!r}; expected a numpy space with a constant weight, built with "
-                "odl.uniform_discr, odl.rn or odl.cn."
-            )
+        require_array_space("space", space)
+        if space.impl != "numpy":
+            raise TypeError(f"space is {space!r}, expected one on numpy; build it with "
+                            "odl.uniform_discr, odl.rn or odl.cn.")
+        entry_weights(space)
         filters = np.asarray(filters)
         require_finite("filters", filters)
         require_real("filters", filters)
@@ -68,16 +70,17 @@ class FilterBank(odl.Operator):
 
     @property
     def adjoint(self):
-        """The transposed filters, then the padding folded back."""
+        """The transposed filters, then the padding folded back, between the weights."""
         return FilterBankAdjoint(self)
 
 
 class FilterBankAdjoint(odl.Operator):
     r"""Adjoint of `FilterBank`: the sum of all responses, filtered back.
 
-    .. math:: A^* v = P^T \sum_k F_k^T v_k
+    .. math:: A^* v = W^{-1} P^T \sum_k F_k^T W v_k
 
-    with ``P`` the reflecting padding and ``F_k`` the correlation of the padded image.
+    with ``P`` the reflecting padding, ``F_k`` the correlation of the padded image and ``W`` the
+    weights of the space.
 
     Parameters
     ----------
@@ -90,6 +93,11 @@ class FilterBankAdjoint(odl.Operator):
         self.bank = bank
 
     def _call(self, v):
+        if has_constant_weight(self.range):
+            return self._transpose(v)
+        return unweigh(self._transpose(weigh(v)))
+
+    def _transpose(self, v):
         bank, responses = self.bank, [part.data for part in v]
         shape = [n + sum(pad) for n, pad in zip(self.range.shape, bank.paddings)]
         padded = np.zeros(shape, self.range.dtype)

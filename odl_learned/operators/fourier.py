@@ -5,9 +5,10 @@ import odl
 import scipy.fft
 
 from odl_learned.validation import require_finite, require_real, require_shape
+from odl_learned.weights import constant_weight
 
 
-def _constant_weight(name, space):
+def _complex_weight(name, space):
     """Return the constant weight of the inner product of a complex numpy space."""
     if not isinstance(space, (odl.DiscretizedSpace, odl.core.space.base_tensors.TensorSpace)):
         raise TypeError(
@@ -19,12 +20,7 @@ def _constant_weight(name, space):
             f"{name} has dtype {space.dtype} and impl {space.impl!r}, expected a complex numpy "
             "space; build it with odl.uniform_discr(..., dtype='complex64')."
         )
-    if not hasattr(space.weighting, "const"):
-        raise TypeError(
-            f"{name} has the weighting {space.weighting!r}, expected a constant one; "
-            "build it with odl.uniform_discr(...) or odl.cn(..., weighting=<number>)."
-        )
-    return float(space.weighting.const)
+    return constant_weight(name, space)
 
 
 class SampledFourier(odl.Operator):
@@ -56,10 +52,10 @@ class SampledFourier(odl.Operator):
     """
 
     def __init__(self, domain, weights, range=None):
-        weight_x = _constant_weight("domain", domain)
+        weight_x = _complex_weight("domain", domain)
         if range is None:
             range = odl.cn(domain.shape, dtype=domain.dtype_identifier, weighting=weight_x)
-        weight_y = _constant_weight("range", range)
+        weight_y = _complex_weight("range", range)
         require_shape("range", range, domain.shape, "Leave `range` out to get the natural one.")
         if range.dtype != domain.dtype:
             raise ValueError(

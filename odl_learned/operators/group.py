@@ -3,23 +3,27 @@
 import numpy as np
 import odl
 
+from odl_learned.weights import constant_weight
+
 
 def require_pixels(space):
     """Raise TypeError unless the space is a uniform discretization with a constant weight."""
-    if not isinstance(space, odl.DiscretizedSpace) or not hasattr(space.weighting, "const"):
+    if not isinstance(space, odl.DiscretizedSpace):
         raise TypeError(
             f"space is {space!r}; expected a uniform discretization with constant weight, built "
             "with odl.uniform_discr(min_pt, max_pt, shape)."
         )
+    constant_weight("space", space)
 
 
 def require_square(space, motion="quarter turn"):
     """Raise TypeError or ValueError unless a rotation can map the grid of the space to itself."""
-    if not isinstance(space, odl.DiscretizedSpace) or not hasattr(space.weighting, "const"):
+    if not isinstance(space, odl.DiscretizedSpace):
         raise TypeError(
             f"space is {space!r}; expected a 2D uniform discretization with constant weight, "
             "built with odl.uniform_discr(min_pt, max_pt, (n, n))."
         )
+    constant_weight("space", space)
     if space.ndim != 2 or space.shape[0] != space.shape[1]:
         raise ValueError(
             f"space has shape {space.shape}, expected (n, n): a {motion} must map the grid "

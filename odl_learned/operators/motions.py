@@ -93,9 +93,15 @@ class Shear(FourierMultiplier):
         The direction ``i`` of the shear, 0 or 1.
     slope : float
         The number ``s``.
+
+    Raises
+    ------
+    TypeError
+        If the space is not a constantly weighted discretization.
     """
 
     def __init__(self, space, axis, slope):
+        require_pixels(space)
         n, sides = space.shape[1 - axis], space.cell_sides
         lines = (np.arange(n) - (n - 1) / 2) * float(sides[1 - axis] / sides[axis])
         multiplier = shift_multiplier(space.shape[axis], slope * lines)

@@ -5,6 +5,7 @@ import odl
 
 from odl_learned.operators.fourier import SampledFourier
 from odl_learned.validation import require_finite, require_shape
+from odl_learned.weights import component_weights
 
 
 class MultiCoilFourier(odl.Operator):
@@ -131,7 +132,8 @@ def _power_weight(space, coils):
         raise ValueError(
             f"range has {len(space)} factors, expected {coils}, one per coil; {hint}"
         )
-    weighting = space.weighting
-    if not hasattr(weighting, "const") or weighting.exponent != 2.0:
-        raise TypeError(f"range has the weighting {weighting!r}, expected a constant one; {hint}")
-    return float(weighting.const)
+    weights = component_weights(space)
+    if len(set(weights)) > 1:
+        raise TypeError(f"range has the weights {weights} of its factors, expected a constant one; "
+                        f"{hint}")
+    return weights[0]

@@ -15,6 +15,7 @@ from odl_learned.operators.group import QuarterTurn, Reflection
 from odl_learned.operators.motions import Rotation, RotoTranslation
 from odl_learned.operators.multicoil import MultiCoilFourier, MultiCoilFourierAdjoint
 from odl_learned.validation import require_positive, require_rng
+from odl_learned.weights import has_constant_weight
 
 _known = weakref.WeakKeyDictionary()
 
@@ -248,7 +249,7 @@ def _(op: odl.Gradient):
     # k < n, and cosines as eigenvectors; these multiply up to joint eigenvectors over all axes.
     space = op.domain
     one_sided = op.method in ("forward", "backward") and op.pad_mode == "symmetric"
-    if not one_sided or op.range != space**space.ndim or not hasattr(space.weighting, "const"):
+    if not (one_sided and has_constant_weight(space)) or op.range != space**space.ndim:
         return None
     largest = [
         2 / h * math.sin(math.pi * (n - 1) / (2 * n))

@@ -7,6 +7,7 @@ import odl
 from odl.applications import tomo
 
 from odl_learned.validation import require_positive
+from odl_learned.weights import constant_weight
 
 FILTERS = ("ram-lak", "shepp-logan", "cosine", "hamming", "hann")
 
@@ -71,6 +72,7 @@ def require_scan(space, ndim, num_angles, *num_bins):
             else "use fan_beam_ray_transform in the plane."
         )
         raise ValueError(f"space has {space.ndim} dimensions, expected {ndim}; {hint}")
+    constant_weight("space", space)
     if space.dtype != np.float32:
         raise TypeError(
             f"space has dtype {space.dtype}, expected float32, the only one ASTRA computes in; "

@@ -6,6 +6,7 @@ import pywt
 
 from odl_learned.operators.norms import exact_norm
 from odl_learned.validation import require_count
+from odl_learned.weights import constant_weight
 
 
 class OrthogonalWavelet(odl.Operator):
@@ -50,12 +51,10 @@ class OrthogonalWavelet(odl.Operator):
     """
 
     def __init__(self, space, wavelet, nlevels):
-        is_array_space = hasattr(space, "weighting") and not isinstance(space, odl.ProductSpace)
-        if not is_array_space or space.impl != "numpy" or not hasattr(space.weighting, "const"):
-            raise TypeError(
-                f"space is {space!r}; expected a numpy space with a constant weight, built with "
-                "odl.uniform_discr, odl.rn or odl.cn."
-            )
+        weight = constant_weight("space", space)
+        if space.impl != "numpy":
+            raise TypeError(f"space is {space!r}, expected one on numpy; build it with "
+                            "odl.uniform_discr, odl.rn or odl.cn.")
         require_count("nlevels", nlevels)
         self.wavelet, self.nlevels = _wavelet(wavelet), int(nlevels)
         self.defect = _defect(self.wavelet)
@@ -70,7 +69,7 @@ class OrthogonalWavelet(odl.Operator):
                 f"the power of nlevels = {nlevels}; lower nlevels, or crop or pad the images."
             )
         coefficients = odl.tensor_space(
-            space.shape, dtype=space.dtype_identifier, weighting=float(space.weighting.const)
+            space.shape, dtype=space.dtype_identifier, weighting=weight
         )
         super().__init__(space, coefficients, linear=True)
         self.coarse = tuple(slice(n >> self.nlevels) for n in space.shape)

@@ -8,6 +8,7 @@ from array_api_compat import array_namespace, is_array_api_obj, is_numpy_array, 
 from odl_learned.solvers.sheets import GROUP, on_host
 from odl_learned.solvers.solution import Solution
 from odl_learned.validation import require_count, require_positive
+from odl_learned.weights import constant_weight
 
 #: ``tau sigma |L|^2`` of an iteration that is fast and nearly always stable, and of one that is.
 BOLD, SAFE = 1.31, 1.0
@@ -48,17 +49,18 @@ def checked(data, alpha, accuracy, maxiter, cell_sides):
 
 
 def require_grid(space):
-    """Raise TypeError unless the space is a uniform discretization."""
+    """Raise TypeError unless the space is a uniform discretization with a constant weight."""
     if not hasattr(space, "cell_sides"):
         raise TypeError(
             f"data is an element of {space!r}; expected a uniform discretization, built with "
             "odl.uniform_discr(min_pt, max_pt, shape), since differences need cell sides."
         )
+    constant_weight("the space of data", space)
 
 
 def of_element(found, space):
     """The solution of a batch of one image as that of an element, in the norm of its space."""
-    weight = float(space.weighting.const)
+    weight = constant_weight("the space of data", space)
     bound, gap = math.sqrt(weight) * found.error_bound.item(), weight * found.gap.item()
     dual = (space**space.ndim).element(list(found.dual[0]))
     return Solution(space.element(found.x[0]), bound, found.niter.item(), found.reason.item(),

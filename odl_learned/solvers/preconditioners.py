@@ -8,6 +8,7 @@ from array_api_compat import array_namespace
 
 from odl_learned.solvers.samples import on_host
 from odl_learned.validation import is_finite_number, require_count
+from odl_learned.weights import constant_weight
 
 
 def periodic_laplacian(shape, cell_sides=1.0):
@@ -196,6 +197,7 @@ def _inverse_symbol(symbol):
 def _on_images(host, device, shape):
     def apply(v):
         if hasattr(v, "space"):
+            constant_weight("the space of v", v.space)
             return v.space.element(apply(v.data))
         if tuple(v.shape[-len(shape):]) != shape:  # fmt: skip
             raise ValueError(

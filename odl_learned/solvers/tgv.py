@@ -15,6 +15,7 @@ from odl_learned.solvers.denoising import (
 )
 from odl_learned.solvers.tgv_iteration import FixedImage, PrimalDual
 from odl_learned.validation import require_positive
+from odl_learned.weights import constant_weight
 
 
 def tgv_denoising(data, alpha, beta, accuracy=1e-3, maxiter=20000, cell_sides=None, callback=None):
@@ -96,7 +97,7 @@ def tgv_value(u, beta, accuracy=1e-3, maxiter=20000, cell_sides=None):
         require_grid(u.space)
         sides = u.space.cell_sides
         value = tgv_value(u.data[None, ...], beta, accuracy, maxiter, sides).item()
-        return float(u.space.weighting.const) / math.prod(sides) * value
+        return constant_weight("the space of u", u.space) / math.prod(sides) * value
     _, sides = checked(u, 1.0, accuracy, maxiter, cell_sides)
     side = min(sides)
     weights = [side / h for h in sides]

@@ -21,6 +21,7 @@ from odl_learned.bridge.rules.functionals import modulus
 from odl_learned.bridge.rules.pointwise import safe_norm
 from odl_learned.bridge.tuple_layout import TupleLayout
 from odl_learned.functionals import MagnitudeBound, MagnitudeSupport
+from odl_learned.weights import component_weights
 
 F = odl.functionals
 
@@ -180,11 +181,12 @@ def _(f: F.IndicatorLpUnitBall):
 @lower_proximal.register
 def _(f: F.GroupL1Norm):
     # The pointwise norm has no weights, the norm of a weighted product space has: they remain.
+    weights = component_weights(f.domain)
     if f.pointwise_norm.exponent == 1:
-        parts = [ScaledValue(Entrywise(soft_threshold), 1 / w) for w in _weights(f)]
-        return parts[0] if len(set(_weights(f))) == 1 else Separable(parts, layout_of(f.domain))
+        parts = [ScaledValue(Entrywise(soft_threshold), 1 / w) for w in weights]
+        return parts[0] if len(set(weights)) == 1 else Separable(parts, layout_of(f.domain))
     if f.pointwise_norm.exponent == 2:
-        return ScaledValue(Grouped(shrinkage, _component_axis(f)), 1 / _weights(f)[0])
+        return ScaledValue(Grouped(shrinkage, _component_axis(f)), 1 / weights[0])
     return opaque(f)
 
 
@@ -203,7 +205,7 @@ def _(f: F.Huber):
     if not isinstance(f.domain, odl.ProductSpace):
         return Entrywise(functools.partial(huber_shrinkage, gamma=f.gamma))
     factor = functools.partial(huber_factor, gamma=f.gamma)
-    return ScaledValue(Grouped(factor, _component_axis(f)), 1 / _weights(f)[0])
+    return ScaledValue(Grouped(factor, _component_axis(f)), 1 / component_weights(f.domain)[0])
 
 
 @lower_proximal.register
@@ -229,17 +231,9 @@ def _halfway(x, step):
     return x / (1 + 2 * step)
 
 
-def _weights(f):
-    """The weights of the components in the norm of a product space."""
-    weighting = f.domain.weighting
-    if hasattr(weighting, "array"):
-        return [float(w) for w in weighting.array]
-    return [float(weighting.const)] * len(f.domain)
-
-
 def _component_axis(f):
     """The axis of the components, counted from the end, which share one weight."""
-    weights = _weights(f)
+    weights = component_weights(f.domain)
     if len(set(weights)) > 1:
         raise NotImplementedError(
             f"the components of the domain have the weights {weights} and the pointwise norm of "

@@ -32,6 +32,7 @@ from odl_learned.bridge.ray.geometry import ray_geometry
 from odl_learned.bridge.ray.linked import LinkedPair, LinkedVolumePair
 from odl_learned.bridge.ray.sparse import cache_folder, sparse_pair
 from odl_learned.bridge.rules.expressions import Composition, Scale
+from odl_learned.weights import weighting_constant
 
 __all__ = ["SPARSE_LIMIT", "RayBackprojector", "RayProjector", "cache_folder"]
 
@@ -86,7 +87,7 @@ def back_projection(op):
     pair = _pair(op.adjoint)
     if pair is None:
         return GenericLinear(op)
-    weight = float(op.domain.weighting.const) / float(op.range.weighting.const)
+    weight = _constants_ratio(op.domain, op.range)
     return Composition(Scale(weight), RayBackprojector(pair, layout_of(op.domain).dtype))
 
 
@@ -100,11 +101,16 @@ def _pair(op):
         return sparse_pair(geometry) if _is_small(geometry) else LinkedPair(geometry)
     if op.impl in ("astra_cuda", "AstraCudaImpl") and op.range.ndim == op.domain.ndim:
         back = astra_cuda_bp_scaling_factor(op.range, op.domain, op.geometry)
-        weight = float(op.domain.weighting.const) / float(op.range.weighting.const)
+        weight = _constants_ratio(op.domain, op.range)
         return LinkedVolumePair(ray_geometry(op, "cuda"),
                                 float(astra_cuda_fp_scaling_factor(op.geometry)),
                                 weight * float(back))
     return None
+
+
+def _constants_ratio(over, under):
+    """The ratio by which ODL scales; `odl_fixes.adjoints` brings in the weights that it forgets."""
+    return weighting_constant(over) / weighting_constant(under)
 
 
 def _is_small(geometry):

@@ -29,6 +29,7 @@ from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.nested import Held, each
 from odl_learned.bridge.rules.expressions import LinearForm, Multiply, Outer, Scale
+from odl_learned.weights import component_weights
 
 
 class Constant(nn.Module):
@@ -217,11 +218,8 @@ def _(op: PointwiseInner):
 @lower.register
 def _(op: PointwiseInnerAdjoint):
     layout = layout_of(op.range)
-    weighting = op.range.weighting
-    over = getattr(weighting, "array", None)
-    over = [weighting.const] * len(op.range) if over is None else over
-    factors = [_plain(w) / float(v) * torch.ones(op.domain.shape)
-               for w, v in zip(op.weights, over)]
+    factors = [_plain(w) / c * torch.ones(op.domain.shape)
+               for w, c in zip(op.weights, component_weights(op.range))]
     return Spread(torch.stack(factors).to(layout.dtype) * layout.to_tensor(op.vecfield),
                   -layout.ndim)
 

@@ -212,7 +212,7 @@ def _lower(x, axis):
 @lower.register
 def _(op: SmoothedTV):
     layout = layout_of(op.domain)
-    if layout.dtype.is_complex:
+    if layout.dtype.is_complex or not isinstance(layout.weight, float):
         return lower(op.expression)
     return SmoothedVariation(op.domain.cell_sides, layout.weight, op.alpha, op.nu, op.xi)
 
@@ -226,6 +226,8 @@ def _smoothed_variation(left, right):
     if not isinstance(length, SmoothedGroupL1) or not is_neumann or layout.dtype.is_complex:
         return None
     weight = layout_of(right.range[0]).weight
+    if not isinstance(weight, float):
+        return None
     return SmoothedVariation(right.domain.cell_sides, weight, alpha, length.nu, 0.0)
 
 

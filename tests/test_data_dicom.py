@@ -5,41 +5,21 @@ import sys
 import numpy as np
 import pytest
 
-from odl_learned.data import example_ct, example_mr, from_rows, read_dicom, read_dicom_folder
+from odl_learned.data import (
+    example_ct,
+    example_mr,
+    from_rows,
+    read_dicom,
+    read_dicom_folder,
+    read_image,
+)
 
 pydicom = pytest.importorskip("pydicom")
-from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid  # noqa: E402
+from dicom_files import write  # noqa: E402
+from pydicom.dataset import Dataset  # noqa: E402
 
 AXES = {"left": (1, 0, 0), "back": (0, 1, 0), "head": (0, 0, 1)}
 PLANES = {"axial": ("left", "back"), "coronal": ("left", "head"), "sagittal": ("back", "head")}
-SERIES = generate_uid()
-
-
-def write(path, pixels, row=None, column=None, place=(0, 0, 0), **attributes):
-    """Write a picture (rows, columns), optionally with directions along rows and columns."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
-    dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-    dataset.SOPClassUID, dataset.Modality, dataset.SeriesInstanceUID = CTImageStorage, "CT", SERIES
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID
-    pixels = np.asarray(pixels, dtype=np.int16)
-    dataset.Rows, dataset.Columns = pixels.shape[-2:]
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated = dataset.BitsStored = 16
-    dataset.HighBit, dataset.PixelRepresentation = 15, 1
-    dataset.PixelData = pixels.tobytes()
-    if row is not None:
-        dataset.ImageOrientationPatient = [float(v) for v in (*row, *column)]
-        dataset.ImagePositionPatient = [float(v) for v in place]
-    for name, value in attributes.items():
-        if value is None:
-            delattr(dataset, name)
-        else:
-            setattr(dataset, name, value)
-    dataset.save_as(path, enforce_file_format=True)
 
 
 def orientations():
@@ -106,49 +86,6 @@ def test_frames_of_enhanced_files(tmp_path):
         read_dicom(tmp_path / "a.dcm")
 
 
-def test_folder_is_sorted_by_position(tmp_path):
-    for name, z in (("a", 5.0), ("b.dcm", -5.0), ("c", 0.0)):
-        write(tmp_path / name, np.full((3, 4), z), (1, 0, 0), (0, -1, 0), (7, 8, z),
-              PixelSpacing=[1, 2])  # fmt: skip
-    (tmp_path / "notes.txt").write_text("no image")
-    (tmp_path / "folder").mkdir()
-    stack = read_dicom_folder(tmp_path)
-    assert stack.array.shape == (3, 4, 3)
-    assert np.array_equal(stack.array[:, 0, 0], [-5, 0, 5])
-    assert stack.slice_mm == 5.0 and stack.pixel_mm == (2.0, 1.0) and stack.modality == "CT"
-
-
-def test_folder_falls_back_to_slice_location(tmp_path):
-    for name, z in (("a.dcm", 2.0), ("b.dcm", 1.0)):
-        write(tmp_path / name, np.full((3, 4), z), SliceLocation=z)
-    assert np.array_equal(read_dicom_folder(tmp_path).array[:, 0, 0], [1, 2])
-
-
-def test_folder_refusals(tmp_path):
-    with pytest.raises(NotADirectoryError, match="is not a folder"):
-        read_dicom_folder(tmp_path / "missing")
-    with pytest.raises(ValueError, match="contains no DICOM images"):
-        read_dicom_folder(tmp_path)
-    axial = ((1, 0, 0), (0, 1, 0))
-    write(tmp_path / "a.dcm", np.zeros((3, 4)), *axial)
-    write(tmp_path / "b.dcm", np.zeros((3, 4)), *axial)
-    with pytest.raises(ValueError, match="a.dcm and b.dcm are at the same position 0 mm"):
-        read_dicom_folder(tmp_path)
-    write(tmp_path / "b.dcm", np.zeros((3, 4)), *axial, (0, 0, 1), SeriesInstanceUID="1.2.3",
-          SeriesDescription="scout")  # fmt: skip
-    with pytest.raises(ValueError, match=r"2 series, expected one: .*1\.2\.3 \(scout\): 1 files"):
-        read_dicom_folder(tmp_path)
-    write(tmp_path / "b.dcm", np.zeros((5, 4)), *axial, (0, 0, 1))
-    with pytest.raises(ValueError, match="images of the shapes"):
-        read_dicom_folder(tmp_path)
-    write(tmp_path / "b.dcm", np.zeros((3, 4)))
-    with pytest.raises(ValueError, match="neither ImagePositionPatient nor SliceLocation"):
-        read_dicom_folder(tmp_path)
-    (tmp_path / "b.dcm").write_bytes(b"broken")
-    with pytest.raises(ValueError, match="not a readable DICOM file"):
-        read_dicom_folder(tmp_path)
-
-
 def test_file_refusals(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         read_dicom(tmp_path / "a.dcm")
@@ -163,11 +100,71 @@ def test_file_refusals(tmp_path):
     with pytest.raises(ValueError, match="cannot be decoded"):
         read_dicom(file)
     write(file, np.zeros((3, 4)), PixelData=None)
-    with pytest.raises(ValueError, match="cannot be decoded"):
+    with pytest.raises(ValueError, match="holds no pixels, it is CT Image.*with its pixels"):
         read_dicom(file)
     write(file, np.zeros((3, 4)), SamplesPerPixel=3)
     with pytest.raises(ValueError, match="3 samples per pixel"):
         read_dicom(file)
+
+
+def without_preamble(path, syntax):
+    """The bytes of a file without its preamble and its group 2, in this transfer syntax."""
+    dataset = pydicom.dcmread(path)
+    buffer = pydicom.filebase.DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = syntax.is_implicit_VR, syntax.is_little_endian
+    if not syntax.is_little_endian:
+        dataset.PixelData = np.frombuffer(dataset.PixelData, "<i2").astype(">i2").tobytes()
+    pydicom.filewriter.write_dataset(buffer, dataset)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("name", ["a.dcm", "a.DICOM", "a.ima", "a.IMA", "a", "a.1", "I0001.00"])
+@pytest.mark.parametrize("syntax", [None, "ImplicitVRLittleEndian", "ExplicitVRLittleEndian",
+                                    "ExplicitVRBigEndian"])  # fmt: skip
+def test_files_are_recognized_by_suffix_or_contents(tmp_path, name, syntax):
+    stored = np.arange(12).reshape(3, 4) - 300
+    path = tmp_path / name
+    write(path, stored, SliceLocation=0)
+    if syntax is not None:
+        path.write_bytes(without_preamble(path, getattr(pydicom.uid, syntax)))
+    assert np.array_equal(read_image(path), from_rows(stored))
+    assert np.array_equal(read_dicom(path).array, from_rows(stored))
+    assert read_dicom_folder(tmp_path).array.shape == (1, 4, 3)
+    with pytest.raises(ValueError, match="key is 'a', expected None: DICOM files hold one array"):
+        read_image(path, "a")
+
+
+def test_other_files_are_not_taken_for_dicom(tmp_path):
+    for content in (b"", b"\x08\x00", b"\x08\x00\x05\x00CS", b"\x08\x00\x90\x00\x02\x00\x00\x00ab",
+                    b"\x08\x00\x05\x00\x02\x00\x00\x10ab", b"DICM", bytes(200)):
+        (tmp_path / "a.raw").write_bytes(content)
+        with pytest.raises(ValueError, match="suffix '.raw', expected .npy.* or a DICOM file"):
+            read_image(tmp_path / "a.raw")
+        with pytest.raises(ValueError, match="is not a readable DICOM file"):
+            read_dicom(tmp_path / "a.raw")
+    (tmp_path / "a.raw").write_bytes(b"\x08\x00\x08\x00\x02\x00\x00\x00ab")
+    with pytest.raises(ValueError, match="does not say what it is"):
+        read_image(tmp_path / "a.raw")
+
+
+@pytest.mark.parametrize(("syntax", "message"), [
+    (pydicom.uid.JPEGLosslessSV1, r"compressed as JPEG Lossless.*odl_learned\[dicom\]"),
+    (pydicom.uid.JPEGLSLossless, r"compressed as JPEG-LS Lossless.*odl_learned\[dicom\]"),
+    (pydicom.uid.MPEG2MPML, "stored as MPEG2 Main Profile.*, which pydicom does not read"),
+])  # fmt: skip
+def test_missing_decoders_are_not_damaged_files(tmp_path, monkeypatch, syntax, message):
+    frame = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xd9"])
+    write(tmp_path / "a.dcm", np.zeros((3, 4)), PixelData=frame, transfer_syntax=syntax)
+    if syntax.is_compressed and "MPEG2" not in syntax.name:
+        decoder = type(pydicom.pixels.get_decoder(syntax))
+        monkeypatch.setattr(decoder, "is_available", property(lambda self: False))
+    with pytest.raises(ValueError, match=message):
+        read_dicom(tmp_path / "a.dcm")
+
+
+def test_directories_of_media_name_the_next_step(tmp_path):
+    with pytest.raises(ValueError, match="is a DICOMDIR, a list of the files.*Choose one"):
+        read_image(pydicom.data.get_testdata_file("DICOMDIR"))
 
 
 def test_missing_packages_are_named(tmp_path, monkeypatch):

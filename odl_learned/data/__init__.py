@@ -4,6 +4,7 @@ from odl_learned.data.archives import read_measurement
 from odl_learned.data.dicom import Image, read_dicom
 from odl_learned.data.dicom_series import Stack, read_dicom_folder
 from odl_learned.data.examples import example_ct, example_mr
+from odl_learned.data.limits import Limits
 from odl_learned.data.noise import (
     add_white_noise,
     log_linearize,
@@ -23,6 +24,7 @@ from odl_learned.data.slices import read_slices
 __all__ = [
     "FixedPairs",
     "Image",
+    "Limits",
     "SimulatedPairs",
     "Stack",
     "add_white_noise",

@@ -1,11 +1,17 @@
 """Measured data in npz archives, with directions where they come from."""
 
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
+from odl_learned.data.limits import Limits
+from odl_learned.data.numpy_files import Archive
 
-def read_measurement(path, origin, *names):
+
+def read_measurement(
+    path: str | PathLike, origin: str, *names: str, limits: Limits = Limits()
+) -> list[np.ndarray]:
     """Read named arrays of an npz archive.
 
     Parameters
@@ -17,6 +23,8 @@ def read_measurement(path, origin, *names):
         missing.
     *names : str
         Names of the arrays.
+    limits : Limits, optional
+        How much each array may expand to.
 
     Returns
     -------
@@ -30,19 +38,19 @@ def read_measurement(path, origin, *names):
     KeyError
         If an array is missing in it.
     ValueError
-        If the file is not an npz archive of plain arrays.
+        If the file is not an npz archive of plain arrays, or an array is larger than the limits.
+    TypeError
+        If an array holds Python objects.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; expected measured data. {origin}")
     try:
-        archive = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is not an npz archive: {error}. {origin}") from error
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise ValueError(f"{path} holds a single array, expected an npz archive. {origin}")
+        archive = Archive(path, limits)
+    except ValueError as error:
+        raise ValueError(f"{path} is not an npz archive: {error} {origin}") from error
     with archive:
-        missing = [name for name in names if name not in archive.files]
+        missing = [name for name in names if name not in archive.names]
         if missing:
-            raise KeyError(f"{path} has no arrays {missing}, only {archive.files}. {origin}")
-        return [archive[name] for name in names]
+            raise KeyError(f"{path} has no arrays {missing}, only {archive.names}. {origin}")
+        return [archive.read(name) for name in names]

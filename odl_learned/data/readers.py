@@ -1,84 +1,48 @@
 """Readers of images and raw data in files of numpy and HDF5."""
 
 import numbers
-import zipfile
-import zlib
+from os import PathLike
 
 import numpy as np
 
-from odl_learned.data.dicom import read_dicom, require_file, select
+from odl_learned.data import hdf5_files
+from odl_learned.data.dicom import read_dicom
+from odl_learned.data.dicom_files import is_dicom, require_file
+from odl_learned.data.limits import Limits
+from odl_learned.data.numpy_files import Archive, open_npy
 from odl_learned.data.orientation import from_rows
+from odl_learned.data.selection import item_of, require_pictures
 from odl_learned.validation import require_finite, require_real
-
-#: What numpy raises for damaged files.
-BROKEN = (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
-
-
-def _numpy_load(path, stream, kind):
-    try:
-        loaded = np.load(stream, allow_pickle=False)
-    except BROKEN as error:
-        raise ValueError(
-            f"{path} is not a readable file of numpy ({error}); expected numbers stored by "
-            "numpy.save or numpy.savez. Copy or write it again."
-        ) from error
-    if not isinstance(loaded, kind):
-        raise ValueError(
-            f"the suffix of {path} does not say what the file holds, expected .npy for one array "
-            "and .npz for an archive; rename it."
-        )
-    return loaded
-
-
-def _hdf5(path):
-    try:
-        import h5py
-    except ImportError as error:
-        raise ImportError(
-            'HDF5 files need h5py; install it with pip install "odl_learned[hdf5]".'
-        ) from error
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise ValueError(
-            f"{path} is not a readable HDF5 file ({error}); copy or download it again."
-        ) from error
-
-
-def _stored(path, key, stored, index):
-    """Numbers of an array of an HDF5 file."""
-    try:
-        return np.asarray(stored[index])
-    except OSError as error:
-        raise ValueError(
-            f"{key} in {path} cannot be read ({error}); copy or download the file again."
-        ) from error
-
-
-def _datasets(file):
-    """Names and shapes of the arrays of an HDF5 file, groups included."""
-    found = {}
-    file.visititems(lambda name, x: found.update({name: x.shape}) if hasattr(x, "shape") else None)
-    return found
 
 
 def _choose_key(path, key, shapes):
-    found = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "none"
+    """The key, or the only one; else an error that lists the shapes."""
     if key is None and len(shapes) == 1:
         return next(iter(shapes))
     if key not in shapes:
+        found = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "none"
         raise ValueError(f"key is {key!r}, expected one of the arrays of {path}: {found}.")
     return key
 
 
-def _read_npz(path, key):
-    with path.open("rb") as stream, _numpy_load(path, stream, np.lib.npyio.NpzFile) as archive:
-        try:
-            wanted = [key] if key in archive.files else archive.files
-            arrays = {name: archive[name] for name in wanted}
-        except BROKEN as error:
-            raise ValueError(f"{path} cannot be read ({error}); copy or write it again.") from error
-    return arrays[_choose_key(path, key, {name: arrays[name].shape for name in arrays})]
+def _read_npz(path, key, limits):
+    with Archive(path, limits) as archive:
+        if key not in archive.names:
+            shapes = {name: archive.shape(name) for name in archive.names}
+            key = _choose_key(path, key, shapes)
+        return archive.read(key)
+
+
+def _stored_hdf5(path, file, key):
+    """What to call an array of an HDF5 file, and the array."""
+    if key is None:
+        key = _choose_key(path, key, hdf5_files.names(file))
+    where = f"{key} in {path}"
+    try:
+        return where, hdf5_files.array(where, file, key)
+    except KeyError:
+        _choose_key(path, key, hdf5_files.names(file))
+        raise
 
 
 def _pictures(name, array):
@@ -95,18 +59,25 @@ def _pictures(name, array):
     return from_rows(single)
 
 
-def read_image(path, key=None, index=None):
+def read_image(
+    path: str | PathLike,
+    key: str | None = None,
+    index: int | None = None,
+    limits: Limits = Limits(),
+) -> np.ndarray:
     """Read one image of a file of numpy, DICOM or HDF5.
 
     Parameters
     ----------
     path : str or Path
-        File with the suffix .npy, .npz, .dcm, .h5 or .hdf5, with real pictures (rows, columns), or
-        stacks of them along the first axis.
+        File with the suffix .npy, .npz, .h5 or .hdf5, or a DICOM file of any name, with real
+        pictures (rows, columns), or stacks of them along the first axis.
     key : str, optional
         Name of the array in .npz and HDF5 files; may be left away if there is only one.
     index : int, optional
         Item of a stack.
+    limits : Limits, optional
+        How much the file may expand to.
 
     Returns
     -------
@@ -118,38 +89,42 @@ def read_image(path, key=None, index=None):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the suffix is unknown, the file cannot be read, ``key`` or ``index`` is missing or
-        wrong, or values are not finite.
+        If the suffix is unknown, the file cannot be read, is larger than the limits or points to
+        other files, ``key`` or ``index`` is missing or wrong, pictures are in color, or values
+        are not finite.
     TypeError
-        If the values are complex or no numbers.
+        If the values are complex or no numbers, or Python objects.
     ImportError
         If pydicom or h5py is needed and not installed.
     """
     path = require_file(path)
     suffix = path.suffix.lower()
-    if suffix in (".npy", ".dcm") and key is not None:
-        raise ValueError(f"key is {key!r}, expected None: {suffix} files hold one array.")
-    if suffix == ".dcm":
-        return read_dicom(path, index).array
+    dicom = suffix not in (".npy", ".npz", ".h5", ".hdf5") and is_dicom(path)
+    if (suffix == ".npy" or dicom) and key is not None:
+        kind = "DICOM" if dicom else ".npy"
+        raise ValueError(f"key is {key!r}, expected None: {kind} files hold one array.")
+    if dicom:
+        return read_dicom(path, index, limits).array
     if suffix == ".npy":
-        with path.open("rb") as stream:
-            picture, _ = select(_numpy_load(path, stream, np.ndarray), index, str(path))
+        picture = open_npy(path)
+        picture = picture[item_of(str(path), picture.shape, index)]
+        limits.require(str(path), picture.nbytes, picture.nbytes)
     elif suffix == ".npz":
-        picture, _ = select(_read_npz(path, key), index, f"{key or 'array'} in {path}")
+        picture = _read_npz(path, key, limits)
+        picture = picture[item_of(f"{key or 'array'} in {path}", picture.shape, index)]
     elif suffix in (".h5", ".hdf5"):
-        with _hdf5(path) as file:
-            key = _choose_key(path, key, _datasets(file))
-            picture, _ = select(file[key], index, f"{key} in {path}")
-            picture = _stored(path, key, picture, ())
+        with hdf5_files.open_hdf5(path) as file:
+            where, stored = _stored_hdf5(path, file, key)
+            picture = hdf5_files.read(where, stored, item_of(where, stored.shape, index), limits)
     else:
         raise ValueError(
-            f"{path} has the suffix {suffix!r}, expected .npy, .npz, .dcm, .h5 or .hdf5; convert "
-            "the file, for example with numpy.save."
+            f"{path} has the suffix {suffix!r}, expected .npy, .npz, .dcm, .h5 or .hdf5, or a "
+            "DICOM file of any name; convert the file, for example with numpy.save."
         )
     return _pictures(str(path), picture)
 
 
-def read_npz_stack(path, key):
+def read_npz_stack(path: str | PathLike, key: str, limits: Limits = Limits()) -> np.ndarray:
     """Read a stack of images of an archive of numpy.
 
     Parameters
@@ -158,6 +133,8 @@ def read_npz_stack(path, key):
         File written by numpy.savez.
     key : str
         Name of a real array of shape (N, rows, columns).
+    limits : Limits, optional
+        How much the file may expand to.
 
     Returns
     -------
@@ -169,15 +146,17 @@ def read_npz_stack(path, key):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file cannot be read, has no such array, or values are not finite.
+        If the file cannot be read, is larger than the limits or has no such array, pictures are
+        in color, or values are not finite.
     TypeError
-        If the values are complex or no numbers.
+        If the values are complex or no numbers, or Python objects.
     """
     path = require_file(path)
     if path.suffix.lower() != ".npz":
         raise ValueError(f"{path} has the suffix {path.suffix!r}, expected .npz; pack the "
                          "array with numpy.savez.")
-    stack = _read_npz(path, key)
+    stack = _read_npz(path, key, limits)
+    require_pictures(f"{key} in {path}", stack.shape)
     if stack.ndim != 3:
         raise ValueError(
             f"{key} in {path} has shape {stack.shape}, expected (N, rows, columns); "
@@ -186,7 +165,9 @@ def read_npz_stack(path, key):
     return _pictures(f"{key} in {path}", stack)
 
 
-def read_kspace(path, key="kspace", index=None):
+def read_kspace(
+    path: str | PathLike, key: str = "kspace", index: int | None = None, limits: Limits = Limits()
+) -> np.ndarray:
     """Read Fourier samples of magnetic resonance imaging of an HDF5 file, as stored.
 
     The layout is that of fastMRI, (slices, coils, rows, columns), or (coils, rows, columns),
@@ -200,6 +181,8 @@ def read_kspace(path, key="kspace", index=None):
         Name of the array.
     index : int, optional
         Item along the first axis, a slice in the layout of fastMRI; only this item is read.
+    limits : Limits, optional
+        How much the file may expand to.
 
     Returns
     -------
@@ -212,7 +195,10 @@ def read_kspace(path, key="kspace", index=None):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file cannot be read, has no such array or another layout, or values are not finite.
+        If the file cannot be read, is larger than the limits or points to other files, has no
+        such array or another layout, or values are not finite.
+    TypeError
+        If the values are no numbers, or the index no whole number.
     ImportError
         If h5py is not installed.
 
@@ -221,13 +207,13 @@ def read_kspace(path, key="kspace", index=None):
     Zbontar et al. (2018), "fastMRI", arXiv:1811.08839.
     """
     path = require_file(path)
-    with _hdf5(path) as file:
-        stored = file[_choose_key(path, key, _datasets(file))]
+    with hdf5_files.open_hdf5(path) as file:
+        where, stored = _stored_hdf5(path, file, key)
         pair = stored.dtype.kind == "f"
         ndim = len(stored.shape) - pair
         if stored.dtype.kind not in "fc" or ndim not in (3, 4) or (pair and stored.shape[-1] != 2):
             raise ValueError(
-                f"{key} in {path} has shape {stored.shape} and dtype {stored.dtype}, expected "
+                f"{where} has shape {stored.shape} and dtype {stored.dtype}, expected "
                 "(slices, coils, rows, columns) or (coils, rows, columns), complex or real with a "
                 "trailing axis of length 2."
             )
@@ -235,11 +221,11 @@ def read_kspace(path, key="kspace", index=None):
             raise TypeError(f"index is {index!r}, expected a whole number.")
         if index is not None and not -len(stored) <= index < len(stored):
             raise ValueError(
-                f"index is {index}, expected between 0 and {len(stored) - 1}; {key} in {path} has "
+                f"index is {index}, expected between 0 and {len(stored) - 1}; {where} has "
                 f"{len(stored)} items along its first axis."
             )
-        kspace = _stored(path, key, stored, () if index is None else index)
-    require_finite(f"{key} in {path}", kspace)
+        kspace = hdf5_files.read(where, stored, () if index is None else index, limits)
+    require_finite(where, kspace)
     if pair:
         single = kspace.dtype.itemsize <= 4
         kspace = (kspace[..., 0] + 1j * kspace[..., 1]).astype("complex64" if single else complex)

@@ -45,9 +45,6 @@ KNOWN_FAILURES |= {
     "the adjoint ignores the weights of the product space"
     for check in ("check_adjoint", "check_dense_twin", "check_module_native", "check_round_trip")
 }
-KNOWN_FAILURES["IndicatorNuclearNormUnitBall", "check_proximal"] = (
-    "the projection ends outside of the ball by rounding, where the value allows for none"
-)
 KNOWN_FAILURES["pointwise inner, weights", "check_adjoint_of_adjoint"] = (
     "the adjoint of the adjoint takes weights for no weights, by an inverted test"
 )

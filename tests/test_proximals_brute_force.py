@@ -68,12 +68,14 @@ CASES = {
     "group ball": lambda: F.IndicatorGroupL1UnitBall(V),
     "zero": lambda: F.ZeroFunctional(X),
     "nuclear norm": lambda: F.NuclearNorm(MATRICES),
+    "nuclear norm, max": lambda: F.NuclearNorm(MATRICES, singular_vector_exp=np.inf),
+    "nuclear ball": lambda: F.IndicatorNuclearNormUnitBall(MATRICES, np.inf, 2),
+    "nuclear ball, p = 1": lambda: F.IndicatorNuclearNormUnitBall(MATRICES, np.inf, 1),
 }
 # Sets without interior, where brute force needs a penalty, and functionals solved to an accuracy.
 ELSEWHERE = {
     "IndicatorZero": "a point", "IndicatorSimplex": "tests/test_proximals_minimize.py",
     "IndicatorSumConstraint": "tests/test_proximals_minimize.py",
-    "IndicatorNuclearNormUnitBall": "its value allows for no rounding",
     "H1SeminormConjugate": "tests/test_h1_and_weighted_l1.py: finite on a subspace only",
     "TotalGeneralizedVariation": "tests/test_tgv.py",
     "BregmanDistance": "a quadratic perturbation, in tests/test_proximals_minimize.py",
@@ -102,7 +104,7 @@ def real_entries(x):
 POINT = np.array([0.9, -0.4, 1.3, 0.25])
 SETS = {name for name in CASES if name in (
     "BoxConstraint", "MagnitudeBound", "WaveletBound", "box", "nonnegative", "L2 ball", "Linf ball",
-    "group ball")}  # fmt: skip
+    "group ball", "nuclear ball", "nuclear ball, p = 1")}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(set(CASES) - SETS))

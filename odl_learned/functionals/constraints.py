@@ -5,6 +5,7 @@ import math
 import numpy as np
 import odl
 
+from odl_learned.odl_fixes.sums import pointwise_rounding
 from odl_learned.odl_validation import require_array_space
 from odl_learned.validation import is_finite_number, require_positive
 from odl_learned.weights import entry_weights, integral
@@ -144,8 +145,8 @@ class MagnitudeBound(odl.functionals.Functional):
               \infty & \text{otherwise,} \end{cases} \qquad
               f^*(z) = b \int |z| .
 
-    The bound may be exceeded by four units of rounding, ``4 eps b``. The proximal is the
-    projection, for every step.
+    The bound may be exceeded by ten units of rounding, ``10 eps b``; the proximal, the projection
+    for every step, leaves values alone that exceed it by half of that (`odl_fixes.sums`).
 
     Parameters
     ----------
@@ -167,7 +168,7 @@ class MagnitudeBound(odl.functionals.Functional):
         require_positive("bound", bound)
         super().__init__(space, linear=False)
         self.bound = float(bound)
-        self.slack = _rounding(space) * self.bound
+        self.slack = 2 * pointwise_rounding(space) * self.bound
 
     def _call(self, x):
         largest = float(np.abs(x.data).max())
@@ -177,7 +178,7 @@ class MagnitudeBound(odl.functionals.Functional):
     def proximal(self):
         """Factory of the projection onto the discs, whatever the step."""
         return lambda sigma=1.0: _Pointwise(
-            self.domain, lambda values, out: _project_discs(values, self.bound, out)
+            self.domain, lambda values, out: _project_discs(values, self.bound, self.domain, out)
         )
 
     @property
@@ -213,7 +214,7 @@ class MagnitudeSupport(odl.functionals.Functional):
         def factory(sigma=1.0):
             def shrink(values, out):
                 inside = np.empty_like(values)
-                _project_discs(values, sigma * self.bound, inside)
+                _project_discs(values, sigma * self.bound, self.domain, inside)
                 np.subtract(values, inside, out=out)
 
             return _Pointwise(self.domain, shrink)
@@ -226,6 +227,9 @@ class MagnitudeSupport(odl.functionals.Functional):
         return self._constraint
 
 
-def _project_discs(values, radius, out):
+def _project_discs(values, radius, space, out):
     """Write the projections of all values onto the disc of the given radius."""
-    np.multiply(values, radius / np.maximum(np.abs(values), radius), out=out)
+    magnitudes = np.abs(values)
+    outside = magnitudes > radius * (1 + pointwise_rounding(space))
+    factors = np.divide(radius, magnitudes, out=np.ones_like(magnitudes), where=outside)
+    np.multiply(values, factors, out=out)

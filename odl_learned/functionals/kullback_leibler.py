@@ -148,13 +148,18 @@ class _Entrywise(odl.Operator):
 # and their product is -sigma b: where t < 0, the positive one is 2 sigma b / (q - t), which does
 # not cancel. Moreau's identity gives the other proximal: with e = p - 1 the equation is
 # e^2 - (x + sigma r - 1) e - sigma b = 0, and here the negative root is wanted.
+# Rounding may take a small root away from r, or from 1, and leave the domain, which is open where
+# there are counts: then r (1 - eps) and 1 - 2 eps are as near, the latter with room for the
+# rounding of a multiple.
 def _root(x, b, r, sigma):
     t = x + r - sigma
-    return _positive_root(t, sigma * b) - r
+    eps = np.finfo(x.dtype).eps
+    return np.maximum(_positive_root(t, sigma * b) - r, np.where(b > 0, -r * (1 - eps), -r))
 
 
 def _conjugate_root(x, b, r, sigma):
-    return 1 - _positive_root(1 - x - sigma * r, sigma * b)
+    root = 1 - _positive_root(1 - x - sigma * r, sigma * b)
+    return np.minimum(root, np.where(b > 0, 1 - 2 * np.finfo(x.dtype).eps, 1))
 
 
 def _positive_root(t, product):

@@ -92,8 +92,8 @@ class WaveletBound(odl.functionals.Functional):
               \infty & \text{otherwise,} \end{cases}
 
     with ``t_j = 1``, or zero for a coarsest coefficient of `WaveletDetailL1`. The bounds may be
-    exceeded by ``slack``, the rounding of a transform and its inverse. The proximal is the
-    projection, for every step.
+    exceeded by ``2 slack``, where ``slack`` is the rounding of a transform and its inverse; the
+    proximal, the projection for every step, leaves images alone that exceed them by ``slack``.
 
     Parameters
     ----------
@@ -113,13 +113,16 @@ class WaveletBound(odl.functionals.Functional):
         self.slack = stages * (wavelet.dec_len * eps + self.transform.defect)
 
     def _call(self, z):
-        excess = float(np.max(np.abs(self.transform(z).data) - self.thresholds))
-        return 0.0 if excess <= self.slack else math.inf
+        return 0.0 if self.excess(self.transform(z)) <= 2 * self.slack else math.inf
+
+    def excess(self, coefficients):
+        """The largest ``|c_j| - t_j``."""
+        return float(np.max(np.abs(coefficients.data) - self.thresholds))
 
     @property
     def proximal(self):
         """Factory of the projection, whatever the step."""
-        return lambda sigma=1.0: _Remainder(self.functional)
+        return lambda sigma=1.0: _Remainder(self)
 
     @property
     def convex_conj(self):
@@ -143,16 +146,18 @@ class _Shrinkage(odl.Operator):
 
 
 class _Remainder(odl.Operator):
-    """``z -> W* P W z`` with ``P`` the projection onto ``|c_j| <= t_j``."""
+    """``z -> W* P W z`` with ``P`` the projection onto ``|c_j| <= t_j``; ``z`` itself if inside."""
 
-    def __init__(self, functional):
-        super().__init__(functional.domain, functional.domain, linear=False)
-        self.functional = functional
+    def __init__(self, bound):
+        super().__init__(bound.domain, bound.domain, linear=False)
+        self.bound = bound
 
     def _call(self, z):
-        transform = self.functional.transform
+        transform = self.bound.transform
         coefficients = transform(z)
-        coefficients.data[...] = _clipped(coefficients.data, self.functional.thresholds)
+        if self.bound.excess(coefficients) <= self.bound.slack:
+            return z.copy()
+        coefficients.data[...] = _clipped(coefficients.data, self.bound.thresholds)
         return transform.adjoint(coefficients)
 
 

@@ -5,7 +5,16 @@ nothing and warns. The environment variable ``ODL_LEARNED_FIXES=0`` turns all of
 `docs/odl_1_0.md` lists them for readers.
 """
 
-from odl_learned.odl_fixes import adjoints, functionals, spaces  # noqa: F401  (registers repairs)
+from odl_learned.odl_fixes import (  # noqa: F401  (importing registers repairs)
+    adjoints,
+    boxes,
+    entropies,
+    functionals,
+    nuclear_norms,
+    projections,
+    spaces,
+    unit_balls,
+)
 from odl_learned.odl_fixes.registry import (
     ODL_VERSION,
     REPAIRS,

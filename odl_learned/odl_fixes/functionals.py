@@ -8,7 +8,7 @@ from odl.core.operator import Operator, PointwiseNorm
 from odl.core.set import ComplexNumbers
 from odl.core.space import ProductSpace
 from odl.functionals import default_functionals, functional
-from odl.functionals.default_functionals import IndicatorSumConstraint, LpNorm, SeparableSum
+from odl.functionals.default_functionals import LpNorm, SeparableSum
 from odl.functionals.functional import Functional
 from odl.solvers.nonsmooth import proximal_operators
 
@@ -75,56 +75,6 @@ def lp_norm():
     yield LpNorm, "_call", _call
 
 
-@cures("Proximals of LpNorm(inf), IndicatorLpUnitBall(1) and IndicatorSimplex raise.")
-def l1_projections():
-    def proj_l1(x, radius=1, out=None):
-        def total(y):  # the L1 norm, with the weights of the space
-            return _integral(x.space, y)
-
-        out = x.space.element() if out is None else out
-        magnitude = odl.abs(x)
-        if total(magnitude) <= radius:
-            out.assign(x)
-        else:
-            threshold, _ = _shrink(magnitude, 0.0, radius, total)
-            out.assign(x * (1 - threshold / odl.maximum(magnitude, threshold)))
-        return out
-
-    def proj_simplex(x, diameter=1, out=None):
-        weights = _array_weights(x.space)  # in their norm the projection is (w x - t)_+ / w
-
-        def total(y):
-            return float(odl.sum(y / weights))
-
-        out = x.space.element() if out is None else out
-        start = (total(weights * x) - diameter) / total(x.space.one())
-        out.assign(_shrink(weights * x, start, diameter, total)[1] / weights)
-        return out
-
-    yield from everywhere(proximal_operators.proj_l1, proj_l1)
-    yield from everywhere(proximal_operators.proj_simplex, proj_simplex)
-
-
-@cures("The proximal of IndicatorSumConstraint raises AttributeError.")
-def sum_constraint():
-    class ProximalSumConstraint(Operator):
-        """x + (c - sum x) d / sum d, d = 1 / w, the projection onto sum x = c."""
-
-        def __init__(self, constraint):
-            super().__init__(constraint.domain, constraint.domain)
-            self.sum_value = constraint.sum_value
-
-        def _call(self, x):
-            direction = x.space.one() / _array_weights(x.space)
-            missing = self.sum_value - float(odl.sum(x))
-            return x + missing / float(odl.sum(direction)) * direction
-
-    def proximal(self):
-        return lambda sigma: ProximalSumConstraint(self)
-
-    yield IndicatorSumConstraint, "proximal", property(proximal)
-
-
 @cures("The proximal of Huber on a power space raises TypeError.")
 def huber_proximal():
     class ProximalHuber(Operator):
@@ -149,25 +99,3 @@ def huber_proximal():
 def _integral(space, x):
     """<x, 1> with the weights of the space, for x in the space or in its real twin."""
     return space.element(x).inner(space.one()).real
-
-
-def _array_weights(space):
-    """The weights of the norm as an element, or 1 if they are all the same."""
-    weights = 1.0 if isinstance(space, ProductSpace) else entry_weights(space)
-    return 1.0 if isinstance(weights, float) else space.element(weights)
-
-
-def _shrink(x, threshold, level, total):
-    """t and (x - t)_+ such that total((x - t)_+) = level, for t >= threshold.
-
-    The total is convex, decreasing and piecewise linear in t, so that Newton's method from the left
-    never overshoots and ends exactly, as soon as the support of (x - t)_+ stays the same.
-    """
-    support = math.inf
-    while True:
-        shrunk = odl.maximum(x - threshold, 0.0)
-        size = total(odl.sign(shrunk))
-        if not 0 < size < support:
-            return threshold, shrunk
-        support = size
-        threshold += (total(shrunk) - level) / size

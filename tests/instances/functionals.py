@@ -134,6 +134,7 @@ FUNCTIONALS = {
     "IndicatorGroupL1UnitBall": lambda: F.IndicatorGroupL1UnitBall(V),
     "NuclearNorm": lambda: F.NuclearNorm(MATRICES),
     "NuclearNorm, p = 1": lambda: F.NuclearNorm(MATRICES, singular_vector_exp=1),
+    "NuclearNorm, p = inf": lambda: F.NuclearNorm(MATRICES, singular_vector_exp=np.inf),
     "IndicatorNuclearNormUnitBall": lambda: F.IndicatorNuclearNormUnitBall(
         MATRICES, np.inf, 2),
     "right vector": lambda: F.L2NormSquared(X) * element(X),

@@ -5,9 +5,19 @@ from reproductions.functionals import (
     complex_values,
     grad_lipschitz,
     huber_proximal,
-    l1_projections,
     lp_norm,
     separable_sum_linear,
+)
+from reproductions.projections import (
+    divergence_proximals,
+    divergences,
+    exact_indicators,
+    group_balls,
+    l1_projections,
+    lp_balls,
+    nuclear_ball,
+    nuclear_norm,
+    simplex_value,
     sum_constraint,
 )
 from reproductions.spaces import (
@@ -33,5 +43,7 @@ REPRODUCTIONS = {
         complex_values, lp_norm, grad_lipschitz, l1_projections, sum_constraint, huber_proximal,
         norm_cache, lincomb_one_term, real_part_adjoint, weighted_adjoints, indexed_weights,
         weights_shown, weightings_compared, ray_pixels, foreign_arrays,
+        simplex_value, lp_balls, group_balls, nuclear_norm, nuclear_ball, exact_indicators,
+        divergences, divergence_proximals,
     )
 }

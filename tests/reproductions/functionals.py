@@ -2,15 +2,10 @@
 
 import numpy as np
 import odl
-from scipy.optimize import minimize
 
 from reproductions.elements import close, draw, image_space
 
 F = odl.functionals
-
-
-def soft(x, t):
-    return np.sign(x) * np.maximum(np.abs(x) - t, 0)
 
 
 def separable_sum_linear():
@@ -64,50 +59,6 @@ def grad_lipschitz():
         assert g.grad_lipschitz == lipschitz
         x, y = draw(space), u
         close((g.gradient(x) - g.gradient(y)).norm(), lipschitz * (x - y).norm())
-
-
-def l1_projections():
-    for impl in ("numpy", "pytorch"):
-        space = odl.uniform_discr(0, 1, 4, impl=impl)
-        values = np.array([3, -1, 0.5, -0.25])
-        x = space.element(values)
-        # In this space |x|_1 is the sum over 4: the threshold 8 leaves |4 x| = 4 / 4, and the
-        # threshold 1 leaves |x| = 2 / 4.
-        close(F.IndicatorLpUnitBall(space, 1).proximal(1.0)(4 * x).asarray(), soft(4 * values, 8))
-        close(F.LpNorm(space, np.inf).proximal(0.5)(x).asarray(), np.clip(values, -1, 1))
-        simplex = F.IndicatorSimplex(space, diameter=2)
-        close(simplex.proximal(1.0)(x).asarray(), [2, 0, 0, 0])
-        small = 0.1 * x
-        close(simplex.proximal(1.0)(small).asarray(), simplex_by_search(np.asarray(small.data), 2))
-    # Brute force in an array-weighted space, where sorting without weights goes wrong.
-    weights = np.array([1.0, 2.0, 5.0])
-    space = odl.rn(3, weighting=weights)
-    x, radius = np.array([2.0, -1.5, 0.7]), 0.8
-    z = (space.element(x) - F.LpNorm(space, np.inf).proximal(radius)(space.element(x))).data
-    split = minimize(
-        lambda v: 0.5 * weights @ (v[:3] - v[3:] - x) ** 2,
-        np.zeros(6), bounds=[(0, None)] * 6, method="SLSQP", options={"ftol": 1e-15},
-        constraints={"type": "ineq", "fun": lambda v: radius - weights @ (v[:3] + v[3:])},
-    ).x
-    close(z, split[:3] - split[3:], rtol=1e-5)
-
-
-def simplex_by_search(x, diameter):
-    """(x - t)_+ with sum equal to the diameter, by bisection in t."""
-    low, high = x.min() - diameter, x.max()
-    for _ in range(100):
-        t = (low + high) / 2
-        low, high = (t, high) if np.maximum(x - t, 0).sum() > diameter else (low, t)
-    return np.maximum(x - low, 0)
-
-
-def sum_constraint():
-    for impl in ("numpy", "pytorch"):
-        space = odl.rn(3, impl=impl)
-        f = F.IndicatorSumConstraint(space, sum_value=7)
-        y = f.proximal(1.0)(space.element([1, 2, 1]))
-        close(y.asarray(), [2, 3, 2])
-        assert f(y) == 0
 
 
 def huber_proximal():

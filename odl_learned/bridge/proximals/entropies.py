@@ -84,7 +84,18 @@ def kullback_leibler_conjugate(p, prior, step):
     """``(1 + p - r) / 2`` with ``r^2 = (1 - p)^2 + 4 sigma g``, without cancellation."""
     r = _safe_sqrt((1 - p).square() + 4 * step * prior)
     # (1 + p)^2 - r^2 = 4 (p - sigma g), and 1 + p + r >= 1 + p + |1 - p| >= 2.
-    return torch.where(p > -1, 2 * (p - step * prior) / (1 + p + r), (1 + p - r) / 2)
+    root = torch.where(p > -1, 2 * (p - step * prior) / (1 + p + r), (1 + p - r) / 2)
+    return at_most(root, highest(prior))
+
+
+def highest(prior):
+    """One where the prior is zero, elsewhere ``1 - 2 eps``: with room for rounding a multiple."""
+    return 1 - 2 * torch.finfo(prior.dtype).eps * (prior > 0).to(prior.dtype)
+
+
+def at_most(x, bound):
+    """``min(x, bound)`` with the derivatives of ``x``, which exceeds the bound by rounding only."""
+    return x + (bound - x).clamp(max=0).detach()
 
 
 def cross_entropy(x, prior, step):

@@ -23,6 +23,22 @@ class CosineProximal(nn.Module):
         return cosine_filter(x, self.factors(column(sigma, x), self.symbol), self.ndim)
 
 
+class WithoutMean(nn.Module):
+    """A proximal that ignores the mean of ``x``, which is taken off first.
+
+    Transforms round relative to the largest coefficient. That of the mean is multiplied by zero in
+    the end, and may be larger by orders than what is left.
+    """
+
+    def __init__(self, proximal):
+        super().__init__()
+        self.proximal = proximal
+
+    def forward(self, x, sigma):
+        axes = tuple(range(-self.proximal.ndim, 0))
+        return self.proximal(x - x.mean(axes, keepdim=True), sigma)
+
+
 def inverse(sigma, symbol):
     """Factors of ``(I + sigma grad* grad)^-1``."""
     return 1 / (1 + sigma * symbol)
@@ -40,4 +56,4 @@ def _(f: H1Seminorm):
 
 @lower_proximal.register
 def _(f: H1SeminormConjugate):
-    return CosineProximal(f, remainder)
+    return WithoutMean(CosineProximal(f, remainder))

@@ -103,8 +103,12 @@ def column(sigma, x):
             f"sigma has {len(sigma)} entries, expected one step: steps for the components are for "
             "separable sums, their multiples and translations. Pass a float or a tensor (*batch,)."
         )
-    sigma = sigma.to(x.real.dtype if x.is_complex() else x.dtype)
-    return sigma.reshape(*sigma.shape, *([1] * (x.ndim - sigma.ndim))) if sigma.ndim else sigma
+    return rows(sigma.to(x.real.dtype if x.is_complex() else x.dtype), x)
+
+
+def rows(values, x):
+    """Values of samples, ``(*batch,)`` or ``()``, broadcasting against ``x`` of them."""
+    return values.reshape(*values.shape, *([1] * (x.ndim - values.ndim))) if values.ndim else values
 
 
 def times(sigma, x):

@@ -3,6 +3,9 @@
 The functional and the norm of the domain carry the same weights ``w``, which therefore cancel where
 the functional is an integral, and only there: the thresholds of the maximum norm and of the L1 ball
 depend on them, and so does every functional that leaves out the weights of a product space.
+
+Projections leave a point alone that is inside up to the rounding of `odl_fixes.sums`, half of what
+the indicators allow.
 """
 
 import functools
@@ -16,11 +19,13 @@ from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.nested import each
 from odl_learned.bridge.proximals.expressions import ScaledValue, Separable
-from odl_learned.bridge.proximals.lowering import column, lower_proximal, opaque
-from odl_learned.bridge.rules.functionals import modulus
+from odl_learned.bridge.proximals.lowering import column, lower_proximal, opaque, rows
+from odl_learned.bridge.rules.functionals import double, modulus
+from odl_learned.bridge.rules.indicators import DoubleNorm
 from odl_learned.bridge.rules.pointwise import safe_norm
 from odl_learned.bridge.tuple_layout import TupleLayout
 from odl_learned.functionals import MagnitudeBound, MagnitudeSupport
+from odl_learned.odl_fixes.sums import pointwise_rounding, rounding
 from odl_learned.weights import component_weights
 
 F = odl.functionals
@@ -62,15 +67,16 @@ class NormShrinkage(nn.Module):
 
 
 class NormBall(nn.Module):
-    """``x -> x / max((1 + eps) |x|_X, 1)``, with ODL's margin ``eps``."""
+    """``x -> x / |x|_X`` where ``|x|_X > 1``, up to the rounding that is allowed, else ``x``."""
 
-    def __init__(self, norm, margin):
+    def __init__(self, norm, slack):
         super().__init__()
-        self.norm, self.margin = norm, margin
+        self.norm, self.slack = norm, slack
 
     def forward(self, x, sigma):
-        norm = ((1 + self.margin) * self.norm(x)).clamp(min=1)
-        return each(lambda part: part / column(norm, part), x)
+        norm = self.norm(x)
+        divisor = torch.where(norm <= 1 + self.slack, 1.0, norm)
+        return each(lambda part: part / column(divisor, part), x)
 
 
 class L1Ball(nn.Module):
@@ -78,16 +84,19 @@ class L1Ball(nn.Module):
 
     def __init__(self, layout):
         super().__init__()
-        self.layout = layout
+        self.layout, self.slack = layout, rounding(layout.space)
 
     def forward(self, x, sigma):
         return self.project(x, torch.ones((), dtype=x.real.dtype, device=x.device))
 
     def project(self, x, radius):
         """The projection onto the ball of one radius, or one radius per sample."""
-        magnitude = modulus(x)
-        level = threshold(magnitude, self.layout, self.layout.weigh, radius).clamp(min=0)
-        return shrinkage(magnitude, column(level, x)) * x
+        values, radius = double(x), radius.to(torch.float64)
+        size = modulus(values)
+        inside = self.layout.integrate(size) <= radius * (1 + self.slack)
+        shrunk = above_threshold(size, self.layout, self.layout.weigh, radius)
+        factor = shrunk / torch.where(size > 0, size, 1.0)
+        return torch.where(rows(inside, x), x, (factor * values).to(x.dtype))
 
 
 class MaxNormShrinkage(L1Ball):
@@ -108,14 +117,14 @@ def soft_threshold(x, step):
     return shrinkage(modulus(x), step) * x
 
 
-def ball_factor(magnitude, step, radius):
-    """``radius / max(magnitude, radius)``."""
-    return radius / magnitude.clamp(min=radius)
+def ball_factor(magnitude, step, radius, slack):
+    """``radius / magnitude`` where that is less than one, up to the rounding that is allowed."""
+    return radius / torch.where(magnitude <= radius * (1 + slack), radius, magnitude)
 
 
-def project_disc(x, step, radius):
+def project_disc(x, step, radius, slack):
     """``x`` on the disc ``|x| <= radius``."""
-    return ball_factor(modulus(x), step, radius) * x
+    return ball_factor(modulus(x), step, radius, slack) * x
 
 
 def huber_factor(magnitude, step, gamma):
@@ -128,25 +137,31 @@ def huber_shrinkage(x, step, gamma):
     return huber_factor(modulus(x), step, gamma) * x
 
 
-def threshold(values, layout, weigh, level):
-    """The number ``t`` with ``sum_j w_j (v_j - t)_+ = level``, one per sample.
+def above_threshold(values, layout, weigh, level):
+    """``p = (v - t)_+`` with ``sum_j w_j p_j = level``, the number ``t`` one per sample.
 
-    The left-hand side is the maximum over all sets of entries of ``sum w_j v_j - t sum w_j``, so
-    that ``t = max_k (S_k - level) / W_k`` with ``S_k, W_k`` the sums over the ``k`` largest
-    entries. The largest entries are found by sorting, without derivatives; their sums then give
-    ``t`` and its derivatives.
+    Numbers are taken relative to the largest one, ``v = m - d`` and ``t = m - s``, so that they are
+    of the size of the result, however large ``m`` is. The sum is the maximum over all sets of
+    entries of ``s sum w_j - sum w_j d_j``, so that ``s = min_k (level + S_k) / W_k`` with
+    ``S_k, W_k`` the sums of ``w_j d_j`` and ``w_j`` over the ``k`` largest entries. These are found
+    by sorting, without derivatives; their sums then give ``s`` and its derivatives. In the end the
+    rounding of the sum is taken back.
 
     Reference: J. Duchi et al., *Efficient projections onto the L1-ball*, ICML 2008, Figure 1.
     """
     axes = tuple(range(-layout.ndim, 0))
     weights = weigh(torch.ones_like(values))
-    flat, flat_weights = (t.detach().flatten(-layout.ndim) for t in (values, weights))
-    ordered, index = flat.sort(dim=-1, descending=True)
+    depths = values.detach().amax(axes, keepdim=True) - values
+    flat, flat_weights = (t.detach().flatten(-layout.ndim) for t in (depths, weights))
+    ordered, index = flat.sort(dim=-1)
     ordered_weights = flat_weights.gather(-1, index)
-    excess = (ordered_weights * ordered).cumsum(-1) - level.detach().unsqueeze(-1)
-    start = (excess / ordered_weights.cumsum(-1)).amax(-1)
-    chosen = torch.where(values >= column(start, values), weights, 0.0)
-    return ((chosen * values).sum(axes) - level) / chosen.sum(axes)
+    sums = level.detach().unsqueeze(-1) + (ordered_weights * ordered).cumsum(-1)
+    start = (sums / ordered_weights.cumsum(-1)).amin(-1)
+    chosen = torch.where(depths <= rows(start, values), weights, 0.0)
+    depth = rows((level + (chosen * depths).sum(axes)) / chosen.sum(axes), values)
+    shrunk = torch.where(depths < depth, depth - depths, 0.0)
+    reached = (weights * shrunk).sum(axes).detach()
+    return rows(level.detach() / reached, values) * shrunk
 
 
 def margin(space):
@@ -171,7 +186,7 @@ def _(f: F.IndicatorLpUnitBall):
     if f.exponent == np.inf:
         return _discs(f)
     if f.exponent == 2:
-        return NormBall(lower(F.L2Norm(f.domain)), margin(f.domain))
+        return NormBall(DoubleNorm(2, layout_of(f.domain)), rounding(f.domain))
     layout = layout_of(f.domain)
     if f.exponent == 1 and not isinstance(layout, TupleLayout):
         return L1Ball(layout)
@@ -195,7 +210,7 @@ def _(f: F.IndicatorGroupL1UnitBall):
     if f.pointwise_norm.exponent == np.inf:
         return _discs(f)
     if f.pointwise_norm.exponent == 2:
-        factor = functools.partial(ball_factor, radius=1 - margin(f.domain))
+        factor = functools.partial(ball_factor, radius=1, slack=pointwise_rounding(f.domain))
         return Grouped(factor, _component_axis(f))
     return opaque(f)
 
@@ -215,7 +230,8 @@ def _(f: F.L2NormSquared):
 
 @lower_proximal.register
 def _(f: MagnitudeBound):
-    return Entrywise(functools.partial(project_disc, radius=f.bound))
+    slack = pointwise_rounding(f.domain)
+    return Entrywise(functools.partial(project_disc, radius=f.bound, slack=slack))
 
 
 @lower_proximal.register
@@ -224,7 +240,8 @@ def _(f: MagnitudeSupport):
 
 
 def _discs(f):
-    return Entrywise(functools.partial(project_disc, radius=1 - margin(f.domain)))
+    slack = pointwise_rounding(f.domain)
+    return Entrywise(functools.partial(project_disc, radius=1, slack=slack))
 
 
 def _halfway(x, step):

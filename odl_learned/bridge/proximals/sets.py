@@ -9,10 +9,13 @@ from torch import nn
 
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.nested import Held, each
-from odl_learned.bridge.proximals.lowering import column, lower_proximal, opaque
-from odl_learned.bridge.proximals.norms import Entrywise, threshold
+from odl_learned.bridge.proximals.lowering import lower_proximal, opaque, rows
+from odl_learned.bridge.proximals.norms import Entrywise, above_threshold
+from odl_learned.bridge.rules.functionals import double
+from odl_learned.bridge.rules.indicators import SimplexExcess, SumExcess
 from odl_learned.bridge.tuple_layout import TupleLayout
 from odl_learned.functionals import BoxConstraint, BoxSupport
+from odl_learned.odl_fixes.sums import rounding
 
 F = odl.functionals
 
@@ -23,26 +26,39 @@ class Simplex(nn.Module):
     def __init__(self, diameter, layout):
         super().__init__()
         self.diameter, self.layout = diameter, layout
+        self.excess, self.slack = SimplexExcess(diameter, layout), rounding(layout.space)
 
     def forward(self, x, sigma):
-        y = self.layout.weigh(x)
-        radius = torch.full((), self.diameter, dtype=x.dtype, device=x.device)
-        level = threshold(y, self.layout, self.layout.unweigh, radius)
-        return self.layout.unweigh((y - column(level, x)).clamp(min=0))
+        values = double(x)
+        radius = torch.full((), self.diameter, dtype=values.dtype, device=x.device)
+        shrunk = above_threshold(self.layout.weigh(values), self.layout, self.layout.unweigh,
+                                 radius)
+        inside = self.excess(x) <= self.slack
+        return torch.where(rows(inside, x), x, self.layout.unweigh(shrunk).to(x.dtype))
 
 
 class SumConstraint(nn.Module):
-    """``x -> x + w^-1 (r - sum_j x_j) / sum_j w_j^-1``, the projection onto ``sum_j x_j = r``."""
+    """``x -> x + w^-1 (r - sum_j x_j) / sum_j w_j^-1``, the projection onto ``sum_j x_j = r``.
+
+    Far from the plane the step is rounded by more than the result would be; a second step, without
+    derivatives, takes that back.
+    """
 
     def __init__(self, sum_value, layout):
         super().__init__()
         self.sum_value, self.layout = sum_value, layout
+        self.excess = SumExcess(sum_value, rounding(layout.space), layout)
 
     def forward(self, x, sigma):
+        values = double(x)
+        y = values + self._step(values)
+        y = y + self._step(y).detach()
+        return torch.where(rows(self.excess(x) <= 0, x), x, y.to(x.dtype))
+
+    def _step(self, x):
         axes = tuple(range(-self.layout.ndim, 0))
         direction = self.layout.unweigh(torch.ones_like(x))
-        missing = (self.sum_value - x.sum(axes)) / direction.sum(axes)
-        return x + column(missing, x) * direction
+        return rows((self.sum_value - x.sum(axes)) / direction.sum(axes), x) * direction
 
 
 class Box(nn.Module):

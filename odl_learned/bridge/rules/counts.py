@@ -10,8 +10,14 @@ from torch import nn
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.nested import Held
-from odl_learned.bridge.proximals.entropies import kullback_leibler, kullback_leibler_conjugate
+from odl_learned.bridge.proximals.entropies import (
+    at_most,
+    kullback_leibler,
+    kullback_leibler_conjugate,
+)
 from odl_learned.bridge.proximals.lowering import column, lower_proximal
+from odl_learned.bridge.rules.entropies import kullback_leibler as divergence
+from odl_learned.bridge.rules.entropies import kullback_leibler_conjugate as divergence_conjugate
 from odl_learned.functionals import KullbackLeiblerConjugate, KullbackLeiblerFidelity
 
 
@@ -29,24 +35,14 @@ class CountDivergence(Counts):
     """``y -> sum_j w (s - b + b log(b / s))`` with ``s = y + r``, infinite where ``s < 0``."""
 
     def forward(self, y):
-        b, mean = self.data(), y + self.background()
-        counted = b > 0
-        ratio = torch.where(counted, mean, 1.0) / torch.where(counted, b, 1.0)
-        inside = torch.where(counted, mean > 0, mean >= 0)
-        logarithm = torch.where(inside, ratio, 1.0).log()
-        value = torch.where(inside, mean - b - b * logarithm, _barrier(-mean, inside))
-        return self.layout.integrate(value)
+        return self.layout.integrate(divergence(y + self.background(), self.data()))
 
 
 class CountConjugate(Counts):
     """``p -> -sum_j w (b log(1 - p) + r p)``, infinite where ``p > 1``."""
 
     def forward(self, p):
-        b, r = self.data(), self.background()
-        counted = b > 0
-        inside = torch.where(counted, p < 1, p <= 1)
-        logarithm = torch.where(inside & counted, 1 - p, 1.0).log()
-        value = torch.where(inside, -b * logarithm - r * p, _barrier(p, inside))
+        value = divergence_conjugate(p, self.data()) - self.background() * p
         return self.layout.integrate(value)
 
 
@@ -54,8 +50,11 @@ class CountProximal(Counts):
     """``(x, sigma) -> prox(x + r) - r``, the proximal without background shifted by it."""
 
     def forward(self, x, sigma):
-        r = self.background()
-        return kullback_leibler(x + r, self.data(), column(sigma, x)) - r
+        b, r = self.data(), self.background()
+        y = kullback_leibler(x + r, b, column(sigma, x)) - r
+        # Without r the root is positive; rounding may take it away from a large r.
+        lowest = torch.where(b > 0, -r * (1 - torch.finfo(r.dtype).eps), -r)
+        return -at_most(-y, -lowest)
 
 
 class CountConjugateProximal(Counts):
@@ -64,11 +63,6 @@ class CountConjugateProximal(Counts):
     def forward(self, x, sigma):
         step = column(sigma, x)
         return kullback_leibler_conjugate(x + step * self.background(), self.data(), step)
-
-
-def _barrier(x, inside):
-    """Infinity with the slope infinity, for nonnegative ``x`` outside."""
-    return torch.inf * (1 + torch.where(inside, 0.0, x))
 
 
 lower.register(KullbackLeiblerFidelity, CountDivergence)

@@ -12,7 +12,7 @@ F = odl.functionals
 
 
 class Divergence(nn.Module):
-    """A Kullback-Leibler type integrand; infinite where it is not finite."""
+    """``x -> sum_j w_j phi(x_j, g_j)``."""
 
     def __init__(self, integrand, prior, layout):
         super().__init__()
@@ -22,28 +22,44 @@ class Divergence(nn.Module):
     def forward(self, x):
         prior = torch.ones((), dtype=x.dtype, device=x.device) if self.prior is None \
             else self.prior()
-        value = self.layout.integrate(self.integrand(x, prior))
-        return torch.where(value.isfinite(), value, torch.inf)
+        return self.layout.integrate(self.integrand(x, prior))
 
 
 def kullback_leibler(x, prior):
-    """``x - y + y log(y / x)``."""
-    return x - prior + torch.xlogy(prior, prior / x)
+    """``x - y + y log(y / x)``, infinite where ``x < 0``, or ``x = 0 < y``."""
+    counted = prior > 0
+    inside = torch.where(counted, x > 0, x >= 0)
+    ratio = torch.where(inside & counted, x, 1.0) / torch.where(inside & counted, prior, 1.0)
+    return torch.where(inside, x - prior - prior * ratio.log(), barrier(-x, inside))
 
 
 def kullback_leibler_conjugate(p, prior):
-    """``-y log(1 - p)``."""
-    return -prior * torch.log(1 - p)
+    """``-y log(1 - p)``, infinite where ``p > 1``, or ``p = 1`` and ``y > 0``."""
+    counted = prior > 0
+    inside = torch.where(counted, p < 1, p <= 1)
+    value = -prior * torch.where(inside & counted, 1 - p, 1.0).log()
+    return torch.where(inside, value, barrier(p, inside))
 
 
 def cross_entropy(x, prior):
-    """``y - x + x log(x / y)``."""
-    return prior - x + torch.xlogy(x, x / prior)
+    """``y - x + x log(x / y)``, infinite where ``x < 0``, or ``x > 0 = y``."""
+    counted = x > 0
+    inside = torch.where(counted, prior > 0, x >= 0)
+    # A quotient of a small x might vanish.
+    numerator, denominator = (torch.where(inside & counted, a, 1.0) for a in (x, prior))
+    value = prior - x + x * (numerator.log() - denominator.log())
+    return torch.where(inside, value, barrier(x.abs(), inside))
+
+
+def barrier(x, inside):
+    """Infinity with the slope infinity, for nonnegative ``x`` outside."""
+    return torch.inf * (1 + torch.where(inside, 0.0, x))
 
 
 def cross_entropy_conjugate(p, prior):
     """``y (exp(p) - 1)``."""
-    return prior * (torch.exp(p) - 1)
+    counted = prior > 0
+    return prior * torch.where(counted, p, 0.0).expm1()
 
 
 @lower.register

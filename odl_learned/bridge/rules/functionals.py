@@ -4,6 +4,8 @@ A value is an integral over the domain, weighted as its inner product is:
 ``f(x) = sum_j w_j phi(x_j)`` of shape ``(*batch,)``.
 """
 
+import functools
+
 import odl
 import torch
 from torch import nn
@@ -13,6 +15,7 @@ from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.nested import each
 from odl_learned.bridge.rules.expressions import Composition, LinearForm, Scale, Shift
 from odl_learned.bridge.rules.pointwise import Constant, safe_norm
+from odl_learned.bridge.tuple_layout import TupleLayout
 from odl_learned.functionals import BoxSupport, MagnitudeSupport, SmoothedGroupL1
 
 F = odl.functionals
@@ -62,7 +65,7 @@ class MaxNorm(nn.Module):
         self.layout = layout
 
     def forward(self, x):
-        return over_entries(torch.amax, modulus(x), self.layout)
+        return over_entries(torch.amax, each(modulus, x), self.layout)
 
 
 class NuclearNorm(nn.Module):
@@ -134,7 +137,11 @@ class IntervalSupport(nn.Module):
 
 
 def over_entries(reduce, x, layout):
-    """A reduction over the entries of each sample."""
+    """A reduction over the entries of each sample, such as ``torch.amax``."""
+    if isinstance(layout, TupleLayout):
+        parts = [over_entries(reduce, xi, part) for xi, part in zip(x, layout.parts, strict=True)]
+        common = functools.reduce(torch.promote_types, [part.dtype for part in parts])
+        return reduce(torch.stack([part.to(common) for part in parts], -1), -1)
     axes = tuple(range(-layout.ndim, 0))
     return reduce(x, axes) if axes else x
 
@@ -144,12 +151,17 @@ def modulus(x):
     return safe_norm(x.unsqueeze(-1), -1) if x.is_complex() else x.abs()
 
 
+def double(x):
+    """``x`` in double precision, real or complex: what balls and simplices are summed in."""
+    return x.to(torch.complex128 if x.is_complex() else torch.float64)
+
+
 def square_modulus(x):
     """``|x|^2``, real."""
     return x.real.square() + x.imag.square() if x.is_complex() else x.square()
 
 
-def _is_not_zero(x):
+def is_not_zero(x):
     return (x != 0).to(x.real.dtype if x.is_complex() else x.dtype)
 
 
@@ -170,7 +182,7 @@ def _norm(op):
     if op.exponent == float("inf"):
         return MaxNorm(layout)
     if op.exponent == 0:
-        return Integral(_is_not_zero, layout)
+        return Integral(is_not_zero, layout)
     if op.exponent > 0:
         return LpNorm(op.exponent, layout)
     return lower.dispatch(odl.Operator)(op)

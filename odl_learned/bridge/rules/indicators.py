@@ -1,4 +1,9 @@
-"""Native rules for indicators: zero where a condition holds for the sample, infinity elsewhere."""
+"""Native rules for indicators: zero where a condition holds for the sample, infinity elsewhere.
+
+The conditions allow for the rounding of sums, as those of the repaired ODL do, by the same bounds
+(`odl_fixes.sums`), so that projections of either side are inside for both. Sums are taken in double
+precision.
+"""
 
 import odl
 import torch
@@ -8,9 +13,19 @@ from torch import nn
 from odl_learned.bridge.arrays import tensor_of
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.nested import Held
-from odl_learned.bridge.rules.functionals import LpNorm, MaxNorm, modulus, over_entries
+from odl_learned.bridge.nested import Held, each
+from odl_learned.bridge.rules.functionals import (
+    Integral,
+    LpNorm,
+    MaxNorm,
+    double,
+    is_not_zero,
+    modulus,
+    over_entries,
+)
 from odl_learned.functionals import BoxConstraint, MagnitudeBound
+from odl_learned.odl_fixes.nuclear_norms import nuclear_rounding
+from odl_learned.odl_fixes.sums import pointwise_rounding, rounding
 
 F = odl.functionals
 
@@ -18,13 +33,12 @@ F = odl.functionals
 class Indicator(nn.Module):
     """``x -> 0`` where a condition holds for the sample, else infinity."""
 
-    def __init__(self, excess, bound):
+    def __init__(self, excess, bound, layout):
         super().__init__()
-        self.excess, self.bound = excess, bound
+        self.excess, self.bound, self.dtype = excess, bound, layout.dtype.to_real()
 
     def forward(self, x):
-        value = self.excess(x)
-        return torch.where(value <= self.bound, 0.0, torch.inf).to(value.dtype)
+        return torch.where(self.excess(x) <= self.bound, 0.0, torch.inf).to(self.dtype)
 
 
 class ConstantAtZero(nn.Module):
@@ -32,22 +46,35 @@ class ConstantAtZero(nn.Module):
 
     def __init__(self, constant, layout):
         super().__init__()
-        self.constant, self.norm = constant, LpNorm(2.0, layout)
+        self.constant, self.count = constant, Integral(is_not_zero, layout)
 
     def forward(self, x):
-        value = self.norm(x)
-        return torch.where(value == 0, self.constant, torch.inf).to(value.dtype)
+        count = self.count(x)
+        return torch.where(count == 0, torch.full_like(count, self.constant), torch.inf)
+
+
+class DoubleNorm(nn.Module):
+    """``x -> (sum_j w_j |x_j|^p)^(1/p)``, summed in double precision, for p = 1 or 2."""
+
+    def __init__(self, exponent, layout):
+        super().__init__()
+        self.norm = Integral(modulus, layout) if exponent == 1 else LpNorm(exponent, layout)
+
+    def forward(self, x):
+        return self.norm(each(double, x))
 
 
 class SumExcess(nn.Module):
-    """``x -> |sum_j x_j / c - 1|``."""
+    """``x -> |sum_j x_j - c| - r sum_j |x_j|`` with the relative rounding ``r`` of a sum."""
 
-    def __init__(self, total, layout):
+    def __init__(self, total, rounding, layout):
         super().__init__()
-        self.total, self.layout = total, layout
+        self.total, self.rounding, self.layout = total, rounding, layout
 
     def forward(self, x):
-        return modulus(over_entries(torch.sum, x, self.layout) / self.total - 1)
+        x = each(double, x)
+        excess = modulus(over_entries(torch.sum, x, self.layout) - self.total)
+        return excess - self.rounding * over_entries(torch.sum, each(modulus, x), self.layout)
 
 
 class SimplexExcess(nn.Module):
@@ -55,11 +82,11 @@ class SimplexExcess(nn.Module):
 
     def __init__(self, total, layout):
         super().__init__()
-        self.sum_excess, self.layout = SumExcess(total, layout), layout
+        self.total, self.layout = total, layout
 
     def forward(self, x):
-        lowest = over_entries(torch.amin, x, self.layout)
-        return torch.where(lowest < 0, torch.inf, self.sum_excess(x))
+        excess = (over_entries(torch.sum, each(double, x), self.layout) / self.total - 1).abs()
+        return torch.where(over_entries(torch.amin, x, self.layout) < 0, torch.inf, excess)
 
 
 class BoxExcess(nn.Module):
@@ -85,7 +112,7 @@ def _(op: F.IndicatorNuclearNormUnitBall):
     dual = op.convex_conj
     norm = F.NuclearNorm(op.domain, conj_exponent(dual.outernorm.exponent),
                          conj_exponent(dual.pwisenorm.exponent))
-    return Indicator(lower(norm), 1.0)
+    return Indicator(lower(norm), 1 + 2 * nuclear_rounding(op.domain), layout_of(op.domain))
 
 
 @lower.register
@@ -95,34 +122,48 @@ def _(op: F.IndicatorZero):
 
 @lower.register
 def _(op: F.IndicatorSimplex):
-    return Indicator(SimplexExcess(op.diameter, layout_of(op.domain)), op.sum_rtol)
+    layout = layout_of(op.domain)
+    return Indicator(SimplexExcess(op.diameter, layout), op.sum_rtol + 2 * rounding(op.domain),
+                     layout)
 
 
 @lower.register
 def _(op: F.IndicatorSumConstraint):
-    return Indicator(SumExcess(op.sum_value, layout_of(op.domain)), op.sum_rtol)
+    layout = layout_of(op.domain)
+    return Indicator(SumExcess(op.sum_value, 2 * rounding(op.domain), layout),
+                     op.sum_rtol * abs(op.sum_value), layout)
 
 
 @lower.register
 def _(op: F.IndicatorGroupL1UnitBall):
-    return Indicator(nn.Sequential(lower(op.pointwise_norm), MaxNorm(layout_of(op.domain[0]))), 1.0)
+    layout = layout_of(op.domain)
+    norm = nn.Sequential(lower(op.pointwise_norm), MaxNorm(layout_of(op.domain[0])))
+    return Indicator(norm, 1 + 2 * pointwise_rounding(op.domain), layout)
 
 
 @lower.register
 def _(op: F.IndicatorLpUnitBall):
-    return Indicator(lower(F.LpNorm(op.domain, op.exponent)), 1.0)
+    layout = layout_of(op.domain)
+    if op.exponent == float("inf"):
+        return Indicator(MaxNorm(layout), 1 + 2 * pointwise_rounding(op.domain), layout)
+    if op.exponent in (1, 2):
+        return Indicator(DoubleNorm(op.exponent, layout), 1 + 2 * rounding(op.domain), layout)
+    return Indicator(lower(F.LpNorm(op.domain, op.exponent)), 1.0, layout)
 
 
 @lower.register
 def _(op: F.IndicatorBox):
-    return Indicator(BoxExcess(op.lower, op.upper, layout_of(op.domain)), 0.0)
+    layout = layout_of(op.domain)
+    return Indicator(BoxExcess(op.lower, op.upper, layout), 0.0, layout)
 
 
 @lower.register
 def _(op: BoxConstraint):
-    return Indicator(BoxExcess(op.lower, op.upper, layout_of(op.domain)), op.slack)
+    layout = layout_of(op.domain)
+    return Indicator(BoxExcess(op.lower, op.upper, layout), op.slack, layout)
 
 
 @lower.register
 def _(op: MagnitudeBound):
-    return Indicator(MaxNorm(layout_of(op.domain)), op.bound + op.slack)
+    layout = layout_of(op.domain)
+    return Indicator(MaxNorm(layout), op.bound + op.slack, layout)

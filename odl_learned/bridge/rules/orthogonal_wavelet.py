@@ -12,7 +12,7 @@ from torch import nn
 
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.proximals.lowering import column, lower_proximal
+from odl_learned.bridge.proximals.lowering import column, lower_proximal, rows
 from odl_learned.bridge.rules.expressions import Composition
 from odl_learned.bridge.rules.functionals import modulus, over_entries
 from odl_learned.bridge.rules.indicators import Indicator
@@ -61,8 +61,8 @@ class LargestExcess(nn.Module):
         return over_entries(torch.amax, modulus(c) - self.thresholds, self.layout)
 
 
-class CoefficientClipping(nn.Module):
-    """``z -> W* P W z`` with ``P`` the projection onto ``|c_j| <= t_j``."""
+class Coefficients(nn.Module):
+    """A transform, its inverse and a threshold for every coefficient."""
 
     def __init__(self, functional):
         super().__init__()
@@ -70,11 +70,22 @@ class CoefficientClipping(nn.Module):
         self.inverse = lower(functional.transform.adjoint)
         self.register_buffer("thresholds", torch.tensor(functional.thresholds), persistent=False)
 
+
+class CoefficientClipping(Coefficients):
+    """``z -> W* P W z`` with ``P`` the projection onto ``|c_j| <= t_j``; ``z`` itself if inside."""
+
+    def __init__(self, bound):
+        super().__init__(bound)
+        self.excess = LargestExcess(torch.tensor(bound.thresholds), layout_of(bound.domain))
+        self.slack = bound.slack
+
     def forward(self, z, sigma):
-        return self.inverse(clipped(self.transform(z), self.thresholds))
+        c = self.transform(z)
+        inside = self.excess(c) <= self.slack
+        return torch.where(rows(inside, z), z, self.inverse(clipped(c, self.thresholds)))
 
 
-class CoefficientShrinkage(CoefficientClipping):
+class CoefficientShrinkage(Coefficients):
     """``x -> W* S W x`` with ``S`` soft thresholding at ``sigma t_j``."""
 
     def forward(self, x, sigma):
@@ -121,8 +132,9 @@ def _(op):
 
 @lower.register
 def _(op: WaveletBound):
-    excess = LargestExcess(torch.tensor(op.thresholds), layout_of(op.domain))
-    return Indicator(Composition(excess, lower(op.transform)), op.slack)
+    layout = layout_of(op.domain)
+    excess = LargestExcess(torch.tensor(op.thresholds), layout)
+    return Indicator(Composition(excess, lower(op.transform)), 2 * op.slack, layout)
 
 
 @lower_proximal.register(WaveletL1)
@@ -133,4 +145,4 @@ def _(f):
 
 @lower_proximal.register
 def _(f: WaveletBound):
-    return CoefficientClipping(f.functional)
+    return CoefficientClipping(f)

@@ -8,14 +8,14 @@ all entries alike, where differences cancel. Sizes are 1 to 5000.
 import numpy as np
 import odl
 import pytest
-from instances.spaces import MATRICES, plane
+from instances.spaces import plane
 
 from odl_learned import functionals
 from odl_learned.bridge import as_module, as_proximal_module
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.nested import each
 from odl_learned.conformance.sampling import flat
-from odl_learned.conformance.tensors import as_tensor, entries, leaves, stack
+from odl_learned.conformance.tensors import as_tensor, entries, stack
 
 F = odl.functionals
 SCALES = 10.0 ** np.arange(-6, 7)

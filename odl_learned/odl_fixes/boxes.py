@@ -7,7 +7,7 @@ from odl_learned.odl_fixes.registry import cures
 from odl_learned.odl_fixes.sums import arrays
 
 
-@cures("IndicatorBox is zero at NaN; it and IndicatorZero are zero where a small excess underflows.")
+@cures("IndicatorBox is zero at NaN, and like IndicatorZero where a small excess underflows.")
 def exact_indicators():
     def in_box(self, x):
         after = self.proximal(1)(x)

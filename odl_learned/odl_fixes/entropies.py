@@ -7,12 +7,12 @@ With the prior g, and in every entry, the values are
     cross          g - u + u log(u / g),    u >= 0, and u = 0 where g = 0,
     its conjugate  g (exp(p) - 1).
 
-The proximals solve ``u^2 - (x - s) u = s g`` (KL), ``e^2 - (1 - x) e = s g`` with ``e = 1 - p`` (its
-conjugate), ``w + log w = z`` with ``u = s w, z = x / s + log(g / s)`` (cross) or ``p = x - w, z = x +
-log(s g)`` (its conjugate). The last solution is Wright's omega function. Where Moreau's identity
-would subtract large numbers, nothing cancels here. All is computed in double precision; in the end
-``u`` is kept away from zero and ``p`` from one, since rounding may reach them: ``p`` by ``2 eps``,
-which leaves room for the rounding of a multiple.
+Proximals solve ``u^2 - (x - s) u = s g`` (KL), ``e^2 - (1 - x) e = s g`` with ``p = 1 - e`` (its
+conjugate), ``w + log w = x / s + log(g / s)`` with ``u = s w`` (cross), and ``w + log w = x +
+log(s g)`` with ``p = x - w`` (its conjugate), whose solution is Wright's omega function. Where
+Moreau's identity would subtract large numbers, nothing cancels here. All is computed in double
+precision; in the end ``u`` is kept away from zero and ``p`` from one, which rounding may reach:
+``p`` by ``2 eps``, which leaves room for the rounding of a multiple.
 """
 
 import numpy as np

@@ -10,7 +10,6 @@ from odl.core.space import ProductSpace
 from odl.functionals import default_functionals, functional
 from odl.functionals.default_functionals import LpNorm, SeparableSum
 from odl.functionals.functional import Functional
-from odl.solvers.nonsmooth import proximal_operators
 
 from odl_learned.odl_fixes.registry import cures, everywhere
 from odl_learned.weights import entry_weights

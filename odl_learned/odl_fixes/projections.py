@@ -61,7 +61,7 @@ def l1_projections():
     yield from everywhere(proximal_operators.proj_simplex, proj_simplex)
 
 
-@cures("IndicatorSimplex is infinite at projections in single precision, and raises in 2D.")
+@cures("IndicatorSimplex raises beyond one dimension, and its tolerance ignores the rounding.")
 def simplex_value():
     def _call(self, x):
         allowed = self.sum_rtol + 2 * rounding(self.domain)

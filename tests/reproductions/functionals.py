@@ -1,6 +1,5 @@
 """Reproductions for the repairs of functionals, by the name of the repair."""
 
-import numpy as np
 import odl
 
 from reproductions.elements import close, draw, image_space

@@ -12,7 +12,6 @@ from odl.functionals.default_functionals import LpNorm, SeparableSum
 from odl.functionals.functional import Functional
 
 from odl_learned.odl_fixes.registry import cures, everywhere
-from odl_learned.weights import entry_weights
 
 
 @cures("Values of functionals on complex spaces are complex, and solvers cannot compare them.")

@@ -55,7 +55,7 @@ class Dies(nn.Module):
     def forward(self, x):
         self.calls += self.training
         result = self.net(x)
-        if self.calls == self.at:
+        if self.training and self.calls == self.at:
             raise KeyboardInterrupt
         return result
 

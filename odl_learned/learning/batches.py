@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from odl_learned.bridge.arrays import tensor_of
 from odl_learned.validation import require_finite, require_shape
 
 
@@ -25,17 +26,80 @@ class Order:
 
 
 def draw_batch(pairs, indices):
+    """Return ``(data, truth)``, each a tensor ``(len(indices), ...)`` on the CPU.
+
+    Parameters
+    ----------
+    pairs : sequence
+        ``pairs[i]`` is a pair of arrays, tensors or elements of ODL spaces.
+    indices : list of int
+
+    Raises
+    ------
+    ValueError
+        If an item is no pair, or if values are empty, not finite, or of different shapes or dtypes.
+    TypeError
+        If they are no numbers.
+    """
     items = []
     for i in indices:
         pair = pairs[i]
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise ValueError(f"pairs[{i}] is not a pair; expected (data, truth), two arrays.")
-        items.append([np.asarray(array) for array in pair])
-        for name, array, first in zip(("data", "truth"), items[-1], items[0]):
-            require_finite(f"{name} of pairs[{i}]", array)
-            require_shape(
-                f"{name} of pairs[{i}]", array, first.shape,
-                f"the shape of that of pairs[{indices[0]}] in the same batch; use batch_size=1.",
-            )  # fmt: skip
+            raise ValueError(
+                f"pairs[{i}] is not a pair but of type {type(pair).__name__}; expected (data, "
+                "truth), two arrays, tensors or elements. Two arrays of all data and all "
+                "truths become pairs by data.FixedPairs(data, truth)."
+            )
+        items.append([_tensor(f"{name} of pairs[{i}]", value)
+                      for name, value in zip(("data", "truth"), pair)])  # fmt: skip
+        for name, x, first in zip(("data", "truth"), items[-1], items[0]):
+            as_first = f"that of pairs[{indices[0]}] in the same batch"
+            require_shape(f"{name} of pairs[{i}]", x, first.shape,
+                          f"the shape of {as_first}; use batch_size=1.")  # fmt: skip
+            if x.dtype != first.dtype:
+                raise ValueError(
+                    f"{name} of pairs[{i}] has dtype {x.dtype}, expected {first.dtype}, {as_first};"
+                    " convert them to one dtype."
+                )
     data, truth = zip(*items)
-    return torch.from_numpy(np.stack(data)), torch.from_numpy(np.stack(truth))
+    return torch.stack(data), torch.stack(truth)
+
+
+def _tensor(name, value):
+    """An array, a tensor anywhere, or an element of a space as a tensor on the CPU, checked."""
+    if hasattr(value, "asarray"):
+        value = _entries(name, value)
+    if isinstance(value, torch.Tensor):
+        x = value.detach().cpu()
+        bad = int((~torch.isfinite(x)).sum())
+        if bad:
+            require_finite(name, np.where(np.arange(x.numel()) < bad, np.nan, 0.0))
+    else:
+        value = _array(name, value)
+        require_finite(name, value)
+        x = tensor_of(value)
+    if not x.numel():
+        raise ValueError(f"{name} has shape {tuple(x.shape)}, expected at least one entry.")
+    return x
+
+
+def _entries(name, element):
+    try:
+        return element.asarray()
+    except (AttributeError, TypeError, ValueError) as error:
+        raise TypeError(
+            f"{name} is an element of {getattr(element, 'space', type(element).__name__)}, "
+            "expected one of a space of arrays or of a power of one, which has one shape. Train on "
+            "one of its parts, or on an array of all of them."
+        ) from error
+
+
+def _array(name, value):
+    if isinstance(value, np.ndarray):
+        return value
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is no array ({error}); expected numbers on a rectangular grid."
+        ) from error

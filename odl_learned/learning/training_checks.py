@@ -1,21 +1,24 @@
 """Checks of training: its arguments before it starts, losses and gradients in every step."""
 
-import numpy as np
+import inspect
+from collections.abc import Mapping
+
 import torch
 
-from odl_learned.validation import require_positive
+from odl_learned.validation import require_count, require_positive
 
 
 def require_settings(
-    model, pairs, steps, optimizer, batch_size, seed, schedule, clip_norm, validation,
-    validate_every, checkpoint_every,
+    model, pairs, steps, optimizer, loss, batch_size, seed, schedule, clip_norm, validation,
+    validation_metric, validate_every, checkpoint_every,
 ):  # fmt: skip
     """Raise unless these arguments of `supervised.train` fit together.
 
     Raises
     ------
     TypeError
-        If the model is no module or the optimizer no optimizer.
+        If the model is no module, the optimizer no optimizer, pairs no sequence, or loss and
+        metric cannot be called.
     ValueError
         If pairs are empty, numbers out of range, or optimizer and schedule of something else.
     """
@@ -28,24 +31,53 @@ def require_settings(
                 "an ODL operator becomes a module by bridge.as_module(op), and an optimizer is "
                 "made with model.parameters()."
             )
+    for name, function in (("loss", loss), ("validation_metric", validation_metric)):
+        if not (callable(function) or name == "validation_metric" and function is None):
+            raise TypeError(f"{name} is {function!r}, expected a function (x, truth) -> number.")
+    if validation is None and validation_metric is not None:
+        raise ValueError(
+            "validation_metric is given without pairs to validate on; expected both, or neither: "
+            "pass validation=pairs."
+        )
     counts = dict(
         steps=steps, batch_size=batch_size, validate_every=validate_every,
         checkpoint_every=checkpoint_every,
     )  # fmt: skip
     for name, count in counts.items():
-        if not isinstance(count, (int, np.integer)) or count < 1:
-            raise ValueError(f"{name} is {count!r}; expected a whole number, at least 1.")
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"seed is {seed!r}; expected a whole number, at least 0.")
+        require_count(name, count)
+    require_count("seed", seed, 0)
     if clip_norm is not None:
         require_positive("clip_norm", clip_norm)
-    for name, sequence in (("pairs", pairs), ("validation", validation)):
-        if sequence is not None and len(sequence) == 0:
-            raise ValueError(f"{name} is empty; expected at least one pair (data, truth).")
+    _require_sequence("pairs", pairs)
+    if validation is not None:
+        _require_sequence("validation", validation)
     if batch_size > len(pairs):
         raise ValueError(
             f"batch_size is {batch_size}, expected at most {len(pairs)}, the number of pairs."
         )
+    _require_optimizer(model, optimizer, schedule)
+
+
+def _require_sequence(name, pairs):
+    if isinstance(pairs, torch.utils.data.DataLoader):
+        raise TypeError(
+            f"{name} is a DataLoader, expected a sequence of pairs: train draws batches of its "
+            f"own, so that it can continue to the same bits. Pass {name}=loader.dataset and "
+            f"batch_size={pairs.batch_size}."
+        )
+    reads = hasattr(type(pairs), "__getitem__") and hasattr(type(pairs), "__len__")
+    odd = (Mapping, str, set, torch.utils.data.IterableDataset, torch.nn.Module)
+    if not reads or isinstance(pairs, odd):
+        raise TypeError(
+            f"{name} is of type {type(pairs).__name__}, expected a sequence with a length, whose "
+            "item i is always the same pair (data, truth). Make a list of it, "
+            "list(...), or draw pairs by data.SimulatedPairs(truth, measure, size, seed)."
+        )
+    if len(pairs) == 0:
+        raise ValueError(f"{name} is empty; expected at least one pair (data, truth).")
+
+
+def _require_optimizer(model, optimizer, schedule):
     known = {id(parameter) for parameter in model.parameters()}
     if not known:
         raise ValueError("the model has no parameters; expected something to learn.")
@@ -56,8 +88,19 @@ def require_settings(
         )
     if isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
         raise ValueError("schedule needs a metric in each step; expected one that does not.")
+    if schedule is not None and not isinstance(schedule, torch.optim.lr_scheduler.LRScheduler):
+        raise TypeError(
+            f"schedule is {schedule!r}, expected one of torch.optim.lr_scheduler, made with the "
+            "optimizer."
+        )
     if schedule is not None and schedule.optimizer is not optimizer:
         raise ValueError("schedule was made with another optimizer; make it with this one.")
+
+
+def needs_closure(optimizer):
+    """Whether the optimizer evaluates the loss itself, as LBFGS does, by ``step(closure)``."""
+    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty
 
 
 def require_loss(value, step):

@@ -1,0 +1,266 @@
+r"""What makes a training the one that wrote a checkpoint: its data, model, loss and metric.
+
+None of these can be stored, and names say little: a loss is a function, an operator inside a model
+has no parameters, and data are drawn on demand. So what they *do* is stored: values of a few pairs,
+of the loss and of the metric, and the output of the model for the data of the first pair, in
+evaluation mode and with the weights that are saved. Values survive another process, another machine
+(up to rounding), and functions that were only renamed or rewritten. What shows in training mode
+alone, such as the rate of a dropout, is in the text of the modules.
+
+With ``t`` the truth of the first pair and ``s`` its largest modulus, loss and metric are evaluated
+at ``3 t + s`` and ``-t - s/2``, far from ``t``, where different ones have different values.
+"""
+
+import re
+from typing import NamedTuple
+
+import torch
+
+from odl_learned.bridge.random_states import kept_random_states
+from odl_learned.bridge.separation import evaluation_mode
+from odl_learned.learning.batches import draw_batch
+
+#: Entries of an array that are compared one by one; all others enter its norm.
+ENTRIES = 256
+#: Relative difference beyond which data are others: simulations round differently elsewhere.
+DATA_TOLERANCE = 1e-5
+#: The same for values of losses and metrics, which are sums of many entries.
+VALUE_TOLERANCE = 1e-4
+#: So often pairs that differ are drawn again, to find out whether they are random.
+REPETITIONS = 5
+
+ADVICE = (
+    "Go on with what it was written with, or move it away to start anew; to train something else "
+    "from its weights, use model.load_state_dict(read_checkpoint(path)['model'])."
+)
+
+
+class Training(NamedTuple):
+    """A training to be identified.
+
+    Parameters
+    ----------
+    pairs : sequence
+    validation : sequence or None
+    loss, metric : callable
+        ``(x, truth) -> number``.
+    device : torch.device
+        Where they are evaluated.
+    """
+
+    pairs: object
+    validation: object
+    loss: object
+    metric: object
+    device: torch.device
+
+
+def probes_of(pairs):
+    """Return the first, the middle and the last pair, each a batch of one, by their indices.
+
+    Global random states are the same whenever one is drawn, and afterwards what they were before.
+    """
+    drawn = {}
+    for index in sorted({0, len(pairs) // 2, len(pairs) - 1}):
+        with kept_random_states(seed=0):
+            drawn[index] = draw_batch(pairs, [index])
+    return drawn
+
+
+def identity_of(training, probes):
+    """Return what identifies data, loss and metric: nested dicts of tensors, numbers and texts.
+
+    Parameters
+    ----------
+    training : Training
+    probes : dict
+        Of its pairs, from `probes_of`; those of the validation are drawn here.
+    """
+    truth = probes[0][1].to(training.device)
+    metric = None if training.validation is None else _values(training.metric, truth)
+    return {
+        "pairs": _arrays(probes),
+        "validation": None if training.validation is None else _drawn(training.validation),
+        "loss": _values(training.loss, truth),
+        "validation_metric": metric,
+    }
+
+
+def require_same_training(path, saved, training, probes):
+    """Raise ValueError if data, loss or metric are not those of a checkpoint.
+
+    Pairs that are random in themselves, in spite of fixed global random states, are not compared.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where the checkpoint is, for messages.
+    saved : dict
+        As `identity_of` returned it.
+    training, probes
+        As in `identity_of`.
+
+    Returns
+    -------
+    same_pairs : bool
+        Whether the pairs are the same, and not random.
+    """
+    current, same_pairs = identity_of(training, probes), True
+    for name, pairs in (("pairs", training.pairs), ("validation", training.validation)):
+        if saved[name] is None or current[name] is None:
+            continue
+        found = _unlike_pairs(name, saved[name], current[name])
+        if found and not any(_unlike_pairs(name, current[name], _drawn(pairs))
+                             for _ in range(REPETITIONS)):  # fmt: skip
+            raise ValueError(f"checkpoint {path} was written with other data: {found}. {ADVICE}")
+        same_pairs = same_pairs and not (found and name == "pairs")
+    for name in ("loss", "validation_metric"):
+        if same_pairs and saved[name] is not None and current[name] is not None:
+            found = _unlike(saved[name], current[name], VALUE_TOLERANCE)
+            if found:
+                raise ValueError(
+                    f"checkpoint {path} was written with another {name}: its values differ {found}."
+                    f" {ADVICE}"
+                )
+    return same_pairs
+
+
+def model_identity(model, data):
+    """Return what identifies a model with its present weights.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    data : torch.Tensor
+        A batch of one, that of the first pair.
+
+    Returns
+    -------
+    dict
+        The output is None, and not compared, if the model fails or is random in evaluation mode.
+    """
+    with evaluation_mode(model):
+        output = _repeatable(lambda: _array(model(data)), data.device)
+    return {
+        "text": re.sub(r"0x[0-9a-fA-F]+", "0x", repr(model)),
+        "torch": torch.__version__.partition("+")[0],
+        "device": data.device.type,
+        "output": output,
+    }
+
+
+def require_same_model(path, saved, model, data, same_pairs):
+    """Raise ValueError if a model is not that of a checkpoint.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where the checkpoint is, for messages.
+    saved : dict
+        As `model_identity` returned it.
+    model : torch.nn.Module
+        With the weights of the checkpoint.
+    data : torch.Tensor
+        A batch of one, that of the first pair.
+    same_pairs : bool
+        Whether the output for the first pair may be compared.
+    """
+    current = model_identity(model, data)
+    if saved["torch"] == current["torch"] and saved["text"] != current["text"]:
+        one, two = ([*text["text"].splitlines(), "the end"] for text in (saved, current))
+        before, now = next((a, b) for a, b in zip(one, two) if a != b)
+        raise ValueError(
+            f"checkpoint {path} is of another model: it says {before.strip()!r} there and "
+            f"{now.strip()!r} here. {ADVICE}"
+        )
+    if same_pairs and saved["output"] is not None and current["output"] is not None:
+        found = _unlike(saved["output"], current["output"], _tolerance(saved, current))
+        if found:
+            raise ValueError(
+                f"checkpoint {path} is of another model with the same parameters: what it makes of "
+                f"the data of pairs[0] differs {found}. {ADVICE}"
+            )
+
+
+def _drawn(pairs):
+    return _arrays(probes_of(pairs))
+
+
+def _arrays(probes):
+    return {index: {"data": _array(data), "truth": _array(truth)}
+            for index, (data, truth) in probes.items()}  # fmt: skip
+
+
+def _array(x):
+    """Dtype and shape, norm and some entries of a batch of one."""
+    flat = x.detach().reshape(-1).cpu()
+    flat = flat.to(torch.complex128 if x.is_complex() else torch.float64)
+    step = max(1, -(-flat.numel() // ENTRIES))
+    return {
+        "kind": f"{x.dtype} of shape {tuple(x.shape[1:])}",
+        "norm": float(torch.linalg.vector_norm(flat)),
+        "entries": flat[::step].clone(),
+    }
+
+
+def _values(function, t):
+    """A loss or metric at two points far from the truth, or None."""
+    def evaluate():
+        s = t.abs().max().item() or 1.0
+        points = [(3 * t + s).to(t.dtype), (-t - s / 2).to(t.dtype)]
+        values = [float(function(point, t)) for point in points]
+        return {"kind": "numbers", "norm": 0.0, "entries": torch.tensor(values).double()}
+
+    return _repeatable(evaluate, t.device)
+
+
+def _repeatable(evaluate, device):
+    """A value, or None if it fails or depends on random numbers."""
+    values = []
+    for seed in (0, 1):
+        with torch.no_grad(), kept_random_states([device], seed):
+            try:
+                values.append(evaluate())
+            except Exception:  # of functions of which nothing is known
+                return None
+    return None if _unlike(*values, 1e-3) else values[0]
+
+
+def _unlike_pairs(name, saved, current):
+    """How the first pair differs that does, or an empty text."""
+    for index, pair in saved.items():
+        for part, array in pair.items():
+            found = _unlike(array, current[index][part], DATA_TOLERANCE)
+            if found:
+                return f"{part} of {name}[{index}] differs {found}"
+    return ""
+
+
+def _unlike(saved, current, tolerance):
+    """How two arrays differ, or an empty text."""
+    if saved["kind"] != current["kind"]:
+        return f"({saved['kind']} there, {current['kind']} here)"
+    one, two = saved["entries"], current["entries"]
+    differ = ~((one == two) | (one.isnan() & two.isnan()))
+    sizes = [float(torch.linalg.vector_norm(part[part.isfinite()])) for part in (one, two)]
+    difference = max(_ratio(float(torch.linalg.vector_norm((one - two)[differ])), *sizes),
+                     _ratio(abs(saved["norm"] - current["norm"]), saved["norm"], current["norm"]))
+    if difference <= tolerance:
+        return ""
+    return f"by {difference:.2g} of its size, expected at most {tolerance:.1g}"
+
+
+def _ratio(difference, *sizes):
+    if difference == 0:
+        return 0.0
+    ratio = difference / max(sizes) if max(sizes) > 0 else float("inf")
+    return ratio if ratio == ratio else float("inf")
+
+
+def _tolerance(saved, current):
+    """The cube root of the rounding unit: products in half the digits, on CUDA devices, pass."""
+    name = saved["output"]["kind"].partition(" ")[0]
+    dtype = getattr(torch, name.removeprefix("torch."))
+    exact = not (dtype.is_floating_point or dtype.is_complex)
+    unit = 0.0 if exact else torch.finfo(dtype).eps ** (1 / 3)
+    return unit if saved["device"] == current["device"] else max(unit, 5e-2)

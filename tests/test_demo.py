@@ -248,12 +248,15 @@ def test_other_failures_keep_their_traceback(tiny, monkeypatch):
 
 
 def interrupt_after(monkeypatch, batches):
-    """Send SIGINT, as Ctrl-C does, while the given batch is drawn."""
+    """Send SIGINT, as Ctrl-C does, while the given batch is drawn.
+
+    The first and the last pair are drawn before, for the identity of the training.
+    """
     draw, count = data.FixedPairs.__getitem__, []
 
     def interrupted(self, index):
         count.append(index)
-        if len(count) == batches:
+        if len(count) == 2 + batches:
             signal.raise_signal(signal.SIGINT)
         return draw(self, index)
 

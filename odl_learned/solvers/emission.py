@@ -4,6 +4,7 @@ import numpy as np
 
 from odl_learned.solvers.solution import Solution
 from odl_learned.validation import require_count, require_finite, require_positive
+from odl_learned.weights import has_constant_weight, unweigh
 
 
 def mlem(forward_op, data, x0, background=None, maxiter=50, tau=None, callback=None):
@@ -112,7 +113,7 @@ def osem(forward_ops, data, x0, backgrounds=None, maxiter=10, tau=None, callback
     if tau is not None:
         require_positive("tau", tau)
 
-    sensitivities = [op.adjoint(op.range.one()) for op in forward_ops]
+    sensitivities = [_projected_back(op, op.range.one()) for op in forward_ops]
     x = x0.copy()
     subsets = list(zip(forward_ops, data, backgrounds, sensitivities, strict=True))
     for niter in range(maxiter + 1):
@@ -122,12 +123,18 @@ def osem(forward_ops, data, x0, backgrounds=None, maxiter=10, tau=None, callback
             return Solution(x, None, niter, "maxiter")
         for op, y, r, sensitivity in subsets:
             ratio = op.range.element(_ratio(y.data, (op(x) + r).data))
-            update = op.adjoint(ratio).data
+            update = _projected_back(op, ratio).data
             seen = sensitivity.data > 0
             factor = np.divide(update, sensitivity.data, out=np.ones_like(update), where=seen)
             x = op.domain.element(x.data * factor)
         if callback is not None:
             callback(x)
+
+
+# The likelihood counts all data alike: it needs A^T = W_X A* W_Y^-1. In the quotient of two of them
+# W_X cancels, and so does W_Y where it is one number.
+def _projected_back(op, z):
+    return op.adjoint(z if has_constant_weight(op.range) else unweigh(z))
 
 
 def _ratio(y, expected):

@@ -33,6 +33,20 @@ GRAD = operators.gradient(X)
 R, RW, RA = odl.rn(4), odl.rn(4, weighting=2.5), odl.rn(4, weighting=[1.0, 2.0, 3.0, 4.0])
 MATRIX = np.random.default_rng(0).standard_normal((3, 4))
 PAIR = odl.ProductSpace(R, X)
+
+
+def cut_cells(shape=(5, 7), dtype="float64"):
+    """Images with points on the boundary: on both sides of axis 0 and on one side of axis 1."""
+    return odl.uniform_discr([0, 0], [1, 2], shape, dtype=dtype,
+                             nodes_on_bdry=[True, (True, False)])
+
+
+def many_weights(shape=(5, 7), dtype="float64"):
+    """Images with a weight for every entry."""
+    weighting = np.random.default_rng(9).uniform(0.5, 2.0, shape)
+    return odl.uniform_discr([0, 0], [1, 2], shape, dtype=dtype, weighting=weighting)
+
+
 MATRICES = odl.ProductSpace(X**2, 3)
 
 

@@ -5,6 +5,7 @@ from odl.core.discr.diff_ops import Divergence, Gradient, Laplacian, PartialDeri
 from torch import nn
 
 from odl_learned.bridge.lowering import lower
+from odl_learned.bridge.rules.weighted_adjoints import between_weights
 from odl_learned.operators import SymmetrizedGradient, SymmetrizedGradientAdjoint
 
 
@@ -163,4 +164,5 @@ def _(op: SymmetrizedGradient):
 
 @lower.register
 def _(op: SymmetrizedGradientAdjoint):
-    return SymmetrizedDifferencesTranspose(op.range[0].cell_sides)
+    transpose = SymmetrizedDifferencesTranspose(op.range[0].cell_sides)
+    return between_weights(transpose, op, op.range[0])

@@ -8,6 +8,7 @@ from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.rules.expressions import Composition
 from odl_learned.bridge.rules.functionals import square_modulus
+from odl_learned.bridge.rules.weighted_adjoints import between_weights
 from odl_learned.functionals import FieldsOfExperts
 from odl_learned.operators import FilterBank, FilterBankAdjoint
 
@@ -108,7 +109,8 @@ def _(op: FilterBank):
 def _(op: FilterBankAdjoint):
     if op.range.ndim not in CORRELATE:
         return lower.dispatch(Operator)(op)
-    return SummedResponses(torch.tensor(op.bank.filters), op.bank.paddings)
+    transpose = SummedResponses(torch.tensor(op.bank.filters), op.bank.paddings)
+    return between_weights(transpose, op, op.range)
 
 
 @lower.register

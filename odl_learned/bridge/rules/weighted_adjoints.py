@@ -6,6 +6,7 @@ from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.nested import each
 from odl_learned.odl_fixes.adjoints import WeightedAdjoint
+from odl_learned.weights import has_constant_weight
 
 
 class WeightedTranspose(nn.Module):
@@ -21,6 +22,16 @@ class WeightedTranspose(nn.Module):
         if self.scale != 1:
             y = each(lambda part: part / self.scale, y)
         return self.target.unweigh(self.multiple(y))
+
+
+def between_weights(transpose, op, space):
+    """A module for ``M^T`` as one for the adjoint ``op`` of an operator between powers of a space.
+
+    Where all entries have one weight, both are the same.
+    """
+    if has_constant_weight(space):
+        return transpose
+    return WeightedTranspose(transpose, 1.0, layout_of(op.domain), layout_of(op.range))
 
 
 @lower.register

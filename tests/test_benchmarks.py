@@ -56,6 +56,16 @@ def test_total_variation_prints_its_numbers():
     assert all(isinstance(value, float) or name in optional for name, value in numbers.items())
 
 
+def test_norms_print_bounds_that_are_not_below():
+    command = [sys.executable, str(FOLDER / "norms.py"), "--size", "tiny"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout.splitlines()[-1])
+    assert len(rows) == 8
+    # The norms themselves are known to 1e-4 here, where there is no closed form.
+    assert all(1 - 1e-6 <= row[1] <= 1.01 and 1 - 1e-6 <= row[5] <= 1.001 for row in rows.values())
+
+
 def test_a_contestant_that_computes_something_else_stops_the_race():
     source = ("import timing, torch\n"
               "x = torch.ones(3)\n"

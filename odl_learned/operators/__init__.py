@@ -16,6 +16,7 @@ from odl_learned.operators.differential import (
 )
 from odl_learned.operators.divergent_rays import cone_beam_ray_transform, fan_beam_ray_transform
 from odl_learned.operators.emission import attenuation_factors, emission_operator, view_subsets
+from odl_learned.operators.exact_norms import exact_norm
 from odl_learned.operators.filter_bank import FilterBank, FilterBankAdjoint
 from odl_learned.operators.fourier import SampledFourier, SampledFourierAdjoint
 from odl_learned.operators.group import QuarterTurn, Reflection
@@ -23,7 +24,8 @@ from odl_learned.operators.masking import mask_operator
 from odl_learned.operators.motions import Rotation, RotoTranslation, Shear, Translation
 from odl_learned.operators.multicoil import MultiCoilFourier, MultiCoilFourierAdjoint
 from odl_learned.operators.multiples import FunctionalMultiple, PointwiseExponential
-from odl_learned.operators.norms import exact_norm, normalized, operator_norm, random_element
+from odl_learned.operators.norms import normalized, operator_norm
+from odl_learned.operators.random_elements import random_element
 from odl_learned.operators.ray import fbp, parallel_ray_transform, require_even_angles
 from odl_learned.operators.wavelet import OrthogonalWavelet, OrthogonalWaveletAdjoint
 

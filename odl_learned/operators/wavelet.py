@@ -4,7 +4,7 @@ import numpy as np
 import odl
 import pywt
 
-from odl_learned.operators.norms import exact_norm
+from odl_learned.operators.factors import Unitary, parts_of
 from odl_learned.validation import require_count
 from odl_learned.weights import constant_weight
 
@@ -163,7 +163,6 @@ def _blocks(transform):
     return [tuple(slice(n >> j) for n in shape) for j in range(transform.nlevels)]
 
 
-@exact_norm.register(OrthogonalWavelet)
-@exact_norm.register(OrthogonalWaveletAdjoint)
-def _(op):
-    return 1.0
+@parts_of.register
+def _(op: OrthogonalWavelet):
+    return [Unitary(base=op)]

@@ -19,13 +19,13 @@ def parser():
     demo = commands.add_parser(
         "demo", help="reconstruct a real CT and a real MR slice by five methods and compare them"
     )
-    demo.add_argument("--image", help="your own slice instead: .dcm, .npy, .npz, .h5")
+    demo.add_argument("--image", help="your own slice instead: DICOM, .npy, .npz, .h5")
     demo.add_argument("--modality", choices=sorted(MODALITIES),
                       help="what the slice shows: ct in Hounsfield units, or mr")
     demo.add_argument("--key", help="name of the array in a .npz or .h5 file")
     demo.add_argument("--index", type=int, help="number of the slice in a stack")
     demo.add_argument("--pixel-mm", type=float, metavar="MM",
-                      help="side of a pixel [as in the .dcm file, 0.9 mm for others]")
+                      help="side of a pixel [as in the DICOM file, 0.9 mm for others]")
     demo.add_argument("--out", default="results", help="folder for the results [results]")
     demo.add_argument("--fast", action="store_true", help="half the size, under a minute")
     demo.add_argument("--seed", type=int, default=0, help="of noise and sampling [0]")
@@ -35,6 +35,7 @@ def parser():
 def images_of(arguments):
     """The slices to reconstruct."""
     from odl_learned import data, demo
+    from odl_learned.data.dicom_files import is_dicom, require_file
     from odl_learned.validation import require_positive
 
     for name in ("key", "index", "pixel_mm"):
@@ -47,16 +48,20 @@ def images_of(arguments):
         images = demo.example_images()
         wanted = arguments.modality
         return [i for i in images if wanted is None or i.modality == MODALITIES[wanted]]
-    if arguments.image.lower().endswith(".dcm"):
+    path = require_file(arguments.image)
+    if is_dicom(path):
         if arguments.key is not None:
-            raise ValueError(f"--key is {arguments.key!r}; expected none, .dcm files have no keys.")
-        image = data.read_dicom(arguments.image, arguments.index)
+            raise ValueError(f"--key is {arguments.key!r}; expected none, DICOM has no keys.")
+        image = data.read_dicom(path, arguments.index)
     else:
-        array = data.read_image(arguments.image, arguments.key, arguments.index)
+        array = data.read_image(path, arguments.key, arguments.index)
         image = data.Image(array, (0.9, 0.9), None)
     if arguments.pixel_mm is not None:
         image = image._replace(pixel_mm=(arguments.pixel_mm,) * 2)
-    return [image._replace(modality=MODALITIES.get(arguments.modality, image.modality))]
+    if arguments.modality is not None:
+        unit = "HU" if arguments.modality == "ct" else image.unit
+        image = image._replace(modality=MODALITIES[arguments.modality], unit=unit)
+    return [image]
 
 
 def main(argv=None):

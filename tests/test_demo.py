@@ -51,7 +51,8 @@ def results(tmp_path_factory):
 def test_rows_are_complete_and_written(results):
     folder, rows = results
     written = json.loads((folder / "demo.json").read_text())
-    assert written == {"settings": {**SMALL, "seed": 0}, "results": rows}
+    pixels = {"ct": 64, "mri": 64}
+    assert written == {"settings": {**SMALL, "seed": 0, "pixels": pixels}, "results": rows}
     assert [row["problem"] for row in rows] == ["ct"] * 5 + ["mri"] * 5
     assert [row["method"] for row in rows] == [
         "filtered backprojection", *METHODS, "zero filling", *METHODS
@@ -132,6 +133,50 @@ def test_slices_of_dicom_files(tiny, tmp_path, capsys):
     assert image_of("--image", example("liver.dcm"), "--index", 2).array.shape == (512, 512)
 
 
+def test_dicom_of_any_name(tmp_path):
+    path = tmp_path / "I0001.1"
+    path.write_bytes(example("MR-SIEMENS-DICOM-WithOverlays.dcm").read_bytes())
+    assert image_of("--image", path).modality == "MR"
+
+
+@pytest.mark.parametrize(("shape", "n", "said"), [
+    ((40, 30), 40, "padded to 40 x 40, resampled to 80 x 80, measured, and reconstructed on 40 x"),
+    ((33, 33), 32, "resampled to 64 x 64, measured, and reconstructed on 32 x 32"),
+    ((128, 128), 64, "10 HU: measured, and reconstructed on 64 x 64"),
+    ((200, 190), 64, "padded to 200 x 200, resampled to 128 x 128, measured"),
+])  # fmt: skip
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_small_slices_are_not_enlarged_and_what_is_done_is_said(shape, n, said, modality):
+    unit, low, high = ("HU", -1000, 10) if modality == "CT" else ("", 0, 10)
+    array = np.full(shape, low, dtype=np.float32)
+    array[10:20, 10:20] = high
+    image = data.Image(array, (1.0, 1.0), modality, unit)
+    scene = demo.scene_of(image, 64, np.random.default_rng(0))
+    assert scene.truth.shape == scene.forward_op.domain.shape == (n, n)
+    if modality == "CT":
+        assert said in scene.origin and f"slice of {shape[0]} x {shape[1]} pixels" in scene.origin
+    elif max(shape) > 128:
+        assert "padded to 200 x 200, measured" in scene.origin  # the whole spectrum is kept
+
+
+def test_pixels_that_are_not_square_and_other_units_are_refused():
+    array = data.from_rows(hounsfield(40))
+    for image, message in (
+        (data.Image(array, (0.5, 1.0), "CT", "HU"), "sides 0.5 and 1 mm, expected square ones"),
+        (data.Image(phantom(40, 1), (0.5, 1.0), "MR"), "sides 0.5 and 1 mm, expected square ones"),
+        (data.Image(array, (1.0, 1.0), "CT", "Z_EFF"), "in Z_EFF, expected Hounsfield units"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            demo.scene_of(image, 16, np.random.default_rng(0))
+
+
+def test_the_word_of_the_user_goes_before_the_unit_of_the_file(tmp_path):
+    path = example("eCT_Supplemental.dcm")
+    image = image_of("--image", path, "--index", 0)
+    assert image.modality == "CT" and image.unit == "ml/100ml/s"
+    assert image_of("--image", path, "--index", 0, "--modality", "ct").unit == "HU"
+
+
 def test_modality_chooses_among_the_examples():
     pytest.importorskip("data_store")
     assert [i.modality for i in command_line.images_of(arguments())] == ["CT", "MR"]
@@ -160,7 +205,7 @@ def test_seed_fast_and_out(tiny, tmp_path):
         return written
 
     first = run()
-    assert first["settings"] == {**TINY, "seed": 0}
+    assert first["settings"] == {**TINY, "seed": 0, "pixels": {"mri": 16}}
     assert run("--seed", "0")["results"] == first["results"]
     other = run("--seed", "1")
     assert other["settings"]["seed"] == 1
@@ -177,7 +222,7 @@ MISTAKES = [
     (["--image", "ct.npz"], "key is None, expected one of the arrays"),
     (["--image", "ct.npz", "--key", "q"], "key is 'q', expected one of the arrays"),
     (["--image", "ct.npy", "--key", "q"], "key is 'q', expected None"),
-    (["--image", "junk.dcm", "--key", "q"], "--key is 'q'; expected none"),
+    (["--image", "junk.dcm", "--key", "q"], "--key is 'q'; expected none, DICOM has no"),
     (["--image", "ct.npy", "--index", "1"], "index is 1; leave index away"),
     (["--image", "ct.npy"], "modality of the image is None, expected 'CT' or 'MR'"),
     (["--image", "ct.npy", "--pixel-mm", "0"], "--pixel-mm is 0.0; expected a finite number"),
@@ -186,7 +231,16 @@ MISTAKES = [
     (["--image", "ct.npy", "--modality", "ct", "--out", "junk.png"], "junk.png"),
     (["--image", "nan.npy", "--modality", "ct"], "nan.npy contains 64 NaN or infinite values"),
     (["--image", "unit.npy", "--modality", "ct"], "between 0 and 1, expected Hounsfield units"),
-    (["--image", "zero.npy", "--modality", "mr"], "image is 0, expected a magnitude"),
+    (["--image", "zero.npy", "--modality", "mr"], "quantile 0, expected a magnitude"),
+    (["--image", "phase.npy", "--modality", "mr"], "smallest value of the image is -3 and its"),
+    (["--image", "small.npy", "--modality", "mr"], "8 x 5 pixels, expected at least 32 on its"),
+    (["--image", "flat.npy", "--modality", "mr"], "image is constant, 7 everywhere, expected a"),
+    (["--image", "color.npy", "--modality", "mr"], "3 channels of a picture along the last axis"),
+    (["--image", "stack.npy", "--modality", "mr"], "stack of 5 images and index is None; choose"),
+    (["--image", "one.npy", "--modality", "mr"], "1 x 1 pixels, expected at least 32"),
+    (["--image", "none.npy", "--modality", "mr"], "shape (0, 40), expected at least one pixel"),
+    (["--image", "objects.npy", "--modality", "mr"], "holds Python objects"),
+    (["--image", "text.npy", "--modality", "mr"], "is not a readable file of numpy"),
     (["--key", "slice"], "--key is about your own slice; expected --image"),
     (["--index", "3"], "--index is about your own slice; expected --image"),
     (["--pixel-mm", "1"], "--pixel-mm is about your own slice; expected --image"),
@@ -201,10 +255,16 @@ def test_mistakes_give_one_line_and_status_2(
     for suffix in ("npy", "npz"):
         write(tmp_path / f"ct.{suffix}", hounsfield(32))
     for name, picture in (("nan", np.full((8, 8), np.nan)), ("zero", np.zeros((8, 8))),
-                          ("unit", phantom(32, 0) / phantom(32, 0).max())):
+                          ("unit", phantom(32, 0) / phantom(32, 0).max()),
+                          ("phase", np.linspace(-3, 3, 1024).reshape(32, 32)),
+                          ("small", np.arange(40).reshape(5, 8)), ("flat", np.full((40, 40), 7)),
+                          ("color", np.ones((40, 40, 3))), ("stack", np.ones((5, 40, 40))),
+                          ("one", np.ones((1, 1))), ("none", np.ones((0, 40))),
+                          ("objects", np.array([[None]]))):
         np.save(f"{name}.npy", picture)
     for suffix in ("png", "npy", "dcm"):
         Path(f"junk.{suffix}").write_bytes(b"junk")
+    Path("text.npy").write_text("1, 2, 3")
     assert command_line.main(["demo", *options]) == 2
     out, err = capsys.readouterr()
     assert out == ""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 #: Suffixes that only DICOM files have; others are recognized by their contents.
 SUFFIXES = (".dcm", ".dicom", ".ima")
+#: Suffixes of the other formats that are read, which DICOM files do not have.
+OTHER_SUFFIXES = (".npy", ".npz", ".h5", ".hdf5")
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 DIRECTORY = "1.2.840.10008.1.3.10"
 VR_LETTERS = frozenset("AE AS AT CS DA DS DT FL FD IS LO LT OB OW PN SH SL SQ SS ST TM UC UI UL UN "
@@ -42,6 +44,8 @@ def one_line(error):
 
 def is_dicom(path):
     """Whether a file says by its suffix or its first bytes that it is DICOM."""
+    if path.suffix.lower() in OTHER_SUFFIXES:
+        return False
     return path.suffix.lower() in SUFFIXES or has_preamble(path) or _begins_with_element(path)
 
 

@@ -99,7 +99,7 @@ def read_image(
     """
     path = require_file(path)
     suffix = path.suffix.lower()
-    dicom = suffix not in (".npy", ".npz", ".h5", ".hdf5") and is_dicom(path)
+    dicom = is_dicom(path)
     if (suffix == ".npy" or dicom) and key is not None:
         kind = "DICOM" if dicom else ".npy"
         raise ValueError(f"key is {key!r}, expected None: {kind} files hold one array.")

@@ -1,13 +1,14 @@
 """The main job: reconstruct a real CT and a real MR slice by analysis, variation and learning."""
 
+import dataclasses
 import hashlib
 import pathlib
 
 import numpy as np
-import torch
 
 from odl_learned import data
 from odl_learned.demo import learned, methods, report, scenes
+from odl_learned.demo.fitting import described, fit, size_for
 from odl_learned.validation import require_count, require_finite
 
 SIZES = {
@@ -21,6 +22,7 @@ SIZES = {
 def run(images, size, folder, seed=0):
     """Reconstruct every image by every method; print the table, write the file and the figures.
 
+    Images with fewer pixels than the size asks for are reconstructed on as many as they have.
     A training that was interrupted goes on where it was when the same call is made again.
 
     Parameters
@@ -53,10 +55,11 @@ def run(images, size, folder, seed=0):
         raise ValueError(f"size is {size!r}, expected one of {', '.join(SIZES)}.")
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    settings, entries = SIZES[size], []
+    settings, entries, pixels = SIZES[size], [], {}
     for image in images:
         scene = scene_of(image, settings["n"], np.random.default_rng(seed))
-        print(f"\n{scene.title}")
+        pixels[scene.name] = scene.truth.shape[0]
+        print(f"\n{scene.title}\n{scene.origin}")
         checkpoint = folder / _checkpoint_name(scene, settings, seed)
         results = [
             methods.analytical(scene),
@@ -71,7 +74,7 @@ def run(images, size, folder, seed=0):
         entries += rows
         print(f"wrote {report.draw(scene, results, rows, folder)}")
     print(f"\n{report.table(entries)}\n{report.LEGEND}\n")
-    print(f"wrote {report.write(entries, {**settings, 'seed': seed}, folder)}")
+    print(f"wrote {report.write(entries, {**settings, 'seed': seed, 'pixels': pixels}, folder)}")
     return entries
 
 
@@ -82,29 +85,46 @@ def _checkpoint_name(scene, settings, seed):
 
 
 def scene_of(image, n, rng):
-    """Simulate the measurement of an image: CT for modality "CT", MRI for "MR"."""
+    """Simulate the measurement of an image: CT for modality "CT", MRI for "MR".
+
+    The reconstruction has ``n`` x ``n`` pixels, or fewer if the image does.
+    """
     require_finite("the image", image.array)
+    if image.modality not in ("CT", "MR"):
+        raise ValueError(
+            f"the modality of the image is {image.modality!r}, expected 'CT' or 'MR'; say which "
+            "with --modality."
+        )
     if image.modality == "CT":
         _require_hounsfield(image)
+        n = size_for(image, n)
         square = fit(image.array, 2 * n, fill=float(image.array.min()))
         pixel_mm = float(image.pixel_mm[0]) * max(image.array.shape) / (2 * n)
-        return scenes.ct_scene(square, pixel_mm, n, rng)
-    if image.modality == "MR":
-        magnitude = fit(image.array, max(2 * n, _even(max(image.array.shape))), fill=0.0)
-        bright = float(np.quantile(magnitude, 0.999))
-        if bright <= 0:
-            raise ValueError(
-                f"the 99.9 % quantile of the image is {bright:g}, expected a magnitude with "
-                "positive values; choose another slice."
-            )
-        return scenes.mri_scene(np.clip(magnitude / bright, 0, None), n, rng)
-    raise ValueError(
-        f"the modality of the image is {image.modality!r}, expected 'CT' or 'MR'; say which with "
-        "--modality."
-    )
+        scene = scenes.ct_scene(square, pixel_mm, n, rng)
+    else:
+        _require_magnitude(image)
+        n = size_for(image, n)
+        square = fit(image.array, max(2 * n, _even(max(image.array.shape))), fill=0.0)
+        bright = float(np.quantile(image.array, 0.999))
+        scene = scenes.mri_scene(np.clip(square / bright, 0, None), n, rng)
+    return dataclasses.replace(scene, origin=described(image, len(square), n))
+
+
+def _require_magnitude(image):
+    bright, low = float(np.quantile(image.array, 0.999)), float(image.array.min())
+    if bright <= 0 or low < -0.05 * bright:
+        raise ValueError(
+            f"the smallest value of the image is {low:g} and its 99.9 % quantile {bright:g}, "
+            "expected a magnitude, without negative values; choose another slice."
+        )
 
 
 def _require_hounsfield(image):
+    if image.unit not in ("HU", ""):
+        raise ValueError(
+            f"the values of the image are in {image.unit}, expected Hounsfield units; choose "
+            "another slice, or say --modality ct if they are."
+        )
     low, high = float(image.array.min()), float(image.array.max())
     if high - low < 100 or high < -900:
         raise ValueError(
@@ -116,23 +136,6 @@ def _require_hounsfield(image):
             f"the side of a pixel is {image.pixel_mm}, expected millimeters; say it with "
             "--pixel-mm."
         )
-
-
-def fit(array, side, fill):
-    """Pad an image to a square and resample it to ``side`` pixels, by means over pixels.
-
-    Smaller images are enlarged bilinearly, larger ones averaged over the area of a pixel.
-    """
-    longest = max(array.shape)
-    before = [(longest - length) // 2 for length in array.shape]
-    widths = [(b, longest - length - b) for b, length in zip(before, array.shape)]
-    square = np.pad(array, widths, constant_values=fill)
-    if longest == side:
-        return square
-    tensor = torch.from_numpy(np.ascontiguousarray(square, dtype=np.float32))[None, None]
-    return torch.nn.functional.interpolate(
-        tensor, size=(side, side), mode="bilinear", antialias=True, align_corners=False
-    )[0, 0].numpy()
 
 
 def example_images():

@@ -50,6 +50,8 @@ class Scene:
     zoom : pair of index ranges
     training : callable
         ``() -> Training`` at half the resolution.
+    origin : str
+        What was done to the slice before it was measured.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Scene:
     window: tuple
     zoom: tuple
     training: Callable
+    origin: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Hypergradients with certificates, from approximate reconstructions and any adjoints of them."""
 
 import dataclasses
+import math
 import time
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from odl_learned.learning.bilevel.bounds import (
     sample_norms,
     variation,
 )
+from odl_learned.learning.bilevel.curvature_trial import try_curvature
+from odl_learned.learning.bilevel.loss_trial import try_loss
 from odl_learned.learning.bilevel.metric_bounds import metric_gradient_bound
 from odl_learned.learning.bilevel.work import Work, work_since
 
@@ -68,6 +71,7 @@ class Reconstruction:
 
     Attributes
     ----------
+    f : CountedEnergy
     operator : AdjointOperator
         The Hessian.
     slope : tensor ``(B, *shape)``
@@ -80,7 +84,8 @@ class Reconstruction:
         self.problem = lower.problem
         self.error_bound = torch.as_tensor(
             np.asarray(error_bound), dtype=torch.float64, device=x.device)
-        self.operator = AdjointOperator(lower.fixed(self.params), x)
+        self.f = lower.fixed(self.params)
+        self.operator = AdjointOperator(self.f, x)
         self.slope = self.problem.loss.gradient(x)
 
     @staticmethod
@@ -116,8 +121,13 @@ def certified(at, q):
     energy, loss, linear = problem.energy, problem.loss, at.operator.linearization
     rounding = 16 * torch.finfo(x.dtype).eps
     scale = sample_norms(at.slope) + energy.lipschitz(params) * sample_norms(q)
-    r = at.operator(q) - at.slope
+    image = at.operator(q)
+    r = image - at.slope
     residual = sample_norms(r) + rounding * scale
+    at.f.claims.products(at.operator, q, image)
+    if at.f.is_trial_due:
+        try_curvature(at.f, x, q, at.f.work.solves)
+    try_loss(at.f.claims, loss, x, problem.x0)
 
     penalty, penalty_slope = problem.penalty_value_and_gradient(params)
     values = loss.value(x).to(e)
@@ -129,9 +139,15 @@ def certified(at, q):
     bounds = torch.minimum(gradient_bound(change, residual, e, loss.lipschitz, mu),
                            metric_gradient_bound(energy, at, q, r, rounding * scale))  # fmt: skip
     seconds = corrected_value_bound(change, residual, e, loss.lipschitz)
+    firsts = loss.value_bound(x, e).to(e)
+    stands = at.f.claims.stands
+    firsts, seconds, bounds = (
+        torch.where(part.isnan() | ~torch.tensor(stands("constants", "loss", *names)),
+                    math.inf, part)
+        for part, names in ((firsts, ()), (seconds, ("curvature",)), (bounds, ("curvature",))))
     corrections = sample_inner(q, linear.gradient)
     correction, second = float(corrections.sum()), float(seconds.sum())
-    each = torch.minimum(loss.value_bound(x, e).to(e), corrections.abs() + seconds)
+    each = torch.minimum(firsts, corrections.abs() + seconds)
     slopes = energy.rounding(x, params, problem.data).to(e) @ sample_norms(q)
     small = rounding * float(values.abs().sum() + abs(penalty)) + float(slopes)
     value_bound = small + min(float(each.sum()), abs(correction) + second)

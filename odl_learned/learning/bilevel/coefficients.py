@@ -9,10 +9,13 @@ on ``params`` is a function that torch differentiates, such as
     lambda p: Coefficients(alpha, 1e-2, 1e-2, (lines @ p).reshape(n, n))      # a linear map of them
 """
 
+import math
+import numbers
 from typing import Any, NamedTuple
 
 import torch
 
+from odl_learned.learning.bilevel.energy import UnsolvableError
 from odl_learned.validation import require_positive
 
 
@@ -96,31 +99,66 @@ def evaluated_like(coefficients, params, x):
 
     Raises
     ------
-    ValueError
-        If alpha, nu or xi is negative.
+    TypeError, UnsolvableError
+        As `require_coefficients`.
     """
     c = evaluated(coefficients, params)
+    alpha, nu, xi = require_coefficients(c)
     real = x.real.dtype if x.is_complex() else x.dtype
     weights = None if c.weights is None else c.weights.to(x.device, real)
-    c = c._replace(alpha=float(c.alpha), nu=float(c.nu), xi=float(c.xi), weights=weights)
-    if c.alpha < 0 or c.nu < 0 or c.xi < 0:
-        raise ValueError(
-            f"the coefficients are alpha = {c.alpha:g}, nu = {c.nu:g} and xi = {c.xi:g}, "
-            "expected none below zero; bound the parameters by `lower` of the problem, or "
-            "learn logarithms."
-        )
-    return c
+    return Coefficients(alpha, nu, xi, weights)
 
 
 def require_coefficients(c):
-    """Raise TypeError unless ``c`` are `Coefficients`, ValueError unless nu is positive."""
+    """Return alpha, nu and xi as floats, after checks.
+
+    Raises
+    ------
+    TypeError
+        If these are no real numbers, weights no tensor of them, or ``c`` no `Coefficients`.
+    UnsolvableError
+        If a number is not finite, alpha or xi is negative, or nu is not positive.
+    """
     if not isinstance(c, Coefficients):
         raise TypeError(
             f"the coefficients are {c!r}, expected Coefficients(alpha, nu, xi, weights); let "
             "the function of params return them."
         )
-    if not (c.nu > 0 or torch.isnan(torch.as_tensor(c.nu))):
-        raise ValueError(
-            f"the coefficient nu is {float(c.nu):g}, expected a positive number; bound the "
-            "parameters by `lower` of the problem, or learn its logarithm."
+    alpha, nu, xi = (_number(name, getattr(c, name)) for name in ("alpha", "nu", "xi"))
+    weights = c.weights
+    if weights is not None and not (
+        isinstance(weights, torch.Tensor) and weights.is_floating_point()
+    ):
+        given = weights.dtype if isinstance(weights, torch.Tensor) else type(weights).__name__
+        raise TypeError(f"the weights of the coefficients are {given}, expected a tensor of real "
+                        "floats, of the shape of the data of one sample, or None.")
+    if not all(map(math.isfinite, (alpha, nu, xi))):
+        raise UnsolvableError(
+            f"the coefficients are alpha = {alpha:g}, nu = {nu:g} and xi = {xi:g}, expected finite "
+            "numbers; bound the parameters by `lower` and `upper` of the problem."
         )
+    if alpha < 0 or nu < 0 or xi < 0:
+        raise UnsolvableError(
+            f"the coefficients are alpha = {alpha:g}, nu = {nu:g} and xi = {xi:g}, "
+            "expected none below zero; bound the parameters by `lower` of the problem, or "
+            "learn logarithms."
+        )
+    if nu == 0:
+        raise UnsolvableError(
+            "the coefficient nu is 0, expected a positive number; bound the parameters by `lower` "
+            "of the problem, or learn its logarithm."
+        )
+    return alpha, nu, xi
+
+
+def _number(name, value):
+    is_number = isinstance(value, numbers.Real)
+    if isinstance(value, torch.Tensor):
+        is_number = value.ndim == 0 and not value.is_complex()
+    if not is_number:
+        given = f"{type(value).__name__} {value!r}"
+        if isinstance(value, torch.Tensor):
+            given = f"a tensor of shape {tuple(value.shape)} and {value.dtype}"
+        raise TypeError(f"the coefficient {name} is {given}, expected a real number or a tensor "
+                        "without axes; let the function of params return such.")
+    return float(value)

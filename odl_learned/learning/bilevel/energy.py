@@ -21,6 +21,10 @@ from typing import Any, NamedTuple
 import torch
 
 
+class UnsolvableError(ArithmeticError, ValueError):
+    """At some parameters no minimizer of the energy can be certified; learning turns back there."""
+
+
 class Linearization(NamedTuple):
     r"""The energy to second order around a point, for every sample of a batch.
 
@@ -47,7 +51,11 @@ class ParametricEnergy(abc.ABC):
 
     Subclasses with formulas of their own are fast; `AutogradEnergy` makes one of any differentiable
     function. Methods never follow gradients: they are to be called and return tensors without
-    graphs, `value_tensor` excepted.
+    graphs.
+
+    Constants are claims. Whatever is computed along the way is compared with them, and where
+    ``has_formulas`` is false, so that they do not follow from a formula in this package, pairs of
+    points that refute them are looked for, too (`claims`, `claim_trial`).
     """
 
     @abc.abstractmethod
@@ -63,6 +71,7 @@ class ParametricEnergy(abc.ABC):
         """Return the `Linearization` at ``x``; what can be computed once is."""
 
     follows_dual = False
+    has_formulas = False
 
     def linearize_from(self, x, params, data, state):
         """Return a `Linearization` for Newton's method, and the state for the next one.
@@ -210,8 +219,20 @@ class FixedEnergy:
 
     def __init__(self, energy, params, data):
         self.energy, self.params, self.data = energy, params, data
-        self.grad_lipschitz = energy.lipschitz(params)
-        self.strong_convexity = energy.strong_convexity(params)
+        L = self.grad_lipschitz = energy.lipschitz(params)
+        mu = self.strong_convexity = energy.strong_convexity(params)
+        if not 0 < mu < math.inf:
+            raise UnsolvableError(
+                f"strong_convexity(params) of {type(energy).__name__} is {mu}, expected a finite "
+                "positive number: distances to the minimizer cannot be certified otherwise. Add "
+                "xi/2 |x|^2 with xi > 0, or bound the parameters."
+            )
+        # Both may be the same number, rounded in two ways.
+        if not L >= mu * (1 - 1e-12):
+            raise UnsolvableError(
+                f"lipschitz(params) of {type(energy).__name__} is {L}, expected at least "
+                f"strong_convexity(params), which is {mu}; correct one of them, see check_energy."
+            )
 
     def __call__(self, x):
         return self.energy.value(x, self.params, self.data)
@@ -243,6 +264,13 @@ def take(data: Any, index):
     if isinstance(data, tuple):
         return tuple(take(part, index) for part in data)
     return data[index]
+
+
+def in_double(data):
+    """Return a tensor or a tuple of tensors in double precision."""
+    if isinstance(data, tuple):
+        return tuple(in_double(part) for part in data)
+    return data.to(torch.complex128 if data.is_complex() else torch.float64)
 
 
 def _norms(x):

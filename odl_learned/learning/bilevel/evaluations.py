@@ -169,11 +169,17 @@ class Evaluations:
         """
         found = self(params, accuracy)
         if not (math.isfinite(found.value) and torch.isfinite(found.gradient).all()):
+            why = "" if self.failure is None else f" ({self.failure})"
             raise ValueError(
-                f"value {found.value} or gradient at params0 is not finite; start where the lower "
-                "level is well conditioned, or scale the data."
+                f"value {found.value} or gradient at params0 is not finite{why}; start where the "
+                "lower level is well conditioned, or scale the data."
             ) from self.failure
         if not math.isfinite(found.value_bound):
+            if self.lower.refuted:
+                raise ValueError(
+                    "there is no bound of the upper-level value: a constant of the energy or the "
+                    "loss was refuted; see the warning, and find it with check_energy."
+                )
             raise ValueError(
                 "the mode gives no bound of the upper-level value, expected one with certificates; "
                 "use hypergradient.Implicit or Direct."

@@ -49,6 +49,7 @@ class ExpertsEnergy(ParametricEnergy):
     """
 
     follows_dual = True
+    has_formulas = True
 
     def __init__(self, shape, potential, scales, experts, xi):
         self._potentials = ScaledPotentials(potential, scales)

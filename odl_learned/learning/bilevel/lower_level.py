@@ -9,10 +9,12 @@ import time
 import numpy as np
 import torch
 
-from odl_learned.learning.bilevel.lower_solvers import Newton
+from odl_learned.learning.bilevel.claim_trial import certified_bounds
+from odl_learned.learning.bilevel.energy import in_double
+from odl_learned.learning.bilevel.lower_solvers import Newton, certifies
 from odl_learned.learning.bilevel.problem import require_method
 from odl_learned.learning.bilevel.work import CountedEnergy, Work
-from odl_learned.solvers import Solution
+from odl_learned.solvers import DivergenceError, Solution
 from odl_learned.validation import require_count
 
 
@@ -37,6 +39,8 @@ class LowerLevel:
     ----------
     work : Work
         What was spent so far.
+    refuted : list of pairs
+        Parameters, and the name of what was refuted there; see `claims`.
     adjoint : tensor ``(B, *shape)`` or None
         The last adjoint state of a hypergradient, where the next one starts.
     """
@@ -47,12 +51,13 @@ class LowerLevel:
             require_method("solver", solver, "Newton()")
         self.problem, self.memory = problem, int(memory)
         self.solver = Newton() if solver is None else solver
-        self.work = Work()
+        self.work, self.refuted = Work(), []
         self.adjoint, self._known = None, []
 
     def fixed(self, params):
         """Return the energy with these parameters, counted."""
-        return CountedEnergy(self.problem.energy, params, self.problem.data, self.work)
+        return CountedEnergy(self.problem.energy, params, self.problem.data, self.work,
+                             self.refuted)  # fmt: skip
 
     def start(self, params):
         """Return where a solve with these parameters starts."""
@@ -76,7 +81,9 @@ class LowerLevel:
         -------
         solution : Solution
             ``error_bound`` is valid whatever the reason to stop; ``reason`` is ``"rounding"`` where
-            the precision of the numbers does not allow the accuracy asked for.
+            the precision of the numbers does not allow the accuracy asked for, ``"refuted"`` where
+            a constant of the energy turned out to be wrong, which is a RuntimeWarning and makes
+            all bounds infinite.
 
         Raises
         ------
@@ -91,12 +98,6 @@ class LowerLevel:
         accuracy = self._accuracy(accuracy)
         began = time.process_time()
         f = self.fixed(params)
-        if f.strong_convexity <= 0:
-            raise ValueError(
-                f"strong_convexity(params) of {type(f.energy).__name__} is {f.strong_convexity}, "
-                "expected a positive number: distances to the minimizer cannot be certified "
-                "otherwise. Add xi/2 |x|^2 with xi > 0, or bound the parameters."
-            )
         x = self.start(params) if x0 is None else x0
         if x.shape != self.problem.x0.shape or not bool(torch.isfinite(x).all()):
             raise ValueError(
@@ -118,12 +119,14 @@ class LowerLevel:
             "parameters": torch.stack(parameters) if parameters else None,
             "images": torch.stack(images) if images else None,
             "adjoint": self.adjoint,
+            "refuted": [list(pair) for pair in self.refuted],
             "work": dataclasses.asdict(self.work),
         }
 
     def restore(self, state):
         """Continue from what `state` returned, exactly."""
         self.work, self.adjoint = Work(**state["work"]), state["adjoint"]
+        self.refuted = [tuple(pair) for pair in state["refuted"]]
         self._known = []
         if state["images"] is not None:
             self._known = list(zip(state["parameters"], state["images"], strict=True))
@@ -143,10 +146,10 @@ class LowerLevel:
             part, start = f if len(rest) == size else f.take(rest), x[rest]
             floor = f.energy.rounding(start, f.params, part.data).cpu().numpy() / mu
             asked = np.maximum(accuracy[rest] - floor, floor)
-            solution = self.solver(part, start, asked)
+            solution = self._solution(part, start, asked)
             x[rest], reason[rest] = solution.x, solution.reason
             niter[rest] += solution.niter
-            bound[rest] = self._certified(part, solution) / mu
+            bound[rest] = self._slopes(part, solution) / mu
             met = bound[rest] <= accuracy[rest]
             reason[rest[met]] = "accuracy"
             floor = f.energy.rounding(solution.x, f.params, part.data).cpu().numpy() / mu
@@ -156,13 +159,37 @@ class LowerLevel:
             if not rest.size:
                 break
         reason[rest] = "rounding"
+        bound = certified_bounds(f, x, bound)
+        if not f.claims.stands("constants"):
+            reason[:] = "refuted"
         return Solution(x, bound, niter, reason)
 
-    def _certified(self, f, solution):
+    def _solution(self, f, x, accuracy):
+        """What the solver returns, after checks, or its failure with what to do next."""
+        try:
+            solution = self.solver(f, x, accuracy)
+        except DivergenceError as error:
+            raise DivergenceError(
+                f"{error} The constants are those of {type(f.energy).__name__}; "
+                "check_energy(energy, x, params, data, rng) finds out which one is wrong."
+            ) from error
+        if certifies(self.solver):
+            return solution
+        found = getattr(solution, "x", None)
+        if not (isinstance(found, torch.Tensor) and found.shape == x.shape
+                and found.dtype == x.dtype):  # fmt: skip
+            given = type(solution).__name__
+            if isinstance(found, torch.Tensor):
+                given = f"x of shape {tuple(found.shape)} and {found.dtype}"
+            raise TypeError(f"the solver returned {given}, expected a Solution(x, error_bound, "
+                            f"niter, reason) with x of shape {tuple(x.shape)} and {x.dtype}.")
+        return solution
+
+    def _slopes(self, f, solution):
         """Bound ``|grad E|`` at a solution, rounding errors of computing it included."""
         x, mu = solution.x, f.strong_convexity
         double = torch.complex128 if x.is_complex() else torch.float64
-        if x.dtype == double:
+        if x.dtype == double and certifies(self.solver):
             return mu * solution.error_bound + _numbers(f.energy.rounding(x, f.params, f.data))
         self.work.gradients += len(x)
         x, data = x.to(double), in_double(f.data)
@@ -186,13 +213,6 @@ class LowerLevel:
             return
         self._known = [(p, z) for p, z in self._known if not torch.equal(p, params)]
         self._known = [*self._known, (params.clone(), x)][-self.memory :]
-
-
-def in_double(data):
-    """Return a tensor or a tuple of tensors in double precision."""
-    if isinstance(data, tuple):
-        return tuple(in_double(part) for part in data)
-    return data.to(torch.complex128 if data.is_complex() else torch.float64)
 
 
 def _numbers(values):

@@ -4,6 +4,7 @@ A solver is a function ``(f, x0, accuracy) -> Solution`` for a `FixedEnergy` ``f
 per sample.
 """
 
+import abc
 import dataclasses
 
 import numpy as np
@@ -20,8 +21,24 @@ from odl_learned.solvers.solution import Solution
 from odl_learned.validation import require_count
 
 
+def certifies(solver):
+    """Whether a solver is one of this package, whose bound is ``|grad E| / mu`` at its ``x``."""
+    return isinstance(solver, OwnSolver)
+
+
+class OwnSolver(abc.ABC):
+    """A solver whose ``error_bound`` is ``|grad E| / mu`` where its ``x`` is, as computed.
+
+    Bounds of others are not believed: `LowerLevel` computes the gradient once more.
+    """
+
+    @abc.abstractmethod
+    def __call__(self, f, x0, accuracy):
+        """Return the `Solution`."""
+
+
 @dataclasses.dataclass(frozen=True)
-class Newton:
+class Newton(OwnSolver):
     """Newton's method with preconditioned conjugate gradients, up to ``maxiter`` steps.
 
     Energies that follow a dual variable, see `ParametricEnergy.linearize_from`, are minimized by
@@ -49,7 +66,7 @@ class Newton:
 
 
 @dataclasses.dataclass(frozen=True)
-class Accelerated:
+class Accelerated(OwnSolver):
     """Accelerated gradient descent for strongly convex functions, up to ``maxiter`` steps."""
 
     maxiter: int = 1_000_000
@@ -59,7 +76,7 @@ class Accelerated:
 
 
 @dataclasses.dataclass(frozen=True)
-class Restarted:
+class Restarted(OwnSolver):
     """Accelerated gradient descent with restarts, up to ``maxiter`` steps.
 
     Faster than `Accelerated` where the energy is more convex around its minimizer than its constant
@@ -73,7 +90,7 @@ class Restarted:
 
 
 @dataclasses.dataclass(frozen=True)
-class GradientDescent:
+class GradientDescent(OwnSolver):
     """Gradient descent, up to ``maxiter`` steps."""
 
     maxiter: int = 10_000_000
@@ -83,7 +100,7 @@ class GradientDescent:
 
 
 @dataclasses.dataclass(frozen=True)
-class FixedIterations:
+class FixedIterations(OwnSolver):
     """Exactly ``niter`` steps of another first-order solver, whatever accuracy is asked for.
 
     Parameters

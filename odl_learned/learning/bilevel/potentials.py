@@ -124,8 +124,9 @@ class Charbonnier(Potential):
 
     def constants(self, nu):
         """Return the constants for the float ``nu``."""
-        third = 48 / (25 * math.sqrt(5)) / nu**2
-        return PotentialConstants(1.0, 1 / nu, third, 2 / math.sqrt(27) / nu, 1 / nu**2)
+        one, two = _inverses(nu)
+        third = 48 / (25 * math.sqrt(5)) * two
+        return PotentialConstants(1.0, one, third, 2 / math.sqrt(27) * one, two)
 
 
 class CubicAbsolute(Potential):
@@ -181,7 +182,8 @@ class CubicAbsolute(Potential):
 
     def constants(self, nu):
         """Return the constants: ``d_nu rho' = 2 t (t - nu) / nu^3`` is largest at ``nu / 2``."""
-        return PotentialConstants(1.0, 2 / nu, 2 / nu**2, 0.5 / nu, 2 / nu**2)
+        one, two = _inverses(nu)
+        return PotentialConstants(1.0, 2 * one, 2 * two, 0.5 * one, 2 * two)
 
 
 class HalfSquare(Potential):
@@ -214,3 +216,9 @@ class HalfSquare(Potential):
     def constants(self, nu):
         """Return the constants; the slope is not bounded."""
         return PotentialConstants(math.inf, 1.0, 0.0, 0.0, 0.0)
+
+
+def _inverses(nu):
+    """``1 / nu`` and ``1 / nu^2``, infinite where the square of ``nu`` is zero in rounding."""
+    square = nu * nu
+    return 1 / nu, 1 / square if square > 0 else math.inf

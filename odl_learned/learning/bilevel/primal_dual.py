@@ -7,6 +7,7 @@ import torch
 
 from odl_learned.learning.bilevel.coefficients import evaluated_like
 from odl_learned.learning.bilevel.fidelities import squared_norms
+from odl_learned.learning.bilevel.lower_solvers import OwnSolver
 from odl_learned.learning.bilevel.transforms import group_squares
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 from odl_learned.solvers.active import Active
@@ -16,7 +17,7 @@ EVERY = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class PrimalDual:
+class PrimalDual(OwnSolver):
     r"""The primal-dual hybrid gradient method for energies in closed form.
 
     .. math:: x_{k+1} = \text{prox}_{\tau D}(x_k - \tau D^T z_k), \qquad

@@ -145,7 +145,7 @@ class _Walk:
             penalty=lambda params: part * penalty(params))  # fmt: skip
         whole = self.evaluations
         evaluations = Evaluations(problem, whole.mode, whole.lower.solver, whole.reduce)
-        evaluations.lower.work = whole.lower.work
+        evaluations.lower.work, evaluations.lower.refuted = whole.lower.work, whole.lower.refuted
         whole.count += 1
         return evaluations, part
 

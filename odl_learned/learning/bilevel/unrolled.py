@@ -11,6 +11,7 @@ import torch
 
 from odl_learned.learning.bilevel.bounds import sample_norms
 from odl_learned.learning.bilevel.certificates import Hypergradient, Reconstruction, certified
+from odl_learned.learning.bilevel.claim_trial import certified_bounds
 from odl_learned.learning.bilevel.work import work_since
 from odl_learned.validation import require_count, require_shape
 
@@ -100,7 +101,8 @@ class Unrolled:
                 here, previous = previous + (1 + beta) * h, -beta * h
         penalty, penalty_slope = problem.penalty_value_and_gradient(params)
         value = float(problem.loss.value(x).sum()) + penalty
-        bound = float(problem.loss.value_bound(x, error_bounds(f, x)).sum())
+        bounds = certified_bounds(f, x, error_bounds(f, x).cpu().numpy())
+        bound = float(problem.loss.value_bound(x, bounds).sum())
         return Hypergradient(value, penalty_slope + gradient, x, bound, math.inf, value, bound,
                              None, work_since(lower, before))  # fmt: skip
 
@@ -171,7 +173,8 @@ class Piggyback:
                 rest = torch.nonzero(~done)[:, 0]
                 index, f, loss = index[rest], f.take(rest), loss.take(rest)
                 pair, other = (tuple(t[rest] for t in ts) for ts in (pair, other))
-        bounds = error_bounds(lower.fixed(params.detach()), result).cpu()
+        f = lower.fixed(params.detach())
+        bounds = certified_bounds(f, result, error_bounds(f, result).cpu().numpy())
         return certified(Reconstruction(lower, params, result, bounds, before), adjoint)
 
 

@@ -58,6 +58,7 @@ class VariationEnergy(ParametricEnergy):
     """
 
     follows_dual = True
+    has_formulas = True
 
     def __init__(self, fidelity, transform, potential, coefficients):
         require_method("coefficients", coefficients, "decimal_alpha(nu, xi)")
@@ -107,15 +108,15 @@ class VariationEnergy(ParametricEnergy):
     def lipschitz(self, params):
         """Return ``max w + alpha |D|^2 max phi'' + xi``."""
         c = evaluated(self.coefficients, params)
-        require_coefficients(c)
-        bound = self.potential.constants(float(c.nu)).curvature
-        smooth = float(c.alpha) * self.transform.norm**2 * bound
-        return largest(c.weights) + smooth + float(c.xi)
+        alpha, nu, xi = require_coefficients(c)
+        curvature = self.potential.constants(nu).curvature
+        return largest(c.weights) + alpha * self.transform.norm**2 * curvature + xi
 
     def strong_convexity(self, params):
         """Return ``min w + xi``."""
         c = evaluated(self.coefficients, params)
-        return smallest(c.weights) + float(c.xi)
+        _, _, xi = require_coefficients(c)
+        return smallest(c.weights) + xi
 
     def curvature_constants(self, params):
         r"""Return ``(LA, LB, B)``; see `ParametricEnergy`.

@@ -1,8 +1,10 @@
 """The work of lower levels: what was spent, counted where energies are evaluated."""
 
+import copy
 import dataclasses
 
-from odl_learned.learning.bilevel.energy import FixedEnergy
+from odl_learned.learning.bilevel.claims import Claims
+from odl_learned.learning.bilevel.energy import FixedEnergy, in_double
 
 
 @dataclasses.dataclass
@@ -27,11 +29,34 @@ class Work:
 
 
 class CountedEnergy(FixedEnergy):
-    """A `FixedEnergy` that adds what it does to a `Work`; its parts share the count."""
+    """A `FixedEnergy` that adds what it does to a `Work`, and compares it with its `Claims`.
 
-    def __init__(self, energy, params, data, work):
+    Its parts share both. The first ten gradients are compared, each with the one before, and every
+    tenth later one.
+
+    Parameters
+    ----------
+    energy, params, data
+        As of `FixedEnergy`.
+    work : Work
+    refuted : list
+        See `Claims`.
+    """
+
+    def __init__(self, energy, params, data, work, refuted):
         super().__init__(energy, params, data)
-        self.work = work
+        self.work, self._last, self._count = work, None, 0
+        self.claims = Claims(energy, params, self.grad_lipschitz, self.strong_convexity, refuted)
+
+    @property
+    def is_trial_due(self):
+        """Whether to look for what refutes constants that do not follow from a formula.
+
+        In solves with the number 0 or a power of two, and in all of them once there was something.
+        """
+        solves = self.work.solves
+        return not self.energy.has_formulas and (
+            solves & (solves - 1) == 0 or bool(self.claims.refuted))  # fmt: skip
 
     def __call__(self, x):
         self.work.values += len(x)
@@ -40,7 +65,7 @@ class CountedEnergy(FixedEnergy):
     def gradient(self, x):
         """Return ``d_x E``."""
         self.work.gradients += len(x)
-        return super().gradient(x)
+        return self._compared(x, super().gradient(x))
 
     def spend(self, count):
         """Count iterations that cost as much as gradients."""
@@ -48,21 +73,42 @@ class CountedEnergy(FixedEnergy):
 
     def linearize(self, x):
         """Return the `Linearization` at ``x``."""
-        return self._counted(super().linearize(x), len(x))
+        return self._counted(super().linearize(x), x)
 
     def linearize_from(self, x, state):
         """Return a `Linearization` for Newton's method, and the next state."""
         linear, state = super().linearize_from(x, state)
-        return self._counted(linear, len(x)), state
+        return self._counted(linear, x), state
 
-    def _counted(self, linear, count):
-        self.work.gradients += count
+    def take(self, index):
+        """Return the same for some of the samples."""
+        part = super().take(index)
+        part._last = None
+        return part
+
+    def in_double(self):
+        """Return the same with data in double precision."""
+        part = copy.copy(self)
+        part.data, part._last = in_double(self.data), None
+        return part
+
+    def _counted(self, linear, x):
+        self.work.gradients += len(x)
+        self._compared(x, linear.gradient)
 
         def hessian(v):
             self.work.hessian_products += len(v)
             return linear.hessian(v)
 
         return linear._replace(hessian=hessian)
+
+    def _compared(self, x, slope):
+        self._count += 1
+        if self._count <= 10 or self._count % 10 == 0:
+            if self._last is not None and self._last[0].shape == x.shape:
+                self.claims.gradients(self, x, slope, *self._last)
+            self._last = x.clone(), slope.clone()  # solvers may change theirs in place
+        return slope
 
 
 def work_since(lower, before):

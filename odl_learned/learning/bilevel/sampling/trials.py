@@ -26,6 +26,7 @@ class WeightsInData(ParametricEnergy):
     """
 
     follows_dual = True
+    has_formulas = True
 
     def __init__(self, fidelity, regularizer, alpha, xi):
         self._fidelity, self._regularizer = fidelity, regularizer

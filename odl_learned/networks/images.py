@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from odl_learned.networks.layers import ChannelNetwork
+from odl_learned.validation import require_count
 
 
 def require_network(net):
@@ -46,63 +47,62 @@ def require_dimension(dimension, net=None):
         )
 
 
-def to_channels(x, dimension):
+def to_channels(x: torch.Tensor, dimension: int, components: int = 0) -> torch.Tensor:
     """Give images a channel axis: one channel for real, (real, imaginary) for complex images.
 
     Parameters
     ----------
-    x : torch.Tensor, shape (*batch, *shape)
+    x : torch.Tensor, shape (*batch, *component axes, *shape)
         Real or complex images; the last `dimension` axes are those of the image.
     dimension : int
-        Number of axes of an image, ``len(space.shape)``; all axes before them are batch axes.
+        Number of axes of an image, ``len(space.shape)``.
+    components : int, optional
+        Number of axes before them that count the components of one sample, such as the coils of
+        data or a memory, and become channels; all axes before these are batch axes.
 
     Returns
     -------
-    torch.Tensor, shape (N, 1, *shape) or (N, 2, *shape)
-        Real, with N the number of images in the batch (1 without batch axes).
+    torch.Tensor, shape (N, C, *shape)
+        Real, with N the number of samples in the batch (1 without batch axes) and C that of the
+        components, one without component axes; for complex images C real parts, then C imaginary
+        ones.
 
     Raises
     ------
     ValueError
-        If x has fewer than `dimension` axes.
+        If x has fewer axes than those of image and components.
     """
-    require_dimension(dimension)
-    if x.ndim < dimension:
-        raise ValueError(
-            f"x has shape {tuple(x.shape)}, expected at least {dimension} axes, those of the "
-            "image; pass the `dimension` of the image."
-        )
-    split = x.ndim - dimension
-    images = x.reshape(prod(x.shape[:split]), *x.shape[split:])
-    parts = (images.real, images.imag) if images.is_complex() else (images,)
-    return torch.stack(parts, dim=1)
+    batch, channels, shape = _axes("x", x, dimension, components)
+    images = x.reshape(prod(batch), prod(channels), *shape)
+    return torch.cat((images.real, images.imag), dim=1) if images.is_complex() else images
 
 
-def from_channels(channels, like, dimension):
+def from_channels(
+    channels: torch.Tensor, like: torch.Tensor, dimension: int, components: int = 0
+) -> torch.Tensor:
     """Invert `to_channels`: turn channels into images of the shape and kind of `like`.
 
     Parameters
     ----------
-    channels : torch.Tensor, shape (N, 1, *shape) or (N, 2, *shape)
-        Real; two channels, the real and the imaginary part, if `like` is complex.
-    like : torch.Tensor, shape (*batch, *shape)
-        The images that `to_channels` was given.
-    dimension : int
-        Number of axes of an image, as there.
+    channels : torch.Tensor, shape (N, C, *shape) or (N, 2 C, *shape)
+        Real; if `like` is complex, C real parts and then C imaginary ones.
+    like : torch.Tensor, shape (*batch, *component axes, *shape)
+        The images that `to_channels` was given, or others with as many components as are wanted.
+    dimension, components : int
+        As there.
 
     Returns
     -------
-    torch.Tensor, shape (*batch, *shape)
+    torch.Tensor of the shape of `like`
 
     Raises
     ------
     ValueError
         If the channels have another shape.
     """
-    require_dimension(dimension)
-    split = like.ndim - dimension
-    count = 2 if like.is_complex() else 1
-    expected = (prod(like.shape[:split]), count, *like.shape[split:])
+    batch, wanted, shape = _axes("like", like, dimension, components)
+    count = prod(wanted) * (2 if like.is_complex() else 1)
+    expected = (prod(batch), count, *shape)
     if tuple(channels.shape) != expected:
         kind = "complex" if like.is_complex() else "real"
         raise ValueError(
@@ -110,8 +110,23 @@ def from_channels(channels, like, dimension):
             f"images of shape {tuple(like.shape)}; give the network {count} output channel(s) and "
             "keep the size of the image."
         )
-    images = torch.complex(channels[:, 0], channels[:, 1]) if count == 2 else channels[:, 0]
-    return images.reshape(like.shape)
+    if like.is_complex():
+        channels = torch.complex(*channels.chunk(2, dim=1))
+    return channels.reshape(like.shape)
+
+
+def _axes(name, x, dimension, components):
+    """The shapes of batch, components and image."""
+    require_dimension(dimension)
+    require_count("components", components, 0)
+    if x.ndim < dimension + components:
+        raise ValueError(
+            f"{name} has shape {tuple(x.shape)}, expected at least {dimension + components} axes, "
+            f"those of the image{' and its components' if components else ''}; pass the "
+            "`dimension` of the image."
+        )
+    split = x.ndim - dimension
+    return x.shape[: split - components], x.shape[split - components : split], x.shape[split:]
 
 
 class OnImages(nn.Module):

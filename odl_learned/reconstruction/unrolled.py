@@ -5,13 +5,17 @@ import math
 import torch
 from torch import nn
 
-from odl_learned.bridge.lowering import OperatorModule
-from odl_learned.bridge.separation import evaluation_mode, require_samples_of_space_apart
 from odl_learned.networks.images import (
     from_channels,
     require_dimension,
     require_network,
     to_channels,
+)
+from odl_learned.reconstruction.tensor_maps import (
+    modules,
+    require_data_of,
+    require_samples_apart,
+    require_tensor_map,
 )
 from odl_learned.validation import require_positive
 
@@ -53,27 +57,19 @@ class LearnedProximalGradient(nn.Module):
 
     def __init__(self, forward, adjoint, steps, initial=None):
         super().__init__()
-        for name, map in (("forward", forward), ("adjoint", adjoint), ("initial", initial)):
-            _require_tensor_map(name, map)
+        require_tensor_map("forward", forward)
+        require_tensor_map("adjoint", adjoint)
+        require_tensor_map("initial", initial, optional=True)
         self.forward_op = forward
         self.adjoint_op = adjoint
-        self.steps = nn.ModuleList(steps)
+        self.steps = modules("steps", steps)
         self.initial = initial
-        if not self.steps:
-            raise ValueError("steps is empty; expected at least one step, e.g. [GradientStep(...)]")
-        if isinstance(adjoint, OperatorModule):
-            with evaluation_mode(self):
-                require_samples_of_space_apart(self, adjoint.layout)
+        require_samples_apart(self, adjoint)
 
     def gradient(self, u, data):
         """Return ``grad E(u) = A^*(A u - y)`` for images u and data y."""
         simulated = self.forward_op(u)
-        if simulated.shape != data.shape:
-            raise ValueError(
-                f"data has shape {tuple(data.shape)}, expected {tuple(simulated.shape)}, the shape "
-                f"of A u for images of shape {tuple(u.shape)}; build it with the same operator, "
-                "and `initial` with the same batch axes."
-            )
+        require_data_of(simulated, data, u)
         return self.adjoint_op(simulated - data)
 
     def iterates(self, data):
@@ -126,14 +122,6 @@ class _FixedStepSize(nn.Module):
         return self.step_size
 
 
-def _require_tensor_map(name, map):
-    if hasattr(map, "domain") and not isinstance(map, nn.Module):
-        raise TypeError(
-            f"{name} is an operator on spaces, {type(map).__name__}; expected a map of tensors. "
-            "Use bridge.as_module(op)."
-        )
-
-
 def _step_size(step_size):
     return step_size if isinstance(step_size, nn.Module) else _FixedStepSize(step_size)
 
@@ -159,7 +147,7 @@ class GradientStep(nn.Module):
 
     def __init__(self, proximal, step_size):
         super().__init__()
-        _require_tensor_map("proximal", proximal)
+        require_tensor_map("proximal", proximal)
         self.proximal = proximal
         self.step_size = _step_size(step_size)
 

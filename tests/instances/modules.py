@@ -6,12 +6,26 @@ from instances.spaces import X, mask
 from odl_learned import networks, operators, reconstruction
 from odl_learned.bridge import as_module
 
+MASK = operators.mask_operator(X, mask((5, 7)))
+
 
 def unrolled(step):
     """A learned proximal gradient for a mask, from one step module."""
-    forward_op = operators.mask_operator(X, mask((5, 7)))
     return reconstruction.LearnedProximalGradient(
-        as_module(forward_op), as_module(forward_op.adjoint), [step, step])
+        as_module(MASK), as_module(MASK.adjoint), [step, step])
+
+
+def primal_dual(*duals):
+    """A learned primal-dual method for a mask, with two memories on both sides."""
+    return reconstruction.LearnedPrimalDual(
+        as_module(MASK), as_module(MASK.adjoint), list(duals), [state_step(3, 2) for _ in duals],
+        dual_memory=2, primal_memory=2, dimension=2)
+
+
+def state_step(in_channels, out_channels):
+    """A step with random weights."""
+    return reconstruction.StateStep(
+        shaken(networks.CNN(in_channels, out_channels, 4, 2)), dimension=2)
 
 
 def net(in_channels, out_channels):
@@ -63,6 +77,15 @@ MODULES = {
     "GradientStep": lambda: (
         unrolled(reconstruction.GradientStep(networks.OnImages(net(1, 1), dimension=2), 0.5)),
         IMAGE),
+    "Postprocessing": lambda: (
+        reconstruction.Postprocessing(as_module(MASK.adjoint),
+                                      networks.OnImages(net(1, 1), dimension=2)), IMAGE),
+    "LearnedPrimalDual": lambda: (primal_dual(state_step(4, 2)), IMAGE),
+    "StateStep": lambda: (primal_dual(state_step(4, 2), state_step(4, 2)), IMAGE),
+    "DataResidual": lambda: (
+        reconstruction.LearnedPrimalDual(
+            as_module(MASK), as_module(MASK.adjoint), [reconstruction.DataResidual()],
+            [state_step(3, 2)], dual_memory=1, primal_memory=2, dimension=2), IMAGE),
     "LearnedStepSize": lambda: (
         unrolled(reconstruction.GradientStep(
             torch.nn.Identity(), reconstruction.LearnedStepSize(0.5))).double(), IMAGE),

@@ -7,10 +7,13 @@ no dispatch reaches them; the rules here belong to the class of the functional: 
 are in `expressions`, those of leaves in `norms`, `sets` and `entropies`.
 
 A step ``sigma`` is a tensor without axes, or one step per sample, of shape ``(*batch,)``; for a
-separable sum, also a tuple with one step for every summand.
+separable sum, also a tuple with one step for every summand. Steps are finite and positive: the
+limit of ``prox_{sigma f}`` as sigma falls to zero is the projection onto the closure of where f is
+finite, not the identity, and no formula here is made for it.
 """
 
 import functools
+import operator
 
 import numpy as np
 import odl
@@ -55,7 +58,10 @@ class ProximalModule(nn.Module):
 
     def forward(self, x, sigma):
         x = self.door(x)
-        return self.native(x, _steps(sigma, x, self.layout))
+        steps = _steps(sigma, x, self.layout)
+        valid = None if isinstance(sigma, float) else _require_valid(_leaves(steps))
+        y = self.native(x, steps)
+        return y if valid is None else each(lambda part: _where(valid, part), y)
 
 
 def as_proximal_module(f):
@@ -76,10 +82,11 @@ def as_proximal_module(f):
     -------
     module : ProximalModule
         ``module(x, sigma)`` maps ``x`` of shape ``(*batch, *f.domain.shape)`` and dtype of the
-        domain, laid out as for `as_module`, to the same shape. ``sigma`` is a positive float or a
-        tensor of shape ``()`` or ``(*batch,)``, one step per sample; for a separable sum, also a
-        list of such steps, one for every summand. Steps given as tensors are not checked for
-        being positive, so as not to wait for the device.
+        domain, laid out as for `as_module`, to the same shape. ``sigma`` is a finite float greater
+        than zero, or a tensor of them of shape ``()`` or ``(*batch,)``, one step per sample; for a
+        separable sum, also a list of such steps, one for every summand. Where values of a tensor
+        are not at hand, on devices other than the CPU and within ``torch.compile`` and
+        ``torch.vmap``, a step that is not finite and positive makes its sample NaN.
 
     Raises
     ------
@@ -87,7 +94,7 @@ def as_proximal_module(f):
         If ODL has no proximal of the functional; on differentiation, if there is no native rule.
     TypeError, ValueError
         If ``f`` is not a functional, or a negative multiple of one; on call, if the point or the
-        step has another shape, dtype or device.
+        step has another shape, dtype or device, or if a step is not finite and positive.
 
     References
     ----------
@@ -185,6 +192,11 @@ def _steps(sigma, x, layout):
     device = _first(x).device
     if not isinstance(sigma, torch.Tensor):
         require_positive("sigma", sigma)
+        if not 0 < torch.finfo(real).tiny <= sigma <= torch.finfo(real).max:
+            raise ValueError(
+                f"sigma is {sigma!r}, expected between {torch.finfo(real).tiny:.1e} and "
+                f"{torch.finfo(real).max:.1e}, the positive numbers of {real}; rescale the problem."
+            )
         return torch.full((), float(sigma), dtype=real, device=device)
     lead = tuple(layout.batch_shape(x))
     if sigma.is_complex() or tuple(sigma.shape) not in ((), lead):
@@ -193,6 +205,47 @@ def _steps(sigma, x, layout):
             f"() or {lead}, one per sample. Use sigma.expand or sigma.reshape."
         )
     return sigma.to(dtype=real, device=device)
+
+
+def _require_valid(steps):
+    """Raise ValueError unless all steps are finite and positive, where their values are at hand.
+
+    Elsewhere one would have to wait for them; then the result is not None but tells where they are
+    valid, of shape ``()`` or ``(*batch,)``.
+    """
+    if torch.compiler.is_compiling() or any(step.device.type != "cpu" for step in steps):
+        return _valid(steps)
+    try:
+        if all(map(_is_valid, steps)):
+            return None
+    except RuntimeError:  # within vmap no value can be looked at
+        return _valid(steps)
+    bad = [float(s) for step in steps for s in step.reshape(-1) if not 0 < s < torch.inf]
+    raise ValueError(
+        f"sigma has {len(bad)} step(s) that are not finite and positive, the first is {bad[0]:g}; "
+        "expected finite numbers greater than zero, for every sample."
+    )
+
+
+def _is_valid(step):
+    """Whether all entries are finite and positive; the extremes of a tensor with a NaN are NaN."""
+    if step.numel() == 0:
+        return True
+    low, high = (step, step) if step.ndim == 0 else torch.aminmax(step)
+    return low.item() > 0 and high.item() < torch.inf
+
+
+def _valid(steps):
+    return functools.reduce(operator.and_, [(step > 0) & (step < torch.inf) for step in steps])
+
+
+def _leaves(steps):
+    return [s for part in steps for s in _leaves(part)] if isinstance(steps, tuple) else [steps]
+
+
+def _where(valid, x):
+    """Samples with a valid step; NaN for the others."""
+    return torch.where(valid.reshape(*valid.shape, *([1] * (x.ndim - valid.ndim))), x, torch.nan)
 
 
 def _first(x):

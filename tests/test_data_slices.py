@@ -54,7 +54,32 @@ def test_blocks_are_averaged(path):
     (("train", 0), "count"),
     (("train", 1, 1, ["c"]), r"subjects is \['c'\], expected some of \['a', 'b'\]"),
     (("train", 1, 1, []), r"subjects is \[\], expected some of"),
+    (("train", 2, 1, ["a", "a"]), r"subjects is \['a', 'a'\], expected .*each once"),
 ])  # fmt: skip
 def test_what_is_not_there_is_named(path, arguments, match):
     with pytest.raises(ValueError, match=match):
         data.read_slices(path, *arguments)
+
+
+@pytest.mark.parametrize("changed, match", [
+    ({"p999": np.array([1.0, 0.0])}, "p999 in .* has the minimum 0, expected the positive"),
+    ({"p999": np.array([1.0, -2.0])}, "minimum -2"),
+    ({"p999": np.array([1.0, np.nan])}, "p999 in .* contains 1 NaN"),
+    ({"p999": np.ones(3)}, r"shapes \(2, 3, 4\), \(2,\), \(2,\), \(3,\), expected \(N, rows, colu"),
+    ({"images": np.ones((2, 3, 4, 3))}, r"shapes \(2, 3, 4, 3\)"),
+    ({"images": np.full((2, 3, 4), np.inf)}, "images in .* contains 24 NaN or infinite"),
+])  # fmt: skip
+def test_archives_that_do_not_fit_together(tmp_path, changed, match):
+    arrays = {"images": np.ones((2, 3, 4)), "split": np.array(["train"] * 2),
+              "subject": np.array(["a", "a"]), "p999": np.ones(2)}  # fmt: skip
+    np.savez(tmp_path / "a.npz", **arrays)
+    assert data.read_slices(tmp_path / "a.npz", "train", 2).shape == (2, 4, 3)
+    np.savez(tmp_path / "a.npz", **{**arrays, **changed})
+    with pytest.raises(ValueError, match=match):
+        data.read_slices(tmp_path / "a.npz", "train", 2)
+
+
+def test_limits_of_slices(path):
+    data.read_slices(path, "train", 1, limits=data.Limits(max_bytes=16 * 24 * 2))
+    with pytest.raises(ValueError, match="images in .* would take 768 bytes or more.*767"):
+        data.read_slices(path, "train", 1, limits=data.Limits(max_bytes=767))

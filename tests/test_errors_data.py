@@ -6,6 +6,8 @@ from mistakes import NAN, ONE, C, X, check_message, pairs, rng, rows
 
 from odl_learned import conformance, data, metrics, plotting
 
+WHOLE = odl.uniform_discr([-1, -1], [1, 1], (4, 4), dtype="int16")
+
 DATA = [
     ("seed for noise", lambda d: data.add_white_noise(X.one(), 1, 0), TypeError,
      "rng is 0, expected a numpy.random.Generator.*default_rng"),
@@ -15,6 +17,29 @@ DATA = [
      r"ndarray, expected an element.*space\.element\(array\)"),
     ("noise on NaN", lambda d: data.add_white_noise(X.element(NAN), 1, rng()), ValueError,
      "16 NaN"),
+    ("noise on whole numbers", lambda d: data.add_white_noise(WHOLE.one(), 0.3, rng()), TypeError,
+     "x is of dtype int.*expected floating point.*dtype='float32'"),
+    ("noise beyond the dtype", lambda d: data.add_white_noise(X.one(), 1e300, rng()), ValueError,
+     r"x \+ 1e\+300 n, of dtype float32, contains 16"),
+    ("logarithms of whole numbers", lambda d: data.log_linearize(7 * WHOLE.one(), 100), TypeError,
+     "counts is of dtype int.*expected floating point"),
+    ("counts beyond the dtype", lambda d: data.transmission_counts(WHOLE.zero(), 1e9, rng()),
+     ValueError, r"counts reach 1\d{9}, more than 32767, the largest int16"),
+    ("emissions beyond the dtype", lambda d: data.poisson_counts(32767 * WHOLE.one(), rng()),
+     ValueError,
+     "counts reach 3.*more than 32767, the largest int16"),
+    ("body of whole numbers", lambda d: data.random_body(WHOLE, rng()), TypeError,
+     "space has dtype int16, whole numbers.*expected floating point"),
+    ("NaN for a truth", lambda d: data.SimulatedPairs(lambda r: X.element(NAN), lambda x, r: x, 1,
+     0)[0], ValueError, r"truth\(rng\) contains 16 NaN"),
+    ("NaN for a measurement", lambda d: data.SimulatedPairs(
+        lambda r: X.one(), lambda x, r: X.element(NAN), 1, 0)[0], ValueError,
+     r"measure\(truth, rng\) contains 16 NaN"),
+    ("blocks of NaN", lambda d: data.downsample(NAN, 2), ValueError, "array contains 16 NaN"),
+    ("blocks of objects", lambda d: data.downsample(np.full((4, 4), None), 2), TypeError,
+     "array has dtype object, expected numbers"),
+    ("blocks of nothing", lambda d: data.downsample(np.ones((0, 4)), 2), ValueError,
+     r"shape \(0, 4\), expected"),
     ("no photons", lambda d: data.transmission_counts(X.one(), 0, rng()), ValueError,
      "photons is 0; expected"),
     ("complex sinogram", lambda d: data.transmission_counts(C.one(), 9, rng()), TypeError,

@@ -25,6 +25,15 @@ def _parts(x):
     return [np.asarray(x.asarray())]
 
 
+def _require_floating(name, array):
+    """Raise TypeError for whole numbers, to which results would be rounded."""
+    if array.dtype.kind not in "fc":
+        raise TypeError(
+            f"{name} is of dtype {array.dtype}, whole numbers, expected floating point, since the "
+            "result is of the same space; build the space with dtype='float32'."
+        )
+
+
 def add_white_noise(x, noise_level, rng):
     """Add independent Gaussian noise to every entry of an element.
 
@@ -47,14 +56,15 @@ def add_white_noise(x, noise_level, rng):
     Raises
     ------
     ValueError
-        If ``x`` is not finite or the noise level is negative.
+        If ``x`` is not finite, or the noise level is negative or too large for the dtype.
     TypeError
-        If ``x`` is not an element or ``rng`` is not a generator.
+        If ``x`` is not an element, or of whole numbers, or ``rng`` is not a generator.
     """
     require_rng(rng)
     _require_nonnegative("noise_level", noise_level)
     for array in _parts(x):
         require_finite("x", array)
+        _require_floating("x", array)
     return _noisy(x, float(noise_level), rng)
 
 
@@ -65,7 +75,10 @@ def _noisy(x, noise_level, rng):
     noise = rng.standard_normal(array.shape)
     if np.iscomplexobj(array):
         noise = noise + 1j * rng.standard_normal(array.shape)
-    return x.space.element((array + noise_level * noise).astype(array.dtype))
+    with np.errstate(over="ignore"):
+        noisy = (array + noise_level * noise).astype(array.dtype)
+    require_finite(f"x + {noise_level:g} n, of dtype {array.dtype},", noisy)
+    return x.space.element(noisy)
 
 
 def noise_level_for(x, relative):
@@ -118,8 +131,8 @@ def transmission_counts(sinogram, photons, rng):
     Raises
     ------
     ValueError
-        If the sinogram is not finite, is so negative that the expected count exceeds 1e18, or
-        if ``photons`` is not positive.
+        If the sinogram is not finite, is so negative that the expected count exceeds 1e18, counts
+        exceed the dtype of the space, or ``photons`` is not positive.
     TypeError
         If the sinogram is complex or no element, or ``rng`` is not a generator.
     """
@@ -133,8 +146,7 @@ def transmission_counts(sinogram, photons, rng):
             "expected count exceeds 1e18; expected line integrals of an attenuation, which are "
             "nonnegative. Check the sign and the unit of the image."
         )
-    counts = rng.poisson(np.exp(log_mean))
-    return sinogram.space.element(counts.astype(array.dtype))
+    return sinogram.space.element(_counts(rng.poisson(np.exp(log_mean)), array.dtype))
 
 
 def poisson_counts(expected, rng):
@@ -157,7 +169,8 @@ def poisson_counts(expected, rng):
     Raises
     ------
     ValueError
-        If an expected count is negative, not finite or exceeds 1e18.
+        If an expected count is negative, not finite or exceeds 1e18, or counts exceed the dtype
+        of the space.
     TypeError
         If ``expected`` is complex or no element, or ``rng`` is not a generator.
     """
@@ -168,7 +181,18 @@ def poisson_counts(expected, rng):
             f"expected has values from {array.min():g} to {array.max():g}, expected counts from 0 "
             "to 1e18; pass the mean of the counts, background included, and check its scale."
         )
-    return expected.space.element(rng.poisson(array.astype(np.float64)).astype(array.dtype))
+    return expected.space.element(_counts(rng.poisson(array.astype(np.float64)), array.dtype))
+
+
+def _counts(counts, dtype):
+    """Counts in the dtype of a space; raise ValueError if it does not hold them."""
+    largest = np.iinfo(dtype).max if dtype.kind in "iu" else np.finfo(dtype).max
+    if counts.size and counts.max() > largest:
+        raise ValueError(
+            f"counts reach {counts.max()}, more than {largest:g}, the largest {dtype}; expected a "
+            "space that holds them. Build it with dtype='float64'."
+        )
+    return counts.astype(dtype)
 
 
 def log_linearize(counts, photons):
@@ -193,9 +217,10 @@ def log_linearize(counts, photons):
     ValueError
         If counts are negative or not finite, or ``photons`` is not positive.
     TypeError
-        If the counts are complex or no element.
+        If the counts are complex, no element, or of a space of whole numbers.
     """
     array = _real_array("counts", counts)
+    _require_floating("counts", array)
     require_positive("photons", photons)
     if array.min() < 0:
         raise ValueError(

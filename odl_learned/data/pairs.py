@@ -16,7 +16,9 @@ def _array(name, x):
             f"{name} is of type {type(x).__name__}, expected an element of an ODL space; "
             "return space.element(array) from the function that was passed."
         )
-    return np.array(x.asarray())
+    array = np.array(x.asarray())
+    require_finite(name, array)
+    return array
 
 
 def _position(index, size):
@@ -51,7 +53,7 @@ class SimulatedPairs(Sequence):
     TypeError
         If ``truth`` or ``measure`` cannot be called, or do not return elements.
     ValueError
-        If the size is not positive or the seed is negative.
+        If the size is not positive or the seed is negative, or what is drawn is not finite.
     IndexError
         For items outside ``-size <= i < size``.
     """

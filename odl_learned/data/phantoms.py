@@ -17,6 +17,11 @@ def _require_image_space(space):
             f"space is {space!r}, expected a two-dimensional uniformly discretized space; "
             "build it with odl.uniform_discr([-1, -1], [1, 1], (256, 256), dtype='float32')."
         )
+    if space.dtype.kind not in "fc":
+        raise TypeError(
+            f"space has dtype {space.dtype}, whole numbers, to which gray values would be rounded; "
+            "expected floating point, such as dtype='float32'."
+        )
 
 
 def random_ellipses(space, rng):

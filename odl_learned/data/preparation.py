@@ -1,10 +1,8 @@
 """From stored pictures to simulations: attenuation in physical units, and coarse grids."""
 
-import numbers
-
 import numpy as np
 
-from odl_learned.validation import require_finite, require_real
+from odl_learned.validation import require_count, require_finite, require_real
 
 
 def hounsfield_to_attenuation(hu):
@@ -57,12 +55,14 @@ def downsample(array, factor):
     Raises
     ------
     ValueError
-        If the factor is no positive int or does not divide the sides.
+        If the factor is no positive int or does not divide the sides, or values are not finite.
+    TypeError
+        If the values are no numbers.
     """
     array = np.asarray(array)
-    if not (isinstance(factor, numbers.Integral) and factor >= 1):
-        raise ValueError(f"factor is {factor!r}, expected a positive whole number.")
-    if array.ndim < 2 or array.shape[-2] % factor or array.shape[-1] % factor:
+    require_finite("array", array)
+    require_count("factor", factor)
+    if array.ndim < 2 or 0 in array.shape or any(side % factor for side in array.shape[-2:]):
         raise ValueError(
             f"array has shape {array.shape}, expected (..., n0, n1) with sides that are multiples "
             f"of the factor {factor}; crop the array first."

@@ -226,12 +226,15 @@ def integral(space, values):
 
 def _of_weighting(space):
     """What the weighting itself holds: a float, or an array of float64."""
-    weighting = space.weighting
+    weighting = getattr(space, "weighting", None)
     if getattr(weighting, "exponent", 2.0) != 2.0:
         raise TypeError(f"{_named(space)} has exponent {weighting.exponent}, expected 2: without "
                         "an inner product there is no adjoint. Build it with exponent=2.")
     if hasattr(weighting, "const"):
         return float(weighting.const)
+    if weighting is None:
+        raise TypeError(f"{_named(space)} has no weights, expected a space of arrays or a product "
+                        f"of such spaces. {_NEXT}")
     if not hasattr(weighting, "array"):
         raise TypeError(f"the weighting {type(weighting).__name__} of {_named(space)} is not a "
                         f"weighted sum; expected a constant or an array of weights. {_NEXT}")

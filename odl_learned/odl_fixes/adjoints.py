@@ -3,12 +3,19 @@
 With ``M`` the matrix of an operator from ``X`` to ``Y`` and ``W`` the weights of inner products,
 the adjoint is ``W_X^-1 M^H W_Y``. ODL returns ``s M^H`` with a number ``s`` of each class: right
 where all entries of ``X`` have one weight, all entries of ``Y`` have one, and ``s`` is their ratio.
+A multiplication within one space is diagonal, and its weights cancel, as those of the entries do
+in projections of products onto their factors.
 """
 
 from odl.applications.tomo import RayTransform
 from odl.core.discr.diff_ops import Divergence, Gradient, Laplacian, PartialDerivative
 from odl.core.discr.discr_ops import ResizingOperator
-from odl.core.operator import Operator
+from odl.core.operator import (
+    ComponentProjection,
+    ComponentProjectionAdjoint,
+    MultiplyOperator,
+    Operator,
+)
 from odl.core.operator.tensor_ops import (
     FlatteningOperator,
     MatrixOperator,
@@ -18,7 +25,13 @@ from odl.core.operator.tensor_ops import (
 from odl.trafos import WaveletTransform, WaveletTransformInverse
 
 from odl_learned.odl_fixes.registry import cures
-from odl_learned.weights import single_weight, unweigh, weigh, weighting_constant
+from odl_learned.weights import (
+    component_weights,
+    single_weight,
+    unweigh,
+    weigh,
+    weighting_constant,
+)
 
 
 class WeightedAdjoint(Operator):
@@ -60,16 +73,17 @@ def weighted_adjoint(op, multiple, scale):
         of_domain, of_range = single_weight(op.domain), single_weight(op.range)
     except TypeError:
         return multiple
-    if of_domain is None or of_range is None:
-        return WeightedAdjoint(op, multiple, scale)
-    factor = of_range / of_domain / scale
-    return multiple if abs(factor - 1) < 1e-12 else factor * multiple
+    if of_domain is not None and of_range is not None:
+        if abs(of_range / of_domain / scale - 1) < 1e-12:
+            return multiple
+    return WeightedAdjoint(op, multiple, scale)
 
 
 @cures("Adjoints of matrices, differences, resizing, sampling, wavelets and rays miss the weights.")
 def weighted_adjoints():
     scales = {
         MatrixOperator: _one,
+        MultiplyOperator: lambda op: None if op.domain == op.range else 1.0,
         PartialDerivative: _one,
         Gradient: _one,
         Divergence: _one,
@@ -81,6 +95,8 @@ def weighted_adjoints():
         WaveletTransform: lambda op: 1 / _cell_volume(op.domain),
         WaveletTransformInverse: lambda op: _cell_volume(op.range),
         RayTransform: _of_rays,
+        ComponentProjection: lambda op: _of_product(op.domain),
+        ComponentProjectionAdjoint: lambda op: _of_product(op.range),
     }
     for cls, scale in scales.items():
         yield cls, "adjoint", property(_repaired(cls.adjoint.fget, scale))
@@ -112,6 +128,14 @@ def _one(op):
 
 def _cell_volume(space):
     return float(getattr(space, "cell_volume", 1.0))
+
+
+def _of_product(space):
+    """One where the factors have weights; without any, those of their entries cancel."""
+    try:
+        return None if set(component_weights(space)) == {1.0} else 1.0
+    except TypeError:
+        return None
 
 
 def _of_rays(op):

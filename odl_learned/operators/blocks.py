@@ -1,8 +1,8 @@
 """Operators on products of spaces: the pointwise product of two blocks, and a block held fixed.
 
 A product space ``X_1 x ... x X_n`` may weigh its blocks: ``<x, z> = sum_i c_i <x_i, z_i>_i``. The
-adjoints here take ``c`` and the weights ``w_i`` of the blocks into account; those of ODL's
-``ComponentProjection`` do not know ``c``.
+adjoints here take ``c`` and the weights ``w_i`` of the blocks into account, as those of ODL's
+``ComponentProjection`` do once they are repaired.
 """
 
 import numpy as np

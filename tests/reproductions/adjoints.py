@@ -53,6 +53,8 @@ def weighted_spaces(shape, dtype="float64"):
 
 def weighted_adjoints():
     matrices()
+    multiples()
+    projections()
     differences()
     samples()
     rays()
@@ -71,6 +73,27 @@ def matrices():
     assert isinstance(odl.MatrixOperator(MATRIX, cell).adjoint, odl.MatrixOperator)
     for domain in weighted_spaces((2, 4)):
         assert_adjoint(odl.MatrixOperator(MATRIX, domain, odl.rn((2, 3), weighting=0.5), axis=1))
+
+
+def multiples():
+    array = np.random.default_rng(1).uniform(0.5, 2.0, (3, 4))
+    spaces = [*weighted_spaces((3, 4)), odl.rn((3, 4)), odl.rn((3, 4), weighting=2.5)]
+    for domain, target in zip(spaces, spaces[1:]):
+        assert_adjoint(odl.MultiplyOperator(domain.element(array), domain, target))
+    x = spaces[0].element(array)
+    assert isinstance(odl.MultiplyOperator(x).adjoint, odl.MultiplyOperator)
+    close(odl.MultiplyOperator(x, domain=x.space.field).adjoint(x), x.inner(x))
+
+
+def projections():
+    X = odl.uniform_discr(0, 1, 3, nodes_on_bdry=True)
+    for product in (odl.ProductSpace(X, odl.rn(2), X, weighting=[1.0, 3.0, 0.5]),
+                    odl.ProductSpace(X, odl.rn(2), X, weighting=2.0)):
+        for index in (1, [0, 2], slice(1, 3)):
+            assert_adjoint(odl.ComponentProjection(product, index))
+            assert_adjoint(odl.ComponentProjection(product, index).adjoint)
+    plain = odl.ComponentProjection(odl.ProductSpace(X, odl.rn(2)), 1).adjoint
+    assert isinstance(plain, odl.ComponentProjectionAdjoint)
 
 
 def differences():
@@ -98,6 +121,9 @@ def samples():
     space = odl.uniform_discr([0, 0], [1, 2], (3, 4), nodes_on_bdry=True)
     assert_adjoint(odl.ResizingOperator(space, ran_shp=(5, 4), pad_mode="symmetric"))
     assert_adjoint(odl.ResizingOperator(space, ran_shp=(2, 6)))
+    space = odl.uniform_discr([0, 0], [1, 2], (3, 4))
+    larger = odl.uniform_discr([0, 0], [1, 3], (3, 6), weighting=3.0)
+    assert_adjoint(odl.ResizingOperator(space, larger))
 
 
 def rays():

@@ -71,6 +71,14 @@ def test_derivatives_of_all_orders_belong_to_the_values():
 
     t = torch.randn(2, 2, 3, generator=torch.Generator().manual_seed(1), dtype=F64)
     inputs = (t.requires_grad_(), net.weights)
+    h, g = torch.randn_like(t), torch.randn_like(t)
+    value, forward = torch.func.jvp(net, (t,), (h,))
+    (back,) = torch.func.vjp(net, t)[1](g)
+    torch.testing.assert_close((g * forward).sum(), (back * h).sum())
+    torch.testing.assert_close(torch.func.vmap(net)(t[:, None])[:, 0], value)
+    hessian = torch.func.jvp(torch.func.grad(lambda u: (net(u) * g).sum()), (t,), (h,))[1]
+    slope = gaussians(net, t, 2) * g * h
+    assert (hessian - slope).abs().max() <= 5**-2 / 4 / 0.5**2 * (g * h).abs().max() * 5
     assert torch.autograd.gradcheck(function, inputs)
     assert torch.autograd.gradgradcheck(function, inputs)
 

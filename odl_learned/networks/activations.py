@@ -128,10 +128,10 @@ def _gaussian_cubics(radius, centers, value, slope):
 class _Cubic(torch.autograd.Function):
     """``E_p``: read the cubics, or their derivatives of order p, at fractions f of their cells."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, f, tables, row, order):
-        ctx.save_for_backward(f, tables, row)
-        ctx.order = order
+    def forward(f, tables, row, order):
         total = None
         for q in range(3, order - 1, -1):  # Horner's rule
             term = tables[q].index_select(0, row).view_as(f)
@@ -139,6 +139,12 @@ class _Cubic(torch.autograd.Function):
                 term = term * math.perm(q, order)
             total = term if total is None else torch.addcmul(term, f, total)
         return torch.zeros_like(f) if total is None else total
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        f, tables, row, ctx.order = inputs
+        ctx.save_for_backward(f, tables, row)
+        ctx.save_for_forward(f, tables, row)
 
     @staticmethod
     def backward(ctx, g):
@@ -150,14 +156,24 @@ class _Cubic(torch.autograd.Function):
             dc = _Spread.apply(g, f, row, ctx.order, tables.shape[1])
         return df, dc, None, None
 
+    @staticmethod
+    def jvp(ctx, df, dtables, drow, dorder):
+        f, tables, row = ctx.saved_tensors
+        change = torch.zeros_like(f)
+        if df is not None:
+            change = change + df * _Cubic.apply(f, tables, row, ctx.order + 1)
+        if dtables is not None:
+            change = change + _Cubic.apply(f, dtables, row, ctx.order)
+        return change
+
 
 class _Spread(torch.autograd.Function):
     """``S_p``: add up what every cell has to say."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, g, f, row, order, size):
-        ctx.save_for_backward(g, f, row)
-        ctx.order = order
+    def forward(g, f, row, order, size):
         rows, power = [], g
         for q in range(4):
             if q < order:
@@ -165,9 +181,15 @@ class _Spread(torch.autograd.Function):
                 continue
             if q > order:
                 power = power * f
-            total = g.new_zeros(size).scatter_add_(0, row, power.flatten())
+            total = g.new_zeros(size).scatter_add(0, row, power.flatten())
             rows.append(math.perm(q, order) * total)
         return torch.stack(rows)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        g, f, row, ctx.order, ctx.size = inputs
+        ctx.save_for_backward(g, f, row)
+        ctx.save_for_forward(g, f, row)
 
     @staticmethod
     def backward(ctx, tables):
@@ -178,3 +200,13 @@ class _Spread(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             df = g * _Cubic.apply(f, tables, row, ctx.order + 1)
         return dg, df, None, None, None
+
+    @staticmethod
+    def jvp(ctx, dg, df, drow, dorder, dsize):
+        g, f, row = ctx.saved_tensors
+        change = torch.zeros(4, ctx.size, dtype=g.dtype, device=g.device)
+        if dg is not None:
+            change = change + _Spread.apply(dg, f, row, ctx.order, ctx.size)
+        if df is not None:
+            change = change + _Spread.apply(g * df, f, row, ctx.order + 1, ctx.size)
+        return change

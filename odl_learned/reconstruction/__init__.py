@@ -2,26 +2,40 @@
 
 They take the forward operator as maps of tensors, ``bridge.as_module(A)``, and come back as ODL
 operators by ``bridge.as_operator(model, A.range, A.domain)``. `Postprocessing` puts a network
-behind a known reconstruction. `LearnedProximalGradient` unrolls gradient steps, `GradientStep` and
-`MemoryStep`; `LearnedPrimalDual` steps on both sides, `StateStep` and `DataResidual`.
+behind a known reconstruction. `LearnedProximalGradient` unrolls gradient steps: `GradientStep`,
+`MemoryStep`, and `VariationalStep` of the variational network. `LearnedPrimalDual` has steps on
+both sides, `StateStep` and `DataResidual`; `LearnedShrinkage`, for sparse coefficients,
+`CoupledShrinkage` or `FreeShrinkage`. `AUTOMAP` knows no forward operator.
 """
 
+from odl_learned.reconstruction.fully_learned import AUTOMAP
 from odl_learned.reconstruction.postprocessing import Postprocessing
 from odl_learned.reconstruction.primal_dual import DataResidual, LearnedPrimalDual, StateStep
+from odl_learned.reconstruction.sparse_coding import (
+    CoupledShrinkage,
+    FreeShrinkage,
+    LearnedShrinkage,
+)
 from odl_learned.reconstruction.unrolled import (
     GradientStep,
     LearnedProximalGradient,
     LearnedStepSize,
     MemoryStep,
 )
+from odl_learned.reconstruction.variational_network import VariationalStep
 
 __all__ = [
+    "AUTOMAP",
+    "CoupledShrinkage",
     "DataResidual",
+    "FreeShrinkage",
     "GradientStep",
     "LearnedPrimalDual",
     "LearnedProximalGradient",
+    "LearnedShrinkage",
     "LearnedStepSize",
     "MemoryStep",
     "Postprocessing",
     "StateStep",
+    "VariationalStep",
 ]

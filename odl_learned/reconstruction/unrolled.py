@@ -122,7 +122,8 @@ class _FixedStepSize(nn.Module):
         return self.step_size
 
 
-def _step_size(step_size):
+def step_size_of(step_size):
+    """A module that gives the step size: the one that was passed, or a constant."""
     return step_size if isinstance(step_size, nn.Module) else _FixedStepSize(step_size)
 
 
@@ -149,7 +150,7 @@ class GradientStep(nn.Module):
         super().__init__()
         require_tensor_map("proximal", proximal)
         self.proximal = proximal
-        self.step_size = _step_size(step_size)
+        self.step_size = step_size_of(step_size)
 
     def forward(self, u, gradient, memory):
         return self.proximal(u - self.step_size() * gradient), memory
@@ -198,7 +199,7 @@ class MemoryStep(nn.Module):
             )
         self.net = net
         self.memory_channels = memory_channels
-        self.step_size = _step_size(step_size)
+        self.step_size = step_size_of(step_size)
         self.dimension = dimension
 
     def forward(self, u, gradient, memory):

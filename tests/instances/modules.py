@@ -22,6 +22,17 @@ def primal_dual(*duals):
         dual_memory=2, primal_memory=2, dimension=2)
 
 
+def shrinkage(*steps):
+    """Sparse coding of pixels behind a mask."""
+    return reconstruction.LearnedShrinkage(
+        as_module(MASK), as_module(MASK.adjoint), list(steps)).double()
+
+
+def coupled():
+    """A step of it."""
+    return reconstruction.CoupledShrinkage(as_module(MASK.adjoint), 0.1, 0.5)
+
+
 def state_step(in_channels, out_channels):
     """A step with random weights."""
     return reconstruction.StateStep(
@@ -86,6 +97,15 @@ MODULES = {
         reconstruction.LearnedPrimalDual(
             as_module(MASK), as_module(MASK.adjoint), [reconstruction.DataResidual()],
             [state_step(3, 2)], dual_memory=1, primal_memory=2, dimension=2), IMAGE),
+    "VariationalStep": lambda: (
+        unrolled(shaken(reconstruction.VariationalStep(
+            2, 3, networks.RadialBasis(2, 5, 2.0), 0.5, dimension=2))), IMAGE),
+    "LearnedShrinkage": lambda: (shrinkage(coupled()), IMAGE),
+    "CoupledShrinkage": lambda: (shrinkage(coupled(), coupled()), IMAGE),
+    "FreeShrinkage": lambda: (
+        shrinkage(reconstruction.FreeShrinkage(as_module(MASK.adjoint), as_module(MASK), 0.1)),
+        IMAGE),
+    "AUTOMAP": lambda: (shaken(reconstruction.AUTOMAP((5, 7), (3, 4), 2)), IMAGE),
     "LearnedStepSize": lambda: (
         unrolled(reconstruction.GradientStep(
             torch.nn.Identity(), reconstruction.LearnedStepSize(0.5))).double(), IMAGE),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import odl
-from mistakes import FIDELITY, NAN, ONE, SMALL, A, C, Square, X, check_message, rows
+from mistakes import BOX, FIDELITY, NAN, ONE, SMALL, A, C, Square, X, check_message, rows
 
 from odl_learned import functionals as F
 from odl_learned import variational
@@ -13,6 +13,12 @@ def experts(filters, alphas):
     return variational.experts_problem(A, FIDELITY, filters, alphas)
 
 
+def problem(norm=None, balance=1.0, strong_convexity=0.0, radii=()):
+    return variational.Problem(FIDELITY, BOX, odl.IdentityOperator(X), norm=norm, radii=radii,
+                               balance=balance, strong_convexity=strong_convexity)  # fmt: skip
+
+
+WIDER = odl.ZeroOperator(X, SMALL)
 MODELS = [
     ("array for data", lambda: F.l2_fidelity(ONE), TypeError,
      r"ndarray, expected an element.*range\.element\(array\)"),
@@ -64,6 +70,27 @@ MODELS = [
      TypeError, r"x is not an element of L\.domain.*L\.domain\.zero\(\)"),
     ("gap with half a dual", lambda: variational.tv_problem(A, FIDELITY, 1).gap(X.one(), X.one()),
      TypeError, r"y is not an element of L\.range.*L\.range\.zero\(\)"),
+    ("infinite convexity", lambda: problem(strong_convexity=np.inf), ValueError,
+     "strong_convexity is inf; expected a finite number of at least zero"),
+    ("negative convexity", lambda: problem(strong_convexity=-1.0), ValueError,
+     "strong_convexity is -1.0; expected"),
+    ("convexity without a number", lambda: problem(strong_convexity=np.nan), ValueError,
+     "strong_convexity is nan; expected"),
+    ("negative norm", lambda: problem(norm=-1), ValueError,
+     "norm is -1; expected a finite number greater than zero"),
+    ("infinite norm", lambda: problem(norm=np.inf), ValueError, "norm is inf; expected"),
+    ("balance zero", lambda: problem(balance=0.0), ValueError, "balance is 0.0; expected"),
+    ("word for a balance", lambda: problem(balance="1"), ValueError, "balance is '1'; expected"),
+    ("negative radius", lambda: problem(radii=((None, -1.0),)), ValueError,
+     "the radius of None is -1.0; expected"),
+    ("convexity of one sample", lambda: problem(strong_convexity=np.array([1.0, np.nan])),
+     ValueError, r"strong_convexity is array.*; expected"),
+    ("functional elsewhere", lambda: variational.Problem(FIDELITY, FIDELITY, -1 * WIDER),
+     ValueError, r"g is .*expected a functional with a proximal on .* the range of L"),
+    ("operator for a functional", lambda: variational.Problem(A, FIDELITY, A), ValueError,
+     r"f is .*; expected a functional with a proximal on .* the domain of L"),
+    ("nonlinear part of a problem", lambda: variational.Problem(FIDELITY, FIDELITY, Square(X)),
+     TypeError, r"L is Square.*expected a linear.*derivative\(x\)"),
 ]
 
 FUNCTIONALS = [

@@ -22,7 +22,6 @@ from odl_learned import variational
 from odl_learned.bridge import as_batch
 from odl_learned.bridge.layout import layout_of
 from odl_learned.functionals import BoxConstraint, KullbackLeiblerFidelity, l2_fidelity
-from odl_learned.operators import mask_operator
 from odl_learned.solvers import AdaptiveSteps, FixedSteps, primal_dual
 
 
@@ -189,13 +188,9 @@ def test_one_problem_for_all_samples(rng):
         primal_dual(P)
 
 
-def test_without_a_finite_gap_iterations_run_out(rng):
-    A = mask_operator(X, rng.random(SHAPE) < 0.5)
-    s = primal_dual(variational.tv_problem(A, l2_fidelity(A(noisy(rng))), 0.1), maxiter=30)
-    assert (s.niter, s.reason, s.gap) == (30, "maxiter", np.inf)
-
-
 def test_zero_data_are_solved_at_once():
     problem = variational.tv_problem(IDENTITY, l2_fidelity(X.zero()), 0.1)
     s = primal_dual(problem)
-    assert s.niter == 10 and s.gap == 0 and s.x == X.zero()
+    # A relative gap of the value zero is out of reach; 1e-154 is the root of the smallest number.
+    assert s.niter == 10 and s.reason == "rounding" and s.x == X.zero()
+    assert s.gap <= 1e-300 and s.error_bound <= 1e-150

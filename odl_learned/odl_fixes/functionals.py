@@ -38,7 +38,7 @@ def separable_sum_linear():
 def grad_lipschitz():
     # grad of f(s x) is s grad f(s x): s^2 L. grad of a |x|^2 + <u, x> is 2 a x + u: u adds nothing.
     rules = {
-        functional.FunctionalRightScalarMult: lambda f: abs(f.scalar) ** 2,
+        functional.FunctionalRightScalarMult: lambda f: abs(f.scalar) * abs(f.scalar),
         functional.FunctionalQuadraticPerturb: lambda f: 1,
         functional.BregmanDistance: lambda f: 1,
     }

@@ -7,7 +7,7 @@ import numpy as np
 from odl_learned.solvers.active import Active
 from odl_learned.solvers.checks import knows, per_sample, require_start
 from odl_learned.solvers.discrepancy import Discrepancy
-from odl_learned.solvers.landweber import GROWTH, _squared_norm
+from odl_learned.solvers.landweber import GIVEN_STEP, GROWTH, UNKNOWN_STEP, _squared_norm
 from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.validation import require_count
@@ -93,7 +93,8 @@ def linearized_bregman(
     space = getattr(regularizer, "domain", None)
     require_start("v0", v0, samples, space, "regularizer.domain")
     alpha = per_sample("alpha", alpha, samples) if np.ndim(alpha) else _positive("alpha", alpha)
-    run = _Run(principle, v0, samples, of_data, regularizer, alpha)
+    cure = UNKNOWN_STEP if omega is None else GIVEN_STEP
+    run = _Run(principle, v0, samples, of_data, regularizer, alpha, cure)
     if omega is None:
         adjoint = forward_op.adjoint
         start = adjoint(of_data.add(data, -1.0, forward_op(v0)))
@@ -104,9 +105,9 @@ def linearized_bregman(
 class _Run:
     """The running samples, and the iteration."""
 
-    def __init__(self, principle, v0, samples, of_data, regularizer, alpha):
+    def __init__(self, principle, v0, samples, of_data, regularizer, alpha, cure):
         self.principle, self.R, self.alpha = principle, regularizer, alpha
-        self.samples, self.of_data = samples, of_data
+        self.samples, self.of_data, self.cure = samples, of_data, cure
         self.active = Active(samples, v0)
         self.v = samples.scale(1.0, v0)
         self.u = regularizer.proximal(_step(alpha))(self.v)
@@ -154,8 +155,7 @@ class _Run:
             raise DivergenceError(
                 f"linearized_bregman diverges: the residual{self.active.name(grown)} grew from "
                 f"{self.smallest[first]:.3g} to {size[first]:.3g} at iteration {niter}. The step "
-                "omega must be less than 2 / |A|^2; leave it out to get 1 / |A|^2, and check that "
-                "forward_op.adjoint is the adjoint and regularizer.proximal a proximal."
+                f"omega must be less than 2 / |A|^2; {self.cure} Or regularizer.proximal is none."
             )
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from odl_learned.solvers.samples import Element, on_host
+from odl_learned.solvers.samples import Element, numbers_of, on_host
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.validation import is_finite_number, require_positive
 
@@ -133,6 +133,87 @@ def require_constants(solver, active, samples, y, step, change, L, mu):
             f"{active.name(wrong)} changed by only {along[k]:.6g} times the distance of their "
             "points. Pass a smaller one, and check that the gradient is that of a convex "
             "functional."
+        )
+
+
+def require_adjoint(solver, active, forward, backward, size, noise, niter, name="forward_op"):
+    r"""Raise DivergenceError where one pair of inner products proves an adjoint wrong.
+
+    .. math:: \text{Re} \langle A x, y \rangle = \text{Re} \langle x, A^* y \rangle
+
+    Iterations have ``A x`` and ``A* y`` anyway, so that this costs two inner products. Weights that
+    were forgotten are a factor on one side.
+
+    Parameters
+    ----------
+    solver : str
+    active : Active
+    forward, backward : numpy.ndarray of shape ``(size,)``
+        Both sides.
+    size : numpy.ndarray of shape ``(size,)``
+        ``|A x| |y|``, of which a thousandth may be missing.
+    noise : numpy.ndarray of shape ``(size,)``
+        Rounding errors: for one side in single precision inside, about ``1e-5 |A| |x| |y|``.
+    niter : int
+    name : str, optional
+        Of the operator ``A`` in code.
+    """
+    wrong = np.abs(forward - backward) > 1e-3 * size + noise
+    if wrong.any():
+        k = np.argmax(wrong)
+        raise DivergenceError(
+            f"{solver} has no certificate: <A x, y> is {forward[k]:.6g} but <x, A* y> is "
+            f"{backward[k]:.6g}{active.name(wrong)}, at iteration {niter}, for A = {name}. Check "
+            f"that {name}.adjoint is the adjoint in the inner products of domain and range, with "
+            "their weights; conformance.operators.check_adjoint(A, rng) finds out."
+        )
+
+
+# Values carry rounding errors of about eps |f|, of 1e-7 |f| where an operator inside computes in
+# single precision, and of eps |x| |grad f| where they are differences.
+def require_gradient(solver, active, samples, f, x, slope, step):
+    r"""Raise DivergenceError where values of a convex functional prove its gradient wrong.
+
+    .. math:: \langle \nabla f(x), s \rangle \le f(x + s) - f(x)
+              \le \langle \nabla f(x + s), s \rangle
+
+    For a short step ``s`` the interval is narrow: a gradient that is too large or too small by a
+    factor, such as forgotten weights, belongs to another functional, whose minimizer it would
+    certify. Costs two values and a gradient; nothing is tried where ``f`` has no values.
+
+    Parameters
+    ----------
+    solver : str
+    active : Active
+    samples : Element or Batch
+    f : functional
+    x, slope : elements or batches
+        A point and the gradient there.
+    step : element or batch
+        About a hundredth of a step of the solver.
+    """
+    if not (callable(f) and knows(f, "gradient")) or (
+            isinstance(samples, Element) and not hasattr(x, "inner")):
+        return
+    target = samples.add(x, 1.0, step)
+    try:
+        before, after = numbers_of(f(x)), numbers_of(f(target))
+    except NotImplementedError:
+        return
+    low, high = samples.inner(slope, step), samples.inner(f.gradient(target), step)
+    eps, change = samples.eps(x), after - before
+    noise = (100 * eps + 1e-6) * (np.abs(before) + np.abs(after))
+    noise = noise + 100 * eps * samples.norm(x) * samples.norm(slope)
+    margin = 1e-3 * np.maximum(np.abs(low), np.abs(high)) + noise
+    wrong = (change < low - margin) | (change > high + margin)
+    if wrong.any():
+        k = np.argmax(wrong)
+        raise DivergenceError(
+            f"{solver} has no certificate: along a short step f{active.name(wrong)} changes by "
+            f"{change[k]:.6g}, but its gradients say {low[k]:.6g} to {high[k]:.6g}. Check that f "
+            "is convex and f.gradient its gradient in the inner product of the space: adjoints of "
+            "operators in it must know the weights of their spaces "
+            "(conformance.operators.check_adjoint)."
         )
 
 

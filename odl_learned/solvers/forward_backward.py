@@ -6,8 +6,14 @@ import math
 import numpy as np
 
 from odl_learned.solvers.active import Active
-from odl_learned.solvers.checks import knows, per_sample, require_constants, require_start
-from odl_learned.solvers.samples import on_host, restricted, samples_of
+from odl_learned.solvers.checks import (
+    knows,
+    per_sample,
+    require_constants,
+    require_gradient,
+    require_start,
+)
+from odl_learned.solvers.samples import numbers_of, restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.validation import require_count, require_positive
 
@@ -96,6 +102,9 @@ class ForwardBackward:
                 self._diverge(~np.isfinite(moved), f"are not finite at iteration {niter}. Pass a "
                               "larger lipschitz, or check f.gradient(x0)")  # fmt: skip
             y, slope = self.y, self.slope
+            if niter == 1:
+                short = self.samples.scale(-1e-2 / self.L, slope)
+                require_gradient(self.name, self.active, self.samples, self.f, y, slope, short)
             if restart is None:
                 self.y = x_next
             else:
@@ -120,12 +129,12 @@ class ForwardBackward:
         return self._search(x_next) if self.searching else x_next
 
     def _search(self, x_next):
-        value = _values(self.f(self.y))
+        value = numbers_of(self.f(self.y))
         slack = 10 * self.samples.eps(self.x) * np.abs(value)
         for _ in range(40):
             step = self._minus(x_next, self.y)
             model = self.samples.inner(self.slope, step) + self.L / 2 * self.samples.norm(step) ** 2
-            failed = np.flatnonzero(~(_values(self.f(x_next)) <= value + model + slack))
+            failed = np.flatnonzero(~(numbers_of(self.f(x_next)) <= value + model + slack))
             if not failed.size:
                 return x_next
             self.L[failed] *= 2
@@ -154,7 +163,7 @@ class ForwardBackward:
             reached = self.discrepancy.reached(self.x)
         gap = None
         if self.gap is not None and (last or reached.any() or niter % GAP_EVERY == 0):
-            gap = np.broadcast_to(_values(self.gap(self.x)), none.shape)
+            gap = np.broadcast_to(numbers_of(self.gap(self.x)), none.shape)
             done = none if self.accuracy is None else gap <= self.accuracy
         near = done | reached | last
         if self.gap is None and self.accuracy is not None:
@@ -239,10 +248,3 @@ class ForwardBackward:
                 "one per sample."
             )
         return np.broadcast_to(values, (self.samples.size,)).copy()
-
-
-def _values(values):
-    """Numbers of samples as an array."""
-    array = on_host(values) if hasattr(values, "device") else np.asarray(values)
-    array = values.cpu().numpy() if array is None else array
-    return np.atleast_1d(array).astype(np.float64)

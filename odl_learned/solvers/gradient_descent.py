@@ -11,6 +11,7 @@ from odl_learned.solvers.checks import (
     per_sample,
     require_alike,
     require_constants,
+    require_gradient,
     require_start,
 )
 from odl_learned.solvers.momentum import ConstantMomentum, NoMomentum, RestartedMomentum
@@ -35,7 +36,8 @@ def accelerated_gradient(
 
     Gradients at two points differ by at least ``mu`` and at most ``L`` times their distance; a pair
     that does not proves a constant wrong, and with it the certificate. The first ten pairs of
-    successive points and every tenth later one are tried.
+    successive points and every tenth later one are tried. Where ``f(x)`` can be called, values
+    along a short step from the start try the gradient.
 
     Parameters
     ----------
@@ -64,7 +66,8 @@ def accelerated_gradient(
     Raises
     ------
     DivergenceError
-        If ``lipschitz`` is too small or ``strong_convexity`` too large, or values are not finite.
+        If ``lipschitz`` is too small or ``strong_convexity`` too large, ``f.gradient`` is not the
+        gradient of ``f``, or values are not finite.
     TypeError
         If ``f`` has no gradient, or the starting point does not belong to its domain.
     ValueError
@@ -185,6 +188,9 @@ def _descend(name, momentum_of, f, x0, accuracy, maxiter, lipschitz, strong_conv
             momentum.take(rest)
             f, samples = restricted(f, rest), samples.subset(rest)
             gradient = f.gradient
+        if niter == 0:
+            short = samples.scale(-1e-2 / L, slope)
+            require_gradient(name, active, samples, f, y, slope, short)
         x_next = samples.add(y, -momentum.step, slope)
         x_next, y_next = momentum.extrapolate(samples, x, y, slope, x_next)
         slope_next = gradient(y_next)

@@ -14,6 +14,10 @@ from odl_learned.validation import is_finite_number, require_count
 # 0 < omega <= 2 / |A|^2. So residuals never grow unless omega is too large or the adjoint wrong;
 # the margin is for rounding errors.
 GROWTH = 1.01
+#: What to do where residuals grow although they cannot, for steps that were given or computed.
+GIVEN_STEP = "leave it out to get 1 / |A|^2."
+UNKNOWN_STEP = ("1 / |A|^2 was computed by power iteration, so check that forward_op is linear and "
+                "forward_op.adjoint its adjoint, or pass a smaller omega.")
 
 
 def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=1000, callback=None):
@@ -82,8 +86,9 @@ def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=100
         "fraction of data.norm()")
     if not (is_finite_number(tau) and tau >= 1):
         raise ValueError(f"tau is {tau!r}; expected a finite number of at least 1, such as 1.1.")
+    cure = UNKNOWN_STEP
     if omega is not None:
-        omega = per_sample("omega", omega, samples)
+        omega, cure = per_sample("omega", omega, samples), GIVEN_STEP
     require_count("maxiter", maxiter, 0)
 
     active = Active(samples, x0)
@@ -101,8 +106,7 @@ def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=100
             raise DivergenceError(
                 f"landweber diverges: the residual{active.name(bad)} grew from {smallest[k]:.3g} "
                 f"to {size[k]:.3g} at iteration {niter}. The step omega = {omega[k]:.3g} must be "
-                "less than 2 / |A|^2; leave it out to get 1 / |A|^2, and check that "
-                "forward_op.adjoint is the adjoint."
+                f"less than 2 / |A|^2; {cure}"
             )
         smallest = np.minimum(smallest, size)
         done = size <= tau * noise_norm

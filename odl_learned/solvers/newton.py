@@ -10,11 +10,12 @@ from odl_learned.solvers.checks import (
     per_sample,
     require_alike,
     require_constants,
+    require_gradient,
     require_start,
 )
 from odl_learned.solvers.conjugate_gradient import iterate
 from odl_learned.solvers.newton_model import NewtonModel
-from odl_learned.solvers.samples import on_host, restricted, samples_of
+from odl_learned.solvers.samples import numbers_of, restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.validation import require_count
 
@@ -134,6 +135,9 @@ def newton_krylov(f, x0, accuracy, maxiter, callback=None, precondition=None,
             following = NewtonModel(f, trial, precondition, samples)
         require_constants("newton_krylov", active, samples, trial, trial - x,
                           following.gradient - model.gradient, np.full(samples.size, math.inf), mu)
+        if niter == 0:
+            require_gradient("newton_krylov", active, samples, f, x, model.gradient,
+                             samples.scale(1e-2 * t, d))  # fmt: skip
         stuck |= _at_rounding(f, x, d, model, size, samples.norm(following.gradient), samples)
         x, model, previous = trial, following, size
         if callback is not None:
@@ -177,16 +181,11 @@ def _accepts(f, x, d, t, start, slope, length, mu, size, best, samples):
     if callable(f) and open_.size:
         g, part = restricted(f, open_), samples.subset(open_)
         x, d, t = samples.take(x, open_), samples.take(d, open_), t[open_]
-        before, after = _values(g(x)), _values(g(part.add(x, t, d)))
+        before, after = numbers_of(g(x)), numbers_of(g(part.add(x, t, d)))
         margin = -1e-4 * t * start[open_]
         precise = margin > 10 * part.eps(x) * np.abs(before)
         accepted[open_] = precise & (after <= before - margin)
     return accepted
-
-
-def _values(values):
-    host = on_host(values)
-    return np.atleast_1d(np.asarray(values if host is None else host, dtype=float))
 
 
 # The gradient of a quadratic, H x - b, carries rounding errors of about eps |H x|.

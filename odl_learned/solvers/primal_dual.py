@@ -3,7 +3,7 @@ r"""The primal-dual hybrid gradient method with a certificate, for elements and 
 import numpy as np
 
 from odl_learned.solvers.active import Active
-from odl_learned.solvers.checks import per_sample
+from odl_learned.solvers.checks import per_sample, require_adjoint
 from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.solvers.steps import AdaptiveSteps
@@ -18,16 +18,17 @@ def primal_dual(problem, x0=None, accuracy=1e-4, maxiter=10000, steps=None, dual
               y_{k+1} = \text{prox}_{\sigma g^*}
               (y_k + \sigma L (x_{k+1} + \theta (x_{k+1} - x_k))),
 
-    until ``problem.gap(x, y) <= accuracy |problem.value(x)|``: then the value is at most
-    ``accuracy`` times itself above the minimum. The gap is looked at after iterations 10, 20, ...,
-    200, 250, 300, ...
+    until ``problem.gap(x, y) <= accuracy |problem.value(x)|``, both finite: then the value is at
+    most ``accuracy`` times itself above the minimum. The gap is looked at after iterations 10, 20,
+    ..., 200, 250, 300, ...; where the value at an iterate is infinite, at a feasible point near it,
+    which then is the solution (`variational.Problem.certificate`).
 
     Parameters
     ----------
     problem : variational.Problem, or its twin ``bridge.as_batch(problem)``
-        Or any object with ``f``, ``g``, ``L``, ``value_and_gap(x, y)``, ``step_sizes(ratio)``,
+        Or any object with ``f``, ``g``, ``L``, ``certificate(x, y)``, ``step_sizes(ratio)``,
         ``operator_norm`` and ``strong_convexity``. Every sample of a batch stops by itself. A
-        problem whose gap is infinite, see `variational.Problem.gap`, runs to ``maxiter``.
+        problem whose gap does not tend to zero, see `variational.Problem.gap`, runs to ``maxiter``.
     x0 : element of ``L.domain`` or batch, optional
         Starting point, not changed. Default: zero.
     accuracy : float or array, optional
@@ -45,12 +46,14 @@ def primal_dual(problem, x0=None, accuracy=1e-4, maxiter=10000, steps=None, dual
     -------
     solution : Solution
         With ``dual`` and ``gap``; ``error_bound`` is ``sqrt(2 gap / mu)`` where the objective is
-        strongly convex with ``mu = problem.strong_convexity > 0``, else None.
+        strongly convex with ``mu = problem.strong_convexity > 0``, else None. An infinite gap
+        certifies nothing; the reason then is ``"maxiter"``. ``"rounding"``: at least half of the
+        gap allows for rounding errors, so that more iterations do not make it much smaller.
 
     Raises
     ------
     DivergenceError
-        If ``tau sigma |L|^2 > 1``, or values are not finite.
+        If ``tau sigma |L|^2 > 1``, ``L.adjoint`` is not the adjoint, or values are not finite.
     TypeError
         If a starting point does not belong to its space.
     ValueError
@@ -61,7 +64,7 @@ def primal_dual(problem, x0=None, accuracy=1e-4, maxiter=10000, steps=None, dual
     Chambolle, A. and Pock, T. An introduction to continuous optimization for imaging. Acta Numerica
     25 (2016), algorithm 6, and the references of the step rules.
     """
-    if not hasattr(problem, "value_and_gap"):
+    if not hasattr(problem, "certificate"):
         raise TypeError(
             f"problem is a {type(problem).__name__}; expected a variational.Problem, such as "
             "tv_problem(...) or Problem(f, g, L), or its twin bridge.as_batch(problem)."
@@ -93,13 +96,16 @@ def primal_dual(problem, x0=None, accuracy=1e-4, maxiter=10000, steps=None, dual
     image, back = L(x), L.adjoint(y)
     for niter in range(maxiter + 1):
         if niter == maxiter or _is_checked(niter):
-            value, gap = (np.atleast_1d(v) for v in problem.value_and_gap(x, y))
+            _require_adjoint(problem, active, niter, samples, dual_samples, (x, image), (y, back))
+            answer, value, gap, rounding = problem.certificate(x, y)
             _require_no_nan(value, niter)
-            reached = gap <= accuracy[active.index] * np.abs(value)
-            if reached.any() or niter == maxiter:
+            finite = np.isfinite(value) & np.isfinite(gap)
+            reached = finite & (gap <= accuracy[active.index] * np.abs(value))
+            stuck = finite & ~reached & (gap <= 2 * rounding)
+            if reached.any() or stuck.any() or niter == maxiter:
+                reason = np.where(reached, "accuracy", np.where(stuck, "rounding", "maxiter"))
                 rest = active.finish(
-                    reached | (niter == maxiter), x, niter,
-                    np.where(reached, "accuracy", "maxiter"), gap=gap, dual=y,
+                    reached | stuck | (niter == maxiter), answer, niter, reason, gap=gap, dual=y,
                     error_bound=_error_bound(gap, problem.strong_convexity))  # fmt: skip
                 if not len(rest):
                     break
@@ -119,6 +125,8 @@ def primal_dual(problem, x0=None, accuracy=1e-4, maxiter=10000, steps=None, dual
         if niter < 10 or rule.needs_residuals:
             step, change = samples.add(x_next, -1.0, x), dual_samples.add(image_next, -1.0, image)
         if niter < 10:
+            _require_adjoint(problem, active, niter + 1, samples, dual_samples,
+                             (x_next, image_next), (y_next, back_next))  # fmt: skip
             # In steps shorter than this, L (x_next - x) may be no more than rounding errors.
             shortest = 1e3 * samples.eps(x) * samples.norm(x_next)
             _require_convergence(samples.norm(step), dual_samples.norm(change), shortest, rule,
@@ -159,15 +167,28 @@ def _require_finite(samples, x, name):
                          "only. Find them with numpy.isfinite and replace them first.")
 
 
+@np.errstate(over="ignore", invalid="ignore")
+def _require_adjoint(problem, active, niter, samples, dual_samples, primal, dual):
+    (x, image), (y, back) = primal, dual
+    length = dual_samples.norm(y)
+    require_adjoint(
+        "primal_dual", active, dual_samples.inner(image, y), samples.inner(x, back),
+        dual_samples.norm(image) * length,
+        1e-5 * problem.operator_norm * samples.norm(x) * length, niter, "L")  # fmt: skip
+
+
 def _require_convergence(step, change, shortest, rule, niter):
     """Raise if values are not finite, or a step proves that ``tau sigma |L|^2 > 1``."""
     _require_no_nan(step + change, niter)
     rate = np.where(step > shortest, change / np.where(step > 0, step, 1.0), 0.0)
     product = rule.tau * rule.sigma * rate**2
     if np.any(product > 1 + 1e-2):
+        k = np.argmax(product)
         raise DivergenceError(
-            f"primal_dual may diverge: tau sigma |L|^2 is at least {np.max(product):.3g} at "
-            f"iteration {niter}, expected at most one. Take smaller steps, or problem.step_sizes()."
+            f"primal_dual may diverge: tau sigma |L|^2 is at least {product[k]:.3g} at iteration "
+            f"{niter}, expected at most one, since |L| is at least {rate[k]:.6g}. Steps rely on "
+            "problem.operator_norm: pass Problem(..., norm=...) a bound that holds, or, if the "
+            "norm was computed, check that L is linear and L.adjoint its adjoint."
         )
 
 

@@ -45,7 +45,9 @@ class Element:
 
     def norm(self, x):
         """``|x|``, of shape (1,)."""
-        return np.array([float(x.norm())])
+        size = float(x.norm())
+        factor = _safe_factor(size, self.eps(x)).item()
+        return np.array([size if factor == 1 else float((factor * x).norm()) / factor])
 
     def scale(self, t, x):
         """``t x`` with a float or one number per sample."""
@@ -58,6 +60,10 @@ class Element:
     def extrapolate(self, x, t, previous):
         """``x + t (x - previous)``, a new element."""
         return x + self.scale(t, x - previous)
+
+    def ones(self, x):
+        """The element of the space of ``x`` with all entries one."""
+        return x.space.one()
 
     def eps(self, x):
         """Distance of one to the next number in the precision of ``x``."""
@@ -110,21 +116,12 @@ class Batch:
 
     def norm(self, x):
         """``|x_b|`` for every sample ``b``."""
-        squares = np.maximum(self.inner(x, x), 0)
-        # Squares of small numbers vanish in single precision, and a certificate must not.
-        small = squares < 1e-30
-        if self._inner is None and small.any():
-            return np.where(small, self._norm_in_double(x), np.sqrt(squares))
-        return np.sqrt(squares)
-
-    def _norm_in_double(self, x):
-        if isinstance(x, tuple):
-            return np.sqrt(sum(self._norm_in_double(part) ** 2 for part in x))
-        a = rows(x)
-        if a is None:
-            return np.sqrt(np.maximum(self.inner(x, x), 0))
-        a = a.astype(complex if np.iscomplexobj(a) else float)
-        return np.sqrt(np.vecdot(a, a).real)
+        size = np.sqrt(np.maximum(self.inner(x, x), 0))
+        factor = _safe_factor(size, self.eps(x))
+        if (factor == 1).all():
+            return size
+        x = self.scale(factor, x)
+        return np.sqrt(np.maximum(self.inner(x, x), 0)) / factor
 
     def scale(self, t, x):
         """``t_b x_b`` with a float, or one number per sample."""
@@ -148,6 +145,10 @@ class Batch:
         result *= t if np.ndim(t) == 0 else self._column(t, x)
         result += x
         return result
+
+    def ones(self, x):
+        """Arrays of the shape of ``x`` with all entries one."""
+        return tuple(map(self.ones, x)) if isinstance(x, tuple) else self.xp.ones_like(x)
 
     def eps(self, x):
         """Distance of one to the next number in the precision of ``x``."""
@@ -188,6 +189,17 @@ class Batch:
         return np.asarray(to_device(values, "cpu"), dtype=np.float64)
 
 
+# Squares of numbers below the root of the smallest one vanish, those above the root of the largest
+# one overflow, and a certificate must do neither. Multiplied by a power of two, numbers keep their
+# digits. In single precision a norm below 2^-50 may come from entries down to 2^-149, whose squares
+# with the factor 2^100 are 2^-98; one above 2^60 from entries up to 2^128, with 2^-80 at most 2^96.
+def _safe_factor(size, eps):
+    """Powers of two by which to multiply before squares are summed; one where no need."""
+    small, up, large, down = (-50, 100, 60, -80) if eps > 1e-10 else (-500, 900, 500, -600)
+    tiny = (size < 2.0**small) & (size == size)
+    return np.where(tiny, 2.0**up, np.where(size > 2.0**large, 2.0**down, 1.0))
+
+
 def rows(x):
     """Return the samples of an array as rows of a numpy array on the same memory, or None.
 
@@ -206,6 +218,13 @@ def on_host(x):
     for resolve in ("detach", "resolve_conj", "resolve_neg"):
         x = getattr(x, resolve, lambda same=x: same)()
     return np.asarray(x)
+
+
+def numbers_of(values):
+    """Numbers of samples, of Python, numpy or tensors on any device, as an array of float64."""
+    array = on_host(values) if hasattr(values, "device") else np.asarray(values)
+    array = values.cpu().numpy() if array is None else array
+    return np.atleast_1d(array).astype(np.float64)
 
 
 def restricted(problem, index):

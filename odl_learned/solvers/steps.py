@@ -89,7 +89,7 @@ class FixedSteps(StepRule):
             raise DivergenceError(
                 f"primal_dual would diverge: tau sigma |L|^2 is {product:.3g}, expected at most "
                 f"one. With tau = {self.tau:.3g}, take sigma = {self.sigma / product:.3g}, or "
-                "problem.step_sizes()."
+                "leave both out for those of problem.step_sizes()."
             )
         ones = np.ones(samples.size)
         return Steps(self.tau * ones, self.sigma * ones)

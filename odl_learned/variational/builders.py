@@ -69,7 +69,7 @@ def h1_problem(forward_op, fidelity, alpha, constraint=None):
     norm = operator_norm(grad)
     balance = 0.3 / (alpha * norm**2)
     squared = (float(alpha) * norm**2 / 2) * L2NormSquared(grad.range)
-    if term.strong_convexity and constraint is None:
+    if term.is_denoising and constraint is None:
         f, g, L = D, squared, (1 / norm) * grad
     else:
         f = constraint or ZeroFunctional(forward_op.domain)
@@ -99,7 +99,7 @@ def tv_problem(forward_op, fidelity, alpha, constraint=None):
     length, row = radius * GroupL1Norm(grad.range), (1 / norm) * grad
     free = ZeroFunctional(grad.range)
     balance = term.balance(radius)
-    if term.strong_convexity and constraint is None:
+    if term.is_denoising and constraint is None:
         return Problem(D, length, row, g_conj=free, radii=((None, radius),),
                        balance=balance, strong_convexity=term.strong_convexity)  # fmt: skip
     return Problem(
@@ -165,7 +165,7 @@ def experts_problem(forward_op, fidelity, filters, alphas, constraint=None):
     lengths = SeparableSum(*(radius * one for radius, one in zip(radii, ones.functionals)))
     row, free = (1 / norm) * bank, ZeroFunctional(bank.range)
     balance = term.balance(math.hypot(*radii))
-    if term.strong_convexity and constraint is None:
+    if term.is_denoising and constraint is None:
         return Problem(D, lengths, row, g_conj=free, balance=balance,
                        radii=tuple(((None, k), r) for k, r in enumerate(radii)),
                        strong_convexity=term.strong_convexity)  # fmt: skip

@@ -8,6 +8,7 @@ import odl
 from odl.functionals import Functional, L2NormSquared
 
 from odl_learned.operators import operator_norm
+from odl_learned.solvers.checks import knows
 
 
 class DataTerm(NamedTuple):
@@ -21,6 +22,14 @@ class DataTerm(NamedTuple):
     def strong_convexity(self):
         """Constant of strong convexity in ``x``: known where ``A`` is the identity, else zero."""
         return _convexity(self.fidelity) if _is_identity(self.operator) else 0.0
+
+    @property
+    def is_denoising(self):
+        """Whether ``A`` is the identity and ``D`` has a proximal, so that it can be ``f``.
+
+        Then iterates stay where ``D`` is finite, and the dual problem has no equation.
+        """
+        return _is_identity(self.operator) and knows(self.fidelity, "proximal")
 
     # The bound of pdhg after k steps, (|x* - x_0|^2 / tau + |y* - y_0|^2 / sigma) / 2k, is least
     # for tau / sigma = (|x* - x_0| / |y* - y_0|)^2. From zero, |x*| is about that of the first step
@@ -125,4 +134,5 @@ def _convexity(functional):
         return _convexity(functional.functional)
     if isinstance(functional, odl.functionals.FunctionalQuadraticPerturb):
         return _convexity(functional.functional) + 2 * float(functional.quadratic_coeff)
-    return float(getattr(functional, "strong_convexity", 0.0))
+    declared = float(getattr(functional, "strong_convexity", 0.0))
+    return declared if math.isfinite(declared) else 0.0

@@ -5,13 +5,13 @@ import math
 
 import numpy as np
 import odl
-from array_api_compat import array_namespace, is_array_api_obj, to_device
 from odl.functionals import Functional
 
 from odl_learned.functionals import precise_value
 from odl_learned.operators import operator_norm
-from odl_learned.solvers.samples import restricted, samples_of
+from odl_learned.solvers.samples import restricted
 from odl_learned.validation import require_positive
+from odl_learned.variational.duality import certificate, feasible_dual, gap_at
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,6 +51,12 @@ class Problem:
     norm : float, optional
         Bound of ``|L|``. Default: its `operators.operator_norm`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If ``L`` is not linear, ``f`` or ``g`` not a functional on its domain or range, or a number
+        not finite, negative, or zero in place of a balance, norm or radius.
+
     References
     ----------
     Rockafellar, R. T. Convex Analysis. Princeton 1970, section 31.
@@ -68,9 +74,26 @@ class Problem:
     norm: float = None
 
     def __post_init__(self):
-        for name in "fg":
+        if not getattr(self.L, "is_linear", False):
+            raise TypeError(
+                f"L is {self.L!r}; expected a linear odl.Operator. A nonlinear one is linearized "
+                "by L.derivative(x); a torch module becomes one by bridge.as_operator."
+            )
+        for name, side in (("f", "domain"), ("g", "range")):
+            functional, space = getattr(self, name), getattr(self.L, side)
+            if not hasattr(functional, "proximal") or functional.domain != space:
+                raise ValueError(
+                    f"{name} is {functional!r}; expected a functional with a proximal on {space!r},"
+                    f" the {side} of L; build it on L.{side}."
+                )
             if getattr(self, f"{name}_conj") is None:
-                object.__setattr__(self, f"{name}_conj", getattr(self, name).convex_conj)
+                object.__setattr__(self, f"{name}_conj", functional.convex_conj)
+        _require_numbers("balance", self.balance)
+        _require_numbers("strong_convexity", self.strong_convexity, or_zero=True)
+        if self.norm is not None:
+            _require_numbers("norm", self.norm)
+        for index, radius in self.radii:
+            _require_numbers(f"the radius of {index}", radius)
 
     def __iter__(self):
         return iter((self.f, self.g, self.L))
@@ -83,34 +106,31 @@ class Problem:
     def dual_value(self, y):
         """Return a lower bound of the minimum as a float; ``y`` is any element of ``L.range``."""
         _require_element("y", y, self.L, "range")
-        y = self.feasible(y)
-        slope = samples_of(y, self.L.range).scale(-1.0, self.L.adjoint(y))
-        return -precise_value(self.f_conj, slope) - precise_value(self.g_conj, y)
+        values = feasible_dual(self, y)[2]
+        return values if hasattr(self.L.range, "split") else values.item()
 
     def feasible(self, y):
-        """Return the feasible dual variable near ``y`` that `dual_value` evaluates."""
-        if self.consistent is not None:
-            y = self.consistent(y)
-        samples = samples_of(y, self.L.range)
-        factor = np.ones(samples.size)
-        for index, radius in self.radii:
-            index, component = index if isinstance(index, tuple) else (index, None)
-            field = y if index is None else _parts(y, self.L.range)[index]
-            length = _largest_length(field, component)
-            factor = np.minimum(factor, radius / np.maximum(length, radius))
-        return samples.scale(factor, y) if self.radii else y
+        """Return the feasible dual variable near ``y`` that `dual_value` evaluates.
+
+        It is made consistent, scaled down until the fields in it are short enough, and, where the
+        dual value is infinite there, further towards zero until that is finite.
+        """
+        return feasible_dual(self, y)[0]
 
     def gap(self, x, y):
         r"""Return the duality gap, an upper bound of the distance of ``value(x)`` to the minimum.
 
-        .. math:: \text{gap}(x, y) = \text{value}(x) - \text{dual\_value}(y)
-                  + \epsilon |L| |x| |y| \ge \text{value}(x) - \min .
+        .. math:: \text{gap}(x, y) = \text{value}(x) - \text{dual\_value}(y) + \epsilon
+                  (|L| |x| |y| + |\text{value}(x)| + |\text{dual\_value}(y)|)
+                  \ge \text{value}(x) - \min .
 
         Sums are in double precision; the last term, with the ``epsilon`` of the precision of the
-        space, allows for the rounding of ``L x`` and ``L* y``. Infinite where ``x`` violates the
-        constraint, or where ``f* = f_conj`` is infinite. Without a constraint, ``f* (-L* y)`` is
-        finite in denoising with a strongly convex fidelity and in `tikhonov_problem`; otherwise
-        ``L* y = 0`` would have to hold exactly.
+        space, allows for the rounding of ``L x``, ``L* y`` and of the entries in the sums. Where
+        ``<L x, y>`` and ``<x, L* y>`` differ by more, the difference counts in its place. Infinite
+        where ``x`` violates the constraint. Where ``f* (-L* y)`` is infinite, ``y`` is moved
+        towards zero, see `feasible`. Without a constraint, the gap tends to zero in denoising and
+        in `tikhonov_problem`; otherwise ``L* y = 0`` would have to hold exactly, and the lower
+        bound is that for ``y = 0``, which is zero for the problems of this package.
 
         Parameters
         ----------
@@ -122,15 +142,35 @@ class Problem:
 
     def value_and_gap(self, x, y):
         """Return ``value(x)`` and ``gap(x, y)``."""
-        value, lower = self.value(x), self.dual_value(y)
-        # |fl(L x) - L x| <= eps |L| |x| changes the value by at most |y*| times as much, y* a
-        # subgradient near y; likewise for L* y.
-        sizes = self.L.domain.norm(x) * self.L.range.norm(y)
-        rounding = _precision(self.L.domain) * self.operator_norm * _numbers(sizes)
-        with np.errstate(invalid="ignore"):
-            gap = np.where(np.isfinite(value) & np.isfinite(lower), value - lower, math.inf)
-        gap = gap + rounding
-        return value, gap if np.ndim(value) else float(gap)
+        _require_element("x", x, self.L, "domain")
+        _require_element("y", y, self.L, "range")
+        image = self.L(x)
+        value = precise_value(self.f, x) + precise_value(self.g, image)
+        gap, _ = gap_at(self, x, image, np.atleast_1d(value), y)
+        return value, gap if np.ndim(value) else gap.item()
+
+    def certificate(self, x, y):
+        r"""Return a point near ``x`` with a finite value, and its value and gap, for solvers.
+
+        It is ``x`` where ``value(x)`` is finite. Elsewhere it is the farthest such point on the way
+        from ``prox_f`` of a constant image, as long as ``x``, to ``x``, see
+        `duality.farthest_finite`; it tends to ``x`` where ``x`` becomes feasible in the limit, and
+        is ``x`` if nothing finite is found.
+
+        Parameters
+        ----------
+        x : element of ``L.domain`` or batch
+        y : element of ``L.range`` or batch
+
+        Returns
+        -------
+        x : element of ``L.domain`` or batch
+        value, gap, rounding : numpy.ndarray of shape ``(size,)``
+            One entry for an element. The gap is infinite where the value is; ``rounding`` is how
+            much of it allows for rounding errors.
+        """
+        _require_element("x", x, self.L, "domain")
+        return certificate(self, x, y)
 
     @property
     def operator_norm(self):
@@ -208,6 +248,16 @@ class Problem:
                                             for field in dataclasses.fields(self)})  # fmt: skip
 
 
+def _require_numbers(name, values, or_zero=False):
+    """Raise ValueError unless all numbers, one or one per sample, are finite and positive."""
+    array = np.asarray(values)
+    is_real = array.dtype.kind in "iuf"
+    if not (is_real and np.all(np.isfinite(array)) and np.all(array >= 0) and (
+            or_zero or np.all(array > 0))):
+        expected = "of at least zero" if or_zero else "greater than zero"
+        raise ValueError(f"{name} is {values!r}; expected a finite number {expected}.")
+
+
 def _require_element(name, element, op, side):
     if element not in getattr(op, side):
         raise TypeError(
@@ -216,42 +266,7 @@ def _require_element(name, element, op, side):
         )
 
 
-def _parts(y, space):
-    """The blocks of an element, or of a batch."""
-    return space.split(y) if hasattr(space, "split") else y
-
-
-def _largest_length(field, component=None):
-    """Return the largest length of the vectors of a field, or of every field of a batch.
-
-    With a component it is the largest magnitude of this one.
-    """
-    is_batch = is_array_api_obj(field) and not hasattr(field, "space")
-    count = field.shape[1] if is_batch else len(field)
-    chosen = range(count) if component is None else [component]
-    parts = [field[:, i, ...] if is_batch else field[i].data[None] for i in chosen]
-    xp = array_namespace(parts[0])
-    squares = sum(xp.astype(xp.abs(part), xp.float64) ** 2 for part in parts)
-    largest = xp.max(xp.reshape(squares, (squares.shape[0], -1)), axis=1)
-    return np.sqrt(_numbers(largest))
-
-
-def _numbers(values):
-    """Numbers of samples as a numpy array, a number as a float."""
-    if isinstance(values, float):
-        return values
-    return np.asarray(to_device(values, "cpu"), dtype=np.float64)
-
-
 def _per_sample(values):
     """One number per sample, or one for all where they agree."""
     return values[0] if len(set(values)) == 1 else np.array(values)
 
-
-def _precision(space):
-    """Distance of one to the next number in the precision of a space, or of one of batches."""
-    if hasattr(space, "eps"):
-        return space.eps
-    if isinstance(space, odl.ProductSpace):
-        return max(map(_precision, space.spaces))
-    return float(np.finfo(str(space.dtype_identifier)).eps)

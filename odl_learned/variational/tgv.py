@@ -66,7 +66,7 @@ def tgv_problem(forward_op, fidelity, alpha, beta, constraint=None):
     lengths = radius_u * GroupL1Norm(grad.range), radius_v * GroupL1Norm(sym.range)
     no_lengths = free, ZeroFunctional(sym.range)
     same = [odl.IdentityOperator(part) for part in (forward_op.range, sym.range)]
-    if constraint is None and term.strong_convexity:
+    if term.is_denoising and constraint is None:
         return Problem(
             SeparableSum(D, free),
             SeparableSum(*lengths),

@@ -1,0 +1,198 @@
+r"""The certificate of a problem: feasible points near iterates, and the gap of their values.
+
+Iterates of primal-dual methods are feasible in the limit only. On the segment from a feasible point
+to an infeasible one, the points of finite value form an interval, since values are convex. The
+binary search below finds ``1 - t`` of its end up to a factor of two, in as many steps as that has
+binary digits: where iterates become feasible, ``t`` tends to one, and nothing is lost.
+"""
+
+import math
+
+import numpy as np
+import odl
+from array_api_compat import array_namespace, is_array_api_obj, to_device
+
+from odl_learned.functionals import precise_value
+from odl_learned.solvers.samples import samples_of
+
+#: Values of numbers beyond the range of floats are infinite, and their gaps, too.
+_overflow = np.errstate(over="ignore", invalid="ignore")
+
+
+def farthest_finite(values_at, size, eps):
+    r"""Return the farthest points of finite value on segments, one segment per sample.
+
+    .. math:: t = 1 \text{ where finite}, \qquad
+              t = \max \{ 1 - 2^{-k} : k = 0, 1, \dots \} \text{ with a finite value elsewhere,}
+
+    and ``t = 1`` where the value is not finite at ``t = 0`` either.
+
+    Parameters
+    ----------
+    values_at : callable
+        ``t -> values``, arrays of shape ``(size,)``, finite on an interval of each segment.
+    size : int
+        Number of samples.
+    eps : float
+        Distance of one to the next number: no ``t`` comes closer to one than this.
+
+    Returns
+    -------
+    t, values : numpy.ndarray of shape ``(size,)``
+    """
+    values = np.array(values_at(np.ones(size)), dtype=float)
+    open_ = ~np.isfinite(values)
+    if not open_.any():
+        return np.ones(size), values
+    start = values_at(np.where(open_, 0.0, 1.0))
+    open_ &= np.isfinite(start)
+    if not open_.any():
+        return np.ones(size), values
+    values = np.where(open_, start, values)
+    # Finite for k = low, not for k = high.
+    low, high = np.zeros(size, dtype=int), np.full(size, 1 - math.floor(math.log2(eps)))
+    while (high - low > 1).any():
+        middle = (low + high) // 2
+        trial = values_at(np.where(open_, 1 - 0.5**middle, 1.0))
+        holds = np.isfinite(trial)
+        values = np.where(open_ & holds, trial, values)
+        low, high = np.where(holds, middle, low), np.where(holds, high, middle)
+    return np.where(open_, 1 - 0.5**low, 1.0), values
+
+
+@_overflow
+def feasible_dual(problem, y):
+    """Return the feasible dual variable near ``y``, ``L*`` of it, and the dual value there.
+
+    Parameters
+    ----------
+    problem : Problem
+    y : element of ``L.range`` or batch
+
+    Returns
+    -------
+    y, back : elements or batches
+    values : numpy.ndarray of shape ``(size,)``
+        Lower bounds of the minimum; -infinity where none is known.
+    """
+    L = problem.L
+    if problem.consistent is not None:
+        y = problem.consistent(y)
+    samples = samples_of(y, L.range)
+    factor = np.ones(samples.size)
+    for index, radius in problem.radii:
+        index, component = index if isinstance(index, tuple) else (index, None)
+        field = y if index is None else _parts(y, L.range)[index]
+        length = _largest_length(field, component)
+        factor = np.minimum(factor, radius / np.maximum(length, radius))
+    y = samples.scale(factor, y) if problem.radii else y
+    back = L.adjoint(y)
+    images = samples_of(back, L.domain)
+
+    def values_at(t):
+        slope, scaled = images.scale(-t, back), samples.scale(t, y)
+        return -np.atleast_1d(
+            precise_value(problem.f_conj, slope) + precise_value(problem.g_conj, scaled))
+
+    t, values = farthest_finite(values_at, samples.size, precision(L.domain))
+    if (t < 1).any():
+        y, back = samples.scale(t, y), images.scale(t, back)
+    return y, back, values
+
+
+@_overflow
+def certificate(problem, x, y):
+    """Return a point with a finite value, its value, gap and rounding; see `Problem`."""
+    spaces = problem.L.domain, problem.L.range
+    samples, image = samples_of(x, spaces[0]), problem.L(x)
+    images = samples_of(image, spaces[1])
+    value = _values(problem, x, image)
+    for sign in (1.0, 0.0, -1.0):
+        outside = np.flatnonzero(value == math.inf)
+        if not outside.size:
+            break
+        moved = _moved(problem, x, image, sign, samples, images)
+        x, image = (arithmetic.put(arithmetic.scale(1.0, old), outside,
+                                   arithmetic.take(new, outside))
+                    for arithmetic, old, new in zip((samples, images), (x, image), moved))
+        value[outside] = moved[2][outside]
+    return x, value, *gap_at(problem, x, image, value, y)
+
+
+@_overflow
+def gap_at(problem, x, image, value, y):
+    """Return the gaps of points whose images under ``L`` and values are known, and their rounding.
+
+    Parameters
+    ----------
+    problem : Problem
+    x, image : elements or batches
+    value : numpy.ndarray of shape ``(size,)``
+    y : element or batch
+
+    Returns
+    -------
+    gap, rounding : numpy.ndarray of shape ``(size,)``
+        The second is part of the first, an allowance for rounding errors.
+    """
+    y, back, lower = feasible_dual(problem, y)
+    samples, images = samples_of(x, problem.L.domain), samples_of(y, problem.L.range)
+    # |fl(L x) - L x| <= eps |L| |x| changes the value by at most |y*| times as much, y* a
+    # subgradient near y; likewise for L* y.
+    eps = precision(problem.L.domain)
+    rounding = eps * problem.operator_norm * samples.norm(x) * images.norm(y)
+    rounding = np.maximum(rounding, np.abs(samples.inner(x, back) - images.inner(image, y)))
+    # Sums of squares below the smallest number are zero.
+    rounding = rounding + eps * (np.abs(value) + np.abs(lower)) + np.finfo(float).tiny
+    finite = np.isfinite(value) & np.isfinite(lower)
+    return np.where(finite, np.maximum(value - lower, 0.0) + rounding, math.inf), rounding
+
+
+def precision(space):
+    """Distance of one to the next number in the precision of a space, or of one of batches."""
+    if hasattr(space, "eps"):
+        return space.eps
+    if isinstance(space, odl.ProductSpace):
+        return max(map(precision, space.spaces))
+    return float(np.finfo(str(space.dtype_identifier)).eps)
+
+
+def _values(problem, x, image):
+    value = precise_value(problem.f, x) + precise_value(problem.g, image)
+    return np.array(np.atleast_1d(value), dtype=float)
+
+
+def _moved(problem, x, image, sign, samples, images):
+    """Points of finite value towards a constant one in dom f, their images and values."""
+    ones = samples.ones(x)
+    level = sign * samples.norm(x) / samples.norm(ones)
+    start = problem.f.proximal(1.0)(samples.scale(level, ones))
+    start_image = problem.L(start)
+    way, image_way = samples.add(x, -1.0, start), images.add(image, -1.0, start_image)
+
+    def point(t):
+        return samples.add(start, t, way), images.add(start_image, t, image_way)
+
+    t, value = farthest_finite(
+        lambda t: _values(problem, *point(t)), samples.size, precision(problem.L.domain))
+    return *point(t), value
+
+
+def _parts(y, space):
+    """The blocks of an element, or of a batch."""
+    return space.split(y) if hasattr(space, "split") else y
+
+
+def _largest_length(field, component=None):
+    """Return the largest length of the vectors of a field, or of every field of a batch.
+
+    With a component it is the largest magnitude of this one.
+    """
+    is_batch = is_array_api_obj(field) and not hasattr(field, "space")
+    count = field.shape[1] if is_batch else len(field)
+    chosen = range(count) if component is None else [component]
+    parts = [field[:, i, ...] if is_batch else field[i].data[None] for i in chosen]
+    xp = array_namespace(parts[0])
+    squares = sum(xp.astype(xp.abs(part), xp.float64) ** 2 for part in parts)
+    largest = xp.max(xp.reshape(squares, (squares.shape[0], -1)), axis=1)
+    return np.sqrt(np.asarray(to_device(largest, "cpu"), dtype=np.float64))

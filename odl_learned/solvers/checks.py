@@ -171,15 +171,17 @@ def require_adjoint(solver, active, forward, backward, size, noise, niter, name=
 
 # Values carry rounding errors of about eps |f|, of 1e-7 |f| where an operator inside computes in
 # single precision, and of eps |x| |grad f| where they are differences.
-def require_gradient(solver, active, samples, f, x, slope, step):
+def require_gradient(solver, active, samples, f, x, slope, step, L=None):
     r"""Raise DivergenceError where values of a convex functional prove its gradient wrong.
 
     .. math:: \langle \nabla f(x), s \rangle \le f(x + s) - f(x)
               \le \langle \nabla f(x + s), s \rangle
+              \le \langle \nabla f(x), s \rangle + L |s|^2
 
     For a short step ``s`` the interval is narrow: a gradient that is too large or too small by a
     factor, such as forgotten weights, belongs to another functional, whose minimizer it would
-    certify. Costs two values and a gradient; nothing is tried where ``f`` has no values.
+    certify. Costs two values, and a gradient where ``L`` is not known; nothing is tried where ``f``
+    has no values.
 
     Parameters
     ----------
@@ -191,6 +193,8 @@ def require_gradient(solver, active, samples, f, x, slope, step):
         A point and the gradient there.
     step : element or batch
         About a hundredth of a step of the solver.
+    L : numpy.ndarray of shape ``(size,)``, optional
+        Lipschitz constant of the gradient; if it was found by a search, half of it will do.
     """
     if not (callable(f) and knows(f, "gradient")) or (
             isinstance(samples, Element) and not hasattr(x, "inner")):
@@ -200,7 +204,11 @@ def require_gradient(solver, active, samples, f, x, slope, step):
         before, after = numbers_of(f(x)), numbers_of(f(target))
     except NotImplementedError:
         return
-    low, high = samples.inner(slope, step), samples.inner(f.gradient(target), step)
+    low = samples.inner(slope, step)
+    if L is None:
+        high = samples.inner(f.gradient(target), step)
+    else:
+        high = low + 2 * L * samples.norm(step) ** 2
     eps, change = samples.eps(x), after - before
     noise = (100 * eps + 1e-6) * (np.abs(before) + np.abs(after))
     noise = noise + 100 * eps * samples.norm(x) * samples.norm(slope)

@@ -102,9 +102,6 @@ class ForwardBackward:
                 self._diverge(~np.isfinite(moved), f"are not finite at iteration {niter}. Pass a "
                               "larger lipschitz, or check f.gradient(x0)")  # fmt: skip
             y, slope = self.y, self.slope
-            if niter == 1:
-                short = self.samples.scale(-1e-2 / self.L, slope)
-                require_gradient(self.name, self.active, self.samples, self.f, y, slope, short)
             if restart is None:
                 self.y = x_next
             else:
@@ -115,6 +112,10 @@ class ForwardBackward:
                 step, change = self._minus(self.y, y), self._minus(self.slope, slope)
                 require_constants(self.name, self.active, self.samples, self.y, step, change,
                                   self.L, self.mu_f)  # fmt: skip
+            if niter == 1:
+                short = self.samples.scale(-1e-2 / self.L, slope)
+                require_gradient(self.name, self.active, self.samples, self.f, y, slope, short,
+                                 self.L)  # fmt: skip
             if self.callback is not None:
                 self.callback(self.active.whole(x_next))
             self._stop(niter, moved, y, slope)

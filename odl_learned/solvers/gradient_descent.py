@@ -188,14 +188,14 @@ def _descend(name, momentum_of, f, x0, accuracy, maxiter, lipschitz, strong_conv
             momentum.take(rest)
             f, samples = restricted(f, rest), samples.subset(rest)
             gradient = f.gradient
-        if niter == 0:
-            short = samples.scale(-1e-2 / L, slope)
-            require_gradient(name, active, samples, f, y, slope, short)
         x_next = samples.add(y, -momentum.step, slope)
         x_next, y_next = momentum.extrapolate(samples, x, y, slope, x_next)
         slope_next = gradient(y_next)
         if niter < 10 or niter % 10 == 0:
             require_constants(name, active, samples, y_next, y_next - y, slope_next - slope, L, mu)
+        if niter == 0:
+            short = samples.scale(-1e-2 / L, slope)
+            require_gradient(name, active, samples, f, y, slope, short, L)
         x, y, slope = x_next, y_next, slope_next
         if callback is not None:
             callback(active.whole(y))

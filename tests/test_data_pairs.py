@@ -3,6 +3,7 @@
 import numpy as np
 import odl
 import pytest
+import torch
 
 from odl_learned.data import FixedPairs, SimulatedPairs, add_white_noise
 
@@ -71,6 +72,16 @@ def test_drawn_pairs_are_the_simulated_ones(pairs):
         fixed[4]
 
 
+def test_elements_and_tensors_are_kept_as_arrays():
+    arrays = np.arange(40.0).reshape(2, 5, 4)
+    for kind in (SPACE.element, torch.from_numpy, lambda a: torch.from_numpy(a).requires_grad_()):
+        fixed = FixedPairs([kind(a) for a in arrays], [kind(a + 1) for a in arrays])
+        drawn = FixedPairs.drawn([(kind(a), kind(a + 1)) for a in arrays])
+        for pairs in (fixed, drawn):
+            assert isinstance(pairs.data, np.ndarray) and np.array_equal(pairs.data, arrays)
+            assert np.array_equal(pairs.truth, arrays + 1)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -82,6 +93,15 @@ def test_drawn_pairs_are_the_simulated_ones(pairs):
         (lambda: FixedPairs(np.zeros((0, 3)), np.zeros((0, 3))), ValueError, "at least one item"),
         (lambda: FixedPairs(np.full((1, 3), np.nan), np.zeros((1, 3))), ValueError, "3 NaN"),
         (lambda: FixedPairs.drawn([]), ValueError, "pairs is empty"),
+        (lambda: FixedPairs.drawn(iter([])), TypeError, "of type list_iterator, expected a seq"),
+        (lambda: FixedPairs.drawn([np.ones(3)]), ValueError, "is not a pair but of type ndarray"),
+        (lambda: FixedPairs.drawn([(np.ones(2), 1), (np.ones(3), 1)]), ValueError,
+         r"data\[1\] has shape \(3,\), expected \(2,\).*batch_size=1"),
+        (lambda: FixedPairs(np.ma.masked_equal(np.eye(2), 0), np.eye(2)), ValueError,
+         "data is a masked array with 2 masked entries"),
+        (lambda: FixedPairs(np.eye(2), np.eye(2))[:1], TypeError, r"for i in range\(start, stop\)"),
+        (lambda: SimulatedPairs(lambda rng: odl.ProductSpace(SPACE, odl.rn(2)).one(), measure, 2,
+                                0)[0], ValueError, "is an element of .*has one shape"),
     ],
 )
 def test_refusals(call, error, message):

@@ -268,6 +268,22 @@ def test_errors(rng):
     starts_alone = unrolled(A, [GradientStep(identity, 0.1)], lambda data: start)
     with pytest.raises(ValueError, match=r"data has shape \(2, 5, 4\), expected \(5, 4\)"):
         starts_alone(torch.zeros(2, 5, 4, dtype=torch.float64))
+    square = as_module(odl.PowerOperator(A.domain, 2.0))
+    for maps in ((square, as_module(A.adjoint)), (as_module(A), square)):
+        with pytest.raises(ValueError, match="is the module of a nonlinear operator.*derivative"):
+            LearnedProximalGradient(*maps, [GradientStep(identity, 0.1)])
+    data = torch.zeros(2, 5, 4, dtype=torch.float64)
+    column = LearnedProximalGradient(identity, lambda y: y[..., :1], [GradientStep(identity, 0.1)],
+                                     identity)  # fmt: skip
+    with pytest.raises(ValueError, match=r"gradient in step 0 has shape \(2, 5, 1\), expected"):
+        column(data)
+    summing = GradientStep(lambda u: u.sum(-1, keepdim=True), 0.1)
+    with pytest.raises(ValueError, match=r"result of step 1 has shape \(2, 5, 1\), expected"):
+        LearnedProximalGradient(identity, identity, [GradientStep(identity, 0.1), summing])(data)
+    nets = [CNN(2 + m, 1 + m, 3, 1).double() for m in (1, 2)]
+    steps = [MemoryStep(net, m, 0.1, dimension=2) for net, m in zip(nets, (1, 2))]
+    with pytest.raises(ValueError, match="step before has 1 channels, expected 2; give all steps"):
+        LearnedProximalGradient(identity, identity, steps)(data)
     wrong = unrolled(A, [MemoryStep(CNN(4, 2, 3, 1), 2, 0.1, dimension=2)]).double()
     with pytest.raises(ValueError, match=r"shape \(1, 2, 5, 4\), expected \(1, 3, 5, 4\)"):
         wrong(tensor(y))

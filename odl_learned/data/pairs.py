@@ -7,7 +7,8 @@ from typing import final
 
 import numpy as np
 
-from odl_learned.validation import require_finite
+from odl_learned.metrics import as_array
+from odl_learned.validation import require_finite, require_shape
 
 
 def _array(name, x):
@@ -16,14 +17,38 @@ def _array(name, x):
             f"{name} is of type {type(x).__name__}, expected an element of an ODL space; "
             "return space.element(array) from the function that was passed."
         )
-    array = np.array(x.asarray())
+    try:
+        array = np.array(as_array(x, name))
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is an element of {x.space}, expected one of a space of arrays or of a power "
+            f"of one, which has one shape ({error})."
+        ) from error
     require_finite(name, array)
     return array
 
 
+def _stacked(name, items):
+    """Arrays, tensors or elements, in a list or stacked, as one array ``(N, ...)``."""
+    if not isinstance(items, (list, tuple)):
+        return as_array(items, name)
+    arrays = [as_array(item, f"{name}[{i}]") for i, item in enumerate(items)]
+    for i, array in enumerate(arrays):
+        require_shape(f"{name}[{i}]", array, arrays[0].shape,
+                      f"This is the shape of {name}[0]; crop or resample one of them, or train on "
+                      "a list of pairs with batch_size=1.")  # fmt: skip
+    return np.stack(arrays) if arrays else np.empty(0)
+
+
 def _position(index, size):
     """The position 0 <= i < size of an index that may be negative."""
-    i = operator.index(index)
+    try:
+        i = operator.index(index)
+    except TypeError as error:
+        raise TypeError(
+            f"index is {index!r}, expected a whole number; take several pairs by "
+            "[pairs[i] for i in range(start, stop)]."
+        ) from error
     if not -size <= i < size:
         raise IndexError(f"index is {i}, expected -{size} <= index < {size}, the number of pairs.")
     return i % size
@@ -88,20 +113,21 @@ class FixedPairs(Sequence):
 
     Parameters
     ----------
-    data : array_like, shape (N, *Y.shape)
+    data : array_like, shape (N, *Y.shape), or list of N elements, arrays or tensors
         Measurements.
-    truth : array_like, shape (N, *X.shape)
+    truth : array_like, shape (N, *X.shape), or list of N elements, arrays or tensors
         Ground truths.
 
     Raises
     ------
     ValueError
-        If there are no pairs, the numbers of data and truths differ, or values are not finite.
+        If there are no pairs, the numbers of data and truths or shapes in a list differ, or values
+        are masked or not finite.
     """
 
     def __init__(self, data, truth):
-        self.data = np.asarray(data)
-        self.truth = np.asarray(truth)
+        self.data = _stacked("data", data)
+        self.truth = _stacked("truth", truth)
         for name, array in (("data", self.data), ("truth", self.truth)):
             if array.ndim == 0 or len(array) == 0:
                 raise ValueError(
@@ -118,10 +144,21 @@ class FixedPairs(Sequence):
     @classmethod
     def drawn(cls, pairs):
         """Draw all pairs of a sequence, for example `SimulatedPairs`, once and keep them."""
+        if not hasattr(pairs, "__len__") or not hasattr(pairs, "__getitem__"):
+            raise TypeError(
+                f"pairs is of type {type(pairs).__name__}, expected a sequence of pairs; make one "
+                "of it by list(...)."
+            )
         if len(pairs) == 0:
             raise ValueError("pairs is empty, expected a sequence of at least one pair.")
-        data, truth = zip(*(pairs[i] for i in range(len(pairs))))
-        return cls(np.stack(data), np.stack(truth))
+        drawn = [pairs[i] for i in range(len(pairs))]
+        for i, pair in enumerate(drawn):
+            if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+                raise ValueError(
+                    f"pairs[{i}] is not a pair but of type {type(pair).__name__}; expected (data, "
+                    "truth)."
+                )
+        return cls(*zip(*drawn))
 
     def __len__(self):
         return len(self.data)

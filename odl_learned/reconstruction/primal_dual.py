@@ -13,6 +13,8 @@ from odl_learned.reconstruction.tensor_maps import (
     TensorMap,
     modules,
     require_data_of,
+    require_images,
+    require_linear_map,
     require_samples_apart,
     require_tensor_map,
 )
@@ -75,8 +77,8 @@ class LearnedPrimalDual(nn.Module):
         initial: TensorMap | None = None,
     ):
         super().__init__()
-        require_tensor_map("forward", forward)
-        require_tensor_map("adjoint", adjoint)
+        require_linear_map("forward", forward)
+        require_linear_map("adjoint", adjoint)
         require_tensor_map("initial", initial, optional=True)
         require_count("dual_memory", dual_memory)
         require_count("primal_memory", primal_memory)
@@ -105,7 +107,9 @@ class LearnedPrimalDual(nn.Module):
             if k > 0:
                 simulated = self.forward_op(f.select(batch, operated))
             h = dual(h, simulated, data)
-            f = primal(f, self.adjoint_op(h.select(batch, 0)))
+            backprojected = self.adjoint_op(h.select(batch, 0))
+            require_images(f"the result of the adjoint in step {k}", backprojected, u.shape)
+            f = primal(f, backprojected)
             yield f.select(batch, 0)
 
     def forward(self, data: torch.Tensor) -> torch.Tensor:

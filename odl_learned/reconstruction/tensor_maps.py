@@ -24,6 +24,16 @@ def require_tensor_map(name: str, map: TensorMap | None, optional: bool = False)
                         "such as bridge.as_module(op).")
 
 
+def require_linear_map(name: str, map: TensorMap) -> None:
+    """Raise TypeError unless this is a callable on tensors, ValueError if known to be nonlinear."""
+    require_tensor_map(name, map)
+    if isinstance(map, OperatorModule) and not map.is_linear:
+        raise ValueError(
+            f"{name} is the module of a nonlinear operator, expected a linear one; linearize it, "
+            "as_module(A.derivative(x))."
+        )
+
+
 def modules(name: str, steps) -> nn.ModuleList:
     """Return the steps as a list of modules, at least one; the same one may occur repeatedly."""
     steps = list(steps) if isinstance(steps, list | tuple | nn.ModuleList) else steps
@@ -42,6 +52,15 @@ def require_data_of(simulated: torch.Tensor, data: torch.Tensor, u: torch.Tensor
             f"data has shape {tuple(data.shape)}, expected {tuple(simulated.shape)}, the shape of "
             f"A u for images of shape {tuple(u.shape)}; build it with the same operator, and "
             "`initial` with the same batch axes."
+        )
+
+
+def require_images(what: str, x: torch.Tensor, shape: torch.Size) -> None:
+    """Raise ValueError unless the images have this shape: others would be broadcast."""
+    if x.shape != shape:
+        raise ValueError(
+            f"{what} has shape {tuple(x.shape)}, expected {tuple(shape)}, that of the images; each "
+            "part of an iteration has to keep it."
         )
 
 

@@ -14,6 +14,8 @@ from odl_learned.networks.images import (
 from odl_learned.reconstruction.tensor_maps import (
     modules,
     require_data_of,
+    require_images,
+    require_linear_map,
     require_samples_apart,
     require_tensor_map,
 )
@@ -57,8 +59,8 @@ class LearnedProximalGradient(nn.Module):
 
     def __init__(self, forward, adjoint, steps, initial=None):
         super().__init__()
-        require_tensor_map("forward", forward)
-        require_tensor_map("adjoint", adjoint)
+        require_linear_map("forward", forward)
+        require_linear_map("adjoint", adjoint)
         require_tensor_map("initial", initial, optional=True)
         self.forward_op = forward
         self.adjoint_op = adjoint
@@ -81,11 +83,13 @@ class LearnedProximalGradient(nn.Module):
             u = self.initial(data)
             gradient = self.gradient(u, data)
         yield u
-        memory = None
+        memory, shape = None, u.shape
         for k, step in enumerate(self.steps):
             if k > 0:
                 gradient = self.gradient(u, data)
+            require_images(f"the gradient in step {k}", gradient, shape)
             u, memory = step(u, gradient, memory)
+            require_images(f"the result of step {k}", u, shape)
             yield u
 
     def forward(self, data):  # (*batch, *Y.shape) -> (*batch, *X.shape)
@@ -206,6 +210,11 @@ class MemoryStep(nn.Module):
         image = to_channels(u, self.dimension)  # (N, c, *shape)
         if memory is None:
             memory = image.new_zeros(image.shape[0], self.memory_channels, *image.shape[2:])
+        if memory.shape[1] != self.memory_channels:
+            raise ValueError(
+                f"the memory of the step before has {memory.shape[1]} channels, expected "
+                f"{self.memory_channels}; give all steps equally many memory_channels."
+            )
         scaled = to_channels(self.step_size() * gradient, self.dimension)
         channels = self.net(torch.cat((image, scaled, memory), dim=1))
         count = image.shape[1]

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from odl_learned.data.dicom_files import one_line
-
 #: Where enhanced multi-frame files keep an attribute, by frame or shared by all.
 MACROS = {
     "PixelSpacing": "PixelMeasuresSequence",
@@ -14,6 +12,11 @@ MACROS = {
     "RescaleType": "PixelValueTransformationSequence",
     "RealWorldValueMappingSequence": "RealWorldValueMappingSequence",
 }
+
+
+def one_line(error):
+    """The message of an error on one line."""
+    return " ".join(str(error).split())
 
 
 def plain(path, dataset, name):

@@ -7,6 +7,8 @@ import struct
 import zlib
 from pathlib import Path
 
+from odl_learned.data.dicom_attributes import one_line, plain
+
 #: Suffixes that only DICOM files have; others are recognized by their contents.
 SUFFIXES = (".dcm", ".dicom", ".ima")
 #: Suffixes of the other formats that are read, which DICOM files do not have.
@@ -35,11 +37,6 @@ def require_file(path):
         what = "is a folder" if path.is_dir() else "does not exist"
         raise FileNotFoundError(f"{path} {what}, expected a file; check the path.")
     return path
-
-
-def one_line(error):
-    """The message of an error on one line."""
-    return " ".join(str(error).split())
 
 
 def is_dicom(path):
@@ -99,7 +96,7 @@ def open_dicom(path, limits, stop_before_pixels=False):
             raise ValueError("it has no preamble and does not say what it is")
     except Exception as error:
         raise _unreadable(path, error) from error
-    if "TransferSyntaxUID" not in dataset.file_meta:
+    if plain(path, dataset.file_meta, "TransferSyntaxUID") is None:
         implicit, little_endian = dataset.original_encoding
         uid = pydicom.uid
         explicit = uid.ExplicitVRLittleEndian if little_endian else uid.ExplicitVRBigEndian
@@ -140,8 +137,8 @@ def _require_bounded(path, compressed, limits):
 
 def require_pixels(path, dataset):
     """Raise ValueError if a DICOM file holds no pixels, with what it is instead."""
-    kind = getattr(dataset.get("SOPClassUID"), "name", "") or "a file without a class"
-    if dataset.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY:
+    kind = getattr(plain(path, dataset, "SOPClassUID"), "name", "a file without a class")
+    if plain(path, dataset.file_meta, "MediaStorageSOPClassUID") == DIRECTORY:
         raise ValueError(
             f"{path} is a DICOMDIR, a list of the files of a medium, and holds no pixels itself; "
             "expected an image. Choose one of the files, or one folder of a series, beside it."
@@ -151,7 +148,7 @@ def require_pixels(path, dataset):
             f"the pixels of {path} ({kind}) are on a server and not in the file; expected pixels, "
             "and no address is followed. Export the file with its pixels."
         )
-    if not any(dataset.get(name) is not None for name in PIXELS):
+    if all(plain(path, dataset, name) is None for name in PIXELS):
         hint = ("Export it again with its pixels." if "Rows" in dataset
                 else "Choose a file of the series of images.")  # fmt: skip
         raise ValueError(f"{path} holds no pixels, it is {kind}; expected an image. {hint}")

@@ -6,10 +6,9 @@ DICOM PS3.3, C.7.6.3 (pixels); PS3.5, section 8 (encoding).
 import math
 import struct
 
-from odl_learned.data.dicom_attributes import frame_count, numbers_of, plain
+from odl_learned.data.dicom_attributes import frame_count, numbers_of, one_line, plain
 from odl_learned.data.dicom_files import (
     PIXELS,
-    one_line,
     pydicom_package,
     require_decoder,
     require_pixels,

@@ -4,6 +4,7 @@ Soft links are followed within the file. External links, external storage and vi
 other files, which could be any on the machine; none of them is opened.
 """
 
+import contextlib
 import math
 
 import numpy as np
@@ -30,7 +31,18 @@ def open_hdf5(path):
         ) from error
 
 
-def names(file):
+@contextlib.contextmanager
+def _readable(where):
+    """Turn what h5py raises for damaged files into a ValueError."""
+    try:
+        yield
+    except (RuntimeError, OSError, KeyError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{where} cannot be read ({error}); copy or download the file again."
+        ) from error
+
+
+def names(path, file):
     """Names and shapes of the arrays of a file, groups included."""
     import h5py
 
@@ -41,17 +53,16 @@ def names(file):
             # The shape of a virtual array is that of its sources, which would be opened for it.
             found[name] = "in another file" if _elsewhere(item) else item.shape
 
-    file.visititems(note)
+    with _readable(path):
+        file.visititems(note)
     return found
 
 
 def array(where, file, key):
-    """The array of this name, with its numbers still in the file.
+    """The array of this name, with its numbers still in the file; None if there is none.
 
     Raises
     ------
-    KeyError
-        If there is none.
     ValueError
         If its numbers, or a link on the way to it, are in another file, or nothing was written.
     TypeError
@@ -59,19 +70,21 @@ def array(where, file, key):
     """
     import h5py
 
-    stored = _follow(where, file, key)
-    if not isinstance(stored, h5py.Dataset):
-        raise KeyError(key)
-    if reason := _elsewhere(stored):
-        raise _leads_away(where, reason)
-    if stored.dtype.kind not in "biufc":
-        raise TypeError(f"{where} has dtype {stored.dtype}, expected numbers.")
-    if stored.shape is None:
+    with _readable(where):
+        stored = _follow(where, file, key)
+        if not isinstance(stored, h5py.Dataset):
+            return None
+        if reason := _elsewhere(stored):
+            raise _leads_away(where, reason)
+        dtype, shape, held = stored.dtype, stored.shape, stored.id.get_storage_size()
+    if dtype.kind not in "biufc":
+        raise TypeError(f"{where} has dtype {dtype}, expected numbers.")
+    if shape is None:
         raise ValueError(f"{where} is empty, without a shape; expected at least one number.")
-    if stored.size and not stored.id.get_storage_size():
+    if math.prod(shape) and not held:
         raise ValueError(
-            f"{where} has shape {stored.shape}, but nothing was ever written into it; expected "
-            "numbers. Write the file again."
+            f"{where} has shape {shape}, but nothing was ever written into it; expected numbers. "
+            "Write the file again."
         )
     return stored
 
@@ -81,28 +94,26 @@ def read(where, stored, index, limits):
 
     HDF5 decompresses whole chunks, so that a chunk counts even if little of it is asked for.
     """
-    item = math.prod(stored.shape if index == () else stored.shape[1:])
-    total = stored.size * stored.dtype.itemsize
-    asked = max(item, math.prod(stored.chunks or (0,))) * stored.dtype.itemsize
-    held = min(stored.id.get_storage_size(), stored.file.id.get_filesize())
-    limits.require(where, asked, held * min(1.0, asked / max(total, 1)))
-    try:
-        return np.asarray(stored[index])
-    except OSError as error:
-        raise _unreadable(where, stored, error) from error
-
-
-def _unreadable(where, stored, error):
-    properties = stored.id.get_create_plist()
-    filters = [properties.get_filter(i) for i in range(properties.get_nfilters())]
-    foreign = [(number, name.decode(errors="replace")) for number, _, _, name in filters
+    with _readable(where):
+        properties = stored.id.get_create_plist()
+        filters = [properties.get_filter(i) for i in range(properties.get_nfilters())]
+        held = min(stored.id.get_storage_size(), stored.file.id.get_filesize())
+        chunk = math.prod(stored.chunks or (0,))
+    item, size = math.prod(stored.shape if index == () else stored.shape[1:]), stored.dtype.itemsize
+    asked = max(item, chunk) * size
+    limits.require(where, asked, held * min(1.0, asked / max(stored.size * size, 1)))
+    foreign = [f"{number} ({name.decode(errors='replace')})" for number, _, _, name in filters
                if number not in COMMON_FILTERS]  # fmt: skip
-    if foreign:
-        return ValueError(
-            f"{where} is compressed by filter {foreign[0][0]} ({foreign[0][1]}), which may not be "
-            f"installed ({error}); import hdf5plugin first, or write the file with gzip."
-        )
-    return ValueError(f"{where} cannot be read ({error}); copy or download the file again.")
+    try:
+        with _readable(where):
+            return np.asarray(stored[index])
+    except ValueError as error:
+        if not foreign:
+            raise
+        raise ValueError(
+            f"{where} is compressed by filter {foreign[0]}, which may not be installed ({error}); "
+            "import hdf5plugin first, or write the file with gzip."
+        ) from error
 
 
 def _elsewhere(stored):
@@ -123,7 +134,7 @@ def _leads_away(where, reason):
 
 
 def _follow(where, file, key):
-    """The object of this name; raise if a link on the way leaves the file."""
+    """The object of this name, None if missing; raise if a link on the way leaves the file."""
     import h5py
 
     place, parts, links = file, _parts(key), 0
@@ -134,7 +145,7 @@ def _follow(where, file, key):
         except TypeError:  # a link of a kind that a program defined
             link = "unknown"
         if link is None:
-            raise KeyError(key)
+            return None
         if isinstance(link, h5py.HardLink):
             place = place[part]
         elif isinstance(link, h5py.SoftLink) and links < MAX_LINKS:

@@ -6,6 +6,7 @@ Files hold numbers only: pickled objects, which could run code, are refused.
 import lzma
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from typing import NamedTuple, final
@@ -17,7 +18,7 @@ HEADERS = {(1, 0): np.lib.format.read_array_header_1_0,
            (2, 0): np.lib.format.read_array_header_2_0}  # fmt: skip
 #: What numpy and zipfile raise for damaged, encrypted and unusual files.
 BROKEN = (ValueError, EOFError, OSError, RuntimeError, SyntaxError, TypeError, struct.error,
-          zipfile.BadZipFile, zlib.error, lzma.LZMAError)  # fmt: skip
+          tokenize.TokenError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)  # fmt: skip
 
 
 class Header(NamedTuple):
@@ -63,7 +64,7 @@ def read_header(name, stream):
         raise unreadable(name, f"it begins with {begin!r}")
     try:
         shape, _, dtype = HEADERS[version](stream)
-    except BROKEN as error:
+    except (*BROKEN, MemoryError) as error:  # the latter for brackets within brackets
         raise unreadable(name, f"its header is damaged, {type(error).__name__}") from error
     if any(length < 0 for length in shape):
         raise unreadable(name, f"its header says shape {shape}")

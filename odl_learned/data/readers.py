@@ -36,13 +36,13 @@ def _read_npz(path, key, limits):
 def _stored_hdf5(path, file, key):
     """What to call an array of an HDF5 file, and the array."""
     if key is None:
-        key = _choose_key(path, key, hdf5_files.names(file))
+        key = _choose_key(path, key, hdf5_files.names(path, file))
     where = f"{key} in {path}"
-    try:
-        return where, hdf5_files.array(where, file, key)
-    except KeyError:
-        _choose_key(path, key, hdf5_files.names(file))
-        raise
+    stored = hdf5_files.array(where, file, key)
+    if stored is None:
+        _choose_key(path, key, hdf5_files.names(path, file))
+        raise ValueError(f"{where} is listed and cannot be opened; copy the file again.")
+    return where, stored
 
 
 def _pictures(name, array):

@@ -34,7 +34,11 @@ def test_new_files_obey_the_umask_and_replaced_ones_keep_their_mode(umask, tmp_p
     write_checkpoint(path, {"value": 1})
     assert mode(path) == 0o640
     path.chmod(0o604)
+    if os.getuid() == 0:
+        os.chown(path, 1234, 4321)
+    owner = path.stat().st_uid, path.stat().st_gid
     write_checkpoint(path, {"value": 2})
+    assert (path.stat().st_uid, path.stat().st_gid) == owner
     assert mode(path) == 0o604 and read_checkpoint(path)["value"] == 2
 
 

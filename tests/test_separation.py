@@ -229,6 +229,21 @@ def test_nothing_is_changed_by_the_comparison():
     assert torch.equal(found[0], expected[0]) and found[1:] == expected[1:]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_scripted_modules():
+    for body in (nn.Identity(), nn.Dropout(0.5), nn.BatchNorm2d(4)):
+        script = torch.jit.script(Body(body).double().eval())
+        as_operator(script, IMAGES, IMAGES)
+    script.train()
+    state = {name: value.clone() for name, value in script.state_dict().items()}
+    with pytest.raises(ValueError, match="in training mode"):
+        as_operator(script, IMAGES, IMAGES)
+    assert all(torch.equal(value, state[name]) for name, value in script.state_dict().items())
+    with pytest.raises(ValueError, match="relative difference"):
+        as_operator(torch.jit.trace(Given(lambda module, x: x - x.mean()),
+                                    torch.ones(3, 12).double()), SIGNALS, SIGNALS)  # fmt: skip
+
+
 def test_it_costs_two_evaluations_and_steps_of_a_proximal_none():
     sizes = []
 

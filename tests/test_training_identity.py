@@ -119,6 +119,15 @@ def test_other_architectures_of_the_same_parameters(first, second, message, tmp_
     assert len(read_checkpoint(path)["record"]["loss"]) == 6
 
 
+def test_weights_of_a_checkpoint_are_read_for_another_training(tmp_path):
+    path = tmp_path / "run.pt"
+    trained = run(path, Pairs(), steps=5)[0]
+    model = build_model(seed=3)
+    model.load_state_dict(read_checkpoint(path)["model"])
+    model.eval(), trained.eval()
+    assert torch.equal(model(torch.ones(2, 4)), trained(torch.ones(2, 4)))
+
+
 def test_what_is_only_written_otherwise_is_the_same(tmp_path):
     """Other functions with the same values, other pairs with the same arrays, up to rounding."""
     path = tmp_path / "run.pt"

@@ -143,10 +143,17 @@ def _compare_with(module, shown, first, second):
 def _evaluate(module, shown, x, seed=None):
     """The tensors of ``module(x)`` with some parameters shown; nothing is changed by it."""
     devices = {t.device for t in _tensors(x)}
-    replaced = dict(shown)
+    buffers = {}
     if any(part.training for part in module.modules()):
-        replaced |= {name: buffer.clone() for name, buffer in module.named_buffers()}
+        buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     with torch.no_grad(), _uncompiled(), kept_random_states(devices, seed):
+        if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+            try:  # nothing can be put in the place of its tensors
+                return _tensors(module(x))
+            finally:
+                for name, buffer in module.named_buffers():
+                    buffer.copy_(buffers.get(name, buffer))
+        replaced = shown | buffers
         return _tensors(torch.func.functional_call(module, replaced, (x,)) if replaced
                         else module(x))
 
@@ -196,9 +203,9 @@ def _relative(found, expected):
 
 
 def _tolerance(sample):
-    """Far above rounding, also that of convolutions in half the digits on CUDA devices."""
+    """Far above rounding, also that of devices which convolve with half of the digits."""
     x = _tensors(sample)[0]
-    least = 1e-2 if x.device.type == "cuda" else 1e-3
+    least = 1e-3 if x.device.type == "cpu" else 1e-2
     is_float = x.dtype.is_floating_point or x.dtype.is_complex
     return max(least, 16 * torch.finfo(x.dtype).eps) if is_float else least
 

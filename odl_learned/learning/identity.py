@@ -31,7 +31,7 @@ REPETITIONS = 5
 
 ADVICE = (
     "Go on with what it was written with, or move it away to start anew; to train something else "
-    "from its weights, use model.load_state_dict(read_checkpoint(path)['model'])."
+    "from its weights, use model.load_state_dict(learning.read_checkpoint(path)['model'])."
 )
 
 
@@ -142,7 +142,7 @@ def model_identity(model, data):
     with evaluation_mode(model):
         output = _repeatable(lambda: _array(model(data)), data.device)
     return {
-        "text": re.sub(r"0x[0-9a-fA-F]+", "0x", repr(model)),
+        "text": re.sub(r"0x[0-9a-fA-F]+| \(GPU \d+\)|cuda:\d+", "", repr(model)),
         "torch": torch.__version__.partition("+")[0],
         "device": data.device.type,
         "output": output,

@@ -90,14 +90,18 @@ def sole_writer(path):
 def open_temporary(target):
     """Return a descriptor and the path of a new file beside another one, with its permissions.
 
-    It has the mode of the file at ``target`` if there is one, else that of every new file, which
-    the umask gives. It is locked as long as it is open, so that `sole_writer` lets it live.
+    It has the mode, and if possible the owner, of the file at ``target`` if there is one, else
+    those of every new file, which the umask gives. It is locked as long as it is open, so that
+    `sole_writer` lets it live.
     """
     name = target.with_name(f"{target.name}.{secrets.token_hex(8)}.tmp")
     descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         if target.exists() and hasattr(os, "fchmod"):
-            os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
+            replaced = target.stat()
+            with contextlib.suppress(PermissionError):  # root alone may give files away
+                os.fchown(descriptor, replaced.st_uid, replaced.st_gid)
+            os.fchmod(descriptor, stat.S_IMODE(replaced.st_mode))
         _try_lock(descriptor)
     except BaseException:
         os.close(descriptor)
@@ -112,7 +116,9 @@ def _lock(path, target):
     while True:
         try:
             descriptor = os.open(name, os.O_RDWR | os.O_CREAT, 0o666)
-        except PermissionError as error:
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
             raise PermissionError(
                 f"checkpoint {path} cannot be written: the folder {target.parent} does not allow "
                 "it. Allow it, or continue from a copy in another folder."
@@ -127,8 +133,10 @@ def _lock(path, target):
                 )
             if not _is_at(descriptor, name):  # its holder has removed it in between
                 continue
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+            with contextlib.suppress(OSError):  # on a full disk the name alone is missing
+                os.ftruncate(descriptor, 0)
+                owner = f"process {os.getpid()} on {socket.gethostname()}"
+                os.pwrite(descriptor, owner.encode(), 0)
             try:
                 yield
             finally:

@@ -27,7 +27,8 @@ NAMES = "sinogram", "det_min_mm", "det_max_mm", "reference"
 
 def scanner(n, views, left, right):
     """Flat detector, source at 110 mm and detector at 190 mm from the axis."""
-    angles = odl.uniform_partition(0, 2 * np.pi, views, nodes_on_bdry=[(True, False)])
+    half = np.pi / views  # the views are at 0, 2 half, 4 half, ..., in the middle of their cells
+    angles = odl.uniform_partition(-half, 2 * np.pi - half, views)
     geometry = odl.applications.tomo.FanBeamGeometry(
         angles, odl.uniform_partition(left, right, n), src_radius=110, det_radius=190)
     space = odl.uniform_discr([-21, -21], [21, 21], (n, n), dtype="float32")

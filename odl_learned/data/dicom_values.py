@@ -36,7 +36,7 @@ def _looked_up(path, dataset, stored):
     table = dataset.ModalityLUTSequence[0]
     count, first, _ = numbers_of(path, "LUTDescriptor", plain(path, table, "LUTDescriptor"), 3)
     count, first = int(count) % 2**16 or 2**16, int(first) % 2**16
-    if dataset.PixelRepresentation == 1 and first >= 2**15:
+    if plain(path, dataset, "PixelRepresentation") == 1 and first >= 2**15:
         first -= 2**16
     data = plain(path, table, "LUTData")
     if isinstance(data, bytes):

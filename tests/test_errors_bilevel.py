@@ -90,6 +90,8 @@ PROBLEMS = [
      "data contains NaN.* in sample 1; expected finite.*isfinite"),
     ("NaN in the truth", lambda: SquaredError(NAN), ValueError, "truth contains NaN.*sample 1"),
     ("NaN at the start", lambda: change(x0=NAN), ValueError, "x0 contains NaN"),
+    ("shape of an error", lambda: SquaredError(torch.ones(4, 1)).value(torch.ones(4)), ValueError,
+     r"x has shape \(4,\), expected \(4, 1\), that of the truth; reshape"),
     ("array for a truth", lambda: SquaredError(np.ones((2, 8))), TypeError,
      r"truth is ndarray, expected a tensor.*torch\.as_tensor"),
     ("whole numbers", lambda: SquaredError(torch.ones(2, 8, dtype=torch.int64)), TypeError,

@@ -31,13 +31,22 @@ class SquaredError:
         _require_batch("truth", truth)
         self.truth, self.factor = truth, float(factor)
 
+    def error(self, x):
+        """Return ``x_i - x_i*``; ValueError unless the shapes are equal: others are broadcast."""
+        if x.shape != self.truth.shape:
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}, expected {tuple(self.truth.shape)}, that of the "
+                "truth; reshape it, or take the samples of the loss, loss.take(index)."
+            )
+        return x - self.truth
+
     def value(self, x):
         """Return ``l_i(x_i)``, of shape ``(B,)``, in double precision."""
-        return self.factor * _squares((x - self.truth).to(_double(x)))
+        return self.factor * _squares(self.error(x).to(_double(x)))
 
     def gradient(self, x):
         """Return ``2 c (x_i - x_i*)``, of the shape of ``x``."""
-        return 2 * self.factor * (x - self.truth)
+        return 2 * self.factor * self.error(x)
 
     def value_bound(self, x, error_bound):
         """Bound ``|l_i(x_i) - l_i(z_i)|`` for all ``|z_i - x_i| <= error_bound_i``, ``(B,)``.
@@ -45,7 +54,7 @@ class SquaredError:
         ``| |z - t|^2 - |x - t|^2 | <= 2 |x - t| e + e^2``.
         """
         e = torch.as_tensor(error_bound, dtype=torch.float64)
-        return self.factor * e * (2 * torch.sqrt(_squares(x - self.truth)).to(e) + e)
+        return self.factor * e * (2 * torch.sqrt(_squares(self.error(x))).to(e) + e)
 
     @property
     def lipschitz(self):

@@ -47,7 +47,7 @@ class PixelResiduals:
     """
 
     def __call__(self, loss, x):
-        r = math.sqrt(loss.factor) * (x - loss.truth)
+        r = math.sqrt(loss.factor) * loss.error(x)
         return (torch.view_as_real(r.contiguous()) if r.is_complex() else r).double().reshape(-1)
 
     def reconstructions(self, loss, residuals):

@@ -4,6 +4,7 @@ from odl_learned.solvers.bregman import linearized_bregman
 from odl_learned.solvers.conjugate_gradient import conjugate_gradient
 from odl_learned.solvers.discrepancy import Discrepancy
 from odl_learned.solvers.emission import mlem, osem
+from odl_learned.solvers.fixed_point import fixed_point
 from odl_learned.solvers.forward_backward import Backtracking
 from odl_learned.solvers.gradient_descent import (
     accelerated_gradient,
@@ -45,6 +46,7 @@ __all__ = [
     "conjugate_gradient",
     "cosine",
     "fista",
+    "fixed_point",
     "gradient_descent",
     "gradient_restart",
     "landweber",

@@ -33,7 +33,8 @@ class Active:
         self._reason = np.full(samples.size, "", dtype=object)
         self._numbers, self._dual = {}, None
 
-    def finish(self, done, x, niter, reason, error_bound=None, gap=None, dual=None):
+    def finish(self, done, x, niter, reason, error_bound=None, gap=None, dual=None,
+               residual=None):  # fmt: skip
         """Note the result of some of the running samples, and take them out.
 
         Parameters
@@ -42,7 +43,7 @@ class Active:
         x : batch of the running samples
         niter : int or array, one entry per running sample
         reason : str or array, one entry per running sample
-        error_bound, gap : array, optional
+        error_bound, gap, residual : array, optional
             One number per running sample.
         dual : batch of the running samples, optional
 
@@ -59,7 +60,7 @@ class Active:
             self._dual = self._noted(self._dual, dual, where, position)
         for known, value in ((self._niter, niter), (self._reason, reason)):
             known[where] = np.broadcast_to(np.asarray(value, known.dtype), done.shape)[done]
-        for name, values in (("error_bound", error_bound), ("gap", gap)):
+        for name, values in (("error_bound", error_bound), ("gap", gap), ("residual", residual)):
             if values is not None:
                 known = self._numbers.setdefault(name, np.full(self._samples.size, math.inf))
                 known[where] = np.asarray(values)[done]
@@ -92,4 +93,4 @@ class Active:
         numbers = {name: self._samples.number(v) for name, v in self._numbers.items()}
         niter, reason = self._samples.number(self._niter), self._samples.number(self._reason)
         return Solution(self._x, numbers.get("error_bound"), niter, reason, numbers.get("gap"),
-                        self._dual)
+                        self._dual, numbers.get("residual"))

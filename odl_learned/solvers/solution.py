@@ -27,6 +27,8 @@ class Solution(NamedTuple):
         Bound of the distance of the objective at ``x`` to its minimum, or None.
     dual : element, batch or None
         Dual variable of a primal-dual method, or None.
+    residual : float, array or None
+        What is left of the equation that `fixed_point` solves, or None.
     """
 
     x: Any
@@ -35,6 +37,7 @@ class Solution(NamedTuple):
     reason: Any
     gap: Any = None
     dual: Any = None
+    residual: Any = None
 
 
 class DivergenceError(ArithmeticError):

@@ -5,9 +5,11 @@ operators by ``bridge.as_operator(model, A.range, A.domain)``. `Postprocessing` 
 behind a known reconstruction. `LearnedProximalGradient` unrolls gradient steps: `GradientStep`,
 `MemoryStep`, and `VariationalStep` of the variational network. `LearnedPrimalDual` has steps on
 both sides, `StateStep` and `DataResidual`; `LearnedShrinkage`, for sparse coefficients,
-`CoupledShrinkage` or `FreeShrinkage`. `AUTOMAP` knows no forward operator.
+`CoupledShrinkage` or `FreeShrinkage`. `DeepEquilibrium` is the limit of a step. `AUTOMAP` knows no
+forward operator.
 """
 
+from odl_learned.reconstruction.equilibrium import DeepEquilibrium
 from odl_learned.reconstruction.fully_learned import AUTOMAP
 from odl_learned.reconstruction.postprocessing import Postprocessing
 from odl_learned.reconstruction.primal_dual import DataResidual, LearnedPrimalDual, StateStep
@@ -28,6 +30,7 @@ __all__ = [
     "AUTOMAP",
     "CoupledShrinkage",
     "DataResidual",
+    "DeepEquilibrium",
     "FreeShrinkage",
     "GradientStep",
     "LearnedPrimalDual",

@@ -54,6 +54,17 @@ def shaken(network):
     return network.double()
 
 
+class Half(torch.nn.Module):
+    """A contraction with one parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor = torch.nn.Parameter(torch.tensor(0.5, dtype=torch.float64))
+
+    def forward(self, u):
+        return self.factor * u
+
+
 class AtLevel(torch.nn.Module):
     """A denoiser at one noise level."""
 
@@ -106,6 +117,10 @@ MODULES = {
         shrinkage(reconstruction.FreeShrinkage(as_module(MASK.adjoint), as_module(MASK), 0.1)),
         IMAGE),
     "AUTOMAP": lambda: (shaken(reconstruction.AUTOMAP((5, 7), (3, 4), 2)), IMAGE),
+    "DeepEquilibrium": lambda: (
+        reconstruction.DeepEquilibrium(
+            as_module(MASK), as_module(MASK.adjoint),
+            reconstruction.GradientStep(Half(), 0.5), dimension=2, accuracy=1e-13), IMAGE),
     "LearnedStepSize": lambda: (
         unrolled(reconstruction.GradientStep(
             torch.nn.Identity(), reconstruction.LearnedStepSize(0.5))).double(), IMAGE),

@@ -49,7 +49,8 @@ def learned_alpha(truth, noisy, low=0.03, high=0.2, niter=12):
     """Return alpha of isotropic total variation by golden section in its logarithm."""
 
     def loss(t):
-        return float(np.mean((solvers.rof(noisy, np.exp(t), 1e-4).x - truth) ** 2))
+        found = solvers.rof(noisy, np.exp(t), 1e-4, cell_sides=(1, 1))
+        return float(np.mean((found.x - truth) ** 2))
 
     golden = (5**0.5 - 1) / 2
     a, b = np.log(low), np.log(high)
@@ -100,7 +101,7 @@ def ridge_over_tv(folder, steps=480):
     rng = np.random.default_rng(0)
     truth, noisy, test, data = natural_images(folder, rng)
     alpha = learned_alpha(truth, noisy)
-    variation = psnr(solvers.rof(data, alpha, 1e-5).x, test)
+    variation = psnr(solvers.rof(data, alpha, 1e-5, cell_sides=(1, 1)).x, test)
     began = time.process_time()
     energy, params = learned_ridge(truth, noisy, rng, steps)
     seconds = time.process_time() - began

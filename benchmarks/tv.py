@@ -99,12 +99,12 @@ class JointTGV:
 
 def our_prox(y):
     """Ours, stopped by its own certificate."""
-    return solvers.rof(y[None], ALPHA, TARGET).x[0]
+    return solvers.rof(y, ALPHA, TARGET, cell_sides=(1, 1)).x
 
 
 def our_tgv(y):
     """Ours, stopped by its own certificate."""
-    return solvers.tgv_denoising(y[None], ALPHA, BETA, TARGET)
+    return solvers.tgv_denoising(y, ALPHA, BETA, TARGET, cell_sides=(1, 1))
 
 
 def tv_objective(y):
@@ -155,14 +155,14 @@ def require_target(excess):
 
 def measure_tv(y, rounds):
     """Total variation."""
-    reference = solvers.rof(y[None].astype(np.float64), ALPHA, 1e-5)
+    reference = solvers.rof(y.astype(np.float64), ALPHA, 1e-5, cell_sides=(1, 1))
     objective = tv_objective(y.astype(np.float64))
     others = {"odl": odl_prox}
     if has_skimage():
         others["skimage"] = skimage_prox
     if peers.deepinv() is not None:
         others["deepinv"] = deepinv_prox
-    minimum = objective(reference.x[0]) - reference.gap.item()
+    minimum = objective(reference.x) - reference.gap
     require_target(objective(our_prox(y)) / minimum - 1)
     ratios = race(f"TV proximal, {y.shape}", our_prox, others, objective, minimum, y, rounds)
     return {f"tv_vs_{name}": ratios.get(name) for name in ("deepinv", "skimage", "odl")}
@@ -171,11 +171,11 @@ def measure_tv(y, rounds):
 def measure_tgv(y, rounds):
     """Total generalized variation: ODL is judged by its image and field, ours by its gap."""
     exact = y.astype(np.float64)
-    dual = solvers.tgv_denoising(exact[None], ALPHA, BETA, 2e-4).dual[0]
+    dual = solvers.tgv_denoising(exact, ALPHA, BETA, 2e-4, cell_sides=(1, 1)).dual
     grad = gradient(image_space(y.shape, "float64"))
     rest = grad.domain.element(exact) - grad.adjoint(grad.range.element(list(dual)))
     minimum = 0.5 * (exact**2).sum() - 0.5 * rest.norm() ** 2
-    require_target(our_tgv(y).gap.item() / minimum)
+    require_target(our_tgv(y).gap / minimum)
     joint = JointTGV(y)
     ratios = race(f"TGV proximal, {y.shape}", our_tgv, {"odl": joint.odl_tgv},
                   joint.problem.value, minimum, y, max(3, rounds // 3))  # fmt: skip
@@ -195,8 +195,8 @@ def measure_bandwidth(y, rounds):
     An iteration reads y, x, z, p_1, p_2 and writes the last four: nine arrays.
     """
     niter = 50
-    seconds = timing.race("50 TV iterations", {
-        "odl_learned": lambda: solvers.rof(y[None], ALPHA, 1e-12, niter)}, rounds)["odl_learned"]
+    seconds = timing.race("50 TV iterations", {"odl_learned": lambda: solvers.rof(
+        y, ALPHA, 1e-12, niter, cell_sides=(1, 1))}, rounds)["odl_learned"]  # fmt: skip
     return {"bandwidth_fraction": 9 * y.nbytes * niter / seconds / bandwidth(rounds)}
 
 

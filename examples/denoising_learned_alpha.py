@@ -58,8 +58,8 @@ def main(n, steps, out, folder=None):
     (tau, sigma), x, dual = tested.step_sizes(), X.zero(), L.range.zero()
     odl.solvers.pdhg(x, f, g, L, 500, tau=tau, sigma=sigma, y=dual)
     gap = tested.gap(x, dual) / tested.value(x)
-    lower, best, upper = (np.mean((solvers.rof(noisy[:-1], c * alpha, 1e-5).x - truth[:-1]) ** 2)
-                          for c in (0.7, 1, 1.4))  # fmt: skip
+    found = [solvers.rof(noisy[:-1], c * alpha, 1e-5, cell_sides=(1, 1)) for c in (0.7, 1, 1.4)]
+    lower, best, upper = (np.mean((s.x - truth[:-1]) ** 2) for s in found)
     before, after = metrics.psnr(noisy[-1], truth[-1]), metrics.psnr(x, truth[-1])
     captions, path = {"TV": f"PSNR {after:.1f} dB"}, out / "denoising_learned_alpha.png"
     plotting.comparison({"data": noisy[-1], "TV": x}, truth[-1], path, captions=captions)

@@ -156,14 +156,15 @@ def assert_same(one, other):
 @pytest.mark.parametrize("block", [2**17, 300])
 def test_samples_of_a_batch_do_not_know_of_each_other(block, monkeypatch):
     y, alpha = np.random.default_rng(2).standard_normal((5, 6, 8)), np.geomspace(0.05, 0.8, 5)
-    x = tgv_denoising(y, alpha, 1.5, 1e-2).x
+    x = tgv_denoising(y, alpha, 1.5, 1e-2, cell_sides=(1, 1)).x
     monkeypatch.setattr(sheets, "BLOCK", block)
-    found = tgv_denoising(y, alpha, 1.5, 1e-2)
+    found = tgv_denoising(y, alpha, 1.5, 1e-2, cell_sides=(1, 1))
     assert np.array_equal(found.x, x) and len(set(found.niter)) >= 3
     for n in (0, 4):
-        alone = tgv_denoising(y[n : n + 1], alpha[n], 1.5, 1e-2)
+        alone = tgv_denoising(y[n : n + 1], alpha[n], 1.5, 1e-2, cell_sides=(1, 1))
         assert_same(alone, [part[n : n + 1] for part in found])
-    assert_same(tgv_denoising(torch.from_numpy(y), torch.from_numpy(alpha), 1.5, 1e-2), found)
+    tensors = torch.from_numpy(y), torch.from_numpy(alpha)
+    assert_same(tgv_denoising(*tensors, 1.5, 1e-2, cell_sides=(1, 1)), found)
 
 
 @pytest.mark.parametrize("shape", [(11,), (6, 7), (3, 4, 5)])
@@ -201,8 +202,10 @@ def test_modules():
 
 @pytest.mark.parametrize(("call", "words"), [
     (lambda: tgv_denoising(np.ones((1, 5, 5)), 1.0, -1.0), "beta"),
-    (lambda: tgv_denoising(np.ones((1, 5, 5)), 0.0, 1.0), "alpha"),
-    (lambda: tgv_value(np.full((1, 5, 5), np.inf), 1.0), "infinite"),
+    (lambda: tgv_denoising(np.ones((1, 5, 5)), 0.0, 1.0, cell_sides=(1, 1)), "alpha"),
+    (lambda: tgv_denoising(np.ones((5, 5)), 1.0, 1.0), "without cell_sides"),
+    (lambda: tgv_value(np.ones((5, 5)), 1.0), "without cell_sides"),
+    (lambda: tgv_value(np.full((1, 5, 5), np.inf), 1.0, cell_sides=(1, 1)), "infinite"),
     (lambda: functionals.TotalGeneralizedVariation(space_of((4, 4)), 0.0), "beta"),
     (lambda: functionals.TotalGeneralizedVariation(space_of((4, 4)), 1.0, -1.0), "accuracy"),
 ])  # fmt: skip

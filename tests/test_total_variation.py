@@ -151,14 +151,14 @@ def assert_same(one, other):
 @pytest.mark.parametrize(("block", "group"), [(2**17, 2**18), (400, 300), (100, 2**18), (1, 1)])
 def test_samples_of_a_batch_do_not_know_of_each_other(dtype, block, group, monkeypatch):
     y, alpha = batch(dtype=dtype)
-    x = rof(y, alpha, 1e-4).x
+    x = rof(y, alpha, 1e-4, cell_sides=(1, 1)).x
     monkeypatch.setattr(sheets, "BLOCK", block)
     monkeypatch.setattr(denoising, "GROUP", group)
-    expected = rof(y, alpha, 1e-4)
+    expected = rof(y, alpha, 1e-4, cell_sides=(1, 1))
     assert len(set(expected.niter)) >= 4
     assert np.array_equal(expected.x, x)
     for n in (0, 3, 6):
-        alone = rof(y[n : n + 1], alpha[n], 1e-4)
+        alone = rof(y[n : n + 1], alpha[n], 1e-4, cell_sides=(1, 1))
         assert_same(alone, [part[n : n + 1] for part in expected])
 
 
@@ -175,9 +175,10 @@ def test_an_element_has_the_bits_of_an_array():
 @pytest.mark.parametrize("shape", [(11,), (6, 7), (3, 4, 5)])
 def test_torch_computes_what_numpy_does(shape):
     y, alpha = batch(shape=shape, dtype=np.complex64)
-    found = rof(torch.from_numpy(y), torch.from_numpy(alpha), 1e-4)
+    sides = (1,) * len(shape)
+    found = rof(torch.from_numpy(y), torch.from_numpy(alpha), 1e-4, cell_sides=sides)
     assert isinstance(found.x, torch.Tensor) and found.dual.shape == (7, len(shape), *shape)
-    assert_same(found, rof(y, alpha, 1e-4))
+    assert_same(found, rof(y, alpha, 1e-4, cell_sides=sides))
     # what accelerators run: the namespace of torch
     parts = np.stack([y.real, y.imag], axis=1).astype(np.float64)
     weights = [1.0, 0.5, 0.8][: len(shape)]
@@ -197,19 +198,20 @@ def test_torch_computes_what_numpy_does(shape):
 def test_rounding_of_large_values_and_scales():
     # constants do not matter, and data and parameter scale together
     y, _ = batch(dtype=np.float64)
-    x = rof(y, 0.3, 1e-6).x
-    shifted = rof(y + 1000, 0.3, 1e-6).x - 1000
+    x = rof(y, 0.3, 1e-6, cell_sides=(1, 1)).x
+    shifted = rof(y + 1000, 0.3, 1e-6, cell_sides=(1, 1)).x - 1000
     np.testing.assert_allclose(shifted, x, atol=1e-9)
-    np.testing.assert_allclose(rof(1e6 * y, 3e5, 1e-6).x / 1e6, x, atol=1e-9)
-    constant = rof(np.full((1, 4, 5), 7.25), 0.3)
+    scaled = rof(1e6 * y, 3e5, 1e-6, cell_sides=(1, 1)).x
+    np.testing.assert_allclose(scaled / 1e6, x, atol=1e-9)
+    constant = rof(np.full((1, 4, 5), 7.25), 0.3, cell_sides=(1, 1))
     assert constant.gap[0] == 0 and (constant.x == 7.25).all()
 
 
 def test_an_unstable_iteration_starts_again(monkeypatch):
     y, alpha = batch()
-    expected = rof(y, alpha, 1e-4)
+    expected = rof(y, alpha, 1e-4, cell_sides=(1, 1))
     monkeypatch.setattr(denoising, "BOLD", 8.0)
-    found = rof(y, alpha, 1e-4)
+    found = rof(y, alpha, 1e-4, cell_sides=(1, 1))
     assert (found.reason == "accuracy").all()
     assert (np.linalg.norm((found.x - expected.x).reshape(7, -1), axis=1)
             <= found.error_bound + expected.error_bound).all()
@@ -266,16 +268,24 @@ def test_module_of_the_value_is_native_and_differentiable():
 
 
 @pytest.mark.parametrize(("call", "error", "words"), [
-    (lambda: rof(np.ones(5), 1.0), TypeError, "image\\[None\\]"),
-    (lambda: rof(np.ones((1, 5), int), 1.0), TypeError, "floats"),
-    (lambda: rof(np.ones((2, 5)), [1.0, -1.0]), ValueError, "alpha is"),
-    (lambda: rof(np.ones((2, 5)), np.ones(3)), ValueError, "one per sample"),
-    (lambda: rof(np.ones((1, 5)), 1.0, cell_sides=[1, 2]), ValueError, "expected 1 positive"),
-    (lambda: rof(np.full((1, 5), np.nan), 1.0), ValueError, "NaN"),
+    (lambda: rof([1.0, 2.0], 1.0), TypeError, "data is a list, expected an element"),
+    (lambda: rof(np.ones(()), 1.0), TypeError, "expected an element"),
+    (lambda: rof(np.ones((2, 5)), 1.0), ValueError, "without cell_sides.*=\\(1, 1,\\) for one image"
+     ".*=\\(1,\\) for a batch of 2"),
+    (lambda: rof(np.ones((1, 5), int), 1.0, cell_sides=[1]), TypeError, "floats"),
+    (lambda: rof(np.ones((2, 5)), [1.0, -1.0], cell_sides=[1]), ValueError, "alpha is"),
+    (lambda: rof(np.ones((2, 5)), np.ones(3), cell_sides=[1]), ValueError, "one per sample"),
+    (lambda: rof(np.ones((2, 5)), np.ones(2), cell_sides=[1, 1]), ValueError, "shape \\(1,\\)"),
+    (lambda: rof(np.ones((1, 5)), 1.0, cell_sides=[1, 2, 3]), ValueError, "2 for one image of shape"
+     " \\(1, 5\\), 1 for a batch of 1"),
+    (lambda: rof(np.ones(5), 1.0, cell_sides=[]), ValueError, "1 for one image of shape \\(5,\\)."),
+    (lambda: rof(np.ones((1, 5)), 1.0, cell_sides=[-1]), ValueError, "one positive length"),
+    (lambda: rof(np.full((1, 5), np.nan), 1.0, cell_sides=[1]), ValueError, "NaN"),
+    (lambda: rof(np.full((1, 5), 1e200), 1.0, cell_sides=[1]), ValueError, "up to 1e\\+200, exp"),
     (lambda: rof(np.ones((1, 5)), 1.0, exponent=3), ValueError, "isotropic"),
     (lambda: rof(np.ones((1, 5)), 1.0, accuracy=0), ValueError, "accuracy"),
     (lambda: rof(odl.rn(4).one(), 1.0), TypeError, "uniform discretization"),
-    (lambda: rof(torch.ones(1, 5, requires_grad=True), 1.0), TypeError, "detach"),
+    (lambda: rof(torch.ones(1, 5, requires_grad=True), 1.0, cell_sides=[1]), TypeError, "detach"),
     (lambda: functionals.TotalVariation(odl.rn(4)), TypeError, "uniform discretization"),
     (lambda: functionals.TotalVariation(space_of((4, 4)), exponent=3), ValueError, "exponent"),
     (lambda: functionals.TotalVariation(space_of((4, 4))).proximal(-1), ValueError, "sigma"),

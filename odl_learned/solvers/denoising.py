@@ -1,14 +1,13 @@
-"""What the denoising solvers share: their door, groups of samples, and when to look at the gap."""
+"""What the denoising solvers share: groups of samples, and when to look at the gap."""
 
 import math
 
 import numpy as np
-from array_api_compat import array_namespace, is_array_api_obj, is_numpy_array, to_device
+from array_api_compat import array_namespace, is_numpy_array, to_device
 
+from odl_learned.solvers.denoising_units import in_units
 from odl_learned.solvers.sheets import GROUP, on_host
 from odl_learned.solvers.solution import Solution
-from odl_learned.validation import require_count, require_positive
-from odl_learned.weights import constant_weight
 
 #: ``tau sigma |L|^2`` of an iteration that is fast and nearly always stable, and of one that is.
 BOLD, SAFE = 1.31, 1.0
@@ -18,66 +17,22 @@ GROWTH, PROGRESS = 20.0, 0.7
 FIRST_CHECK = 10
 
 
-def checked(data, alpha, accuracy, maxiter, cell_sides):
-    """The door: parameters per sample and cell sides, after all have been checked."""
-    if not is_array_api_obj(data) or data.ndim < 2:
-        raise TypeError(
-            f"data is a {type(data).__name__}, expected an element of a uniform_discr space or an "
-            "array of shape (size, *shape), samples first; one image is image[None]."
-        )
-    xp = array_namespace(data)
-    if not xp.isdtype(data.dtype, ("real floating", "complex floating")):
-        raise TypeError(f"data is {data.dtype}, expected floats; convert it with astype or .to.")
-    if getattr(data, "requires_grad", False):
-        raise TypeError("data requires a gradient, which the iterations do not have; pass "
-                        "data.detach().")
-    size, ndim = data.shape[0], data.ndim - 1
-    alpha = np.asarray(to_device(alpha, "cpu") if is_array_api_obj(alpha) else alpha, float)
-    if alpha.shape not in ((), (size,)) or not (np.isfinite(alpha) & (alpha > 0)).all():
-        raise ValueError(
-            f"alpha is {alpha}, expected a positive number or one per sample, of shape ({size},)."
-        )
-    sides = [1.0] * ndim if cell_sides is None else [float(h) for h in cell_sides]
-    if len(sides) != ndim or not all(math.isfinite(h) and h > 0 for h in sides):
-        raise ValueError(f"cell_sides is {cell_sides}, expected {ndim} positive lengths.")
-    if not bool(xp.all(xp.isfinite(data))):
-        raise ValueError("data contains NaN or infinite values; expected finite numbers only. Find "
-                         "them with numpy.isfinite and mask or replace them first.")
-    require_positive("accuracy", accuracy)
-    require_count("maxiter", maxiter, 0)
-    return np.broadcast_to(alpha, (size,)), sides
-
-
-def require_grid(space):
-    """Raise TypeError unless the space is a uniform discretization with a constant weight."""
-    if not hasattr(space, "cell_sides"):
-        raise TypeError(
-            f"data is an element of {space!r}; expected a uniform discretization, built with "
-            "odl.uniform_discr(min_pt, max_pt, shape), since differences need cell sides."
-        )
-    constant_weight("the space of data", space)
-
-
-def of_element(found, space):
-    """The solution of a batch of one image as that of an element, in the norm of its space."""
-    weight = constant_weight("the space of data", space)
-    bound, gap = math.sqrt(weight) * found.error_bound.item(), weight * found.gap.item()
-    dual = (space**space.ndim).element(list(found.dual[0]))
-    return Solution(space.element(found.x[0]), bound, found.niter.item(), found.reason.item(),
-                    gap, dual)  # fmt: skip
-
-
-def denoise(start, images, alpha, accuracy, maxiter, callback):
-    """Solve ``min_x |x - y|^2 / 2 + alpha R(x)`` for a batch, where ``R`` ignores constants.
+def denoise(start, images, alpha, kernel, reach, accuracy, maxiter, callback):
+    """Solve ``min_x |x - y|^2 / 2 + alpha R(x)`` for a batch.
 
     Parameters
     ----------
     start : callable
         ``start(y, stability)`` begins the iteration for ``alpha = 1`` and ``y`` of shape ``(size,
-        channels, *shape)``, real: an object with ``step()``, ``measure()`` (gaps and values of the
-        objective, numpy arrays), ``x()`` and ``p()`` (arrays with the samples first), ``take``.
+        channels, *shape)``, real: an object with ``step()``, ``measure()``, ``x()`` and ``p()``
+        (arrays with the samples first), and ``take``. It measures gaps and values of the objective,
+        and the gap of the image zero, numpy arrays.
     images : array of shape ``(size, *shape)``
     alpha : numpy.ndarray of shape ``(size,)``
+    kernel : callable
+        ``(xp, y) -> k``, what ``R`` ignores and is nearest to ``y``, see `denoising_units`.
+    reach : float
+        Bound of ``|D* p|`` in every pixel for all ``|p| <= 1``.
     accuracy, maxiter, callback
         As of the solvers.
 
@@ -89,62 +44,81 @@ def denoise(start, images, alpha, accuracy, maxiter, callback):
     """
     xp, size = array_namespace(images), images.shape[0]
     if on_host(images) and not is_numpy_array(images):
-        found = denoise(start, np.from_dlpack(images), alpha, accuracy, maxiter, callback)
+        found = denoise(start, np.from_dlpack(images), alpha, kernel, reach, accuracy, maxiter,
+                        callback)  # fmt: skip
         return found._replace(x=xp.asarray(found.x), dual=xp.asarray(found.dual))
     group = max(1, GROUP // math.prod(images.shape[1:])) if on_host(images) else max(1, size)
     results = Results(xp, images)
     for begin in range(0, size, group):
         where = np.arange(begin, min(begin + group, size))
         for stability in (BOLD, SAFE):
-            where = _run(start, images, alpha, where, stability, accuracy, maxiter, callback,
-                         results)  # fmt: skip
+            where = _run(start, images, alpha, kernel, reach, where, stability, accuracy, maxiter,
+                         callback, results)  # fmt: skip
             if not len(where):
                 break
     return results.solution()
 
 
-def _run(start, images, alpha, where, stability, accuracy, maxiter, callback, results):
+def _run(start, images, alpha, kernel, reach, where, stability, accuracy, maxiter, callback,
+         results):  # fmt: skip
     """Iterate on the samples ``where``; return those whose gap grew."""
     xp = array_namespace(images)
-    part = _channels(xp, images[_index(xp, where, images), ...])
-    mean = xp.stack([xp.mean(c) for sample in part for c in sample])
-    mean = xp.reshape(mean, (*part.shape[:2], *[1] * (images.ndim - 1)))
-    scale = xp.asarray(alpha[where], dtype=part.dtype, device=part.device)
-    scale = xp.reshape(scale, (-1, *[1] * images.ndim))
-    part = (part - mean) / scale
-    state = start(part, stability)
-    clock = Clock(accuracy, accuracy**2 * _half_squares(xp, part))
+    parts = _channels(xp, images[_index(xp, where, images), ...])
+    units, data = in_units(xp, parts, alpha[where], kernel)
+    halves = _half_squares(xp, data)
+    if units.is_data.any():
+        own, rest = np.flatnonzero(units.is_data), np.flatnonzero(~units.is_data)
+        enough = accuracy * np.sqrt(halves[own]) * units.factor[own]
+        _put_data(xp, parts[_index(xp, own, images), ...], alpha[where[own]] * reach, where[own],
+                  enough, results)  # fmt: skip
+        data, halves = data[_index(xp, rest, images), ...], halves[rest]
+        units, where = units.take(rest), where[rest]
+        if not len(rest):
+            return where
+    state = start(data, stability)
+    clock = Clock(accuracy, accuracy**2 * halves)
     again = []
     for k in range(maxiter + 1):
         due = clock.due(k, k == maxiter)
         if due.any():
-            gap, value = state.measure()
+            gap, value, zero_gap = state.measure()
             met, grown = clock.look(k, due, gap, value)
-            grown &= stability > SAFE
-            met, done = met & ~grown, met | grown | (k == maxiter)
+            # The image zero in these units is k, for which any larger alpha has the same gap.
+            met, grown = met & ~units.is_kernel, grown & (stability > SAFE)
+            flat = due & (zero_gap <= clock.goal(halves))
+            met, grown = (met & ~grown) | flat, grown & ~flat
+            flat |= units.is_kernel
+            done = met | grown | (k == maxiter)
             again.extend(where[grown])
             kept = np.flatnonzero(done & ~grown)
             if len(kept):
-                index = _index(xp, kept, images)
-                factor = scale[index, ...]
+                index, ended = _index(xp, kept, images), units.take(kept)
+                x = state.x()[index, ...]
+                x[_index(xp, np.flatnonzero(flat[kept]), images), ...] = 0
                 results.put(
                     where[kept], k, np.where(met[kept], "accuracy", "maxiter"),
-                    gap[kept] * alpha[where[kept]] ** 2,
-                    state.x()[index, ...] * factor + mean[index, ...],
-                    state.p()[index, ...] * factor[:, :, None, ...],
-                )  # fmt: skip
+                    np.sqrt(np.where(flat, zero_gap, gap)[kept]) * ended.factor,
+                    ended.image(x), ended.dual(state.p()[index, ...]))  # fmt: skip
             if done.all():
                 break
             if done.any():
                 rest = np.flatnonzero(~done)
-                index = _index(xp, rest, images)
-                state, where = state.take(index), where[rest]
-                scale, mean = scale[index, ...], mean[index, ...]
+                state, where = state.take(_index(xp, rest, images)), where[rest]
+                units, halves = units.take(rest), halves[rest]
                 clock.take(rest)
         state.step()
         if callback is not None:
             callback()
     return np.array(again, dtype=int)
+
+
+def _put_data(xp, parts, reach, where, enough, results):
+    """Note the data as their own results, see `denoising_units`."""
+    root_gap = reach * math.sqrt(math.prod(parts.shape[2:]) / 2)
+    dual = xp.zeros((*parts.shape[:2], parts.ndim - 2, *parts.shape[2:]), dtype=parts.dtype,
+                    device=parts.device)  # fmt: skip
+    reason = np.where(root_gap <= enough, "accuracy", "rounding")
+    results.put(where, 0, reason, root_gap, parts, dual)
 
 
 def split(images):
@@ -173,9 +147,13 @@ class Clock:
         """Which samples to look at."""
         return (self.next <= k) | last
 
+    def goal(self, value):
+        """The gaps that are small enough."""
+        return np.maximum(self.accuracy / (1 + self.accuracy) * value, self.enough)
+
     def look(self, k, due, gap, value):
         """Which samples are done, and which are unstable; the others get a date."""
-        goal = np.maximum(self.accuracy / (1 + self.accuracy) * value, self.enough)
+        goal = self.goal(value)
         met = due & (gap <= goal)
         better = due & (gap <= PROGRESS * self.mark_gap)
         self.mark[better], self.mark_gap[better] = k, gap[better]
@@ -204,20 +182,24 @@ class Results:
         self.x = xp.empty_like(images)
         self.dual = xp.empty((size, images.ndim - 1, *images.shape[1:]), dtype=images.dtype,
                              device=images.device)  # fmt: skip
-        self.gap, self.niter = np.zeros(size), np.zeros(size, dtype=int)
+        self.root_gap, self.niter = np.zeros(size), np.zeros(size, dtype=int)
         self.reason = np.full(size, "maxiter", dtype=object)
 
-    def put(self, where, niter, reason, gap, x, p):
-        """Note the results of some samples; ``x`` and ``p`` have channels behind the samples."""
+    def put(self, where, niter, reason, root_gap, x, p):
+        """Note the results of some samples; ``x`` and ``p`` have channels behind the samples.
+
+        Roots of gaps are numbers where gaps are not: between the smallest and its root.
+        """
         index = _index(self.xp, where, self.x)
         self.x[index] = joined(self.xp, x, self.x)
         self.dual[index] = joined(self.xp, p, self.x)
-        self.gap[where], self.niter[where], self.reason[where] = gap, niter, reason
+        self.root_gap[where], self.niter[where], self.reason[where] = root_gap, niter, reason
 
     def solution(self):
         """The `Solution` of all samples."""
-        bound = np.sqrt(2 * self.gap)
-        return Solution(self.x, bound, self.niter, self.reason, self.gap, self.dual)
+        bound, least = math.sqrt(2) * self.root_gap, np.nextafter(0, 1)
+        gap = np.maximum(self.root_gap**2, np.where(self.root_gap > 0, least, 0))
+        return Solution(self.x, bound, self.niter, self.reason, gap, self.dual)
 
 
 def _half_squares(xp, parts):

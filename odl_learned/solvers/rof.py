@@ -20,7 +20,9 @@ import math
 import numpy as np
 from array_api_compat import array_namespace
 
-from odl_learned.solvers.denoising import checked, denoise, of_element, require_grid
+from odl_learned.solvers.denoising import denoise
+from odl_learned.solvers.denoising_input import images_of
+from odl_learned.solvers.denoising_units import mean
 from odl_learned.solvers.sheets import Sheets, block_size, per_image
 
 #: Of the strong convexity, one, that the steps make use of.
@@ -39,8 +41,10 @@ def rof(data, alpha, accuracy=1e-4, maxiter=10000, exponent=2, cell_sides=None, 
 
     Parameters
     ----------
-    data : element of a ``uniform_discr`` space, or array of shape ``(size, *shape)``
-        Noisy images ``y``, real or complex, in single or double precision.
+    data : element of a ``uniform_discr`` space, or array of shape ``shape`` or ``(size, *shape)``
+        Noisy images ``y``, real or complex, in single or double precision. Of plain arrays,
+        ``cell_sides`` says how many axes are those of an image; an axis before them counts the
+        samples of a batch.
     alpha : float, or array of shape ``(size,)``
         Regularization parameters, positive.
     accuracy : float, optional
@@ -51,8 +55,9 @@ def rof(data, alpha, accuracy=1e-4, maxiter=10000, exponent=2, cell_sides=None, 
         Largest number of iterations.
     exponent : {2, 1}, optional
         Pointwise norm of the gradient: 2 is isotropic, 1 anisotropic.
-    cell_sides : sequence of float, optional
-        Of arrays: lengths of the sides of a pixel, default 1. ODL elements bring their own.
+    cell_sides : sequence of float
+        Of arrays: lengths of the sides of a pixel, one for every axis of an image, such as ``(1,
+        1)`` for images in the plane. ODL elements bring their own.
     callback : callable, optional
         Called without arguments after each sweep through a group of samples.
 
@@ -67,9 +72,10 @@ def rof(data, alpha, accuracy=1e-4, maxiter=10000, exponent=2, cell_sides=None, 
     Raises
     ------
     TypeError
-        If the data is neither an element of a uniform discretization nor a batch of floats.
+        If the data is neither an element of a uniform discretization nor an array of floats.
     ValueError
-        If a parameter is out of bounds, or the data not finite.
+        If a parameter is out of bounds, the data not finite or too large to be squared, or an array
+        comes without ``cell_sides``.
 
     References
     ----------
@@ -77,22 +83,18 @@ def rof(data, alpha, accuracy=1e-4, maxiter=10000, exponent=2, cell_sides=None, 
     Physica D 60 (1992). Chambolle, A. and Pock, T. A first-order primal-dual algorithm for convex
     problems with applications to imaging. J. Math. Imaging Vis. 40 (2011), Algorithm 2.
     """
-    if hasattr(data, "space"):
-        require_grid(data.space)
-        sides, values = data.space.cell_sides, data.data[None, ...]
-        found = rof(values, alpha, accuracy, maxiter, exponent, sides, callback)
-        return of_element(found, data.space)
-    alpha, sides = checked(data, alpha, accuracy, maxiter, cell_sides)
     if exponent not in (1, 2):
         raise ValueError(f"exponent is {exponent!r}, expected 2 (isotropic) or 1 (anisotropic).")
-    side = min(sides)
-    weights = [side / h for h in sides]
+    images = images_of(data, alpha, accuracy, maxiter, cell_sides)
+    side = min(images.sides)
+    weights = [side / h for h in images.sides]
 
     def start(y, stability):
         return PrimalDual(y, weights, exponent, stability)
 
-    found = denoise(start, data, alpha / side, accuracy, maxiter, callback)
-    return found._replace(dual=side * found.dual)
+    found = denoise(start, images.batch, images.alpha / side, mean, 2 * sum(weights), accuracy,
+                    maxiter, callback)  # fmt: skip
+    return images.solution(found._replace(dual=side * found.dual))
 
 
 class PrimalDual:
@@ -198,11 +200,13 @@ class PrimalDual:
                 xp.add(t, s, out=t)
 
     # With w = y - D* p, the gap |x - y|^2 / 2 + |D x|_1 - |y|^2 / 2 + |w|^2 / 2 is a sum without
-    # cancellation, (|D x| - p . D x) + |x - w|^2 / 2, since <p, D x> = <y - w, x>.
+    # cancellation, (|D x| - p . D x) + |x - w|^2 / 2, since <p, D x> = <y - w, x>. Its first part
+    # carries rounding errors of about 2 eps |D x|. At x = 0 it is |w|^2 / 2.
     def measure(self):
-        """Gaps and values of the objective, of shape ``(size,)``."""
+        """Gaps and values of the objective, and the gaps of the image zero."""
         xp = self.xp
-        gap, value = np.zeros(self.sheets.size), np.zeros(self.sheets.size)
+        gap, value, zero = (np.zeros(self.sheets.size) for _ in range(3))
+        rounding = 2 * float(xp.finfo(self._one.dtype).eps)
         for block, rises, falls, groups, (s, t, u) in self._plan:
             where, count = slice(*block[2:]), block[3] - block[2]
             for i in range(len(groups)):
@@ -218,15 +222,18 @@ class PrimalDual:
                     xp.multiply(t, t, out=t)
                     xp.add(s, t, out=s)
                 xp.sqrt(s, out=s)
-                value[where] += per_image(xp, s, count)
+                length = per_image(xp, s, count)
+                value[where] += length
                 xp.subtract(s, u, out=s)
-                gap[where] += per_image(xp, s, count)
+                gap[where] += np.maximum(per_image(xp, s, count), 0) + rounding * length
             for y, x, _, fluxes in falls:
                 xp.subtract(y, x, out=t)
                 value[where] += per_image(xp, t * t, count) / 2
                 self._add_divergence(fluxes, t, s)
                 gap[where] += per_image(xp, t * t, count) / 2
-        return np.maximum(gap, 0), value
+                xp.add(t, x, out=t)
+                zero[where] += per_image(xp, t * t, count) / 2
+        return gap, value, zero
 
     def x(self):
         """The images, of shape ``(size, channels, *shape)``."""

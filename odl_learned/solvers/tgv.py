@@ -3,16 +3,11 @@
 import math
 
 import numpy as np
+from array_api_compat import array_namespace
 
-from odl_learned.solvers.denoising import (
-    SAFE,
-    checked,
-    denoise,
-    joined,
-    of_element,
-    require_grid,
-    split,
-)
+from odl_learned.solvers.denoising import SAFE, denoise, joined, split
+from odl_learned.solvers.denoising_input import images_of
+from odl_learned.solvers.denoising_units import affine, unit_of
 from odl_learned.solvers.tgv_iteration import FixedImage, PrimalDual
 from odl_learned.validation import require_positive
 from odl_learned.weights import constant_weight
@@ -52,20 +47,16 @@ def tgv_denoising(data, alpha, beta, accuracy=1e-3, maxiter=20000, cell_sides=No
     applications to imaging. J. Math. Imaging Vis. 40 (2011), Algorithm 1.
     """
     require_positive("beta", beta)
-    if hasattr(data, "space"):
-        require_grid(data.space)
-        sides, values = data.space.cell_sides, data.data[None, ...]
-        found = tgv_denoising(values, alpha, beta, accuracy, maxiter, sides, callback)
-        return of_element(found, data.space)
-    alpha, sides = checked(data, alpha, accuracy, maxiter, cell_sides)
-    side = min(sides)
-    weights = [side / h for h in sides]
+    images = images_of(data, alpha, accuracy, maxiter, cell_sides)
+    side = min(images.sides)
+    weights = [side / h for h in images.sides]
 
     def start(y, stability):
         return PrimalDual(y, weights, beta / side, stability)
 
-    found = denoise(start, data, alpha / side, accuracy, maxiter, callback)
-    return found._replace(dual=side * found.dual)
+    found = denoise(start, images.batch, images.alpha / side, affine, 2 * sum(weights), accuracy,
+                    maxiter, callback)  # fmt: skip
+    return images.solution(found._replace(dual=side * found.dual))
 
 
 def tgv_value(u, beta, accuracy=1e-3, maxiter=20000, cell_sides=None):
@@ -78,7 +69,7 @@ def tgv_value(u, beta, accuracy=1e-3, maxiter=20000, cell_sides=None):
 
     Parameters
     ----------
-    u : element of a ``uniform_discr`` space, or array of shape ``(size, *shape)``
+    u : element of a ``uniform_discr`` space, or array of shape ``shape`` or ``(size, *shape)``
     beta, accuracy, maxiter, cell_sides
         As of `tgv_denoising`.
 
@@ -93,16 +84,15 @@ def tgv_value(u, beta, accuracy=1e-3, maxiter=20000, cell_sides=None):
         As `tgv_denoising` does.
     """
     require_positive("beta", beta)
+    images = images_of(u, 1.0, accuracy, maxiter, cell_sides)
+    side = min(images.sides)
+    weights = [side / h for h in images.sides]
+    values = [_minimal(image, weights, beta / side, accuracy, maxiter)[0]
+              for image in split(images.batch)]  # fmt: skip
+    volume = math.prod(images.sides)
     if hasattr(u, "space"):
-        require_grid(u.space)
-        sides = u.space.cell_sides
-        value = tgv_value(u.data[None, ...], beta, accuracy, maxiter, sides).item()
-        return constant_weight("the space of u", u.space) / math.prod(sides) * value
-    _, sides = checked(u, 1.0, accuracy, maxiter, cell_sides)
-    side = min(sides)
-    weights = [side / h for h in sides]
-    values = [_minimal(image, weights, beta / side, accuracy, maxiter)[0] for image in split(u)]
-    return math.prod(sides) / side * np.array(values, dtype=float)
+        volume = constant_weight("the space of u", u.space)
+    return images.numbers(volume / side * np.array(values, dtype=float))
 
 
 def tgv_gradient(u, beta, accuracy=1e-3, maxiter=20000):
@@ -121,18 +111,22 @@ def tgv_gradient(u, beta, accuracy=1e-3, maxiter=20000):
     slope : element of the same space
     """
     require_positive("beta", beta)
-    require_grid(u.space)
-    _, sides = checked(u.data[None, ...], 1.0, accuracy, maxiter, u.space.cell_sides)
-    side = min(sides)
-    weights = [side / h for h in sides]
-    (image,) = split(u.data[None, ...])
+    if not hasattr(u, "space"):
+        raise TypeError(f"u is a {type(u).__name__}, expected an element of a uniform_discr space.")
+    images = images_of(u, 1.0, accuracy, maxiter, None)
+    side = min(images.sides)
+    weights = [side / h for h in images.sides]
+    (image,) = split(images.batch)
     slope = _minimal(image, weights, beta / side, accuracy, maxiter)[1]
-    return u.space.element(joined(np, slope / side, u.data[None, ...])[0])
+    return u.space.element(joined(np, slope / side, images.batch)[0])
 
 
-# R(c u) = c R(u): divided by the mean length of its gradient, every image needs the same steps.
+# R(c u) = c R(u): divided by the mean length of its gradient, every image needs the same steps. To
+# find this length without underflow, the image is divided by a power of two near its largest value.
 def _minimal(image, weights, beta, accuracy, maxiter):
     """The least value for one image of shape ``(1, channels, *shape)``, and its slope."""
+    unit = unit_of(array_namespace(image), image).item()
+    image = image / unit
     state = FixedImage(image, weights, beta, SAFE)
     variation = state.measure()[1].item()
     if variation == 0:
@@ -142,9 +136,9 @@ def _minimal(image, weights, beta, accuracy, maxiter):
     goal = accuracy * variation / scale
     for k in range(maxiter + 1):
         if k == check or k == maxiter:
-            gap, value = (number.item() for number in state.measure())
+            gap, value, _ = (number.item() for number in state.measure())
             best, check = min(best, value), k + max(10, k // 5)
             if gap <= goal:
                 break
         state.step()
-    return scale * best, state.slope()
+    return unit * scale * best, state.slope()

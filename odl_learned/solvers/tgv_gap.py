@@ -97,7 +97,8 @@ def gap_and_value(differences, state, beta, remainder):
     Returns
     -------
     q : list of lists of sheets
-    gap, value : numpy.ndarray of shape ``(size,)``
+    gap, value, zero_gap : numpy.ndarray of shape ``(size,)``
+        The last one is that of ``u = 0`` and ``v = 0``.
     """
     xp, size, at = differences.xp, differences.sheets.size, differences.at
 
@@ -109,7 +110,7 @@ def gap_and_value(differences, state, beta, remainder):
     shrink = (1 / xp.maximum(largest, xp.ones_like(largest))).reshape(-1, 1)
     for q in itertools.chain(*fields):
         rows(at(q))[...] *= shrink
-    slopes, bends, gap, value = [], [], 0, 0
+    slopes, bends, gap, value, zero = [], [], 0, 0, 0
     for y, u, v, r, q in zip(*state, fields, strict=True):
         misfit = at(u) - at(y)
         value = value + misfit * misfit / 2
@@ -119,12 +120,14 @@ def gap_and_value(differences, state, beta, remainder):
         for flux in differences.gradient_adjoint(q):
             misfit = misfit + flux
         gap = gap + remainder(misfit)
+        zero = zero + (misfit - at(u)) * (misfit - at(u)) / 2
         for i, bend in enumerate(differences.symmetrized(v)):
             bends.append(bend)
             gap = gap - (rows(at(r[i]) * bend) * shrink).reshape(-1)
     variation = _length(xp, slopes) + beta * _length(xp, bends)
     gap, value = (per_image(xp, number + variation, size) for number in (gap, value))
-    return fields, np.maximum(gap, 0), value
+    rounding = 2 * float(xp.finfo(variation.dtype).eps) * per_image(xp, variation, size)
+    return fields, np.maximum(gap, 0) + rounding, value, per_image(xp, zero, size)
 
 
 def _length(xp, fields):

@@ -172,11 +172,11 @@ class PrimalDual:
                 add(w, a, out=w)
 
     def measure(self):
-        """Gaps and values of the objective, of shape ``(size,)``; keeps the feasible ``q``."""
+        """Gaps and values of the objective, and the gaps of the image zero; keeps ``q``."""
         y, u, _, v, _, _, r = self._state
-        self._q, gap, value = gap_and_value(
+        self._q, gap, value, zero_gap = gap_and_value(
             self._differences, (y, u, v, r), self.beta, self.remainder)
-        return gap, value
+        return gap, value, zero_gap
 
     def pull(self):
         """The factor of a primal step in ``u``."""

@@ -74,14 +74,15 @@ def compute(size, rng):
     """
     truth = affine_parts(SIZES[size]["n"])
     noisy = truth + NOISE_LEVEL * rng.standard_normal(truth.shape)
-    batch = np.stack([noisy] * len(ALPHAS))
+    batch, pixel = np.stack([noisy] * len(ALPHAS)), (1,) * noisy.ndim
     limit = slopes(truth).min() / 5
     results = {"truth": truth, "noisy": noisy, "psnr": {}, "images": {}, "flat": {}, "gap": {}}
     for name, betas in BETAS.items():
         if name == "TV":
-            found = [solvers.rof(batch, ALPHAS, ACCURACY)]
+            found = [solvers.rof(batch, ALPHAS, ACCURACY, cell_sides=pixel)]
         else:
-            found = [solvers.tgv_denoising(batch, ALPHAS, beta, ACCURACY) for beta in betas]
+            found = [solvers.tgv_denoising(batch, ALPHAS, beta, ACCURACY, cell_sides=pixel)
+                     for beta in betas]  # fmt: skip
         quality = np.array([[metrics.psnr(x, truth) for x in s.x] for s in found])
         row, column = np.unravel_index(quality.argmax(), quality.shape)
         best = found[row].x[column]

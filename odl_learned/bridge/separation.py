@@ -146,7 +146,7 @@ def _evaluate(module, shown, x, seed=None):
     buffers = {}
     if any(part.training for part in module.modules()):
         buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
-    with torch.no_grad(), _uncompiled(), kept_random_states(devices, seed):
+    with torch.no_grad(), uncompiled(), kept_random_states(devices, seed):
         if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
             try:  # nothing can be put in the place of its tensors
                 return _tensors(module(x))
@@ -158,7 +158,7 @@ def _evaluate(module, shown, x, seed=None):
                         else module(x))
 
 
-def _uncompiled():
+def uncompiled():
     """Compiled parts run as they were written, instead of being compiled for a batch of two."""
     if "torch._dynamo" not in sys.modules:
         return contextlib.nullcontext()

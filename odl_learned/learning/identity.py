@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 
 from odl_learned.bridge.random_states import kept_random_states
-from odl_learned.bridge.separation import evaluation_mode
+from odl_learned.bridge.separation import evaluation_mode, uncompiled
 from odl_learned.learning.batches import draw_batch
 
 #: Entries of an array that are compared one by one; all others enter its norm.
@@ -218,7 +218,7 @@ def _repeatable(evaluate, device):
     """A value, or None if it fails or depends on random numbers."""
     values = []
     for seed in (0, 1):
-        with torch.no_grad(), kept_random_states([device], seed):
+        with torch.no_grad(), uncompiled(), kept_random_states([device], seed):
             try:
                 values.append(evaluate())
             except Exception:  # of functions of which nothing is known

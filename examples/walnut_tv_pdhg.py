@@ -26,9 +26,8 @@ NAMES = "sinogram", "det_min_mm", "det_max_mm", "reference"
 
 
 def scanner(n, views, left, right):
-    """Flat detector, source at 110 mm and detector at 190 mm from the axis."""
-    half = np.pi / views  # the views are at 0, 2 half, 4 half, ..., in the middle of their cells
-    angles = odl.uniform_partition(-half, 2 * np.pi - half, views)
+    """Flat detector, source 110 mm and detector 190 mm from the axis; the first view at angle 0."""
+    angles = odl.uniform_partition(-np.pi / views, 2 * np.pi - np.pi / views, views)
     geometry = odl.applications.tomo.FanBeamGeometry(
         angles, odl.uniform_partition(left, right, n), src_radius=110, det_radius=190)
     space = odl.uniform_discr([-21, -21], [21, 21], (n, n), dtype="float32")

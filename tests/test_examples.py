@@ -167,3 +167,10 @@ def test_the_claim_of_learned_filters_can_fail(spoil):
     spoil(results)
     with pytest.raises(AssertionError):
         claim(results)
+
+
+def test_the_views_of_the_walnut_are_every_fourth_of_a_full_turn():
+    scanner = runpy.run_path(str(ROOT / "examples" / "walnut_tv_pdhg.py"))["scanner"]
+    for views in (30, 120):
+        angles = scanner(8, views, -57.1, 57.7).geometry.angles
+        np.testing.assert_allclose(angles, 2 * np.pi / views * np.arange(views), atol=1e-14)

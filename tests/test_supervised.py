@@ -71,7 +71,7 @@ def test_modes_and_silence(capfd):
     optimizer, _ = setting("adam", model)
     train(model, Pairs(), steps=2, optimizer=optimizer, batch_size=2, progress=False,
           validation=Pairs(1), validate_every=2)  # fmt: skip
-    assert run_modes == [True, False, False, True, False]  # trained, compared, trained, validated
+    assert run_modes == [False, True, False, False, True, False]  # tried, trained, compared, ...
     assert [module.training for module in model] == [True, False, True, True, True]
     assert capfd.readouterr() == ("", "")
     train(model, Pairs(), steps=2, optimizer=optimizer, batch_size=2)

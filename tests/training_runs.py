@@ -74,6 +74,8 @@ def run(
     if path is not None:
         for sequence in (pairs, options["validation"]):
             probe(sequence)
+    if isinstance(options["validation"], Pairs):
+        options["validation"].probes += 1  # to find mistakes early
     history = train(model, pairs, **options)
     return model, optimizer, schedule, history
 

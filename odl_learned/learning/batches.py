@@ -25,7 +25,7 @@ class Order:
         return int(self.permutation[place])
 
 
-def draw_batch(pairs, indices):
+def draw_batch(pairs, indices, name="pairs"):
     """Return ``(data, truth)``, each a tensor ``(len(indices), ...)`` on the CPU.
 
     Parameters
@@ -33,6 +33,8 @@ def draw_batch(pairs, indices):
     pairs : sequence
         ``pairs[i]`` is a pair of arrays, tensors or elements of ODL spaces.
     indices : list of int
+    name : str, optional
+        What the pairs are called, for messages.
 
     Raises
     ------
@@ -46,20 +48,20 @@ def draw_batch(pairs, indices):
         pair = pairs[i]
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise ValueError(
-                f"pairs[{i}] is not a pair but of type {type(pair).__name__}; expected (data, "
+                f"{name}[{i}] is not a pair but of type {type(pair).__name__}; expected (data, "
                 "truth), two arrays, tensors or elements. Two arrays of all data and all "
                 "truths become pairs by data.FixedPairs(data, truth)."
             )
-        items.append([_tensor(f"{name} of pairs[{i}]", value)
-                      for name, value in zip(("data", "truth"), pair)])  # fmt: skip
-        for name, x, first in zip(("data", "truth"), items[-1], items[0]):
-            as_first = f"that of pairs[{indices[0]}] in the same batch"
-            require_shape(f"{name} of pairs[{i}]", x, first.shape,
+        items.append([_tensor(f"{part} of {name}[{i}]", value)
+                      for part, value in zip(("data", "truth"), pair)])  # fmt: skip
+        for part, x, first in zip(("data", "truth"), items[-1], items[0]):
+            as_first = f"that of {name}[{indices[0]}] in the same batch"
+            require_shape(f"{part} of {name}[{i}]", x, first.shape,
                           f"the shape of {as_first}; use batch_size=1.")  # fmt: skip
             if x.dtype != first.dtype:
                 raise ValueError(
-                    f"{name} of pairs[{i}] has dtype {x.dtype}, expected {first.dtype}, {as_first};"
-                    " convert them to one dtype."
+                    f"{part} of {name}[{i}] has dtype {x.dtype}, expected {first.dtype}, "
+                    f"{as_first}; convert them to one dtype."
                 )
     data, truth = zip(*items)
     return torch.stack(data), torch.stack(truth)

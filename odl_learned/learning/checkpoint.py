@@ -112,6 +112,8 @@ def read_checkpoint(path):
 
     No code in the file is run (``torch.load(..., weights_only=True)``).
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"checkpoint is {path!r}, expected the path of a file, a str or Path.")
     advice = "Restore a copy of it, or move it away to start anew."
     if Path(path).is_dir():
         raise IsADirectoryError(f"checkpoint {path} is a folder, expected a file; check the path.")

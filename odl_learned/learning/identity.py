@@ -55,7 +55,7 @@ class Training(NamedTuple):
     device: torch.device
 
 
-def probes_of(pairs):
+def probes_of(pairs, name="pairs"):
     """Return the first, the middle and the last pair, each a batch of one, by their indices.
 
     Global random states are the same whenever one is drawn, and afterwards what they were before.
@@ -63,7 +63,7 @@ def probes_of(pairs):
     drawn = {}
     for index in sorted({0, len(pairs) // 2, len(pairs) - 1}):
         with kept_random_states(seed=0):
-            drawn[index] = draw_batch(pairs, [index])
+            drawn[index] = draw_batch(pairs, [index], name)
     return drawn
 
 
@@ -80,7 +80,7 @@ def identity_of(training, probes):
     metric = None if training.validation is None else _values(training.metric, truth)
     return {
         "pairs": _arrays(probes),
-        "validation": None if training.validation is None else _drawn(training.validation),
+        "validation": _drawn(training.validation, "validation"),
         "loss": _values(training.loss, truth),
         "validation_metric": metric,
     }
@@ -110,7 +110,7 @@ def require_same_training(path, saved, training, probes):
         if saved[name] is None or current[name] is None:
             continue
         found = _unlike_pairs(name, saved[name], current[name])
-        if found and not any(_unlike_pairs(name, current[name], _drawn(pairs))
+        if found and not any(_unlike_pairs(name, current[name], _drawn(pairs, name))
                              for _ in range(REPETITIONS)):  # fmt: skip
             raise ValueError(f"checkpoint {path} was written with other data: {found}. {ADVICE}")
         same_pairs = same_pairs and not (found and name == "pairs")
@@ -182,8 +182,8 @@ def require_same_model(path, saved, model, data, same_pairs):
             )
 
 
-def _drawn(pairs):
-    return _arrays(probes_of(pairs))
+def _drawn(pairs, name):
+    return None if pairs is None else _arrays(probes_of(pairs, name))
 
 
 def _arrays(probes):

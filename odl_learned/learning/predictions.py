@@ -64,12 +64,24 @@ def require_batches_alike(model, data):
         require_samples_apart(model, data[0], data[1] if len(data) > 1 else other)
 
 
-def validate(model, validation, metric, device):
-    """Return the mean of a metric over all pairs of a validation, in evaluation mode."""
+def validate(model, validation, metric, device, indices=None):
+    """Return the mean of a metric over pairs of a validation, in evaluation mode.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    validation : sequence
+    metric : callable
+        ``(x, truth) -> number``.
+    device : torch.device
+        That of the model.
+    indices : iterable of int, optional
+        Which pairs; the default is all.
+    """
     values = []
     with evaluation_mode(model), torch.no_grad():
-        for i in range(len(validation)):
-            data, truth = (batch.to(device) for batch in draw_batch(validation, [i]))
+        for i in range(len(validation)) if indices is None else indices:
+            data, truth = (batch.to(device) for batch in draw_batch(validation, [i], "validation"))
             value = metric(predict(model, data, truth, "in validation"), truth)
             try:
                 values.append(float(value))

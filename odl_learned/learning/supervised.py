@@ -5,6 +5,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 from tqdm import tqdm
 
+from odl_learned.bridge.random_states import kept_random_states
 from odl_learned.bridge.separation import evaluation_mode
 from odl_learned.learning.batches import Order, draw_batch
 from odl_learned.learning.identity import Training
@@ -37,7 +38,13 @@ def mean_squared_error(x, truth):
     ------
     ValueError
         If the shapes differ: ``(4, 1)`` and ``(4,)`` would be compared in all 16 combinations.
+    TypeError
+        If one of them is no tensor.
     """
+    for name, value in (("x", x), ("truth", truth)):
+        if not isinstance(value, torch.Tensor):
+            raise TypeError(f"{name} is of type {type(value).__name__}, expected a tensor; for "
+                            "arrays and elements there are the measures of odl_learned.metrics.")
     if x.shape != truth.shape:
         raise ValueError(
             f"x has shape {tuple(x.shape)} and the truth {tuple(truth.shape)}, expected equal "
@@ -112,7 +119,7 @@ def train(
         Bound to which the norm of the gradient is scaled down.
     validation : sequence, optional
         Pairs like `pairs`, on which the model is evaluated in evaluation mode every
-        `validate_every` steps.
+        `validate_every` steps; on the first one also at the start, to find mistakes early.
     validation_metric : callable, optional
         ``(x, truth) -> number`` for a batch of one, e.g. ``metrics.psnr``; the default is the loss.
     validate_every, checkpoint_every : int
@@ -167,6 +174,9 @@ def _train(training, learner, setting, steps, validate_every, keeper, checkpoint
     model, optimizer, schedule, record = learner
     batch_size = setting["batch_size"]
     order = Order(setting["seed"], setting["pairs"])
+    if training.validation is not None and record.steps < steps:
+        with kept_random_states([training.device]):  # what would fail hours later fails now
+            validate(model, training.validation, training.metric, training.device, [0])
     random, buffers = random_states(), _versions(model)
     updating = compared = False
     bar = tqdm(total=steps, initial=record.steps, disable=not progress, unit="step")

@@ -119,6 +119,11 @@ def _axes(name, x, dimension, components):
     """The shapes of batch, components and image."""
     require_dimension(dimension)
     require_count("components", components, 0)
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(
+            f"{name} is of type {type(x).__name__}, expected a tensor (*batch, *shape); convert "
+            "arrays with torch.from_numpy."
+        )
     if x.ndim < dimension + components:
         raise ValueError(
             f"{name} has shape {tuple(x.shape)}, expected at least {dimension + components} axes, "

@@ -16,6 +16,7 @@ from odl_learned.reconstruction.tensor_maps import (
     require_images,
     require_linear_map,
     require_samples_apart,
+    require_tensor,
     require_tensor_map,
 )
 from odl_learned.validation import require_count
@@ -95,6 +96,7 @@ class LearnedPrimalDual(nn.Module):
 
     def iterates(self, data: torch.Tensor):
         """Generate ``f_0^(1), ..., f_K^(1)`` for data ``(*batch, *Y.shape)``."""
+        require_tensor("data", data)
         u = torch.zeros_like(self.adjoint_op(data)) if self.initial is None else self.initial(data)
         simulated = self.forward_op(u)
         require_data_of(simulated, data, u)

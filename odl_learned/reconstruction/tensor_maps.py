@@ -45,6 +45,16 @@ def modules(name: str, steps) -> nn.ModuleList:
     return nn.ModuleList(steps)
 
 
+def require_tensor(name: str, value: torch.Tensor) -> None:
+    """Raise TypeError unless this is a tensor; elements go to the operator of a module."""
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(
+            f"{name} is of type {type(value).__name__}, expected a tensor (*batch, *shape). Use "
+            "torch.from_numpy for arrays, and bridge.as_operator(module, domain, range) for "
+            "elements."
+        )
+
+
 def require_data_of(simulated: torch.Tensor, data: torch.Tensor, u: torch.Tensor) -> None:
     """Raise ValueError if data do not have the shape of ``A u``."""
     if simulated.shape != data.shape:

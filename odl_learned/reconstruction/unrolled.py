@@ -17,6 +17,7 @@ from odl_learned.reconstruction.tensor_maps import (
     require_images,
     require_linear_map,
     require_samples_apart,
+    require_tensor,
     require_tensor_map,
 )
 from odl_learned.validation import require_positive
@@ -76,6 +77,7 @@ class LearnedProximalGradient(nn.Module):
 
     def iterates(self, data):
         """Generate ``u_0, ..., u_K`` for data ``(*batch, *Y.shape)``."""
+        require_tensor("data", data)
         if self.initial is None:
             gradient = -self.adjoint_op(data)  # A 0 = 0
             u = torch.zeros_like(gradient)

@@ -55,6 +55,8 @@ OTHERS = {
     "no clipping": (dict(clip_norm=lambda: None), "clip_norm = 1.0, expected None"),
     "validation": (dict(validation=lambda: other_pairs(more_noise, 3)),
                    r"other data: data of validation\[0\] differs"),
+    "more to validate": (dict(validation=lambda: Pairs(5)),
+                         "other data: validation are 3 there, 5 here"),
     "metric": (dict(validation_metric=lambda: absolute), "another validation_metric: its values"),
 }  # fmt: skip
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from odl_learned.validation import require_unmasked
 
 
-def tensor_of(array):
+def tensor_of(array: ArrayLike | torch.Tensor) -> torch.Tensor:
     """Return an array as a tensor, in its own memory where torch can use it.
 
     Torch has no negative strides (``image[::-1]``), no foreign byte order (files of scanners), no
@@ -48,6 +49,6 @@ def tensor_of(array):
         ) from error
 
 
-def array_of(tensor):
+def array_of(tensor: torch.Tensor) -> np.ndarray:
     """Return a tensor on any device, conjugate views included, as a numpy array."""
     return tensor.detach().cpu().resolve_conj().resolve_neg().numpy()

@@ -2,13 +2,16 @@
 
 import contextlib
 import random
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 
 
 @contextlib.contextmanager
-def kept_random_states(devices=(), seed=None):
+def kept_random_states(
+    devices: Iterable[torch.device] = (), seed: int | None = None
+) -> Iterator[None]:
     """Put the global random states of torch, numpy and Python back at the end of a context.
 
     Parameters

@@ -20,6 +20,7 @@ parameters and buffers as they are.
 
 import contextlib
 import sys
+from collections.abc import Iterator
 
 import torch
 
@@ -32,7 +33,7 @@ HIDDEN = 1e-3
 _NO_MEMORY = ("can't allocate memory", "not enough memory")
 
 
-def require_samples_apart(module, first, second):
+def require_samples_apart(module: torch.nn.Module, first, second) -> None:
     """Raise ValueError if a module maps a sample of a batch otherwise than the sample alone.
 
     It is evaluated in the modes that its parts are in. A module that cannot be evaluated on one
@@ -77,7 +78,7 @@ def require_samples_apart(module, first, second):
     )
 
 
-def require_samples_of_space_apart(module, layout):
+def require_samples_of_space_apart(module: torch.nn.Module, layout) -> None:
     """`require_samples_apart` for random samples of a layout, uniform in [0, 1] and [0, 1/4]."""
     generator = torch.Generator().manual_seed(0)
     device = next((t.device for t in (*module.parameters(), *module.buffers())), None)
@@ -87,7 +88,7 @@ def require_samples_of_space_apart(module, layout):
 
 
 @contextlib.contextmanager
-def evaluation_mode(module):
+def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
     """Put a module into evaluation mode, as a context that restores the mode of every part."""
     earlier = [(part, part.training) for part in module.modules()]
     module.eval()
@@ -158,7 +159,7 @@ def _evaluate(module, shown, x, seed=None):
                         else module(x))
 
 
-def uncompiled():
+def uncompiled() -> contextlib.AbstractContextManager:
     """Compiled parts run as they were written, instead of being compiled for a batch of two."""
     if "torch._dynamo" not in sys.modules:
         return contextlib.nullcontext()

@@ -3,7 +3,7 @@
 import os
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -14,7 +14,7 @@ from odl_learned.learning.sole_writer import open_temporary, target_of
 FORMAT = 2
 
 
-def write_checkpoint(path, state):
+def write_checkpoint(path: str | os.PathLike, state: dict) -> None:
     """Write a training state so that `path` holds the old or the new one, never a part.
 
     The state is written to a temporary file in the same folder, read back, and moved onto `path`
@@ -90,7 +90,7 @@ def _save(state, written, path):
         ) from error
 
 
-def read_checkpoint(path):
+def read_checkpoint(path: str | os.PathLike) -> dict:
     """Read the training state that `write_checkpoint` wrote.
 
     Parameters
@@ -142,7 +142,7 @@ def read_checkpoint(path):
     return state
 
 
-def require_keys(path, state, keys, kind):
+def require_keys(path: str | os.PathLike, state, keys: Iterable[str], kind: str) -> None:
     """Raise ValueError unless a state has all these keys.
 
     Parameters

@@ -12,16 +12,16 @@ at ``3 t + s`` and ``-t - s/2``, far from ``t``, where different ones have diffe
 """
 
 import re
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 
 from odl_learned.bridge.random_states import kept_random_states
-from odl_learned.bridge.separation import evaluation_mode, uncompiled
+from odl_learned.bridge.separation import evaluation_mode
 from odl_learned.learning.batches import draw_batch
+from odl_learned.learning.values import array_values, function_values, repeatable, unlike
 
-#: Entries of an array that are compared one by one; all others enter its norm.
-ENTRIES = 256
 #: Relative difference beyond which data are others: simulations round differently elsewhere.
 DATA_TOLERANCE = 1e-5
 #: The same for values of losses and metrics, which are sums of many entries.
@@ -48,14 +48,14 @@ class Training(NamedTuple):
         Where they are evaluated.
     """
 
-    pairs: object
-    validation: object
-    loss: object
-    metric: object
+    pairs: Sequence
+    validation: Sequence | None
+    loss: Callable
+    metric: Callable
     device: torch.device
 
 
-def probes_of(pairs, name="pairs"):
+def probes_of(pairs: Sequence, name: str = "pairs") -> dict:
     """Return the first, the middle and the last pair, each a batch of one, by their indices.
 
     Global random states are the same whenever one is drawn, and afterwards what they were before.
@@ -67,7 +67,7 @@ def probes_of(pairs, name="pairs"):
     return drawn
 
 
-def identity_of(training, probes):
+def identity_of(training: Training, probes: dict) -> dict:
     """Return what identifies data, loss and metric: nested dicts of tensors, numbers and texts.
 
     Parameters
@@ -77,16 +77,16 @@ def identity_of(training, probes):
         Of its pairs, from `probes_of`; those of the validation are drawn here.
     """
     truth = probes[0][1].to(training.device)
-    metric = None if training.validation is None else _values(training.metric, truth)
+    metric = None if training.validation is None else function_values(training.metric, truth)
     return {
         "pairs": _arrays(probes),
         "validation": _drawn(training.validation, "validation"),
-        "loss": _values(training.loss, truth),
+        "loss": function_values(training.loss, truth),
         "validation_metric": metric,
     }
 
 
-def require_same_training(path, saved, training, probes):
+def require_same_training(path, saved: dict, training: Training, probes: dict) -> bool:
     """Raise ValueError if data, loss or metric are not those of a checkpoint.
 
     Pairs that are random in themselves, in spite of fixed global random states, are not compared.
@@ -116,7 +116,7 @@ def require_same_training(path, saved, training, probes):
         same_pairs = same_pairs and not (found and name == "pairs")
     for name in ("loss", "validation_metric"):
         if same_pairs and saved[name] is not None and current[name] is not None:
-            found = _unlike(saved[name], current[name], VALUE_TOLERANCE)
+            found = unlike(saved[name], current[name], VALUE_TOLERANCE)
             if found:
                 raise ValueError(
                     f"checkpoint {path} was written with another {name}: its values differ {found}."
@@ -125,7 +125,7 @@ def require_same_training(path, saved, training, probes):
     return same_pairs
 
 
-def model_identity(model, data):
+def model_identity(model: torch.nn.Module, data: torch.Tensor) -> dict:
     """Return what identifies a model with its present weights.
 
     Parameters
@@ -140,7 +140,7 @@ def model_identity(model, data):
         The output is None, and not compared, if the model fails or is random in evaluation mode.
     """
     with evaluation_mode(model):
-        output = _repeatable(lambda: _array(model(data)), data.device)
+        output = repeatable(lambda: array_values(model(data)), data.device)
     return {
         "text": re.sub(r"0x[0-9a-fA-F]+| \(GPU \d+\)|cuda:\d+", "", repr(model)),
         "torch": torch.__version__.partition("+")[0],
@@ -149,7 +149,9 @@ def model_identity(model, data):
     }
 
 
-def require_same_model(path, saved, model, data, same_pairs):
+def require_same_model(
+    path, saved: dict, model: torch.nn.Module, data: torch.Tensor, same_pairs: bool
+) -> None:
     """Raise ValueError if a model is not that of a checkpoint.
 
     Parameters
@@ -174,7 +176,7 @@ def require_same_model(path, saved, model, data, same_pairs):
             f"{now.strip()!r} here. {ADVICE}"
         )
     if same_pairs and saved["output"] is not None and current["output"] is not None:
-        found = _unlike(saved["output"], current["output"], _tolerance(saved, current))
+        found = unlike(saved["output"], current["output"], _tolerance(saved, current))
         if found:
             raise ValueError(
                 f"checkpoint {path} is of another model with the same parameters: what it makes of "
@@ -187,74 +189,20 @@ def _drawn(pairs, name):
 
 
 def _arrays(probes):
-    return {index: {"data": _array(data), "truth": _array(truth)}
+    return {index: {"data": array_values(data), "truth": array_values(truth)}
             for index, (data, truth) in probes.items()}  # fmt: skip
-
-
-def _array(x):
-    """Dtype and shape, norm and some entries of a batch of one."""
-    flat = x.detach().reshape(-1).cpu()
-    flat = flat.to(torch.complex128 if x.is_complex() else torch.float64)
-    step = max(1, -(-flat.numel() // ENTRIES))
-    return {
-        "kind": f"{x.dtype} of shape {tuple(x.shape[1:])}",
-        "norm": float(torch.linalg.vector_norm(flat)),
-        "entries": flat[::step].clone(),
-    }
-
-
-def _values(function, t):
-    """A loss or metric at two points far from the truth, or None."""
-    def evaluate():
-        s = t.abs().max().item() or 1.0
-        points = [(3 * t + s).to(t.dtype), (-t - s / 2).to(t.dtype)]
-        values = [float(function(point, t)) for point in points]
-        return {"kind": "numbers", "norm": 0.0, "entries": torch.tensor(values).double()}
-
-    return _repeatable(evaluate, t.device)
-
-
-def _repeatable(evaluate, device):
-    """A value, or None if it fails or depends on random numbers."""
-    values = []
-    for seed in (0, 1):
-        with torch.no_grad(), uncompiled(), kept_random_states([device], seed):
-            try:
-                values.append(evaluate())
-            except Exception:  # of functions of which nothing is known
-                return None
-    return None if _unlike(*values, 1e-3) else values[0]
 
 
 def _unlike_pairs(name, saved, current):
     """How the first pair differs that does, or an empty text."""
+    if saved.keys() != current.keys():
+        return f"{name} are {max(saved) + 1} there, {max(current) + 1} here"
     for index, pair in saved.items():
         for part, array in pair.items():
-            found = _unlike(array, current[index][part], DATA_TOLERANCE)
+            found = unlike(array, current[index][part], DATA_TOLERANCE)
             if found:
                 return f"{part} of {name}[{index}] differs {found}"
     return ""
-
-
-def _unlike(saved, current, tolerance):
-    """How two arrays differ, or an empty text."""
-    if saved["kind"] != current["kind"]:
-        return f"({saved['kind']} there, {current['kind']} here)"
-    one, two = saved["entries"], current["entries"]
-    differ = ~((one == two) | (one.isnan() & two.isnan()))
-    sizes = [float(torch.linalg.vector_norm(part[part.isfinite()])) for part in (one, two)]
-    difference = max(_ratio(float(torch.linalg.vector_norm((one - two)[differ])), *sizes),
-                     _ratio(abs(saved["norm"] - current["norm"]), saved["norm"], current["norm"]))
-    if difference <= tolerance:
-        return ""
-    return f"by {difference:.2g} of its size, expected at most {tolerance:.1g}"
-
-
-def _ratio(difference, *sizes):
-    if difference == 0:
-        return 0.0
-    ratio = difference / max(sizes) if max(sizes) > 0 else float("inf")
-    return ratio if ratio == ratio else float("inf")
 
 
 def _tolerance(saved, current):

@@ -8,7 +8,9 @@ from odl_learned.learning.batches import draw_batch
 from odl_learned.learning.training_checks import require_loss
 
 
-def predict(model, data, truth, when):
+def predict(
+    model: torch.nn.Module, data: torch.Tensor, truth: torch.Tensor, when: str
+) -> torch.Tensor:
     """Return ``model(data)``, which has to have the shape of the truth.
 
     Raises
@@ -50,7 +52,7 @@ def loss_of(model, data, truth, loss, step):
     return value
 
 
-def require_batches_alike(model, data):
+def require_batches_alike(model: torch.nn.Module, data: torch.Tensor) -> None:
     """Raise ValueError unless data mean the same in every batch, in evaluation mode.
 
     Parameters

@@ -7,6 +7,7 @@ import re
 import secrets
 import socket
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 try:
@@ -18,7 +19,7 @@ except ImportError:  # Windows has other locks; there, two writers are not found
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
-def target_of(path):
+def target_of(path: str | os.PathLike) -> Path:
     """Return the file behind a path and its symbolic links, after a look at its place.
 
     Parameters
@@ -59,7 +60,7 @@ def target_of(path):
 
 
 @contextlib.contextmanager
-def sole_writer(path):
+def sole_writer(path: str | os.PathLike) -> Iterator[None]:
     """Keep every other writer off a file, as a context around all that is read from and written.
 
     A lock file ``<path>.lock`` is held with ``flock``, which the system gives up when the process
@@ -87,7 +88,7 @@ def sole_writer(path):
         yield
 
 
-def open_temporary(target):
+def open_temporary(target: Path) -> tuple[int, Path]:
     """Return a descriptor and the path of a new file beside another one, with its permissions.
 
     It has the mode, and if possible the owner, of the file at ``target`` if there is one, else

@@ -9,7 +9,7 @@ from odl_learned.networks.layers import ChannelNetwork
 from odl_learned.validation import require_count
 
 
-def require_network(net):
+def require_network(net: nn.Module) -> None:
     """Raise TypeError unless the network is a torch module."""
     if not isinstance(net, nn.Module):
         raise TypeError(
@@ -18,7 +18,7 @@ def require_network(net):
         )
 
 
-def require_dimension(dimension, net=None):
+def require_dimension(dimension: int, net: nn.Module | None = None) -> None:
     """Raise unless the dimension of an image is a whole number and that of the network, if known.
 
     Parameters

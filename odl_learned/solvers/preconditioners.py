@@ -100,8 +100,9 @@ def circulant(symbol):
     Returns
     -------
     precondition : callable
-        For elements of ODL spaces, arrays and tensors ``(..., *shape)``, real or complex, on any
-        device; the result is of the same kind and precision.
+        For elements of ODL spaces of constant weight, arrays and tensors ``(..., *shape)``, real or
+        complex, on any device; the result is of the same kind and precision. On spaces of other
+        weights it would not be self-adjoint, and is a TypeError.
 
     Raises
     ------
@@ -149,8 +150,9 @@ def cosine(symbol):
     Returns
     -------
     precondition : callable
-        For elements of ODL spaces, arrays and tensors ``(..., *shape)``, real or complex, on any
-        device; the result is of the same kind and precision.
+        For elements of ODL spaces of constant weight, arrays and tensors ``(..., *shape)``, real or
+        complex, on any device; the result is of the same kind and precision. On spaces of other
+        weights it would not be self-adjoint, and is a TypeError.
 
     Raises
     ------

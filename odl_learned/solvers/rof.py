@@ -72,7 +72,8 @@ def rof(data, alpha, accuracy=1e-4, maxiter=10000, exponent=2, cell_sides=None, 
     Raises
     ------
     TypeError
-        If the data is neither an element of a uniform discretization nor an array of floats.
+        If the data is neither an element of a uniform discretization of constant weight nor an
+        array of floats.
     ValueError
         If a parameter is out of bounds, the data not finite or too large to be squared, or an array
         comes without ``cell_sides``.

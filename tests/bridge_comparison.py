@@ -4,6 +4,7 @@ import numpy as np
 
 from odl_learned.bridge import as_module
 from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
+from odl_learned.bridge.generic_functional import GenericFunctional
 from odl_learned.bridge.nested import each
 from odl_learned.conformance.sampling import flat
 from odl_learned.conformance.tensors import as_tensor, entries, stack
@@ -12,7 +13,7 @@ from odl_learned.conformance.tensors import as_tensor, entries, stack
 def fallbacks(module):
     """Names of the generic modules inside a module."""
     return [type(part).__name__ for part in module.modules()
-            if isinstance(part, (GenericLinear, GenericNonlinear))]
+            if isinstance(part, (GenericLinear, GenericNonlinear, GenericFunctional))]
 
 
 def compare(op, x, tolerance=1e-12):

@@ -6,7 +6,8 @@ For a linear operator ``A : X -> Y`` with weights ``W_X``, ``W_Y`` of the inner 
 
 ``J`` the matrix of ``A``. The transpose is again a linear map of the same kind, whose own
 transpose is ``A``, so that derivatives of every order exist. A nonlinear operator knows only
-``derivative(x)``; its second derivative is an error, never a silently dropped term.
+``derivative(x)``; its second derivative is an error, never a silently dropped term. Functionals
+have two derivatives, see `generic_functional`.
 """
 
 import functools
@@ -15,6 +16,7 @@ import math
 import torch
 from torch import nn
 
+from odl_learned.bridge.forward_mode import jvp_rule
 from odl_learned.bridge.graphs import outside_graphs
 from odl_learned.bridge.layout import ScalarLayout, layout_of
 from odl_learned.bridge.nested import pack, unpack
@@ -38,7 +40,7 @@ class Loop:
         lead = self.source.batch_shape(x)
         x = self.source.flatten_batch(x)
         items = [self.op(self.source.to_element(item)) for item in _items(x)]
-        device = (x[0] if isinstance(x, tuple) else x).device
+        device = _device(x)
         y = _collect([self.target.to_tensor(item) for item in items], self.target, lead)
         if self.weighted:
             y = self.target.weigh(y)
@@ -79,7 +81,8 @@ class LinearMap(torch.autograd.Function):
         return LinearMap.apply(g, ctx.transposed_map, ctx.forward_map), None, None
 
     @staticmethod
-    def jvp(ctx, dx, *_):
+    @jvp_rule
+    def jvp(ctx, saved, dx, *_):
         return LinearMap.apply(dx, ctx.forward_map, ctx.transposed_map)
 
     @staticmethod
@@ -105,8 +108,9 @@ class NonlinearMap(torch.autograd.Function):
         return DerivativeMap.apply(ctx.saved_tensors[0], g, ctx.maps, True), None
 
     @staticmethod
-    def jvp(ctx, dx, _):
-        return DerivativeMap.apply(ctx.saved_tensors[0], dx, ctx.maps, False)
+    @jvp_rule
+    def jvp(ctx, saved, dx, _):
+        return DerivativeMap.apply(saved[0], dx, ctx.maps, False)
 
     @staticmethod
     def vmap(info, in_dims, x, maps):
@@ -134,10 +138,11 @@ class DerivativeMap(torch.autograd.Function):
         return None, d, None, None
 
     @staticmethod
-    def jvp(ctx, dx, dd, *_):
+    @jvp_rule
+    def jvp(ctx, saved, dx, dd, *_):
         if dx is not None:
             raise NotImplementedError(_no_second_derivative(ctx.maps.op))
-        return DerivativeMap.apply(ctx.saved_tensors[0], dd, ctx.maps, ctx.transposed)
+        return DerivativeMap.apply(saved[0], dd, ctx.maps, ctx.transposed)
 
     @staticmethod
     def vmap(info, in_dims, x, d, maps, transposed):
@@ -151,7 +156,7 @@ class GenericLinear(nn.Module):
 
     def __init__(self, op):
         super().__init__()
-        self.source, self.target = layout_of(op.domain), _target(op)
+        self.source, self.target = layout_of(op.domain), target_layout(op)
         self.forward_map = Loop(op, self.source, self.target, self.target.dtype, False)
         self.transposed_map = Transpose(op, self.source, self.target)
 
@@ -162,11 +167,11 @@ class GenericLinear(nn.Module):
 
 
 class GenericNonlinear(nn.Module):
-    """Any nonlinear ODL operator or functional as a module: a loop, first derivatives."""
+    """Any nonlinear ODL operator as a module: a loop, first derivatives."""
 
     def __init__(self, op):
         super().__init__()
-        self.op, self.source, self.target = op, layout_of(op.domain), _target(op)
+        self.op, self.source, self.target = op, layout_of(op.domain), target_layout(op)
         self.value = Loop(op, self.source, self.target, self.target.dtype, False)
 
     def forward(self, x):
@@ -191,13 +196,17 @@ class GenericNonlinear(nn.Module):
         return torch.stack(results).reshape((*lead, *_packed_shape(last)))
 
 
-def _target(op):
+def target_layout(op):
     """Layout of the range; values of functionals take the real dtype of the domain."""
     target = layout_of(op.range)
     if isinstance(target, ScalarLayout):
         dtype = layout_of(op.domain).dtype
         target.dtype = dtype if op.is_linear else torch.empty((), dtype=dtype).real.dtype
     return target
+
+
+def _device(x):
+    return _device(x[0]) if isinstance(x, tuple) else x.device
 
 
 def _items(x):

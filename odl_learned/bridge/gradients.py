@@ -4,6 +4,7 @@ import odl
 import torch
 from torch import nn
 
+from odl_learned.bridge.generic_functional import GenericFunctional
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import OperatorModule, lower
 
@@ -45,7 +46,8 @@ def as_gradient_module(f):
     -------
     module : OperatorModule
         Maps ``(*batch, *f.domain.shape)`` to the same shape, in the dtype of the domain;
-        differentiable once less often than ``as_module(f)``: to every order, if that is native.
+        differentiable once less often than ``as_module(f)``: to every order, if that is native,
+        otherwise once, by ``f.gradient.derivative(x)`` and its adjoint.
 
     Raises
     ------
@@ -67,5 +69,7 @@ def as_gradient_module(f):
             f"ODL has no gradient of {type(f).__name__} ({f!r}). If it has a proximal, use "
             "as_proximal_module(f)."
         ) from error
-    layout = layout_of(f.domain)
-    return OperatorModule(Gradient(lower(f), layout), layout, False)
+    layout, native = layout_of(f.domain), lower(f)
+    if isinstance(native, GenericFunctional):
+        return OperatorModule(native.gradient, layout, False)
+    return OperatorModule(Gradient(native, layout), layout, False)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
+from odl_learned.bridge.generic_functional import GenericFunctional
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.tuple_layout import TupleLayout
 
@@ -35,7 +36,20 @@ def generic(op):
     """Loop over the batch through ODL itself."""
     if type(op).__name__ in local_rules and type(op).__module__.startswith("odl."):
         return local_rules[type(op).__name__](op)
-    return GenericLinear(op) if op.is_linear else GenericNonlinear(op)
+    if op.is_linear:
+        return GenericLinear(op)
+    gradient = _gradient_of(op)
+    return GenericNonlinear(op) if gradient is None else GenericFunctional(op, lower(gradient))
+
+
+def _gradient_of(op):
+    """The gradient of a functional that brings one, else None."""
+    if not isinstance(op, odl.functionals.Functional):
+        return None
+    try:
+        return op.gradient
+    except NotImplementedError:
+        return None
 
 
 class OperatorModule(nn.Module):
@@ -52,8 +66,10 @@ class OperatorModule(nn.Module):
     def __init__(self, native, layout, is_linear):
         super().__init__()
         self.native, self.layout, self.is_linear = native, layout, is_linear
+        # They say where the module is. Tools that look for shared memory compare addresses, and
+        # all tensors without entries have the same one.
         for i, part in enumerate(_parts(layout)):
-            self.register_buffer(f"_probe_{i}", torch.empty(0, dtype=part.dtype), persistent=False)
+            self.register_buffer(f"_probe_{i}", torch.zeros((), dtype=part.dtype), persistent=False)
 
     def forward(self, x):
         self.layout.check(x)

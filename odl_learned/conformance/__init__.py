@@ -19,7 +19,7 @@ import functools
 import odl
 import torch
 
-from odl_learned.conformance import functionals, modules, operators
+from odl_learned.conformance import derivatives, functionals, modules, operators, torch_modules
 from odl_learned.conformance.failure import ConformanceError
 from odl_learned.conformance.sampling import sample
 
@@ -53,14 +53,15 @@ def checks_for(obj):
 
 @checks_for.register
 def _(op: odl.Operator):
-    return (operators.LINEAR if op.is_linear else operators.NONLINEAR) + modules.OPERATOR
+    return (*(operators.LINEAR if op.is_linear else operators.NONLINEAR), *modules.OPERATOR,
+            *derivatives.OPERATOR)
 
 
 @checks_for.register
 def _(f: odl.functionals.Functional):
-    return functionals.FUNCTIONAL + modules.FUNCTIONAL
+    return (*functionals.FUNCTIONAL, *modules.FUNCTIONAL, *derivatives.FUNCTIONAL)
 
 
 @checks_for.register
 def _(module: torch.nn.Module):
-    return modules.MODULE
+    return torch_modules.MODULE

@@ -17,7 +17,7 @@ def sample(obj, rng):
 
     Register the class of an operator that is not defined on the whole of its domain.
     """
-    return random_element(obj.domain, rng)
+    return draw(obj.domain, rng)
 
 
 @sample.register(odl.functionals.KullbackLeibler)
@@ -35,6 +35,24 @@ def below_one_sample(obj, rng):
     """Entries in [-1/2, 1/2]: the conjugate of the Kullback-Leibler divergence ends at one."""
     x = random_element(obj.domain, rng)
     return obj.domain.element(np.tanh(x.data) / 2)
+
+
+def draw(space, rng):
+    """A random element of a space, or number of a field."""
+    if not isinstance(space, odl.core.set.Field):
+        return random_element(space, rng)
+    value = float(rng.standard_normal())
+    return complex(value, rng.standard_normal()) if is_complex(space) else value
+
+
+def norm(x):
+    """The norm of an element, the magnitude of a number."""
+    return float(x.norm()) if hasattr(x, "norm") else abs(x)
+
+
+def inner(x, z):
+    """``<x, z>`` of elements, ``x conj(z)`` of numbers."""
+    return x.inner(z) if hasattr(x, "inner") else x * np.conj(z)
 
 
 def precision(obj):
@@ -58,9 +76,9 @@ def is_real_linear(op):
     complex_domain, complex_range = is_complex(op.domain), is_complex(op.range)
     if not (complex_domain and complex_range):
         return complex_domain or complex_range
-    x = random_element(op.domain, np.random.default_rng(0))
+    x = draw(op.domain, np.random.default_rng(0))
     y = 1j * op(x)
-    return (op(1j * x) - y).norm() > 100 * precision(op) * positive(y.norm())
+    return norm(op(1j * x) - y) > 100 * precision(op) * positive(norm(y))
 
 
 def is_complex(space):
@@ -85,6 +103,19 @@ def dense_matrix(op, real=False):
     if real and is_complex(op.range):
         return np.concatenate([columns.real, columns.imag])
     return columns
+
+
+def in_isometric_coordinates(op):
+    """The matrix of a small linear operator for ``W_X^1/2 x`` and ``W_Y^1/2 y``; None if large.
+
+    Its singular values are those of the operator in the inner products of its spaces.
+    """
+    real = is_real_linear(op)
+    matrix = dense_matrix(op, real)
+    if matrix is None:
+        return None
+    scaled = matrix * np.sqrt(dense_weights(op.range, real))[:, None]
+    return scaled / np.sqrt(dense_weights(op.domain, real))[None, :]
 
 
 def dense_weights(space, real=False):
@@ -122,6 +153,21 @@ def flat(x):
     return np.asarray(x.data).ravel() if hasattr(x, "data") else np.array([x])
 
 
+def from_flat(space, entries):
+    """Inverse of :func:`flat`."""
+    if isinstance(space, odl.ProductSpace):
+        ends = np.cumsum([size(part) for part in space])
+        return space.element([from_flat(part, entries[end - size(part):end])
+                              for part, end in zip(space, ends)])
+    entries = np.ascontiguousarray(entries.reshape(space.shape))
+    return space.element(entries.astype(str(space.dtype_identifier)))
+
+
+def has_value(op):
+    """Whether an operator or functional can be evaluated."""
+    return available(lambda: op(sample(op, np.random.default_rng(0))))
+
+
 def has_gradient(f):
     """Whether a functional brings a gradient."""
     return available(lambda: f.gradient(sample(f, np.random.default_rng(0))))
@@ -130,6 +176,15 @@ def has_gradient(f):
 def has_proximal(f):
     """Whether a functional brings a proximal operator."""
     return available(lambda: f.proximal(1.0))
+
+
+def is_differentiable(op, rng):
+    """Whether ODL knows the derivative and its adjoint, and there is one: not for indicators."""
+    if op.is_linear:
+        return available(lambda: op.adjoint)
+    if not has_value(op) or np.isinf(flat(op(sample(op, rng)))).any():
+        return False
+    return available(lambda: op.derivative(sample(op, rng)).adjoint)
 
 
 def available(get):

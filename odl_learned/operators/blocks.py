@@ -121,7 +121,7 @@ class BlockInsertion(odl.Operator):
     def _call(self, x):
         parts = list(x) if len(self.others) > 1 else [x]
         parts.insert(self.index, self.element)
-        return self.range.element(parts)
+        return self.range.element([part.copy() for part in parts])
 
     def derivative(self, point):
         """The linear part, with a zero in place of the fixed block."""
@@ -139,7 +139,7 @@ class BlockEmbedding(odl.Operator):
     def _call(self, x):
         parts = list(x) if len(self.others) > 1 else [x]
         parts.insert(self.index, self.range[self.index].zero())
-        return self.range.element(parts)
+        return self.range.element([part.copy() for part in parts])
 
     @property
     def adjoint(self):

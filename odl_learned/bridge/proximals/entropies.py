@@ -18,6 +18,7 @@ from odl.functionals.default_functionals import (
 )
 from torch import nn
 
+from odl_learned.bridge.forward_mode import jvp_rule
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.nested import Held, each
 from odl_learned.bridge.proximals.lowering import column, lower_proximal
@@ -66,8 +67,9 @@ class LogLambertW(torch.autograd.Function):
         return g * w / (1 + w)
 
     @staticmethod
-    def jvp(ctx, dz):
-        (w,) = ctx.saved_tensors
+    @jvp_rule
+    def jvp(ctx, saved, dz):
+        (w,) = saved
         return dz * w / (1 + w)
 
 

@@ -12,7 +12,7 @@ import odl
 from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
 from odl_learned.bridge.gradients import Gradient
 from odl_learned.bridge.layout import layout_of
-from odl_learned.bridge.lowering import local_rules, lower
+from odl_learned.bridge.lowering import generic, local_rules, lower
 
 #: Names of the classes.
 GRADIENTS = (
@@ -47,7 +47,8 @@ def functional_of(op):
 
 def _gradient(op):
     functional = functional_of(op)
-    if functional is None:
+    # A functional without a rule is differentiated by this very operator.
+    if functional is None or lower.dispatch(type(functional)) is generic:
         return GenericLinear(op) if op.is_linear else GenericNonlinear(op)
     return Gradient(lower(functional), layout_of(op.domain))
 

@@ -19,6 +19,7 @@ from odl.core.discr.diff_ops import Gradient
 from odl.functionals.functional import FunctionalLeftScalarMult
 from torch import nn
 
+from odl_learned.bridge.forward_mode import jvp_rule
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.rules.differences import forward_difference, pad
@@ -147,8 +148,9 @@ class Variation(torch.autograd.Function):
         return Slope.apply(x, g, slope if ctx.with_slope else None, ctx.term), None, None
 
     @staticmethod
-    def jvp(ctx, dx, *_):
-        (x, slope), term = ctx.saved_tensors, ctx.term
+    @jvp_rule
+    def jvp(ctx, saved, dx, *_):
+        (x, slope), term = saved, ctx.term
         ones = x.new_ones(x.shape[: x.ndim - len(term.axes)])
         slope = Slope.apply(x, ones, slope if ctx.with_slope else None, term)
         return (slope * dx).sum(term.axes), None
@@ -183,8 +185,9 @@ class Slope(torch.autograd.Function):
         return dx, dg, None, None
 
     @staticmethod
-    def jvp(ctx, dx, dg, *_):
-        (x, g), term = ctx.saved_tensors, ctx.term
+    @jvp_rule
+    def jvp(ctx, saved, dx, dg, *_):
+        (x, g), term = saved, ctx.term
         result = torch.zeros_like(x) if dg is None else Slope.apply(x, dg, None, term)
         return result if dx is None else result + term.per_sample(g) * term.curvature(x, dx)
 

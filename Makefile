@@ -7,14 +7,15 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test test-kernels lint clean
 
 help:
-	@echo "make demo    run the demonstration; pictures and numbers appear in results/"
-	@echo "make test    check the style, then run the tests"
-	@echo "make lint    check the style"
-	@echo "make clean   remove caches and build products (.venv and results/ stay)"
-	@echo "PYTHON=...   the interpreter that builds .venv, at least 3.11 (default: python3)"
+	@echo "make demo          run the demonstration; pictures and numbers appear in results/"
+	@echo "make test          check the style, then run the tests"
+	@echo "make test-kernels  run the tests as other processors do (TESTS=tests/test_X.py: some)"
+	@echo "make lint          check the style"
+	@echo "make clean         remove caches and build products (.venv and results/ stay)"
+	@echo "PYTHON=...         the interpreter that builds .venv, at least 3.11 (default: python3)"
 
 # torch comes first, so that nothing else chooses its version.
 .venv/installed: setup.cfg pyproject.toml constraints.txt
@@ -31,6 +32,9 @@ lint: .venv/installed
 
 test: lint
 	$(BIN)/python -m pytest
+
+test-kernels: .venv/installed
+	.ci/kernels $(TESTS)
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache

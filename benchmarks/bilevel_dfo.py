@@ -36,6 +36,7 @@ from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
 from odl_learned.learning.bilevel.residuals import ImageResiduals
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 from odl_learned.solvers import accelerated_gradient, fista, no_restart
+from odl_learned.threads import limit_threads
 
 MINIMUM_1, MINIMUM_3, MINIMUM_SAMPLING = 1.3714888, 2.8268742, 0.4782751
 PUBLISHED_FIXED = 38_600_000  # gradients of single images until 1 %, 2000 iterations each
@@ -241,10 +242,10 @@ def _signals(path, name):
 
 def main(path):
     """Print all numbers as JSON, one measurement a line."""
-    torch.set_num_threads(1)
-    for measure in (one_parameter_from_five_starts, fixed_two_hundred, work_ratio_1, work_ratio_3,
-                    work_ratio_sampling):  # fmt: skip
-        print(json.dumps(measure(path)), flush=True)
+    with limit_threads(1):
+        for measure in (one_parameter_from_five_starts, fixed_two_hundred, work_ratio_1,
+                        work_ratio_3, work_ratio_sampling):  # fmt: skip
+            print(json.dumps(measure(path)), flush=True)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from odl_learned.learning.bilevel import (
     SquaredError,
     dct_filters,
 )
+from odl_learned.threads import limit_threads
 
 NOISE_LEVEL, SCALES = 0.1, (0.003,)
 
@@ -121,5 +122,5 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=480)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    print(ridge_over_tv(arguments.data, arguments.steps))
+    with limit_threads(1):
+        print(ridge_over_tv(arguments.data, arguments.steps))

@@ -17,6 +17,7 @@ import torch
 from bilevel_sampling import POINTS, N, Setting, Trial, learned_mask
 
 from odl_learned.learning.bilevel import sampling
+from odl_learned.threads import limit_threads
 
 LINES = Setting(0.002, 2e-2, 3e-3, 40)
 CANDIDATES, SAMPLES = 16, 4
@@ -75,9 +76,9 @@ def main():
     parser.add_argument("data", type=Path, help="folder with mri/mri_brain_256.npz")
     parser.add_argument("split", nargs="?", choices=["val", "test"], default="test")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    return (compare_lines(arguments.data, arguments.split)
-            | compare_points(arguments.data, arguments.split))  # fmt: skip
+    with limit_threads(1):
+        return (compare_lines(arguments.data, arguments.split)
+                | compare_points(arguments.data, arguments.split))  # fmt: skip
 
 
 if __name__ == "__main__":

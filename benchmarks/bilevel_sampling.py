@@ -22,6 +22,7 @@ import torch
 
 from odl_learned import data, metrics
 from odl_learned.learning.bilevel import Implicit, LowerLevel, Newton, lbfgsb, sampling
+from odl_learned.threads import limit_threads
 
 N = 64
 # As many slices of each subject; TESTED of each to test. The subjects that were left out were
@@ -203,12 +204,12 @@ def main():
     parser.add_argument("--choose", nargs=4, type=float,
                         metavar=("NOISE", "BETA", "ALPHA", "PAIRS"))  # fmt: skip
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    if arguments.choose is None:
-        return compare(arguments.data, POINTS, "test")
-    *numbers, pairs = arguments.choose
-    setting = Setting(*numbers, int(pairs))
-    return setting._asdict() | compare(arguments.data, setting, "val")
+    with limit_threads(1):
+        if arguments.choose is None:
+            return compare(arguments.data, POINTS, "test")
+        *numbers, pairs = arguments.choose
+        setting = Setting(*numbers, int(pairs))
+        return setting._asdict() | compare(arguments.data, setting, "val")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Shared set-up: one torch thread, so that shared machines do not spin, and a fixed generator."""
+"""Shared set-up: one torch thread, so that shared machines do not spin, and a fixed generator.
+
+The environment variable ``ODL_LEARNED_TEST_THREADS`` asks for more threads (`make test-kernels`).
+"""
 
 import os
 import signal
@@ -12,7 +15,7 @@ import torch
 
 import odl_learned  # noqa: F401  (imports odl before scipy and applies the repairs)
 
-torch.set_num_threads(1)
+torch.set_num_threads(int(os.environ.get("ODL_LEARNED_TEST_THREADS", "1")))
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in jobs that a shell runs behind
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -12,7 +12,11 @@ SOLVERS = [proximal_gradient, fista]
 
 
 class LeastSquares:
-    """``|A_b x_b - y_b|^2 / 2`` for arrays of shape (B, n); counts products of samples."""
+    """``|A_b x_b - y_b|^2 / 2`` for arrays of shape (B, n); counts products of samples.
+
+    Sums along rows of numpy arrays, or term by term along another axis: a sample has the same bits
+    in every batch.
+    """
 
     def __init__(self, A, y, xp=np):
         self.A, self.y, self.xp, self.products = A, y, xp, [0]

@@ -1,6 +1,7 @@
 """Quadratic functionals and matrices, one per sample, that count what they are asked."""
 
 import numpy as np
+import torch
 
 from odl_learned.solvers.samples import on_host
 
@@ -15,8 +16,7 @@ class Matrices:
 
     def __call__(self, x):
         self.counter[0] += len(x)
-        products = self.matrices * x[:, None, :]
-        return products.sum(-1)
+        return sums(self.matrices * x[:, None, :])
 
     @property
     def adjoint(self):
@@ -24,6 +24,15 @@ class Matrices:
 
     def take(self, index):
         return Matrices(self.matrices[index], self.counter)
+
+
+def sums(products):
+    """Sums along the last axis, by numpy on the host: its order depends on the length alone."""
+    host = on_host(products)
+    if host is None:
+        return products.sum(-1)
+    result = np.ascontiguousarray(host).sum(-1)
+    return result if host is products else torch.from_numpy(result)
 
 
 class Linearization:
@@ -46,8 +55,8 @@ class Energies:
         return self.H.counter
 
     def __call__(self, x):
-        quadratic = (x * (0.5 * self.H(x) - self.b)).sum(-1)
-        return quadratic + self.c * ((1 + x * x) ** 0.5).sum(-1)
+        quadratic = sums(x * (0.5 * self.H(x) - self.b))
+        return quadratic + self.c * sums((1 + x * x) ** 0.5)
 
     def gradient(self, x):
         return self.H(x) - self.b + self.c * x / (1 + x * x) ** 0.5

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from bilevel_energies import ENERGIES, build, formula, norm
+from rounding import EPS, assert_rounded
 
 from odl_learned.learning.bilevel import (
     Accelerated,
@@ -96,14 +97,15 @@ def test_samples_are_solved_alone_as_in_batches(name, solver):
     if not isinstance(solver, FixedIterations):
         assert (together.error_bound <= accuracy).all()
         assert len(set(together.niter)) > 2
+    # Each step rounds by some eps |x|, and the contraction adds that up to L / mu times as much.
+    rounding = 100 * EPS * p.energy.lipschitz(params) / p.energy.strong_convexity(params)
     for i in range(5):
         alone = LowerLevel(p.take([i]), solver).solve(params, accuracy[i])
         assert alone.niter[0] == together.niter[i]
-        assert torch.equal(alone.x[0], together.x[i])
-        assert alone.error_bound[0] == together.error_bound[i]
+        assert_rounded(alone.x[0], together.x[i], rounding)
     order = [3, 0, 4]
     some = LowerLevel(p.take(order), solver).solve(params, accuracy[order])
-    assert torch.equal(some.x, together.x[order])
+    assert_rounded(some.x, together.x[order], rounding)
 
 
 def test_all_solvers_find_the_same_reconstruction():

@@ -93,9 +93,11 @@ def test_conjugate_and_empty_batches(rng):
             patch.setattr(ray, "SPARSE_LIMIT", limit)
             real, op = lowered(transform()), transform(dtype="complex64")
             module, x = lowered(op), draw(op.domain, rng, 2)
+        # The columns are the same numbers, and rounding to nearest commutes with the sign; but the
+        # product may add up an image alone in another order than two side by side.
         assert torch.equal(module(x.conj()), module(x.conj().resolve_conj()))
-        assert torch.equal(module(x[0].conj()), module(x.conj())[0])
         assert torch.equal(real(x.conj().imag), -real(x.imag))
+        assert close(module(x[0].conj()), module(x.conj())[0])
         assert module(x[:0]).shape == (0, *op.range.shape)
         assert module(x[:0]).dtype == torch.complex64
 

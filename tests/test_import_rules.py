@@ -29,6 +29,7 @@ ROOMS = {
     "odl_fixes": set(),
     "metrics": set(),
     "plotting": {"data"},
+    "threads": set(),
 }
 ENTRANCES = {"__init__", "__main__", "demo"}
 FORBIDDEN = dict.fromkeys(GROUND | {"odl_validation", "weights"}, {"torch"}) | {

@@ -17,6 +17,7 @@ from primal_dual_problems import (
     noisy,
     tikhonov,
 )
+from rounding import EPS, assert_rounded
 
 from odl_learned import variational
 from odl_learned.bridge import as_batch
@@ -35,10 +36,6 @@ def sample_of(x, i):
 
 def tensors(x):
     return parts(layout_of(x.space).to_tensor(x))
-
-
-def equal(a, b):
-    return all(torch.equal(p, q) for p, q in zip(a, b, strict=True))
 
 
 # Elements and batches
@@ -65,9 +62,11 @@ def test_samples_do_not_know_of_each_other(make, steps):
     batch = primal_dual(as_batch(problems), accuracy=1e-2, maxiter=150, steps=steps)
     for i in (0, 7, 15):
         alone = primal_dual(as_batch([problems[i]]), accuracy=1e-2, maxiter=150, steps=steps)
-        assert equal(sample_of(alone.x, 0), sample_of(batch.x, i))
-        assert equal(sample_of(alone.dual, 0), sample_of(batch.dual, i))
-        assert alone.gap[0] == batch.gap[i] and alone.niter[0] == batch.niter[i]
+        # 150 iterations, none of which enlarges what rounding has done before
+        assert_rounded(sample_of(alone.x, 0), sample_of(batch.x, i), 150 * 10 * EPS)
+        assert_rounded(sample_of(alone.dual, 0), sample_of(batch.dual, i), 150 * 10 * EPS)
+        assert alone.gap[0] == pytest.approx(batch.gap[i], rel=1e-9)
+        assert alone.niter[0] == batch.niter[i]
 
 
 @pytest.mark.parametrize("make", PROBLEMS)
@@ -78,7 +77,9 @@ def test_the_accuracy_asked_for_is_reached(make):
     solution = primal_dual(P, accuracy=accuracy, steps=AdaptiveSteps(), maxiter=20000)
     assert set(solution.reason) == {"accuracy"}
     assert np.all(solution.gap <= accuracy * P.value(solution.x))
-    assert np.all(P.gap(solution.x, solution.dual) == solution.gap)
+    # The gap is a difference of values.
+    rounded = np.abs(P.gap(solution.x, solution.dual) - solution.gap)
+    assert np.all(rounded <= 1e-13 * P.value(solution.x))
 
 
 @pytest.mark.parametrize("make", [denoising, inpainting, h1, magnetic_resonance])

@@ -156,6 +156,11 @@ def test_proximals_are_in_the_domain(build, space, dtype, rng):
     check(build(space(dtype)), rng, 3, 13, False)
 
 
+def test_constants_keep_their_precision():
+    f = F.IndicatorZero(plane(), 0.1)
+    assert float(as_module(f)(as_tensor(f, f.domain.zero()))) == f(f.domain.zero()) == 0.1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("build", "space", "dtype"), cases(SETS | DOMAINS))
 def test_ten_thousand_points(build, space, dtype, rng):

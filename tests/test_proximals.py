@@ -72,12 +72,15 @@ def test_one_step_for_all_equals_the_same_step_for_each(name):
     _, x = batch(f, 2)
     module = as_proximal_module(f)
     real = layout_of(f.domain).dtype.to_real()
-    one, each_its_own = module(x, 0.7), module(x, torch.full((2,), 0.7, dtype=real))
-    assert np.array_equal(entries(one), entries(each_its_own))
-    no_axes = module(x, torch.tensor(0.7, dtype=real))
-    assert np.array_equal(entries(one), entries(no_axes))
-    deep = module(stack(x), torch.full((1, 2), 0.7, dtype=real))
-    assert np.array_equal(entries(deep), entries(one))
+    one = module(x, 0.7)
+    # Steps that broadcast differently take other loops; maps whose errors are of the size of the
+    # point are compared relative to it.
+    scale = max(np.abs(entries(x)).max(), np.abs(entries(one)).max())
+    tolerance = (1e-14 if precision(f) < 1e-9 else 1e-6) * scale
+    for other in (module(x, torch.full((2,), 0.7, dtype=real)),
+                  module(x, torch.tensor(0.7, dtype=real)),
+                  module(stack(x), torch.full((1, 2), 0.7, dtype=real))):
+        np.testing.assert_allclose(entries(other), entries(one), rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -138,7 +141,7 @@ def test_unknown_functionals_go_through_odl(space):
         np.testing.assert_allclose(entries(each(lambda t: t[i], y)), expected, rtol=1e-6)
     none = module(each(lambda t: t[:0], x), torch.empty(0))
     assert all(a.shape == b[:0].shape for a, b in zip(leaves(none), leaves(x)))
-    mapped = torch.func.vmap(module)(x, steps)
+    mapped = torch.func.vmap(module)(x, steps)  # ODL multiplies the same samples one by one
     np.testing.assert_array_equal(entries(mapped), entries(y))
     first = each(lambda t: t.clone().requires_grad_(), x)
     with pytest.raises(NotImplementedError, match="no derivative of the proximal of WithoutRule"):

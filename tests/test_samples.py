@@ -1,11 +1,16 @@
 """Arithmetic of samples: of one element and of batches, and which of them still run."""
 
+import warnings
+
 import numpy as np
+import odl
 import pytest
 import torch
 
+from odl_learned.bridge import BatchSpace
+from odl_learned.solvers import samples as samples_module
 from odl_learned.solvers.active import Active
-from odl_learned.solvers.samples import samples_of
+from odl_learned.solvers.samples import row_products, samples_of
 
 WORLDS = [np.asarray, torch.from_numpy]
 
@@ -41,6 +46,62 @@ def test_transposed_and_conjugate_tensors_keep_their_inner_products(rng):
     samples = samples_of(x)
     for v in (x.conj(), x.transpose(1, 2), x.conj().transpose(1, 2), x.clone().requires_grad_()):
         assert np.allclose(samples.norm(v), samples.norm(x), rtol=1e-14)
+
+
+def in_pairs(numbers):
+    """Sums as numpy documents them: eight side by side, halves of what is longer than 128."""
+    if len(numbers) < 8:
+        return sum(numbers, numbers.dtype.type(0))
+    if len(numbers) > 128:
+        half = len(numbers) // 2 - len(numbers) // 2 % 8
+        return in_pairs(numbers[:half]) + in_pairs(numbers[half:])
+    eight = numbers[:8].copy()
+    whole = len(numbers) - len(numbers) % 8
+    for begin in range(8, whole, 8):
+        eight += numbers[begin : begin + 8]
+    a, b, c, d, e, f, g, h = eight
+    result = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    for number in numbers[whole:]:
+        result = result + number
+    return result
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_inner_products_add_up_in_an_order_that_depends_on_the_length_alone(dtype, rng):
+    """Whatever the processor, the number of threads, and where the row lies in memory."""
+    for length in (1, 2, 7, 8, 9, 63, 100, 129, 1000, 4097, 20001):
+        real = rng.standard_normal((2, 5, length, 2))
+        numbers = real[..., 0] + 1j * real[..., 1] if "complex" in dtype else real[..., 0]
+        x, y = numbers.astype(dtype)
+        together = row_products(x, y)
+        single = np.finfo(dtype).dtype
+        for k in range(5):
+            assert in_pairs(x[k].view(single) * y[k].view(single)) == together[k]
+            moved = np.empty((3, length + 1), dtype)[1:2, 1:]  # rows that begin anywhere
+            moved[...] = x[k]
+            assert row_products(moved, y[k : k + 1])[0] == together[k]
+
+
+def test_what_is_not_finite_comes_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = row_products(np.array([[1e200, 1], [np.inf, 0], [2, 3]]),
+                             np.array([[1e200, 1], [0, 1], [1, 1.0]]))  # fmt: skip
+    np.testing.assert_array_equal(found, [np.inf, np.nan, 5])
+
+
+def test_a_sample_has_the_same_inner_products_in_every_batch(rng, monkeypatch):
+    x, y = rng.standard_normal((2, 9, 40, 30))
+    monkeypatch.setattr(samples_module, "CACHED", 4000)  # three rows at a time
+    space = odl.rn((40, 30), weighting=rng.uniform(0.5, 2, (40, 30)))
+    for world in WORLDS:
+        for arithmetic in (samples_of, lambda x: BatchSpace(space)):
+            if world is np.asarray and arithmetic is not samples_of:
+                continue
+            together = np.asarray(arithmetic(world(x)).inner(world(x), world(y)))
+            for index in ([0], [8, 3], [2, 1, 0, 7, 5, 6, 8]):
+                part = arithmetic(world(x[index])).inner(world(x[index]), world(y[index]))
+                assert np.array_equal(part, together[index])
 
 
 def test_active_keeps_notes_of_all_samples():

@@ -3,8 +3,7 @@
 import torch
 
 from odl_learned.bridge.layout import layout_of
-from odl_learned.bridge.nested import each
-from odl_learned.bridge.rules.functionals import square_modulus
+from odl_learned.solvers.samples import samples_of
 
 
 class BatchSpace:
@@ -21,12 +20,18 @@ class BatchSpace:
         self.space, self.size, self.layout = space, size, layout_of(space)
 
     def inner(self, x, y):
-        """``Re <x_b, y_b>`` in the weighted inner product, a tensor of shape ``(B,)``."""
-        return self.layout.integrate(each(_real_product, x, y))
+        """``Re <x_b, y_b>`` in the weighted inner product, a tensor of shape ``(B,)``, float64.
+
+        On the CPU a sample has the same bits in a batch of any size (`solvers.samples`).
+        """
+        weight = getattr(self.layout, "weight", None)
+        if isinstance(weight, float):
+            return weight * _euclidean(x, y)
+        return _euclidean(x, self.layout.weigh(y))
 
     def norm(self, x):
-        """``|x_b|``, a tensor of shape ``(B,)``."""
-        return self.layout.integrate(each(square_modulus, x)).sqrt()
+        """``|x_b|``, a tensor of shape ``(B,)``, float64."""
+        return _beside(x, samples_of(x, self).norm(x))
 
     def split(self, x):
         """The components of a batch of elements of a product space."""
@@ -70,8 +75,15 @@ class BatchSpace:
         return f"batches ({batch}, ...) of elements of {self.space!r}"
 
 
-def _real_product(x, y):
-    return x.real * y.real + x.imag * y.imag if x.is_complex() else x * y
+def _euclidean(x, y):
+    return _beside(x, samples_of(x).inner(x, y))
+
+
+def _beside(x, numbers):
+    """Numbers of samples as a tensor on the device of ``x``."""
+    while isinstance(x, tuple):
+        x = x[0]
+    return torch.from_numpy(numbers).to(x.device)
 
 
 def _has_dtype(layout, x):

@@ -1,7 +1,7 @@
 """Factors of scalar multiples, one per sample: modules that differ in them, stacked.
 
 The factors are held in double precision and rounded to the precision of what they multiply, as
-torch does with a single float, so that a sample has the same bits alone and in a batch.
+torch does with a single float, so that the product has the same bits alone and in a batch.
 """
 
 import torch

@@ -85,10 +85,11 @@ def train(
 
     With `checkpoint`, the state is written every `checkpoint_every` steps, at the end and when
     training is interrupted; if the file exists, training continues from it, bit for bit as if it
-    had not stopped (on the same machine, if `pairs[i]` depends on i alone, and the only randomness
-    of the model is torch's global one). Learning rates and the like are then those in the file. It
-    is an error if data, loss, metric, clipping, seed or architecture are others than those of the
-    file, as far as values tell: of three pairs, of loss and metric, and of the output of the model
+    had not stopped (on the same machine with as many threads, if `pairs[i]` depends on i alone, and
+    the only randomness of the model is torch's global one). Learning rates and the like are then
+    those in the file. It is an error if data, loss, metric, clipping, seed or architecture are
+    others than those of the file, as far as values tell: of three pairs, of loss and metric, and of
+    the output of the model
     (`identity`). This costs three pairs at the start and two evaluations for each checkpoint.
 
     Ctrl-C (SIGINT) and SIGTERM take effect when the current step is complete, as

@@ -37,7 +37,7 @@ def rof(data, alpha, accuracy=1e-4, maxiter=10000, exponent=2, cell_sides=None, 
     with forward differences and Neumann's boundary, as of `operators.gradient`. The iterations stop
     when the duality gap proves that the objective is at most ``1 + accuracy`` times its minimum.
     ODL elements and batches of arrays (numpy or torch, on any device) run through the same
-    operations; every sample of a batch stops by itself and has the bits it has alone.
+    operations; every sample of a batch stops by itself and, on the CPU, has the bits it has alone.
 
     Parameters
     ----------

@@ -24,6 +24,7 @@ from pattern_training import tuned
 
 from odl_learned import data, operators
 from odl_learned.learning.bilevel import LowerLevel, Newton, continuation, sampling
+from odl_learned.threads import limit_threads
 
 SIZES = {"smoke": {"n": 48}, "paper": {"n": 192}}
 NOISE_LEVEL, BETA, MAXITER = 0.03, 0.1, 80
@@ -123,5 +124,5 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("results"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
-    main(arguments.size, arguments.out)
+    with limit_threads(1):
+        main(arguments.size, arguments.out)

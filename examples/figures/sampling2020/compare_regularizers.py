@@ -31,6 +31,7 @@ from pattern_training import images, tuned
 
 from odl_learned import data, operators
 from odl_learned.learning.bilevel import LowerLevel, Newton, sampling
+from odl_learned.threads import limit_threads
 
 SIZES = {
     "smoke": {"n": 16, "count": 8, "tests": 12, "maxiter": 20, "exchanges": 8, "beta": 8e-3,
@@ -156,5 +157,5 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path, help="folder of mri_brain_256.npz; default: phantoms")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
-    main(arguments.size, arguments.out, arguments.data)
+    with limit_threads(1):
+        main(arguments.size, arguments.out, arguments.data)

@@ -21,6 +21,7 @@ from pattern_training import bodies, tuned
 
 from odl_learned import data
 from odl_learned.learning.bilevel import LowerLevel, Newton, sampling
+from odl_learned.threads import limit_threads
 
 SIZES = {
     "smoke": {"n": 24, "count": 2, "maxiter": 20},
@@ -95,5 +96,5 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("results"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
-    main(arguments.size, arguments.out)
+    with limit_threads(1):
+        main(arguments.size, arguments.out)

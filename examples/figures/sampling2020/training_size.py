@@ -24,6 +24,7 @@ from pattern_training import images, tuned
 
 from odl_learned import data
 from odl_learned.learning.bilevel import LowerLevel, Newton, sampling
+from odl_learned.threads import limit_threads
 
 SIZES = {
     "smoke": {"n": 32, "most": 4, "sets": 1, "tests": 4, "maxiter": 6},
@@ -117,5 +118,5 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path, help="folder of mri_brain_256.npz; default: phantoms")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
-    main(arguments.size, arguments.out, arguments.data)
+    with limit_threads(1):
+        main(arguments.size, arguments.out, arguments.data)

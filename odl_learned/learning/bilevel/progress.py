@@ -10,7 +10,8 @@ Every algorithm of this room is a loop of accepted steps and keeps its journal t
         return journal.learned(params, value, value_bound, reason)
 
 All that the next step depends on belongs into the state; then a run that was killed and continued
-goes through the same bits as one that was not.
+goes through the same bits as one that was not: the same operations on arrays of the same shapes,
+as long as the processor and the number of threads are the same.
 """
 
 import os

@@ -21,6 +21,24 @@ def check_batch(module, example):
     require(both.dtype == example.dtype, f"result is {both.dtype}, input is {example.dtype}")
 
 
+def check_module_repeatable(module, example):
+    """The module gives the same again; what is random takes a generator, or evaluation mode."""
+    with torch.no_grad():
+        first, second = (module(torch.stack([example])) for _ in range(2))
+    require(torch.equal(first, second),
+            "module(x) differs between two calls; call module.eval() first, or take randomness as "
+            "an argument")
+
+
+def check_module_keeps_input(module, example):
+    """The module leaves its input as it is."""
+    batch = torch.stack([example])
+    with torch.no_grad():
+        module(batch)
+    require(torch.equal(batch[0], example),
+            "module(x) changed x; compute on a copy, x.clone(), or with inplace=False")
+
+
 def check_state_dict(module, example):
     """Saving, spoiling and loading the state gives the same module back."""
     file = io.BytesIO()
@@ -35,4 +53,4 @@ def check_state_dict(module, example):
         require(torch.equal(other(batch), module(batch)), "loading the state changed the module")
 
 
-MODULE = (check_batch, check_state_dict)
+MODULE = (check_batch, check_module_repeatable, check_module_keeps_input, check_state_dict)

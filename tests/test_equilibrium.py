@@ -11,8 +11,14 @@ from torch import nn
 
 from odl_learned import operators
 from odl_learned.bridge import as_module, as_operator, as_proximal_module
-from odl_learned.networks import CNN, OnImages
-from odl_learned.reconstruction import DeepEquilibrium, GradientStep, LearnedProximalGradient
+from odl_learned.learning import train
+from odl_learned.networks import CNN, OnImages, ResidualCNN
+from odl_learned.reconstruction import (
+    DeepEquilibrium,
+    GradientStep,
+    LearnedProximalGradient,
+    LearnedStepSize,
+)
 
 F64 = torch.float64
 
@@ -135,6 +141,33 @@ def test_an_expansive_network_is_reported_with_its_residual():
         warnings.simplefilter("error")
         solution = model.solve(y)
     assert list(solution.reason) == ["maxiter"] * 2 and np.all(solution.residual > 0.1)
+
+
+class Means(nn.Module):
+    """Subtracts the mean over the batch, behind a weight that is zero at first."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1, dtype=F64))
+
+    def forward(self, u):
+        return u - self.weight * u.mean(0)
+
+
+def test_samples_are_compared_by_one_step():
+    """Fresh networks have zeros, random numbers in their place need not have a limit; a limit stops
+    at its residual in a batch and alone, not at rounding."""
+    A = blurred()
+    y = np.stack([A.range.element(np.outer(np.arange(6) + k, np.ones(7))).data for k in range(2)])
+    step = GradientStep(OnImages(ResidualCNN(1, 1, 8, 4).double(), dimension=2),
+                        LearnedStepSize(1.0))  # fmt: skip
+    model = equilibrium(A, step, accuracy=1e-1, backward_accuracy=1e-1, maxiter=30).double()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    train(model, [(data, data) for data in y], steps=1, optimizer=optimizer, batch_size=2,
+          progress=False)  # fmt: skip
+    as_operator(model.eval(), A.range, A.domain)
+    with pytest.raises(ValueError, match="DeepEquilibrium .* in a batch of two"):
+        equilibrium(A, GradientStep(Means(), 0.5))
 
 
 def test_an_error_bound_by_a_contraction(rng):

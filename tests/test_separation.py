@@ -230,6 +230,38 @@ def test_nothing_is_changed_by_the_comparison():
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_step_that_is_used_several_times_keeps_its_weights():
+    """`torch.func.functional_call` would leave the numbers of the comparison in it."""
+    step = reconstruction.MemoryStep(network(2, channels=2), 0, 0.1, dimension=2)
+    step.net = nn.Sequential(networks.CNN(2, 1, 4, 2).double(), nn.BatchNorm2d(1).double())
+    expected = {name: tensor.clone() for name, tensor in step.state_dict().items()}
+    kept = list(step.parameters())
+    op = as_module(odl.IdentityOperator(IMAGES))
+    model = reconstruction.LearnedProximalGradient(op, op, [step] * 3)
+    as_operator(model.eval(), IMAGES, IMAGES)
+    assert all(p is q for p, q in zip(step.parameters(), kept, strict=True))
+    assert all(torch.equal(t, expected[name]) for name, t in step.state_dict().items())
+
+
+def test_a_weight_of_several_parts_is_shown_in_all_of_them():
+    """Behind a zero in one of two places that share it, nothing of the mixing would be seen."""
+    first, second = nn.Linear(5, 5, bias=False).double(), nn.Linear(5, 5, bias=False).double()
+    nn.init.zeros_(first.weight)
+    second.weight = first.weight
+
+    class Mixes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = first, second
+
+        def forward(self, x):
+            return x + self.second(self.first(x) - self.first(x).mean(0))
+
+    with pytest.raises(ValueError, match="in a batch of two"):
+        as_operator(Mixes(), IMAGES, IMAGES)
+    assert not first.weight.any() and second.weight is first.weight
+
+
 def test_scripted_modules():
     for body in (nn.Identity(), nn.Dropout(0.5), nn.BatchNorm2d(4)):
         script = torch.jit.script(Body(body).double().eval())

@@ -14,6 +14,10 @@ Networks often begin with a last layer or a gate of zeros, and nothing is seen o
 For the comparison, parameters that are zero or nearly so are replaced by random numbers: whether
 samples mix is a matter of axes, not of these values.
 
+The limit of an iteration stops at a residual far above rounding, or not at all, with random numbers
+in its network. It keeps samples apart if one step does: a module may name another one,
+``compared_by``, that is evaluated in its place.
+
 These are two evaluations without gradients, on one image and on two. They leave random states,
 parameters and buffers as they are.
 """
@@ -23,6 +27,7 @@ import sys
 from collections.abc import Iterator
 
 import torch
+from torch import nn
 
 from odl_learned.bridge.nested import each
 from odl_learned.bridge.random_states import kept_random_states
@@ -42,7 +47,7 @@ def require_samples_apart(module: torch.nn.Module, first, second) -> None:
 
     Parameters
     ----------
-    module : torch.nn.Module
+    module : nn.Module
         Maps ``(*batch, *shape)``, or a tuple of such tensors, to tensors with the batch axes.
     first, second : tensor of shape ``shape``, or nested tuple of tensors
         Two different samples, on the device and in the dtype of the module.
@@ -53,13 +58,13 @@ def require_samples_apart(module: torch.nn.Module, first, second) -> None:
         If the difference is more than rounding, or the module fails on a batch of two only; or if
         it fails, is random or mixes samples in training mode only.
     """
-    if any(isinstance(p, torch.nn.parameter.UninitializedTensorMixin) for p in module.parameters()):
+    name, module = type(module).__name__, getattr(module, "compared_by", module)
+    if any(isinstance(p, nn.parameter.UninitializedTensorMixin) for p in module.parameters()):
         return
     tolerance = _tolerance(first)
     found = _compare(module, first, second)
     if found.difference <= tolerance:
         return
-    name = type(module).__name__
     parts = _in_training(module)
     with evaluation_mode(module):
         cured = _compare(module, first, second) if parts else found
@@ -146,7 +151,8 @@ def _evaluate(module, shown, x, seed=None):
     devices = {t.device for t in _tensors(x)}
     buffers = {}
     if any(part.training for part in module.modules()):
-        buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+        clones = {id(buffer): buffer.clone() for buffer in module.buffers()}
+        buffers = {name: clones[id(b)] for name, b in _places(module, nn.Module.named_buffers)}
     with torch.no_grad(), uncompiled(), kept_random_states(devices, seed):
         if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
             try:  # nothing can be put in the place of its tensors
@@ -155,8 +161,11 @@ def _evaluate(module, shown, x, seed=None):
                 for name, buffer in module.named_buffers():
                     buffer.copy_(buffers.get(name, buffer))
         replaced = shown | buffers
-        return _tensors(torch.func.functional_call(module, replaced, (x,)) if replaced
-                        else module(x))
+        if not replaced:
+            return _tensors(module(x))
+        # Every place has one name here. Torch's own search for further names of a part would find
+        # one that is used several times again, and leave the numbers in it (pytorch issue 164759).
+        return _tensors(torch.func.functional_call(module, replaced, (x,), tie_weights=False))
 
 
 def uncompiled() -> contextlib.AbstractContextManager:
@@ -170,15 +179,25 @@ def _shown(module):
     """Random numbers in the place of the parameters that are next to zero.
 
     Weights have the variance that keeps signals at their size; what has one axis or none, such as
-    gates, is positive.
+    gates, is positive. A part that is used several times has one name, a parameter that several
+    parts share one for each of them.
     """
-    generator, shown = torch.Generator().manual_seed(0), {}
-    for name, p in module.named_parameters():
-        if p.numel() and p.abs().max() <= HIDDEN:
+    generator, shown, known = torch.Generator().manual_seed(0), {}, {}
+    for name, p in _places(module, nn.Module.named_parameters):
+        if id(p) in known:
+            shown[name] = known[id(p)]
+        elif p.numel() and p.abs().max() <= HIDDEN:
             values = torch.randn(p.shape, generator=generator, dtype=torch.float64)
             values = values * p[0].numel() ** -0.5 if p.ndim > 1 else 0.5 * values.abs()
-            shown[name] = values.to(device=p.device, dtype=p.dtype)
+            known[id(p)] = shown[name] = values.to(device=p.device, dtype=p.dtype)
     return shown
+
+
+def _places(module, named):
+    """Name and tensor of every place of a tensor: one name for each part, however often it is used.
+    """
+    return [(f"{path}.{name}".lstrip("."), tensor) for path, part in module.named_modules()
+            for name, tensor in named(part, recurse=False, remove_duplicate=False)]
 
 
 def _is_random(module, sample, tolerance):
@@ -214,7 +233,7 @@ def _tolerance(sample):
 def _in_training(module):
     """Kinds of parts in training mode, those that couple samples or are random if there are any."""
     training = [part for part in module.modules() if part.training]
-    kinds = (torch.nn.modules.batchnorm._BatchNorm, torch.nn.modules.dropout._DropoutNd)
+    kinds = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
     known = [part for part in training if isinstance(part, kinds)]
     return sorted({type(part).__name__ for part in known or training})
 

@@ -1,7 +1,5 @@
 """Deep equilibria: the limit of an unrolled method, with the derivative of the limit."""
 
-import warnings
-
 import torch
 from torch import nn
 
@@ -101,9 +99,12 @@ class DeepEquilibrium(nn.Module):
         self.dimension, self.contraction = dimension, contraction
         self.accuracy, self.backward_accuracy = float(accuracy), float(backward_accuracy)
         self.maxiter, self.memory = maxiter, memory
-        with warnings.catch_warnings():  # random data need not have an equilibrium
-            warnings.simplefilter("ignore", RuntimeWarning)
-            require_samples_apart(self, adjoint)
+        require_samples_apart(self, adjoint)
+
+    @property
+    def compared_by(self) -> nn.Module:
+        """``y -> T(u_0)``: if T keeps samples apart, so does its limit."""
+        return _FirstStep(self)
 
     def image(self, u: torch.Tensor, data: torch.Tensor) -> torch.Tensor:
         """Return ``T(u)`` for images u and data y with the same batch axes."""
@@ -146,6 +147,17 @@ class DeepEquilibrium(nn.Module):
     def _start(self, data):
         zero = torch.zeros_like(self.adjoint_op(data))
         return zero if self.initial is None else self.initial(data)
+
+
+class _FirstStep(nn.Module):
+    """``y -> T(u_0)`` with the first point of y."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, data):
+        return self.model.image(self.model._start(data), data)
 
 
 class _Images:

@@ -4,7 +4,13 @@ import numpy as np
 import odl
 import pytest
 
-from odl_learned.data import downsample, random_body, random_ellipses, smooth_phase
+from odl_learned.data import (
+    dival_ellipses,
+    downsample,
+    random_body,
+    random_ellipses,
+    smooth_phase,
+)
 
 
 def make_space(n, dtype="float32"):
@@ -26,6 +32,21 @@ def test_ellipses_are_the_sum_of_the_drawn_ellipses():
         expected += v * ((turned.real / a) ** 2 + (turned.imag / b) ** 2 <= 1)
     assert np.allclose(phantom, expected, rtol=0, atol=1e-12)
     assert phantom.min() < 0 < phantom.max()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_dival_ellipses_are_the_drawn_ones_from_zero_to_one(dtype):
+    phantom = dival_ellipses(make_space(40, dtype), np.random.default_rng(7)).asarray()
+    rng = np.random.default_rng(7)
+    value, center = rng.uniform(-0.4, 1, 70), rng.uniform(-0.9, 0.9, (70, 2))
+    axes, angle = 0.2 * rng.exponential(1.0, (70, 2)), rng.uniform(0, 2 * np.pi, 70)
+    x, y = np.meshgrid(np.linspace(-1, 1, 40), np.linspace(-1, 1, 42), indexing="ij")
+    expected = np.zeros_like(x)
+    for v, (a, b), (p, q), t, _ in zip(value, axes, center, angle, range(min(rng.poisson(40), 70))):
+        turned = np.exp(-1j * t) * ((x - p) + 1j * (y - q))
+        expected += v * ((turned.real / a) ** 2 + (turned.imag / b) ** 2 <= 1)
+    expected = np.where(expected == 0, 0, expected - expected.min())
+    assert np.allclose(phantom, expected / expected.max(), rtol=0, atol=1e-12)
 
 
 def test_ellipses_have_the_moments_of_the_distribution():
@@ -97,7 +118,7 @@ def test_phase_has_modulus_one_and_is_smooth(dtype):
         assert np.abs(np.diff(np.angle(array), axis=axis)).max() < 1  # does not wrap
 
 
-@pytest.mark.parametrize("draw", [random_ellipses, random_body, smooth_phase])
+@pytest.mark.parametrize("draw", [random_ellipses, dival_ellipses, random_body, smooth_phase])
 def test_refusals(draw, rng):
     with pytest.raises(TypeError, match="two-dimensional uniformly discretized"):
         draw(odl.rn((4, 4)), rng)

@@ -3,6 +3,7 @@
 from odl_learned.data.archives import read_measurement
 from odl_learned.data.dicom import Image, read_dicom
 from odl_learned.data.dicom_series import Stack, read_dicom_folder
+from odl_learned.data.ellipses import dival_ellipses, random_ellipses
 from odl_learned.data.examples import example_ct, example_mr
 from odl_learned.data.limits import Limits
 from odl_learned.data.noise import (
@@ -14,7 +15,7 @@ from odl_learned.data.noise import (
 )
 from odl_learned.data.orientation import from_rows, to_rows
 from odl_learned.data.pairs import FixedPairs, SimulatedPairs
-from odl_learned.data.phantoms import random_body, random_ellipses, smooth_phase
+from odl_learned.data.phantoms import random_body, smooth_phase
 from odl_learned.data.preparation import downsample, hounsfield_to_attenuation
 from odl_learned.data.readers import read_image, read_kspace, read_npz_stack
 from odl_learned.data.sampling import cartesian_mask, radial_mask, variable_density_mask
@@ -29,6 +30,7 @@ __all__ = [
     "Stack",
     "add_white_noise",
     "cartesian_mask",
+    "dival_ellipses",
     "downsample",
     "example_ct",
     "example_mr",

@@ -1,67 +1,14 @@
-"""Random phantoms: ellipses, bodies that look like slices of tomography, and smooth phases.
+"""Random phantoms: bodies that look like slices of tomography, and smooth phases.
 
 Draws never depend on the resolution: generators in the same state give the same object on every
 grid over the same rectangle, so that measurements can be simulated on a finer grid.
 """
 
 import numpy as np
-import odl
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from odl_learned.data.ellipses import require_image_space
 from odl_learned.validation import require_rng
-
-
-def _require_image_space(space):
-    if not (isinstance(space, odl.DiscretizedSpace) and space.ndim == 2 and space.is_uniform):
-        raise TypeError(
-            f"space is {space!r}, expected a two-dimensional uniformly discretized space; "
-            "build it with odl.uniform_discr([-1, -1], [1, 1], (256, 256), dtype='float32')."
-        )
-    if space.dtype.kind not in "fc":
-        raise TypeError(
-            f"space has dtype {space.dtype}, whole numbers, to which gray values would be rounded; "
-            "expected floating point, such as dtype='float32'."
-        )
-
-
-def random_ellipses(space, rng):
-    """Draw the random ellipses of Adler and Oktem.
-
-    A sum of Poisson(50) ellipses on the square [-1, 1]^2: value ``(U - 1/2) Exp(0.4)``, semi-axes
-    ``0.2 Exp(1)``, center ``U[-1, 1]^2``, angle ``U[0, 2 pi]``. As in the original, nothing is
-    clipped: about half of the ellipses are negative, and so are many values of the sum.
-
-    Parameters
-    ----------
-    space : odl.DiscretizedSpace, two-dimensional
-        Real or complex; the centers of its outermost cells are at -1 and 1 of the square. In
-        complex spaces the values are real.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    phantom : element of ``space``
-
-    Raises
-    ------
-    TypeError
-        If the space is not a uniform space of images or ``rng`` is not a generator.
-
-    Notes
-    -----
-    Adler and Oktem (2018), "Learned primal-dual reconstruction", IEEE Trans. Med. Imaging 37,
-    section IV-A; the distribution is that of their published code.
-    """
-    require_rng(rng)
-    _require_image_space(space)
-    n = rng.poisson(50)
-    value = (rng.random(n) - 0.5) * rng.exponential(0.4, n)
-    axes = 0.2 * rng.exponential(1.0, (n, 2))
-    center = rng.uniform(-1, 1, (n, 2))
-    angle = rng.uniform(0, 2 * np.pi, n)
-    ellipses = np.column_stack([value, axes, center, angle])
-    return odl.phantom.ellipsoid_phantom(space, ellipses.tolist())
 
 
 def _coordinates(space):
@@ -122,7 +69,7 @@ def random_body(space, rng):
         If the space is not a uniform space of images or ``rng`` is not a generator.
     """
     require_rng(rng)
-    _require_image_space(space)
+    require_image_space(space)
     x, y, cell = _coordinates(space)
 
     def region(center, axes, angle=0.0, wobble=0.0):
@@ -203,7 +150,7 @@ def smooth_phase(space, rng):
         If the space is not a uniform space of images or ``rng`` is not a generator.
     """
     require_rng(rng)
-    _require_image_space(space)
+    require_image_space(space)
     x, y, _ = _coordinates(space)
     k = np.arange(3)
     weight = rng.standard_normal((3, 3)) / (1 + k[:, None] ** 2 + k**2)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from odl_learned.data.phantoms import _coordinates, _require_image_space
+from odl_learned.data.ellipses import require_image_space
+from odl_learned.data.phantoms import _coordinates
 
 
 def simulated_sensitivities(space, coils):
@@ -34,7 +35,7 @@ def simulated_sensitivities(space, coils):
     ValueError
         If ``coils`` is not positive.
     """
-    _require_image_space(space)
+    require_image_space(space)
     if isinstance(coils, bool) or not isinstance(coils, (int, np.integer)):
         raise TypeError(f"coils is {coils!r}; expected a whole number, such as 8.")
     if coils < 1:

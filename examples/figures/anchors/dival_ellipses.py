@@ -39,17 +39,6 @@ ACCURACY, BATCH = 2e-2, 20
 PUBLISHED = {"filtered backprojection": (24.18, 0.15), "TV": (27.96, 0.2)}
 
 
-def random_ellipses(space, rng):
-    """Return the ellipses of the dataset as an array: at most 70, normalized to [0, 1]."""
-    value, center = rng.uniform(-0.4, 1, 70), rng.uniform(-0.9, 0.9, (70, 2))
-    axes, angle = 0.2 * rng.exponential(1, (70, 2)), rng.uniform(0, 2 * np.pi, 70)
-    number = min(rng.poisson(40), 70)
-    ellipses = np.column_stack([value, axes, center, angle])[:number].tolist()
-    image = odl.phantom.ellipsoid_phantom(space, ellipses).asarray()
-    image[image != 0] -= image.min()
-    return image / image.max()
-
-
 def simulate(n, number, rng):
     """Return the scanner, truths and noisy data of images that were projected on a finer grid."""
     space, fine_space = (odl.uniform_discr([-64, -64], [64, 64], (m, m), dtype="float32")
@@ -58,7 +47,7 @@ def simulate(n, number, rng):
     fine, A = (RayTransform(s, geometry, impl="astra_cpu") for s in (fine_space, space))
     truths, measured = [], []
     for _ in range(number):
-        image = random_ellipses(space, rng)
+        image = data.dival_ellipses(space, rng).asarray()
         up = zoom(image, 25 / 8, order=1, mode="mirror", grid_mode=True)
         exact = fine(fine_space.element(up))
         truths.append(image)

@@ -56,6 +56,19 @@ def test_total_variation_prints_its_numbers():
     assert all(isinstance(value, float) or name in optional for name, value in numbers.items())
 
 
+def test_reconstruction_maps_print_their_numbers():
+    command = [sys.executable, str(FOLDER / "reconstruction.py"), "--size", "tiny", "--seconds",
+               "0", "--part", "ct", "--part", "speed"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(done.stdout.splitlines()[-1])
+    measured = {"fbp_db", "tv_db", "learned_gradient_db", "primal_dual_db", "unet_db", "best_db",
+                "variational_network_db", "lista_db", "deep_equilibrium_db", "automap_db",
+                "rbf_speedup", "fbp_vs_adjoint", "anderson_vs_plain"}
+    assert {name for name, value in numbers.items() if value is not None} == measured
+    assert {"mri_tv_db", "demo_ct_gain_db", "checkpoint_time"} <= set(numbers)
+
+
 def test_norms_print_bounds_that_are_not_below():
     command = [sys.executable, str(FOLDER / "norms.py"), "--size", "tiny"]
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)

@@ -1,0 +1,154 @@
+"""The maps of ``reconstruction.py``, each at a size for minutes of training on one core.
+
+They begin at ``A^+ y`` (filtered backprojection, zero filling) and step along ``A^+ (A u - y)``:
+this decides short training. The deep equilibrium steps along ``A^* (A u - y)``, ``|A| = 1``, where
+it begins without expansion and has a limit.
+"""
+
+import torch
+from torch import nn
+
+from odl_learned import bridge, networks
+from odl_learned.reconstruction import (
+    AUTOMAP,
+    CoupledShrinkage,
+    DeepEquilibrium,
+    GradientStep,
+    LearnedPrimalDual,
+    LearnedProximalGradient,
+    LearnedShrinkage,
+    LearnedStepSize,
+    MemoryStep,
+    Postprocessing,
+    StateStep,
+    VariationalStep,
+)
+
+MEMORY, WIDTH, DEPTH = 4, 16, 3
+
+
+class Parts:
+    """The modules of a problem, and the number of real numbers of a pixel."""
+
+    def __init__(self, problem):
+        self.problem = problem
+        self.forward = bridge.as_module(problem.forward_op)
+        self.inverse = bridge.as_module(problem.inverse_op)
+        self.adjoint = bridge.as_module(problem.forward_op.adjoint)
+        self.channels = 2 if problem.forward_op.domain.is_complex else 1
+        self.generator = torch.Generator().manual_seed(0)
+
+    def cnn(self, before, after, width=WIDTH, depth=DEPTH):
+        return networks.CNN(before, after, width, depth, generator=self.generator)
+
+    def unrolled(self, steps):
+        return LearnedProximalGradient(self.forward, self.inverse, steps, initial=self.inverse)
+
+
+def learned_gradient(parts):
+    """Eight gradient steps with a memory, in the place of a regularizer's."""
+    c = parts.channels
+    return parts.unrolled([MemoryStep(parts.cnn(2 * c + MEMORY, c + MEMORY), MEMORY, 1.0,
+                                      dimension=2) for _ in range(8)])
+
+
+def primal_dual(parts):
+    """Five primal-dual steps with four memories on both sides."""
+    m, c = MEMORY, parts.channels
+    dual, primal = ([StateStep(parts.cnn(c * (m + n), c * m), dimension=2) for _ in range(5)]
+                    for n in (2, 1))  # fmt: skip
+    return LearnedPrimalDual(parts.forward, parts.inverse, dual, primal, dual_memory=m,
+                             primal_memory=m, dimension=2, initial=parts.inverse)
+
+
+def unet(parts):
+    """A U-Net on three scales behind the analytical method."""
+    net = networks.UNet(parts.channels, parts.channels, (16, 32, 64), dimension=2,
+                        generator=parts.generator)
+    return Postprocessing(parts.inverse, networks.OnImages(networks.Residual(net), dimension=2))
+
+
+def variational_network(parts):
+    """Eight steps with 16 filters of 7 x 7 and 31 radial basis functions."""
+    def step():
+        activations = networks.RadialBasis(16, 31, 1.5, slope=0.01)
+        return VariationalStep(16, 7, activations, LearnedStepSize(0.8), dimension=2,
+                               parts=parts.channels, generator=parts.generator)
+
+    return parts.unrolled([step() for _ in range(8)])
+
+
+def lista(parts):
+    """Eight coupled steps of convolutional sparse coding, 32 atoms of 7 x 7."""
+    size = (32, parts.channels, 7, 7)
+    atoms = torch.randn(size, generator=parts.generator) / (7 * 32**0.5)
+    complex_images = parts.channels == 2
+
+    def step():
+        back = nn.Sequential(parts.inverse, Analysis(atoms))
+        return CoupledShrinkage(back, torch.full((32, 1, 1), 2.5e-3), LearnedStepSize(1.0))
+
+    return LearnedShrinkage(parts.forward, Synthesis(atoms, complex_images),
+                            [step() for _ in range(8)])
+
+
+class Synthesis(nn.Module):
+    """Images ``sum_k d_k * z_k`` of coefficients ``(*batch, K, *shape)``."""
+
+    def __init__(self, atoms, complex_images):
+        super().__init__()
+        self.atoms, self.complex_images = nn.Parameter(atoms.clone()), complex_images
+
+    def forward(self, z):
+        flat = z.reshape(-1, *z.shape[-3:])
+        u = nn.functional.conv_transpose2d(flat, self.atoms, padding=3)
+        u = torch.complex(u[:, 0], u[:, 1]) if self.complex_images else u[:, 0]
+        return u.reshape(*z.shape[:-3], *u.shape[1:])
+
+
+class Analysis(nn.Module):
+    """The coefficients ``e_k`` correlated with an image."""
+
+    def __init__(self, atoms):
+        super().__init__()
+        self.atoms = nn.Parameter(atoms.clone())
+
+    def forward(self, u):
+        z = nn.functional.conv2d(networks.to_channels(u, 2), self.atoms, padding=3)
+        return z.reshape(*u.shape[:-2], *z.shape[1:])
+
+
+def equilibrium_step(parts):
+    """A gradient step and a residual network, the same one in all iterations."""
+    net = networks.ResidualCNN(parts.channels, parts.channels, 24, 4, generator=parts.generator)
+    return GradientStep(networks.OnImages(net, dimension=2), LearnedStepSize(1.0))
+
+
+def unrolled_equilibrium(parts, step):
+    """Six of these steps, on which the weights are trained before the limit is."""
+    return LearnedProximalGradient(parts.forward, parts.adjoint, [step] * 6, initial=parts.inverse)
+
+
+def deep_equilibrium(parts, step):
+    """The limit of these steps."""
+    return DeepEquilibrium(parts.forward, parts.adjoint, step, dimension=2, initial=parts.inverse,
+                           accuracy=1e-3, backward_accuracy=1e-2, maxiter=50)
+
+
+def automap(parts):
+    """Dense layers from the data to the image."""
+    op, c = parts.problem.forward_op, parts.channels
+    return AUTOMAP(op.range.shape, op.domain.shape, 16, data_parts=c, image_parts=c,
+                   generator=parts.generator)
+
+
+#: Maps, with batch size and learning rate. Deep equilibria are trained in two stages.
+MAPS = {
+    "learned_gradient": (learned_gradient, 2, 2e-3),
+    "primal_dual": (primal_dual, 2, 2e-3),
+    "unet": (unet, 4, 2e-3),
+    "variational_network": (variational_network, 2, 2e-3),
+    "lista": (lista, 4, 2e-3),
+    "deep_equilibrium": (deep_equilibrium, 2, 2e-3),
+    "automap": (automap, 16, 2e-4),
+}

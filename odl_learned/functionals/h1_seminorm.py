@@ -7,6 +7,7 @@ import odl
 import scipy.fft
 
 from odl_learned.functionals.evaluation import precise_value
+from odl_learned.odl_validation import require_operator
 from odl_learned.operators import gradient
 from odl_learned.solvers.preconditioners import neumann_laplacian
 from odl_learned.weights import constant_weight
@@ -81,9 +82,15 @@ class H1SeminormConjugate(odl.functionals.Functional):
     ----------
     seminorm : H1Seminorm
         The functional of which this is the convex conjugate.
+
+    Raises
+    ------
+    TypeError
+        If it is none.
     """
 
     def __init__(self, seminorm):
+        require_operator("seminorm", seminorm, H1Seminorm, "take the property convex_conj of one.")
         super().__init__(seminorm.domain, linear=False)
         self.seminorm, self.symbol = seminorm, seminorm.symbol
         size = math.prod(self.domain.shape)

@@ -6,6 +6,7 @@ import numpy as np
 import odl
 import scipy.special
 
+from odl_learned.odl_validation import require_operator
 from odl_learned.validation import require_finite
 from odl_learned.weights import entry_weights, integral
 
@@ -102,9 +103,16 @@ class KullbackLeiblerConjugate(odl.functionals.Functional):
     ----------
     fidelity : KullbackLeiblerFidelity
         The functional of which this is the convex conjugate.
+
+    Raises
+    ------
+    TypeError
+        If it is none.
     """
 
     def __init__(self, fidelity):
+        require_operator("fidelity", fidelity, KullbackLeiblerFidelity,
+                         "take the property convex_conj of one.")
         super().__init__(fidelity.domain, linear=False)
         self.fidelity = fidelity
         self.data, self.background = fidelity.data, fidelity.background

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import odl
 
+from odl_learned.odl_validation import shown
 from odl_learned.operators import OrthogonalWavelet
 from odl_learned.weights import integral
 
@@ -99,11 +100,19 @@ class WaveletBound(odl.functionals.Functional):
     ----------
     functional : WaveletL1 or WaveletDetailL1
         The functional of which this is the convex conjugate.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
     """
 
     # One level along one axis rounds a coefficient by L products and misses orthogonality by the
     # defect d of the filters; forth and back there are 2 J d_X of them, J levels and d_X axes.
     def __init__(self, functional):
+        if not isinstance(functional, WaveletL1 | WaveletDetailL1):
+            raise TypeError(f"functional is {shown(functional)}, expected a WaveletL1 or "
+                            "WaveletDetailL1; take the property convex_conj of one.")
         super().__init__(functional.domain, linear=False)
         self.functional = functional
         self.transform, self.thresholds = functional.transform, functional.thresholds

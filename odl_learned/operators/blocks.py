@@ -8,7 +8,7 @@ adjoints here take ``c`` and the weights ``w_i`` of the blocks into account, as 
 import numpy as np
 import odl
 
-from odl_learned.odl_validation import require_element, require_index
+from odl_learned.odl_validation import require_element, require_index, require_operator
 from odl_learned.weights import component_weights, entry_weights
 
 
@@ -108,10 +108,7 @@ class BlockInsertion(odl.Operator):
     """
 
     def __init__(self, product, index, element):
-        if not isinstance(product, odl.ProductSpace) or len(product) < 2:
-            raise TypeError(f"product is {product!r}, expected a product of two or more spaces; "
-                            "build it with odl.ProductSpace(X, parameters).")
-        require_index("index", index, len(product), "a block of the product")
+        _require_block(product, index)
         self.index = index % len(product)
         require_element(f"the element of block {self.index}", element, product[self.index])
         self.others = [i for i in range(len(product)) if i != self.index]
@@ -132,6 +129,8 @@ class BlockEmbedding(odl.Operator):
     """The linear part of :class:`BlockInsertion`: ``x -> (x_1, ..., 0, ..., x_n)``."""
 
     def __init__(self, product, index):
+        _require_block(product, index)
+        index = index % len(product)
         self.others = [i for i in range(len(product)) if i != index]
         super().__init__(_sub_product(product, self.others), product, linear=True)
         self.index = index
@@ -151,6 +150,8 @@ class BlockEmbeddingAdjoint(odl.Operator):
     """The adjoint of :class:`BlockEmbedding`."""
 
     def __init__(self, embedding):
+        require_operator("embedding", embedding, BlockEmbedding,
+                         "take the property adjoint of one.")
         super().__init__(embedding.range, embedding.domain, linear=True)
         self.forward_op = embedding
         is_single = len(embedding.others) == 1
@@ -176,3 +177,10 @@ def _sub_product(product, chosen):
     if all(value == 1.0 for value in c):
         return odl.ProductSpace(*parts)
     return odl.ProductSpace(*parts, weighting=[c[i] for i in chosen])
+
+
+def _require_block(product, index):
+    if not isinstance(product, odl.ProductSpace) or len(product) < 2:
+        raise TypeError(f"product is {product!r}, expected a product of two or more spaces; "
+                        "build it with odl.ProductSpace(X, parameters).")
+    require_index("index", index, len(product), "a block of the product")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import odl
 
-from odl_learned.odl_validation import shown
+from odl_learned.odl_validation import require_operator, shown
 from odl_learned.operators.fourier_multiplier import FourierMultiplier
 from odl_learned.operators.group import require_pixels
 from odl_learned.validation import require_count, require_finite, require_positive
@@ -199,9 +199,16 @@ class ReflectedExtensionAdjoint(odl.Operator):
     ----------
     extension : ReflectedExtension
         The operator of which this is the adjoint.
+
+    Raises
+    ------
+    TypeError
+        If it is none.
     """
 
     def __init__(self, extension):
+        require_operator("extension", extension, ReflectedExtension,
+                         "take the property adjoint of one.")
         super().__init__(extension.range, extension.domain, linear=True)
         self.extension = extension
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import odl
 
+from odl_learned.odl_validation import require_operator
 from odl_learned.weights import has_constant_weight, unweigh, weigh
 
 
@@ -152,9 +153,16 @@ class SymmetrizedGradientAdjoint(odl.Operator):
     ----------
     forward_op : SymmetrizedGradient
         The operator ``E``; it is the adjoint of this one.
+
+    Raises
+    ------
+    TypeError
+        If it is none.
     """
 
     def __init__(self, forward_op):
+        require_operator("forward_op", forward_op, SymmetrizedGradient,
+                         "take the property adjoint of one.")
         super().__init__(forward_op.range, forward_op.domain, linear=True)
         self.forward_op = forward_op
 

@@ -3,7 +3,7 @@
 import numpy as np
 import odl
 
-from odl_learned.odl_validation import require_array_space
+from odl_learned.odl_validation import require_array_space, require_operator
 from odl_learned.validation import require_finite, require_real
 from odl_learned.weights import entry_weights, has_constant_weight, unweigh, weigh
 
@@ -86,9 +86,15 @@ class FilterBankAdjoint(odl.Operator):
     ----------
     bank : FilterBank
         The operator ``A``; it is the adjoint of this one.
+
+    Raises
+    ------
+    TypeError
+        If it is none.
     """
 
     def __init__(self, bank):
+        require_operator("bank", bank, FilterBank, "take the property adjoint of one.")
         super().__init__(bank.range, bank.domain, linear=True)
         self.bank = bank
 

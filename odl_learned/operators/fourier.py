@@ -4,6 +4,7 @@ import numpy as np
 import odl
 import scipy.fft
 
+from odl_learned.odl_validation import require_operator
 from odl_learned.validation import require_finite, require_real, require_shape
 from odl_learned.weights import constant_weight
 
@@ -100,9 +101,16 @@ class SampledFourierAdjoint(odl.Operator):
     ----------
     forward_op : SampledFourier
         The operator ``A = S F``; it is the adjoint of this one.
+
+    Raises
+    ------
+    TypeError
+        If it is none.
     """
 
     def __init__(self, forward_op):
+        require_operator("forward_op", forward_op, SampledFourier,
+                         "take the property adjoint of one.")
         super().__init__(forward_op.range, forward_op.domain, linear=True)
         self.forward_op = forward_op
 

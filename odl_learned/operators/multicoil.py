@@ -3,6 +3,7 @@
 import numpy as np
 import odl
 
+from odl_learned.odl_validation import require_operator
 from odl_learned.operators.fourier import SampledFourier
 from odl_learned.validation import require_finite, require_shape
 from odl_learned.weights import component_weights
@@ -90,9 +91,16 @@ class MultiCoilFourierAdjoint(odl.Operator):
     ----------
     forward_op : MultiCoilFourier
         The operator ``A``; it is the adjoint of this one.
+
+    Raises
+    ------
+    TypeError
+        If it is none.
     """
 
     def __init__(self, forward_op):
+        require_operator("forward_op", forward_op, MultiCoilFourier,
+                         "take the property adjoint of one.")
         super().__init__(forward_op.range, forward_op.domain, linear=True)
         self.forward_op = forward_op
 

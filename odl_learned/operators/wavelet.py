@@ -4,6 +4,7 @@ import numpy as np
 import odl
 import pywt
 
+from odl_learned.odl_validation import require_operator
 from odl_learned.operators.factors import Unitary, parts_of
 from odl_learned.validation import require_count
 from odl_learned.weights import constant_weight
@@ -104,9 +105,16 @@ class OrthogonalWaveletAdjoint(odl.Operator):
     ----------
     transform : OrthogonalWavelet
         The transform ``W``; it is the adjoint and the inverse of this one.
+
+    Raises
+    ------
+    TypeError
+        If it is none.
     """
 
     def __init__(self, transform):
+        require_operator("transform", transform, OrthogonalWavelet,
+                         "take the property adjoint of one.")
         super().__init__(transform.range, transform.domain, linear=True)
         self.transform = transform
 

@@ -5,10 +5,11 @@ and what to do next.
 """
 
 import numbers
-import reprlib
 from typing import Any
 
 import odl
+
+from odl_learned.validation import shown
 
 
 def require_space(name: str, space: Any) -> None:
@@ -66,8 +67,3 @@ def require_index(name: str, index: Any, length: int, what: str) -> None:
                         "from 0.")
     if not -length <= index < length:
         raise IndexError(f"{name} is {shown(index)}, expected {what} from 0 to {length - 1}.")
-
-
-def shown(value: Any) -> str:
-    """A value in a message: at most a line of it."""
-    return " ".join(reprlib.repr(value).split())

@@ -2,8 +2,12 @@
 
 import math
 import numbers
+import reprlib
 
 import numpy as np
+
+#: No count of anything here exceeds it.
+MANY = 2**53
 
 
 def require_finite(name, array):
@@ -63,18 +67,38 @@ def require_real(name, array):
 def require_positive(name, value):
     """Raise ValueError unless the number is finite and greater than zero."""
     if not (is_finite_number(value) and value > 0):
-        raise ValueError(f"{name} is {value!r}; expected a finite number greater than zero.")
+        raise ValueError(f"{name} is {shown(value)}; expected a finite number greater than zero.")
+
+
+def require_nonnegative(name, value):
+    """Raise ValueError unless the number is finite and at least zero."""
+    if not (is_finite_number(value) and value >= 0):
+        raise ValueError(f"{name} is {shown(value)}; expected a finite number of at least zero.")
 
 
 def is_finite_number(value):
-    """Whether the value is a finite real number of Python or numpy, not an array."""
-    return isinstance(value, numbers.Real) and math.isfinite(value)
+    """Whether the value is a finite real number of Python or numpy, not an array.
+
+    Whole numbers of Python that are beyond the range of floats are not.
+    """
+    try:
+        return isinstance(value, numbers.Real) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
-def require_count(name, value, least=1):
-    """Raise ValueError unless the value is a whole number of at least ``least``."""
+def require_count(name, value, least=1, most=MANY):
+    """Raise ValueError unless the value is a whole number from ``least`` to ``most``."""
     if not (isinstance(value, numbers.Integral) and value >= least):
-        raise ValueError(f"{name} is {value!r}; expected a whole number of at least {least}.")
+        raise ValueError(
+            f"{name} is {shown(value)}; expected a whole number of at least {least}.")
+    if value > most:
+        raise ValueError(f"{name} is {shown(value)}; expected at most {most}.")
+
+
+def shown(value):
+    """A value in a message: its repr, at most a line of it."""
+    return " ".join(reprlib.repr(value).split())
 
 
 def require_rng(rng):

@@ -126,3 +126,16 @@ def test_large_decay_does_not_underflow(rng):
 def test_refusals(call, error, message, rng):
     with pytest.raises(error, match=message):
         call(rng)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (5, 12)])
+def test_work_is_bounded_by_the_image(shape):
+    """The largest number of spokes holds every frequency within reach; more is an error at once."""
+    most = 4 * max(shape)
+    full, less = (radial_mask(shape, n) for n in (most, most - 1))
+    assert full.sum() == less.sum()
+    for number in (most + 1, 10**9, 10**400):
+        with pytest.raises(ValueError, match=f"num_spokes is .*; expected at most {most}"):
+            radial_mask(shape, number)
+    with pytest.raises(ValueError, match="shape is .*, expected at most 4294967296 entries"):
+        radial_mask((10**9, 10**9), 3)

@@ -12,7 +12,7 @@ DATA = [
     ("seed for noise", lambda d: data.add_white_noise(X.one(), 1, 0), TypeError,
      "rng is 0, expected a numpy.random.Generator.*default_rng"),
     ("negative noise", lambda d: data.add_white_noise(X.one(), -1, rng()), ValueError,
-     "noise_level is -1, expected.*at least zero"),
+     "noise_level is -1; expected.*at least zero"),
     ("noise on an array", lambda d: data.add_white_noise(ONE, 1, rng()), TypeError,
      r"ndarray, expected an element.*space\.element\(array\)"),
     ("noise on NaN", lambda d: data.add_white_noise(X.element(NAN), 1, rng()), ValueError,

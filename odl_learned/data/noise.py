@@ -1,16 +1,14 @@
 """Noise of measurements: white noise, and photon counts of transmission and emission."""
 
-import numbers
-
 import numpy as np
 
-from odl_learned.validation import require_finite, require_positive, require_real, require_rng
-
-
-def _require_nonnegative(name, value):
-    number = isinstance(value, numbers.Real) and np.isfinite(value)
-    if not (number and value >= 0):
-        raise ValueError(f"{name} is {value!r}, expected a finite number that is at least zero.")
+from odl_learned.validation import (
+    require_finite,
+    require_nonnegative,
+    require_positive,
+    require_real,
+    require_rng,
+)
 
 
 def _parts(x):
@@ -61,7 +59,7 @@ def add_white_noise(x, noise_level, rng):
         If ``x`` is not an element, or of whole numbers, or ``rng`` is not a generator.
     """
     require_rng(rng)
-    _require_nonnegative("noise_level", noise_level)
+    require_nonnegative("noise_level", noise_level)
     for array in _parts(x):
         require_finite("x", array)
         _require_floating("x", array)
@@ -103,7 +101,7 @@ def noise_level_for(x, relative):
     ValueError
         If ``x`` is not finite or ``relative`` is negative.
     """
-    _require_nonnegative("relative", relative)
+    require_nonnegative("relative", relative)
     magnitudes = np.concatenate([np.abs(array).ravel() for array in _parts(x)])
     require_finite("x", magnitudes)
     return float(relative) * float(np.mean(magnitudes, dtype=np.float64))

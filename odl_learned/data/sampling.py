@@ -9,7 +9,10 @@ import numbers
 
 import numpy as np
 
-from odl_learned.validation import require_rng
+from odl_learned.validation import require_count, require_nonnegative, require_rng, shown
+
+#: Largest number of frequencies of a mask, four gigabytes of them.
+MOST_FREQUENCIES = 2**32
 
 
 def _checked_shape(shape, ndim=None):
@@ -17,7 +20,11 @@ def _checked_shape(shape, ndim=None):
     whole = all(isinstance(n, numbers.Integral) and n > 0 for n in shape)
     if not (shape and whole and (ndim is None or len(shape) == ndim)):
         wanted = "positive whole numbers" if ndim is None else f"{ndim} positive whole numbers"
-        raise ValueError(f"shape is {shape}, expected {wanted}; pass the shape of the image.")
+        raise ValueError(f"shape is {shown(shape)}, expected {wanted}; pass the shape of the "
+                         "image.")
+    if math.prod(shape) > MOST_FREQUENCIES:
+        raise ValueError(f"shape is {shown(shape)}, expected at most {MOST_FREQUENCIES} entries; "
+                         "pass the shape of one image.")
     return tuple(int(n) for n in shape)
 
 
@@ -128,8 +135,8 @@ def radial_mask(shape, num_spokes):
     Inf. Theory 52, figure 1.
     """
     shape = _checked_shape(shape, ndim=2)
-    if not (isinstance(num_spokes, numbers.Integral) and num_spokes > 0):
-        raise ValueError(f"num_spokes is {num_spokes!r}, expected a positive whole number.")
+    # At angles of pi / (4 n) neighboring spokes are less than half a pixel apart everywhere.
+    require_count("num_spokes", num_spokes, most=4 * max(shape))
     reach = np.array([(n - 1) // 2 for n in shape])
     mask = np.zeros(shape, dtype=bool)
     mask[shape[0] // 2, shape[1] // 2] = True
@@ -187,8 +194,7 @@ def variable_density_mask(shape, fraction, decay, rng, center_fraction):
     shape = _checked_shape(shape)
     _require_fraction("fraction", fraction)
     _require_fraction("center_fraction", center_fraction)
-    if not (isinstance(decay, numbers.Real) and 0 <= decay < math.inf):
-        raise ValueError(f"decay is {decay!r}, expected a finite number that is at least zero.")
+    require_nonnegative("decay", decay)
     mask = np.zeros(shape, dtype=bool)
     count = _count("fraction", fraction, mask.size, "frequencies")
     mask[tuple(_center(n, center_fraction) for n in shape)] = True

@@ -4,6 +4,10 @@ import numpy as np
 
 from odl_learned.data.ellipses import require_image_space
 from odl_learned.data.phantoms import _coordinates
+from odl_learned.validation import require_count
+
+#: More than any receiver array has.
+MOST_COILS = 1024
 
 
 def simulated_sensitivities(space, coils):
@@ -38,8 +42,7 @@ def simulated_sensitivities(space, coils):
     require_image_space(space)
     if isinstance(coils, bool) or not isinstance(coils, (int, np.integer)):
         raise TypeError(f"coils is {coils!r}; expected a whole number, such as 8.")
-    if coils < 1:
-        raise ValueError(f"coils is {coils}; expected at least one.")
+    require_count("coils", coils, most=MOST_COILS)
     x, y, _ = _coordinates(space)
     angle = (2 * np.pi * np.arange(coils) / coils)[:, None, None]
     p, q = 1.2 * np.cos(angle), 1.2 * np.sin(angle)

@@ -56,7 +56,7 @@ class OrthogonalWavelet(odl.Operator):
         if space.impl != "numpy":
             raise TypeError(f"space is {space!r}, expected one on numpy; build it with "
                             "odl.uniform_discr, odl.rn or odl.cn.")
-        require_count("nlevels", nlevels)
+        require_count("nlevels", nlevels, most=max(space.shape, default=1).bit_length())
         self.wavelet, self.nlevels = _wavelet(wavelet), int(nlevels)
         self.defect = _defect(self.wavelet)
         if self.defect > 1e-10:

@@ -86,12 +86,12 @@ def test_module(name):
 
 
 def public_classes(*rooms):
-    """Every class that a room exports, as ``name: class``."""
+    """Every class that a room exports but results, which are tuples, as ``name: class``."""
     return {
         f"{room.__name__}.{name}": getattr(room, name)
         for room in rooms
         for name in room.__all__
-        if inspect.isclass(getattr(room, name))
+        if inspect.isclass(getattr(room, name)) and not issubclass(getattr(room, name), tuple)
     }
 
 

@@ -7,10 +7,14 @@ behind a known reconstruction. `LearnedProximalGradient` unrolls gradient steps:
 both sides, `StateStep` and `DataResidual`; `LearnedShrinkage`, for sparse coefficients,
 `CoupledShrinkage` or `FreeShrinkage`. `DeepEquilibrium` is the limit of a step. `AUTOMAP` knows no
 forward operator.
+
+`stability_report` says how far to trust any of them, and solvers beside them.
 """
 
 from odl_learned.reconstruction.equilibrium import DeepEquilibrium
 from odl_learned.reconstruction.fully_learned import AUTOMAP
+from odl_learned.reconstruction.lipschitz import local_lipschitz
+from odl_learned.reconstruction.perturbations import WorstPerturbation, worst_perturbation
 from odl_learned.reconstruction.postprocessing import Postprocessing
 from odl_learned.reconstruction.primal_dual import DataResidual, LearnedPrimalDual, StateStep
 from odl_learned.reconstruction.sparse_coding import (
@@ -18,6 +22,8 @@ from odl_learned.reconstruction.sparse_coding import (
     FreeShrinkage,
     LearnedShrinkage,
 )
+from odl_learned.reconstruction.stability import Stability, StabilityReport, stability_report
+from odl_learned.reconstruction.structures import small_disc, small_letter
 from odl_learned.reconstruction.unrolled import (
     GradientStep,
     LearnedProximalGradient,
@@ -39,6 +45,14 @@ __all__ = [
     "LearnedStepSize",
     "MemoryStep",
     "Postprocessing",
+    "Stability",
+    "StabilityReport",
     "StateStep",
     "VariationalStep",
+    "WorstPerturbation",
+    "local_lipschitz",
+    "small_disc",
+    "small_letter",
+    "stability_report",
+    "worst_perturbation",
 ]

@@ -1,0 +1,231 @@
+"""Networks and reconstruction maps as plain data, and back: classes of this package by name only.
+
+A recipe is a list of nodes, each the name of a class and what its constructor takes: numbers,
+texts, tensors, and other nodes by their place in the list, ``{"node": 3}``, so that a step that
+occurs several times is one node. A lowered operator is a node with the name of the operator, such
+as ``"A"``.
+"""
+
+from collections.abc import Callable, Mapping
+
+import odl
+import torch
+from torch import nn
+
+from odl_learned import networks, operators, reconstruction
+from odl_learned.bridge import OperatorModule, as_module
+from odl_learned.bridge.layout import TensorLayout
+from odl_learned.bridge.random_states import kept_random_states
+from odl_learned.networks.layers import CONVOLUTIONS
+from odl_learned.reconstruction.unrolled import step_size_of
+
+
+def _convolutions(module):
+    return [layer for layer in module.modules() if isinstance(layer, tuple(CONVOLUTIONS.values()))]
+
+
+def _cnn(net):
+    layers = _convolutions(net)
+    return {"in_channels": net.in_channels, "out_channels": layers[-1].out_channels,
+            "width": layers[0].out_channels, "depth": len(layers), "dimension": net.dimension}
+
+
+def _unet(net):
+    return {"in_channels": net.in_channels, "out_channels": net.last.out_channels,
+            "widths": [block[0].out_channels for block in net.down], "dimension": net.dimension,
+            "groups": net.down[0][1].num_groups}
+
+
+def _dncnn(net):
+    layers = _convolutions(net)
+    return {"channels": net.in_channels, "width": layers[0].out_channels, "depth": len(layers),
+            "dimension": net.dimension}
+
+
+def _noise_level_unet(net):
+    stages = [stage[0] for stage in net.down] + [net.middle]
+    widths = [_convolutions(stage)[0].out_channels for stage in stages]
+    return {"channels": net.in_channels, "widths": widths, "blocks": len(net.middle),
+            "dimension": net.dimension}
+
+
+def _variational_step(step):
+    filters, parts, size = step.raw_filters.shape[:3]
+    return {"filters": filters, "size": size, "parts": parts, "dimension": step.dimension,
+            "activations": step.activations, "step_size": step.step_size}
+
+
+def _ones(parameter):
+    return torch.ones(parameter.shape)
+
+
+def _named(*names: str) -> Callable:
+    return lambda module: {name: getattr(module, name) for name in names}
+
+
+def _with_operator(*names: str) -> Callable:
+    return lambda module: {"forward": module.forward_op, "adjoint": module.adjoint_op,
+                           **_named(*names)(module)}  # fmt: skip
+
+
+_EQUILIBRIUM = ("step", "dimension", "initial", "accuracy", "backward_accuracy", "maxiter",
+                "memory", "contraction")
+_PRIMAL_DUAL = ("dual_steps", "primal_steps", "dual_memory", "primal_memory", "dimension",
+                "initial")
+
+#: What the constructor of a class takes, read off its modules. Values are those of the weights.
+CONSTRUCTORS = {
+    nn.Identity: lambda module: {},
+    networks.CNN: _cnn,
+    networks.ResidualCNN: lambda net: _cnn(net.residual),
+    networks.UNet: _unet,
+    networks.Residual: _named("net"),
+    networks.DnCNN: _dncnn,
+    networks.NoiseLevelUNet: _noise_level_unet,
+    networks.NoiseLevelOnImages: _named("net", "dimension"),
+    networks.OnImages: _named("net", "dimension"),
+    networks.RadialBasis: lambda net: {
+        "channels": net.weights.shape[0], "centers": net.weights.shape[1], "radius": net.radius},
+    reconstruction.AUTOMAP: lambda net: {
+        "data_shape": list(net.data_shape), "image_shape": list(net.image_shape),
+        "width": _convolutions(net)[0].out_channels, "data_parts": net.data_parts,
+        "image_parts": net.image_parts, "largest": sum(p.numel() for p in net.dense.parameters())},
+    reconstruction.Postprocessing: _named("initial", "net"),
+    reconstruction.LearnedProximalGradient: _with_operator("steps", "initial"),
+    reconstruction.LearnedStepSize: lambda module: {"initial": 1.0},
+    reconstruction.GradientStep: _named("proximal", "step_size"),
+    reconstruction.MemoryStep: _named("net", "memory_channels", "step_size", "dimension"),
+    reconstruction.VariationalStep: _variational_step,
+    reconstruction.LearnedPrimalDual: _with_operator(*_PRIMAL_DUAL),
+    reconstruction.StateStep: _named("net", "dimension", "components"),
+    reconstruction.DataResidual: lambda module: {},
+    reconstruction.DeepEquilibrium: _with_operator(*_EQUILIBRIUM),
+    reconstruction.LearnedShrinkage: lambda module: {
+        "forward": module.forward_op, **_named("synthesis", "steps")(module)},
+    reconstruction.CoupledShrinkage: lambda step: {
+        "threshold": _ones(step.log_threshold), **_named("back", "step_size")(step)},
+    reconstruction.FreeShrinkage: lambda step: {
+        "threshold": _ones(step.log_threshold), **_named("encode", "mix")(step)},
+}  # fmt: skip
+#: The module that holds a step size that is not learned.
+_FIXED = type(step_size_of(1.0))
+_CLASSES = {cls.__name__: cls for cls in CONSTRUCTORS}
+
+
+def related_operators(forward_op: odl.Operator) -> dict[str, Callable[[], odl.Operator]]:
+    """Return the operators that a model may be made of, by name, built when they are called."""
+    found = {"A": lambda: forward_op, "adjoint": lambda: forward_op.adjoint,
+             "normal": lambda: forward_op.adjoint @ forward_op}  # fmt: skip
+    for window in ("Hann", "Ram-Lak", "Shepp-Logan", "Cosine", "Hamming"):
+        found[f"fbp {window}"] = lambda window=window: operators.fbp(forward_op, window)
+    return found
+
+
+def describe_model(model: nn.Module, forward_op: odl.Operator) -> list[dict]:
+    """Return the recipe of a model without its weights, the model as the last node.
+
+    Raises
+    ------
+    TypeError
+        If a part of it is no class of this package, or an operator not of `related_operators`.
+    """
+    nodes, places, lowered = [], {}, {}
+
+    def value_of(value, where):
+        if isinstance(value, nn.ModuleList):
+            return [value_of(part, f"{where}[{i}]") for i, part in enumerate(value)]
+        if type(value) is _FIXED:
+            return value.step_size
+        if isinstance(value, nn.Module):
+            return {"node": place_of(value, where)}
+        if callable(value):
+            raise TypeError(f"{where} is a function and cannot be stored; expected a module of "
+                            "bridge.as_module, or a class of odl_learned.")
+        return value
+
+    def place_of(module, where):
+        if id(module) not in places:
+            nodes.append(node_of(module, where))
+            places[id(module)] = len(nodes) - 1
+        return places[id(module)]
+
+    def node_of(module, where):
+        if isinstance(module, OperatorModule):
+            return {"operator": _name_of(module, where, forward_op, lowered)}
+        if type(module) not in CONSTRUCTORS:
+            raise TypeError(
+                f"{where} is of the class {type(module).__name__}, which is not in odl_learned, "
+                "and cannot be stored without code; expected one of "
+                f"{', '.join(sorted(_CLASSES))}, or a module of bridge.as_module. Store the "
+                "weights, model.state_dict(), and build it by your script.")
+        arguments = {name: value_of(value, f"{where}.{name}")
+                     for name, value in CONSTRUCTORS[type(module)](module).items()}
+        return {"class": type(module).__name__, "arguments": arguments}
+
+    place_of(model, "model")
+    return nodes
+
+
+def build_model(nodes: list[dict], forward_op: odl.Operator, state: Mapping) -> nn.Module:
+    """Return the model of a recipe with these weights, in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        If a class or an operator is unknown, or the weights do not fit.
+    """
+    related, built = related_operators(forward_op), []
+
+    def decoded(value):
+        if isinstance(value, list):
+            return [decoded(part) for part in value]
+        return built[value["node"]] if isinstance(value, dict) else value
+
+    for node in nodes:
+        if "operator" in node:
+            built.append(as_module(related[node["operator"]]()))
+            continue
+        if node["class"] not in _CLASSES:
+            raise ValueError(f"the file holds a {node['class']!r}, expected one of "
+                             f"{', '.join(sorted(_CLASSES))}; read it with the version of the "
+                             "package that wrote it.")
+        arguments = {name: decoded(value) for name, value in node["arguments"].items()}
+        with kept_random_states(seed=0):
+            built.append(_CLASSES[node["class"]](**arguments))
+    return _with_weights(built[-1], state)
+
+
+def _with_weights(model, state):
+    dtypes = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
+    if dtypes == {torch.float64}:
+        model.double()  # also what is computed from the sizes and not stored
+    model.load_state_dict(state, assign=True)
+    return model.eval()
+
+
+def _name_of(module, where, forward_op, lowered):
+    """The name of the operator that a lowered one is, by its values for random data."""
+    layout = module.layout
+    if isinstance(layout, TensorLayout):
+        x = torch.randn(1, *layout.shape, dtype=layout.dtype,
+                        generator=torch.Generator().manual_seed(0))
+        device = next((t.device for t in (*module.parameters(), *module.buffers())), x.device)
+        with torch.no_grad():
+            value = module(x.to(device)).to(x.device)
+        for name, operator in related_operators(forward_op).items():
+            if name not in lowered:
+                try:
+                    lowered[name] = as_module(operator())
+                except (TypeError, ValueError):  # no filtered backprojection for it
+                    lowered[name] = None
+            other = lowered[name]
+            if other is None or other.layout.space != layout.space:
+                continue
+            with torch.no_grad():
+                expected = other(x)
+            if value.shape == expected.shape and (value - expected).norm() <= (
+                    torch.finfo(x.dtype).eps ** 0.5 * expected.norm()):  # fmt: skip
+                return name
+    raise TypeError(f"{where} is an operator that cannot be stored: it is none of "
+                    f"{', '.join(related_operators(forward_op))} of forward_op, by its values. "
+                    "Pass the forward_op from which it was made, with the same scaling.")

@@ -15,8 +15,9 @@ NONUNIFORM = odl.nonuniform_partition([0.1, 0.3, 0.9, 1.4, 2.8])
 DETECTOR, SHIFTED = odl.uniform_partition(-2, 2, 11), odl.uniform_partition(-1.5, 2.5, 11)
 
 
-def parallel(angles, detector):
-    return tomo.Parallel2dGeometry(angles, detector)
+def parallel(angles, detector, position=(0, 1), axis=None, translation=(0, 0)):
+    return tomo.Parallel2dGeometry(angles, detector, position, det_axis_init=axis,
+                                   translation=translation)
 
 
 def fan(angles, detector):
@@ -27,6 +28,7 @@ GEOMETRIES = {
     "parallel": parallel(HALF_TURN, DETECTOR),
     "parallel, nonuniform": parallel(NONUNIFORM, DETECTOR),
     "parallel, shifted": parallel(HALF_TURN, SHIFTED),
+    "parallel, moved": parallel(NONUNIFORM, SHIFTED, (1, 2), (-2, 1), (0.3, -0.4)),
     "fan": fan(FULL_TURN, DETECTOR),
     "fan, nonuniform, shifted": fan(NONUNIFORM, SHIFTED),
 }

@@ -13,6 +13,7 @@ from odl_learned.odl_fixes import (  # noqa: F401  (importing registers repairs)
     nuclear_norms,
     projections,
     spaces,
+    tomography,
     unit_balls,
 )
 from odl_learned.odl_fixes.registry import (

@@ -1,5 +1,6 @@
 """Forward operators and differential operators, with exact adjoints in weighted spaces."""
 
+from odl_learned.operators.backprojection import fbp
 from odl_learned.operators.blocks import BlockInsertion, BlockProduct
 from odl_learned.operators.convolution import (
     PeriodicConvolution,
@@ -26,7 +27,7 @@ from odl_learned.operators.multicoil import MultiCoilFourier, MultiCoilFourierAd
 from odl_learned.operators.multiples import FunctionalMultiple, PointwiseExponential
 from odl_learned.operators.norms import normalized, operator_norm
 from odl_learned.operators.random_elements import random_element
-from odl_learned.operators.ray import fbp, parallel_ray_transform, require_even_angles
+from odl_learned.operators.ray import parallel_ray_transform, require_even_angles
 from odl_learned.operators.wavelet import OrthogonalWavelet, OrthogonalWaveletAdjoint
 
 __all__ = [

@@ -9,8 +9,6 @@ from odl.applications import tomo
 from odl_learned.validation import require_positive
 from odl_learned.weights import constant_weight
 
-FILTERS = ("ram-lak", "shepp-logan", "cosine", "hamming", "hann")
-
 
 def parallel_ray_transform(space, num_angles, num_bins=None, det_half_width=None):
     r"""Return ODL's ray transform for parallel beams in the plane, computed by ASTRA on the CPU.
@@ -103,7 +101,7 @@ def number_of_bins(half_width, width):
     return 2 * math.ceil(half_width / float(width) * (1 - 1e-6)) + 1
 
 
-def _ray_transform_in(forward_op):
+def ray_transform_in(forward_op):
     """Return the ray transform inside scalar multiples of it."""
     op = forward_op
     while isinstance(op, odl.OperatorLeftScalarMult):
@@ -127,7 +125,7 @@ def require_even_angles(forward_op):
     forward_op : odl.applications.tomo.RayTransform, or a scalar multiple of one
         The forward operator that is asked to be equivariant.
     """
-    geometry = _ray_transform_in(forward_op).geometry
+    geometry = ray_transform_in(forward_op).geometry
     number = len(geometry.angles)
     if isinstance(geometry, tomo.FanBeamGeometry) and number % 4:
         raise ValueError(
@@ -141,50 +139,3 @@ def require_even_angles(forward_op):
             "turn must map the set of views to itself. Build it with "
             f"parallel_ray_transform(space, {number + 1})."
         )
-
-
-def fbp(forward_op, filter_type="Hann", frequency_scaling=1.0):
-    r"""Return filtered backprojection, an approximate inverse of the ray transform.
-
-    .. math:: A^\dagger y = A^* (h * y), \quad \hat h(\omega) \sim |\omega| \, w(\omega).
-
-    Parameters
-    ----------
-    forward_op : odl.applications.tomo.RayTransform, or a scalar multiple of one
-        The forward operator.
-    filter_type : str, optional
-        Window ``w`` of ``odl.applications.tomo.fbp_op``: Ram-Lak, Shepp-Logan, Cosine, Hamming or
-        Hann.
-    frequency_scaling : float, optional
-        Relative cutoff frequency, in (0, 1].
-
-    Returns
-    -------
-    reconstruction : odl.Operator
-        Linear operator from ``forward_op.range`` to ``forward_op.domain``.
-
-    Raises
-    ------
-    TypeError
-        If the operator is not a ray transform.
-    ValueError
-        If the filter is unknown or the cutoff out of bounds.
-
-    References
-    ----------
-    Natterer, F. The Mathematics of Computerized Tomography. SIAM 2001, section V.1.
-    """
-    op = _ray_transform_in(forward_op)
-    if not 0 < frequency_scaling <= 1:
-        raise ValueError(
-            f"frequency_scaling is {frequency_scaling!r}; expected a number in (0, 1]."
-        )
-    scalar, node = 1.0, forward_op
-    while node is not op:
-        scalar, node = scalar * node.scalar, node.operator
-    if scalar == 0:
-        raise ValueError("forward_op is zero times a ray transform; expected a nonzero multiple.")
-    if str(filter_type).lower() not in FILTERS:
-        raise ValueError(f"filter_type is {filter_type!r}; expected one of {', '.join(FILTERS)}.")
-    inverse = tomo.fbp_op(op, filter_type=filter_type, frequency_scaling=frequency_scaling)
-    return inverse if scalar == 1 else float(1 / scalar) * inverse

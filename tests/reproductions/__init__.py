@@ -35,6 +35,7 @@ from reproductions.spaces import (
     weightings_compared,
     weights_shown,
 )
+from reproductions.tomography import detector_place, sliced_translation
 
 REPRODUCTIONS = {
     f.__name__: f
@@ -44,6 +45,6 @@ REPRODUCTIONS = {
         norm_cache, lincomb_one_term, real_part_adjoint, weighted_adjoints, indexed_weights,
         weights_shown, weightings_compared, ray_pixels, foreign_arrays,
         simplex_value, lp_balls, group_balls, nuclear_norm, nuclear_ball, exact_indicators,
-        divergences, divergence_proximals,
+        divergences, divergence_proximals, detector_place, sliced_translation,
     )
 }

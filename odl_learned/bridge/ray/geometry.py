@@ -7,12 +7,9 @@ import math
 
 import astra
 import numpy as np
+from odl.applications.tomo.backends import astra_setup
 from odl.applications.tomo.backends.astra_cpu import default_astra_proj_type
-from odl.applications.tomo.backends.astra_setup import (
-    astra_projection_geometry,
-    astra_projector,
-    astra_volume_geometry,
-)
+from odl.applications.tomo.backends.astra_setup import astra_projector, astra_volume_geometry
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -89,7 +86,7 @@ def ray_geometry(op, target):
     return RayGeometry(
         kind,
         astra_volume_geometry(op.domain, target),
-        astra_projection_geometry(op.geometry, target),
+        astra_setup.astra_projection_geometry(op.geometry, target),
         tuple(op.domain.shape),
         tuple(op.range.shape),
     )

@@ -4,7 +4,6 @@ import odl
 import torch
 from torch import nn
 
-from odl_learned.bridge.generic_functional import GenericFunctional
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import OperatorModule, lower
 
@@ -70,6 +69,6 @@ def as_gradient_module(f):
             "as_proximal_module(f)."
         ) from error
     layout, native = layout_of(f.domain), lower(f)
-    if isinstance(native, GenericFunctional):
+    if hasattr(native, "gradient"):
         return OperatorModule(native.gradient, layout, False)
     return OperatorModule(Gradient(native, layout), layout, False)

@@ -12,6 +12,9 @@ does not hold it raises ConformanceError, an AssertionError with the numbers, al
 ``python -O``. ``checks_for`` gives exactly the checks of what the object claims to be: a linear
 operator, a nonlinear one, or a functional, each with the checks of its torch module. A torch module
 by itself is checked on an example, ``check(module, example)``.
+
+A proximal that is an iteration may say how accurate it is, by a method ``gap(x)`` of the operator
+that ``f.proximal(sigma)`` returns; what is allowed follows from it (`conformance.accuracy`).
 """
 
 import functools

@@ -18,8 +18,9 @@ class TotalVariation(odl.functionals.Functional):
     with the differences of `operators.gradient`; ``p = 2`` is isotropic and ``p = 1`` anisotropic
     (on complex images the sum of the moduli of the partial derivatives). The proximal is an ODL
     operator that solves the problem of Rudin, Osher and Fatemi by `solvers.rof`, from the same
-    start each time, until its duality gap proves the accuracy; `solvers.rof` itself returns the
-    certificate, too. The attribute ``expression`` is the ODL expression of the value.
+    start each time, until its duality gap proves the accuracy; its method ``gap(x)`` declares the
+    gap, by which `conformance` judges it, and `solvers.rof` itself returns the certificate, too.
+    The attribute ``expression`` is the ODL expression of the value.
 
     Parameters
     ----------
@@ -85,3 +86,7 @@ class DenoisingProximal(odl.Operator):
 
     def _call(self, x):
         return self.functional.denoised(x, self.sigma).x
+
+    def gap(self, x):
+        """Return how far the objective at ``prox(x)`` is above its minimum, at most."""
+        return self.functional.denoised(x, self.sigma).gap

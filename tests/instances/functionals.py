@@ -41,6 +41,11 @@ FUNCTIONALS = {
         odl.uniform_discr([0] * 3, [1, 2, 3], (3, 4, 2)), 0.7, 0.1, 0.01),
     "SmoothedGroupL1 of the gradient": lambda: 0.7 * functionals.SmoothedGroupL1(V, 0.1) @ GRAD,
     "TotalVariation": lambda: functionals.TotalVariation(X, accuracy=1e-12),
+    "TotalVariation, default accuracy": lambda: functionals.TotalVariation(
+        odl.uniform_discr([0, 0], [9, 7], (9, 7))),
+    "TotalVariation, multiple of a translation": lambda: 3.0 * functionals.TotalVariation(
+        X, accuracy=1e-2).translated(element(X)),
+    "TotalVariation, scaled": lambda: functionals.TotalVariation(X, accuracy=1e-2) * 0.2,
     "TotalVariation complex": lambda: functionals.TotalVariation(XC, accuracy=1e-12),
     "TotalVariation anisotropic, float32": lambda: functionals.TotalVariation(
         plane(dtype="float32"), 1, accuracy=1e-7),
@@ -137,6 +142,10 @@ FUNCTIONALS = {
     "NuclearNorm, p = inf": lambda: F.NuclearNorm(MATRICES, singular_vector_exp=np.inf),
     "IndicatorNuclearNormUnitBall": lambda: F.IndicatorNuclearNormUnitBall(
         MATRICES, np.inf, 2),
+    "MoreauEnvelope": lambda: F.MoreauEnvelope(F.L1Norm(X), 0.7),
+    "MoreauEnvelope complex": lambda: F.MoreauEnvelope(F.L2Norm(XC), 0.7),
+    "MoreauEnvelope of total variation": lambda: F.MoreauEnvelope(
+        functionals.TotalVariation(X, accuracy=1e-12), 0.1),
     "right vector": lambda: F.L2NormSquared(X) * element(X),
     "scalar sum": lambda: F.L2NormSquared(X) + 2.5,
     "product": lambda: F.FunctionalProduct(F.L2NormSquared(X), F.Huber(X, 0.3)),

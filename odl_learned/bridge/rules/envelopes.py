@@ -29,14 +29,33 @@ class Envelope(nn.Module):
         self.functional, self.proximal, self.layout = functional, proximal, layout
         self.sigma = sigma
 
+        self.gradient = EnvelopeGradient(proximal, sigma)
+
     def forward(self, x):
-        first = x
-        while isinstance(first, tuple):
-            first = first[0]
-        real = first.real.dtype if first.is_complex() else first.dtype
-        u = self.proximal(x, torch.tensor(self.sigma, dtype=real, device=first.device))
+        u = minimizer(self.proximal, x, self.sigma)
         distance = self.layout.integrate(each(lambda a, b: square_modulus(a - b), x, u))
         return self.functional(u) + distance / (2 * self.sigma)
+
+
+class EnvelopeGradient(nn.Module):
+    """``x -> (x - prox_{sigma f}(x)) / sigma``, also where the proximal has no derivative."""
+
+    def __init__(self, proximal, sigma):
+        super().__init__()
+        self.proximal, self.sigma = proximal, sigma
+
+    def forward(self, x):
+        u = minimizer(self.proximal, x, self.sigma)
+        return each(lambda a, b: (a - b) / self.sigma, x, u)
+
+
+def minimizer(proximal, x, sigma):
+    """``prox_{sigma f}(x)`` with a number for all samples."""
+    first = x
+    while isinstance(first, tuple):
+        first = first[0]
+    real = first.real.dtype if first.is_complex() else first.dtype
+    return proximal(x, torch.tensor(sigma, dtype=real, device=first.device))
 
 
 def envelope(functional, sigma):

@@ -38,6 +38,7 @@ def test_messages_are_one_line_however_large_the_value():
 
 
 X = odl.uniform_discr([0, 0], [1, 1], (8, 8))
+X32, MANY = odl.uniform_discr([-1, -1], [1, 1], (8, 8), dtype="float32"), (10**9, HUGE)
 MISTAKES = [
     lambda: operators.OrthogonalWavelet(X, "haar", 10**9),
     lambda: operators.OrthogonalWavelet(X, "haar", HUGE),
@@ -47,6 +48,10 @@ MISTAKES = [
     lambda: data.simulated_sensitivities(X, 10**12),
     lambda: data.add_white_noise(X.one(), HUGE, np.random.default_rng(0)),
     lambda: data.log_linearize(X.one(), HUGE),
+    *(lambda number=number: operators.parallel_ray_transform(X32, number) for number in MANY),
+    *(lambda number=number: operators.parallel_ray_transform(X32, 4, number) for number in MANY),
+    lambda: operators.fan_beam_ray_transform(X32, 10**9, 4.0, 2.0),
+    lambda: operators.gaussian_kernel(X, 1e9),
 ]
 
 
@@ -54,3 +59,11 @@ MISTAKES = [
 def test_no_work_without_bound_from_one_number(mistake):
     with pytest.raises(ValueError, match="is .*expected"):
         mistake()
+
+
+def test_a_detector_of_another_unit_of_length_is_not_filled_with_bins():
+    for build in (lambda width: operators.parallel_ray_transform(X32, 4, None, width),
+                  lambda width: operators.fan_beam_ray_transform(X32, 4, 4.0, 2.0, None, width)):
+        with pytest.raises(ValueError, match="half the width 1e.09 has .* bins.*unit of length"):
+            build(1e9)
+        assert build(3.0).range.shape[1] < 100

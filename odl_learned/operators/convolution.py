@@ -11,6 +11,9 @@ from odl_learned.operators.group import require_pixels
 from odl_learned.validation import require_count, require_finite, require_positive
 from odl_learned.weights import constant_weight
 
+#: Largest number of entries of a Gaussian kernel, half a gigabyte of them.
+LARGEST_KERNEL = 2**26
+
 
 def _kernel_for(space, kernel):
     """The kernel as an array of the precision of a space, with a pixel in its center."""
@@ -266,6 +269,13 @@ def gaussian_kernel(space, standard_deviation):
         space.cell_sides, np.broadcast_to(widths, (space.ndim,)).tolist(), strict=True
     ):
         require_positive("standard_deviation", width)
+        if kernel.size * (8 * width / side + 1) > LARGEST_KERNEL:
+            raise ValueError(
+                f"standard_deviation is {shown(standard_deviation)}, so that the kernel has more "
+                f"than {LARGEST_KERNEL} entries, with pixels of the sides "
+                f"{space.cell_sides.tolist()}; expected less than the width of the images, in the "
+                "units of the space."
+            )
         radius = math.floor(4 * width / side)
         profile = np.exp(-((np.arange(-radius, radius + 1) * side / width) ** 2) / 2)
         kernel = np.multiply.outer(kernel, profile / profile.sum())

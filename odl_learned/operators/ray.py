@@ -6,8 +6,11 @@ import numpy as np
 import odl
 from odl.applications import tomo
 
-from odl_learned.validation import require_positive
+from odl_learned.validation import require_count, require_positive, shown
 from odl_learned.weights import constant_weight
+
+#: Largest number of views, or of bins along an axis: far more than any scanner has.
+MOST_BINS = 2**20
 
 
 def parallel_ray_transform(space, num_angles, num_bins=None, det_half_width=None):
@@ -86,7 +89,8 @@ def require_scan(space, ndim, num_angles, *num_bins):
         if number is None and name == "num_bins":
             continue
         if not (isinstance(number, (int, np.integer)) and number > 0):
-            raise ValueError(f"{name} is {number!r}; expected a positive integer.")
+            raise ValueError(f"{name} is {shown(number)}; expected a positive integer.")
+        require_count(name, number, most=MOST_BINS)
     if not tomo.ASTRA_AVAILABLE:
         raise RuntimeError("ASTRA is not installed; run `pip install astra-toolbox`.")
 
@@ -98,7 +102,14 @@ def radius_of(space):
 
 def number_of_bins(half_width, width):
     """The odd number of bins that cover a detector and are no wider than asked for."""
-    return 2 * math.ceil(half_width / float(width) * (1 - 1e-6)) + 1
+    pairs = half_width / float(width) * (1 - 1e-6)
+    if pairs > MOST_BINS / 2:
+        raise ValueError(
+            f"a detector of half the width {half_width:g} has {2 * pairs:.2g} bins of the width "
+            f"{float(width):.2g} of a pixel, expected at most {MOST_BINS}; check the unit of "
+            "length, or pass the number of bins."
+        )
+    return 2 * math.ceil(pairs) + 1
 
 
 def ray_transform_in(forward_op):

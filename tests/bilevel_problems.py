@@ -91,7 +91,10 @@ def stop_after(count):
 
 
 def require_same_bits(one, other):
-    """Parameters, values and histories are equal, but for the seconds."""
+    """Parameters, values and histories are equal, but for the seconds.
+
+    The same operations on tensors of the same shapes have run, on as many threads (`rounding`).
+    """
     assert torch.equal(one.params, other.params)
     assert (one.value, one.value_bound, one.reason) == (
         other.value, other.value_bound, other.reason)  # fmt: skip

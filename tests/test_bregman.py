@@ -148,6 +148,7 @@ def test_stops_at_the_first_iterate_at_the_noise(rng):
 
 
 def test_a_sample_is_the_same_alone_and_among_others(rng):
+    """Bits: numpy adds up rows, or term by term, whatever the number of samples."""
     A, _, data, noise_norm = sensing(rng, 16)
     v0, alpha = rng.standard_normal((16, 20)), np.geomspace(0.1, 5, 16)
     before = v0.copy()

@@ -50,6 +50,7 @@ def test_certificates_bound_the_error_of_a_thousand_problems(solver, rng):
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("lipschitz", [None, Backtracking()], ids=["known", "searched"])
 def test_a_sample_is_the_same_alone_and_among_others(solver, lipschitz, rng):
+    """Bits: numpy adds up rows, or term by term, whatever the number of samples."""
     f, g = lasso(rng, 16)
     x0 = rng.standard_normal((16, 6))
     before = x0.copy()

@@ -84,6 +84,7 @@ SOLVES = {
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("name", SOLVES)
 def test_a_sample_has_the_same_bits_alone_and_among_others(name, world, dtype, rng):
+    """The energies are entrywise, and their sums numpy's, row by row."""
     f, _, _ = energies(rng, 16, 7, np.geomspace(1.5, 40, 16), 0.5, world, dtype)
     x0 = world(rng.standard_normal((16, 7)).astype(dtype))
     assert len(set(SOLVES[name](f, x0, np.arange(16)).niter)) > 1

@@ -149,6 +149,7 @@ def test_certificate(shape):
 
 
 def assert_same(one, other):
+    """Bits: the iterations are entrywise, and numpy adds up images one by one."""
     for a, b in zip(one, other, strict=True):
         assert np.array_equal(np.asarray(a), np.asarray(b))
 

@@ -40,6 +40,7 @@ COPIES = {"pickle": lambda obj: pickle.loads(pickle.dumps(obj)), "deepcopy": cop
           "torch.save": saved}
 
 
+# A copy computes the same operations on tensors of the same shapes: the same bits (`rounding`).
 @pytest.mark.parametrize("how", ["pickle", "deepcopy"])
 @pytest.mark.parametrize(("table", "name"), NAMES, ids=[name for _, name in NAMES])
 def test_lowered_modules_are_copied_and_hold_no_state(table, name, how, rng):

@@ -143,6 +143,7 @@ def batch(size=7, shape=(12, 9), dtype=np.float64):
 
 
 def assert_same(one, other):
+    """Bits: the iterations are entrywise, and numpy adds up images one by one."""
     for a, b in zip(one, other, strict=True):
         assert np.array_equal(np.asarray(a), np.asarray(b))
 

@@ -81,7 +81,10 @@ def run(
 
 
 def assert_same_bits(one, two):
-    """The same models, optimizers, schedules, histories and next random numbers."""
+    """The same models, optimizers, schedules, histories and next random numbers.
+
+    The same operations on tensors of the same shapes have run, on as many threads (`rounding`).
+    """
     for name, value in one[0].state_dict().items():
         assert torch.equal(value, two[0].state_dict()[name]), name
     for number, values in one[1].state_dict()["state"].items():

@@ -188,6 +188,14 @@ def test_another_operator_is_an_error_that_names_it(rng, tmp_path):
             learning.load_reconstruction(tmp_path / "map.pt", other)
 
 
+def test_multiples_name_the_angles_before_the_factor(rng, tmp_path):
+    A = OPERATORS["normalized"](rng)
+    learning.save_reconstruction(tmp_path / "map.pt", unrolled(A), A)
+    other = operators.normalized(operators.parallel_ray_transform(PLANE, 7))
+    with pytest.raises(ValueError, match=r"forward_op\.operator\.geometry\.angles\.points has 6"):
+        learning.load_reconstruction(tmp_path / "map.pt", other)
+
+
 def changed(path, **changes):
     state = torch.load(path, weights_only=True)
     torch.save(state | changes, path)

@@ -184,7 +184,7 @@ def test_complex_data_of_several_coils(rng):
         assert float(row.worst_change) == pytest.approx(0.2 * 5**0.5, rel=1e-9)
         assert float(row.lipschitz) == pytest.approx(0.2 * 5**0.5, rel=1e-9)
         assert float(row.recovered["disc"]) == pytest.approx(1.0, rel=1e-12)
-        assert float(row.discrepancy) != float(row.discrepancy) or row.discrepancy == torch.inf
+        assert row.discrepancy == torch.inf  # there is no noise to compare with
 
 
 def test_equilibria_and_signals(rng):

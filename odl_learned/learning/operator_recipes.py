@@ -77,8 +77,8 @@ def describe_operator(op: odl.Operator) -> dict:
 def _describe(op):
     name = type(op).__name__
     if isinstance(op, odl.OperatorLeftScalarMult | odl.OperatorRightScalarMult):
-        return {"kind": "multiple", "scalar": _number(op.scalar),
-                "operator": _describe(op.operator)}
+        return {"kind": "multiple", "operator": _describe(op.operator),
+                "scalar": _number(op.scalar)}
     if isinstance(op, tomo.RayTransform):
         return {"kind": "RayTransform", "impl": str(op.impl),
                 "domain": describe_space(op.domain), "geometry": _geometry(op.geometry)}

@@ -86,8 +86,8 @@ class StabilityReport(NamedTuple):
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
                  for row in table]  # fmt: skip
         count = len(next(iter(self.rows.values())).relative_error)
-        note = (f"{count} samples, eps = {self.epsilon:.3g}; worst and Lipschitz: largest, lower "
-                "bounds; others: means")
+        note = (f"{count} sample{'s' if count > 1 else ''}, eps = {self.epsilon:.3g}; worst and "
+                "Lipschitz: largest, lower bounds; others: means")
         if any(row.is_searched for row in self.rows.values()):
             note += "; *: random search without derivatives, weaker"
         return "\n".join([*lines, note])
@@ -182,8 +182,9 @@ def _measure(phi, map, spaces, x, y, marked, epsilon, generator, steps, starts, 
     if phi.is_differentiable:
         slope = local_lipschitz(map, A, y, generator=generator, steps=max(steps, 1))
     return Stability(
-        norm(spaces.images, image - x) / norm(spaces.images, x), misfit / noise, worst.change,
-        worst.random_change, worst.perturbation, slope, recovered, not phi.is_differentiable)
+        _ratio(norm(spaces.images, image - x), norm(spaces.images, x)), _ratio(misfit, noise),
+        worst.change, worst.random_change, worst.perturbation, slope, recovered,
+        not phi.is_differentiable)
 
 
 def _with(spaces, x, y, mark):
@@ -196,3 +197,8 @@ def _overlap(spaces, change, mark):
     change, mark = change.to(torch.promote_types(change.dtype, torch.float64)), mark[None]
     inner = spaces.images.integrate((change * mark.conj()).real)
     return inner / norm(spaces.images, mark) ** 2
+
+
+def _ratio(size, scale):
+    """Infinite where there is no scale."""
+    return torch.where(scale > 0, size / scale, torch.inf)

@@ -4,6 +4,7 @@ import copy
 import gc
 import os
 import pickle
+from pathlib import Path
 
 import astra
 import numpy as np
@@ -27,6 +28,7 @@ from ray_transforms import (
 from odl_learned import operators
 from odl_learned.bridge import as_module, ray
 from odl_learned.bridge.ray import sparse as ray_sparse
+from odl_learned.bridge.ray import storage
 from odl_learned.bridge.ray.geometry import ray_geometry
 
 
@@ -128,11 +130,30 @@ def text(path):
     path.write_text("not an archive")
 
 
+def of_another_geometry(path):
+    """The valid file of a geometry with as many rays, under the name of this one."""
+    with ray.cache_folder(path.parent / "other"):
+        as_module(tomo.RayTransform(transform().domain, parallel(FULL_TURN, DETECTOR),
+                                    impl="astra_cpu"))
+    (name,) = os.listdir(path.parent / "other")
+    os.replace(path.parent / "other" / name, path)
+    os.rmdir(path.parent / "other")
+
+
+def consistent_with_itself(path):
+    """One entry changed, and the archive written anew."""
+    with np.load(path) as file:
+        parts = dict(file)
+    parts["data"][7] *= 2
+    np.savez(path, **parts)
+
+
 def pickled(path):
     np.savez(path, data=np.array([None]), indices=np.zeros(1), indptr=np.zeros(1))
 
 
-@pytest.mark.parametrize("spoil", [truncated, altered, other, text, pickled])
+@pytest.mark.parametrize("spoil", [
+    truncated, altered, other, text, pickled, of_another_geometry, consistent_with_itself])
 def test_a_spoiled_file_is_built_again(spoil, tmp_path, rng):
     op = transform()
     x = draw(op.domain, rng)
@@ -161,6 +182,53 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
     with ray.cache_folder(tmp_path), pytest.raises(KeyboardInterrupt):
         as_module(transform())
     assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_written_is_done_without(tmp_path, rng, monkeypatch):
+    gc.collect()
+    x = draw(transform().domain, rng)
+
+    def forbidden(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    for name in ("mkdir", "open"):
+        with monkeypatch.context() as patch:
+            owner = Path if name == "mkdir" else storage
+            patch.setattr(owner, name, forbidden, raising=False)
+            with ray.cache_folder(tmp_path / "folder"):
+                with pytest.warns(RuntimeWarning, match="could not be kept.*Permission denied"):
+                    module = as_module(transform())
+        assert close(module(x), as_module(transform())(x))
+        del module
+        gc.collect()
+    assert os.listdir(tmp_path / "folder") == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match="a file; expected a folder"):
+        with ray.cache_folder(tmp_path / "file"):
+            pass
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    gc.collect()
+    old, new = tmp_path / "a.npz.1.part", tmp_path / "a.npz.2.part"
+    for path in (old, new):
+        path.write_text("half")
+    os.utime(old, (0, 0))
+    with ray.cache_folder(tmp_path):
+        as_module(transform())
+    assert not old.exists() and new.exists() and len(os.listdir(tmp_path)) == 2
+
+
+def test_files_are_for_whom_the_umask_says(tmp_path):
+    gc.collect()
+    before = os.umask(0o022)
+    try:
+        with ray.cache_folder(tmp_path):
+            as_module(transform())
+    finally:
+        os.umask(before)
+    (name,) = os.listdir(tmp_path)
+    assert (tmp_path / name).stat().st_mode & 0o777 == 0o644
 
 
 def test_the_digest_tells_geometries_apart():

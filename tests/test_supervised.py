@@ -164,7 +164,7 @@ def test_errors_of_data():
         ([(zeros.astype(float), zeros)], RuntimeError, "torch.float64"),
         ([(zeros * np.nan, zeros)], ValueError, r"data of pairs\[0\] contains 4 NaN"),
         ([(zeros, zeros + np.inf)], ValueError, r"truth of pairs\[0\]"),
-        ([zeros], ValueError, r"pairs\[0\] is not a pair"),
+        ([zeros], ValueError, "drawn in step 1 is not a pair but data alone"),
     ]
     for pairs, error, message in cases:
         model = nn.Linear(4, 4)

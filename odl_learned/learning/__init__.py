@@ -1,17 +1,23 @@
 """How the parameters of regularizers and reconstruction maps are found, and kept in files."""
 
 from odl_learned.learning.checkpoint import read_checkpoint
+from odl_learned.learning.losses import mean_squared_error
+from odl_learned.learning.objective import Batch, Objective, Supervised, WeightedSum
 from odl_learned.learning.record import History
 from odl_learned.learning.saved import (
     SavedReconstruction,
     load_reconstruction,
     save_reconstruction,
 )
-from odl_learned.learning.supervised import mean_squared_error, train
+from odl_learned.learning.supervised import train
 
 __all__ = [
+    "Batch",
     "History",
+    "Objective",
     "SavedReconstruction",
+    "Supervised",
+    "WeightedSum",
     "load_reconstruction",
     "mean_squared_error",
     "read_checkpoint",

@@ -25,16 +25,19 @@ class Order:
         return int(self.permutation[place])
 
 
-def draw_batch(pairs, indices, name="pairs"):
-    """Return ``(data, truth)``, each a tensor ``(len(indices), ...)`` on the CPU.
+def draw_batch(pairs, indices, name="pairs", device="cpu"):
+    """Return ``(data, truth)``, each a tensor ``(len(indices), ...)``; no truth is None.
 
     Parameters
     ----------
     pairs : sequence
-        ``pairs[i]`` is a pair of arrays, tensors or elements of ODL spaces.
+        ``pairs[i]`` is a pair of arrays, tensors or elements of ODL spaces, or one of them, which
+        is data alone.
     indices : list of int
     name : str, optional
         What the pairs are called, for messages.
+    device : torch.device or str, optional
+        Where the tensors are.
 
     Raises
     ------
@@ -45,15 +48,13 @@ def draw_batch(pairs, indices, name="pairs"):
     """
     items = []
     for i in indices:
-        pair = pairs[i]
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise ValueError(
-                f"{name}[{i}] is not a pair but of type {type(pair).__name__}; expected (data, "
-                "truth), two arrays, tensors or elements. Two arrays of all data and all "
-                "truths become pairs by data.FixedPairs(data, truth)."
-            )
         items.append([_tensor(f"{part} of {name}[{i}]", value)
-                      for part, value in zip(("data", "truth"), pair)])  # fmt: skip
+                      for part, value in zip(("data", "truth"), _parts(f"{name}[{i}]", pairs[i]))])
+        if len(items[-1]) != len(items[0]):
+            raise ValueError(
+                f"one of {name}[{indices[0]}] and {name}[{i}] has a truth and the other one has "
+                "none, expected the same of all in a batch; use batch_size=1."
+            )
         for part, x, first in zip(("data", "truth"), items[-1], items[0]):
             as_first = f"that of {name}[{indices[0]}] in the same batch"
             require_shape(f"{part} of {name}[{i}]", x, first.shape,
@@ -63,8 +64,20 @@ def draw_batch(pairs, indices, name="pairs"):
                     f"{part} of {name}[{i}] has dtype {x.dtype}, expected {first.dtype}, "
                     f"{as_first}; convert them to one dtype."
                 )
-    data, truth = zip(*items)
-    return torch.stack(data), torch.stack(truth)
+    data, *truth = (torch.stack(parts).to(device) for parts in zip(*items))
+    return data, truth[0] if truth else None
+
+
+def _parts(name, item):
+    """Data and truth, or the data alone, of an item."""
+    if not isinstance(item, (tuple, list)):
+        return (item,)
+    if len(item) != 2:
+        raise ValueError(
+            f"{name} is not a pair but of type {type(item).__name__} and length {len(item)}; "
+            "expected (data, truth), two arrays, tensors or elements, or one alone as data."
+        )
+    return item
 
 
 def _tensor(name, value):

@@ -7,12 +7,12 @@ evaluation mode and with the weights that are saved. Values survive another proc
 (up to rounding), and functions that were only renamed or rewritten. What shows in training mode
 alone, such as the rate of a dropout, is in the text of the modules.
 
-With ``t`` the truth of the first pair and ``s`` its largest modulus, loss and metric are evaluated
-at ``3 t + s`` and ``-t - s/2``, far from ``t``, where different ones have different values.
+Loss and metric are evaluated for stand-ins of the model that have no weights (`values`). Where the
+pairs have no truth, random numbers of the shape of its output make them.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -20,7 +20,14 @@ import torch
 from odl_learned.bridge.random_states import kept_random_states
 from odl_learned.bridge.separation import evaluation_mode
 from odl_learned.learning.batches import draw_batch
-from odl_learned.learning.values import array_values, function_values, repeatable, unlike
+from odl_learned.learning.objective import Objective
+from odl_learned.learning.values import (
+    NO_ARRAY,
+    array_values,
+    objective_values,
+    repeatable,
+    unlike,
+)
 
 #: Relative difference beyond which data are others: simulations round differently elsewhere.
 DATA_TOLERANCE = 1e-5
@@ -42,16 +49,16 @@ class Training(NamedTuple):
     ----------
     pairs : sequence
     validation : sequence or None
-    loss, metric : callable
-        ``(x, truth) -> number``.
+    objective, metric : Objective
+        What is minimized, and what is shown of the validation.
     device : torch.device
         Where they are evaluated.
     """
 
     pairs: Sequence
     validation: Sequence | None
-    loss: Callable
-    metric: Callable
+    objective: Objective
+    metric: Objective
     device: torch.device
 
 
@@ -67,7 +74,7 @@ def probes_of(pairs: Sequence, name: str = "pairs") -> dict:
     return drawn
 
 
-def identity_of(training: Training, probes: dict) -> dict:
+def identity_of(training: Training, probes: dict, model: torch.nn.Module) -> dict:
     """Return what identifies data, loss and metric: nested dicts of tensors, numbers and texts.
 
     Parameters
@@ -75,18 +82,25 @@ def identity_of(training: Training, probes: dict) -> dict:
     training : Training
     probes : dict
         Of its pairs, from `probes_of`; those of the validation are drawn here.
+    model : torch.nn.Module
+        Tells the shape of images, where pairs have no truth.
     """
-    truth = probes[0][1].to(training.device)
-    metric = None if training.validation is None else function_values(training.metric, truth)
+    pair = tuple(None if part is None else part.to(training.device) for part in probes[0])
+    loss = objective_values(training.objective, model, *pair)
+    metric = None
+    if training.validation is not None:
+        metric = objective_values(training.metric, model, *pair)
     return {
         "pairs": _arrays(probes),
         "validation": _drawn(training.validation, "validation"),
-        "loss": function_values(training.loss, truth),
+        "loss": loss,
         "validation_metric": metric,
     }
 
 
-def require_same_training(path, saved: dict, training: Training, probes: dict) -> bool:
+def require_same_training(
+    path, saved: dict, training: Training, probes: dict, model: torch.nn.Module
+) -> bool:
     """Raise ValueError if data, loss or metric are not those of a checkpoint.
 
     Pairs that are random in themselves, in spite of fixed global random states, are not compared.
@@ -97,7 +111,7 @@ def require_same_training(path, saved: dict, training: Training, probes: dict) -
         Where the checkpoint is, for messages.
     saved : dict
         As `identity_of` returned it.
-    training, probes
+    training, probes, model
         As in `identity_of`.
 
     Returns
@@ -105,7 +119,7 @@ def require_same_training(path, saved: dict, training: Training, probes: dict) -
     same_pairs : bool
         Whether the pairs are the same, and not random.
     """
-    current, same_pairs = identity_of(training, probes), True
+    current, same_pairs = identity_of(training, probes, model), True
     for name, pairs in (("pairs", training.pairs), ("validation", training.validation)):
         if saved[name] is None or current[name] is None:
             continue
@@ -189,8 +203,9 @@ def _drawn(pairs, name):
 
 
 def _arrays(probes):
-    return {index: {"data": array_values(data), "truth": array_values(truth)}
-            for index, (data, truth) in probes.items()}  # fmt: skip
+    return {index: {part: NO_ARRAY if x is None else array_values(x)
+                    for part, x in zip(("data", "truth"), pair)}
+            for index, pair in probes.items()}  # fmt: skip
 
 
 def _unlike_pairs(name, saved, current):

@@ -35,7 +35,7 @@ class Keeper:
         probes = probes_of(training.pairs)
         self.data = probes[0][0].to(training.device)
         if state is None:
-            self.identity = identity_of(training, probes)
+            self.identity = identity_of(training, probes, learner.model)
         else:
             restore(path, state, setting, steps, learner, training, probes)
             self.identity, self.saved = state["identity"], learner.record.steps

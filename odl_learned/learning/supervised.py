@@ -1,8 +1,7 @@
-"""Supervised learning of reconstruction maps, with checkpoints that continue to the same bits."""
+"""Training of reconstruction maps, with checkpoints that continue to the same bits."""
 
 from contextlib import contextmanager, nullcontext
 
-import torch
 from tqdm import tqdm
 
 from odl_learned.bridge.random_states import kept_random_states
@@ -11,6 +10,8 @@ from odl_learned.learning.batches import Order, draw_batch
 from odl_learned.learning.identity import Training
 from odl_learned.learning.interruption import deferred_interruption
 from odl_learned.learning.keeper import Keeper
+from odl_learned.learning.losses import mean_squared_error
+from odl_learned.learning.objective import Batch, as_objective, generator_of
 from odl_learned.learning.predictions import loss_of, require_batches_alike, validate
 from odl_learned.learning.record import Record
 from odl_learned.learning.sole_writer import sole_writer
@@ -20,41 +21,6 @@ from odl_learned.learning.training_checks import (
     require_settings,
 )
 from odl_learned.learning.training_state import Learner, random_states
-
-
-def mean_squared_error(x, truth):
-    """Return the mean of ``|x - truth|^2`` over all entries, real also for complex images.
-
-    Parameters
-    ----------
-    x, truth : torch.Tensor
-        Real or complex, of the same shape.
-
-    Returns
-    -------
-    torch.Tensor, shape ()
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ: ``(4, 1)`` and ``(4,)`` would be compared in all 16 combinations.
-    TypeError
-        If one of them is no tensor.
-    """
-    for name, value in (("x", x), ("truth", truth)):
-        if not isinstance(value, torch.Tensor):
-            raise TypeError(f"{name} is of type {type(value).__name__}, expected a tensor; for "
-                            "arrays and elements there are the measures of odl_learned.metrics.")
-    if x.shape != truth.shape:
-        raise ValueError(
-            f"x has shape {tuple(x.shape)} and the truth {tuple(truth.shape)}, expected equal "
-            "shapes; reshape one of them, or let the model return images of the shape of the truth."
-        )
-    difference = x - truth
-    if difference.is_complex():
-        difference = torch.view_as_real(difference.resolve_conj())
-        return 2 * difference.square().mean()  # twice as many entries as images have
-    return difference.square().mean()
 
 
 def train(
@@ -75,10 +41,11 @@ def train(
     checkpoint_every=1000,
     progress=True,
 ):
-    """Minimize the loss of a reconstruction map over pairs of data and truth.
+    """Minimize the loss of a reconstruction map over pairs of data and truth, or over data alone.
 
     ``min_theta  mean_i loss(Phi_theta(y_i), x_i)`` by the optimizer, on batches that go through
-    one random permutation of the pairs after the other, ``default_rng([seed, epoch])``.
+    one random permutation of the pairs after the other, ``default_rng([seed, epoch])``. An
+    `Objective` in place of the loss sees the map itself: losses of data, losses without truth.
 
     The model is trained in training mode and left in the mode it came in. Before the first step
     the first data are mapped in a batch of two and alone, in evaluation mode, which must agree.
@@ -102,18 +69,20 @@ def train(
     pairs : sequence
         ``pairs[i]`` is ``(data, truth)``, arrays, tensors or ODL elements of shapes ``Y.shape`` and
         ``X.shape``, for i from 0 to ``len(pairs) - 1``: a list, ``data.SimulatedPairs``, the
-        dataset of a DataLoader. They are moved to the device of the model in their own dtype.
+        dataset of a DataLoader. They are moved to the device of the model in their own dtype. For
+        an objective without truth, ``pairs[i]`` may be the data alone.
     steps : int
         Number of updates in all, those before a continuation included.
     optimizer : torch.optim.Optimizer
         Made with parameters of the model. One that needs a closure, as LBFGS does, evaluates the
         same batch several times in a step.
-    loss : callable
-        ``(x, truth) -> real tensor of shape ()``.
+    loss : callable or Objective
+        ``(x, truth) -> real tensor of shape ()``, or one of `learning.objectives`. The random
+        numbers of an objective depend on `seed` and the number of the step alone.
     batch_size : int
         Pairs in a batch, at most ``len(pairs)``.
     seed : int
-        Seed of the permutations.
+        Seed of the permutations and of the objective.
     schedule : torch.optim.lr_scheduler.LRScheduler, optional
         Made with the optimizer, stepped once per update, without a metric.
     clip_norm : float, optional
@@ -158,9 +127,10 @@ def train(
     )  # fmt: skip
     setting = {"seed": int(seed), "batch_size": int(batch_size), "pairs": len(pairs),
                "clip_norm": None if clip_norm is None else float(clip_norm)}  # fmt: skip
-    metric = loss if validation_metric is None else validation_metric
+    objective = as_objective(loss)
+    metric = objective if validation_metric is None else as_objective(validation_metric)
     device = next(model.parameters()).device
-    training = Training(pairs, validation, loss, metric, device)
+    training = Training(pairs, validation, objective, metric, device)
     learner = Learner(model, optimizer, schedule, Record())
     with nullcontext() if checkpoint is None else sole_writer(checkpoint):
         keeper = None
@@ -195,19 +165,21 @@ def _train(training, learner, setting, steps, validate_every, keeper, checkpoint
                 if record.steps == steps:
                     break
                 indices = order.batch(record.steps * batch_size, batch_size)
-                data, truth = (batch.to(training.device)
-                               for batch in draw_batch(training.pairs, indices))
+                data, truth = draw_batch(training.pairs, indices, device=training.device)
                 interruption.raise_pending()
 
                 def evaluate():
                     nonlocal compared
-                    value = loss_of(model, data, truth, training.loss, record.steps + 1)
+                    step = record.steps + 1
+                    batch = Batch(data, truth, generator_of(setting["seed"], step),
+                                  f"in step {step}")
+                    value = loss_of(model, batch, training.objective, step)
                     if not compared:
                         require_batches_alike(model, data)
                         compared = True
                     model.zero_grad()
                     value.backward()
-                    clip_gradient(optimizer, setting["clip_norm"], record.steps + 1)
+                    clip_gradient(optimizer, setting["clip_norm"], step)
                     return value
 
                 if needs_closure(optimizer):  # which evaluates between updates, too

@@ -32,8 +32,10 @@ def require_settings(
                 "made with model.parameters()."
             )
     for name, function in (("loss", loss), ("validation_metric", validation_metric)):
-        if not (callable(function) or name == "validation_metric" and function is None):
-            raise TypeError(f"{name} is {function!r}, expected a function (x, truth) -> number.")
+        wrong = isinstance(function, type) or not callable(function)
+        if wrong and not (name == "validation_metric" and function is None):
+            raise TypeError(f"{name} is {function!r}, expected a function (x, truth) -> number or "
+                            "an Objective of learning.objectives, made with its arguments.")
     if validation is None and validation_metric is not None:
         raise ValueError(
             "validation_metric is given without pairs to validate on; expected both, or neither: "

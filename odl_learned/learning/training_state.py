@@ -127,7 +127,7 @@ def restore(path, state, setting, steps, learner, training, probes):
                 f"{ADVICE}"
             )
     _require_devices(path, state["random"])
-    same_pairs = require_same_training(path, state["identity"], training, probes)
+    same_pairs = require_same_training(path, state["identity"], training, probes, model)
     data = probes[0][0].to(training.device)
     _load(path, state, learner, lambda: require_same_model(
         path, state["model_identity"], model, data, same_pairs))

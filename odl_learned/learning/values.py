@@ -5,10 +5,13 @@ from collections.abc import Callable
 import torch
 
 from odl_learned.bridge.random_states import kept_random_states
-from odl_learned.bridge.separation import uncompiled
+from odl_learned.bridge.separation import evaluation_mode, uncompiled
+from odl_learned.learning.objective import Batch, Objective, generator_of
 
 #: Entries of an array that are compared one by one; all others enter its norm.
 ENTRIES = 256
+#: In place of the values of an array that there is not.
+NO_ARRAY = {"kind": "no array", "norm": 0.0, "entries": torch.empty(0, dtype=torch.float64)}
 
 
 def array_values(x: torch.Tensor) -> dict:
@@ -23,15 +26,44 @@ def array_values(x: torch.Tensor) -> dict:
     }
 
 
-def function_values(function: Callable, t: torch.Tensor) -> dict | None:
-    """A loss or metric at two points far from the truth, or None."""
+class _StandIn(torch.nn.Module):
+    """In place of a model: ``y -> (1 + m / (1 + m)) p`` with an image p, m the mean of ``|y|``."""
+
+    def __init__(self, image):
+        super().__init__()
+        self.image = image
+
+    def forward(self, y):
+        mean = y.abs().double().flatten(1).mean(1)
+        factor = (1 + mean / (1 + mean)).reshape(-1, *[1] * (self.image.ndim - 1))
+        return (factor * self.image).to(self.image.dtype)
+
+
+def objective_values(
+    objective: Objective, model: torch.nn.Module, data: torch.Tensor, truth: torch.Tensor | None
+) -> dict | None:
+    """An objective for two stand-ins of the model, or None.
+
+    With t the truth and s its largest modulus, their images are ``3 t + s`` and ``-t - s/2``: far
+    from t, different losses have different values. Without truth, t is random.
+    """
     def evaluate():
+        t = _random_image(model, data) if truth is None else truth
         s = t.abs().max().item() or 1.0
-        points = [(3 * t + s).to(t.dtype), (-t - s / 2).to(t.dtype)]
-        values = [float(function(point, t)) for point in points]
+        values = []
+        for point in (3 * t + s, -t - s / 2):
+            batch = Batch(data, truth, generator_of(0, 0), "for a checkpoint")
+            values.append(float(objective(_StandIn(point.to(t.dtype)), batch)))
         return {"kind": "numbers", "norm": 0.0, "entries": torch.tensor(values).double()}
 
-    return repeatable(evaluate, t.device)
+    return repeatable(evaluate, data.device)
+
+
+def _random_image(model, data):
+    with evaluation_mode(model):
+        x = model(data)
+    source = torch.Generator().manual_seed(0)
+    return torch.randn(x.shape, dtype=x.dtype, generator=source).to(x.device)
 
 
 def repeatable(evaluate: Callable[[], dict], device: torch.device) -> dict | None:

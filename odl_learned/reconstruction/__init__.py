@@ -5,12 +5,13 @@ operators by ``bridge.as_operator(model, A.range, A.domain)``. `Postprocessing` 
 behind a known reconstruction. `LearnedProximalGradient` unrolls gradient steps: `GradientStep`,
 `MemoryStep`, and `VariationalStep` of the variational network. `LearnedPrimalDual` has steps on
 both sides, `StateStep` and `DataResidual`; `LearnedShrinkage`, for sparse coefficients,
-`CoupledShrinkage` or `FreeShrinkage`. `DeepEquilibrium` is the limit of a step. `AUTOMAP` knows no
-forward operator.
+`CoupledShrinkage` or `FreeShrinkage`. `DeepEquilibrium` is the limit of a step; `Checkpointed`
+saves the memory of one. `AUTOMAP` knows no forward operator.
 
 `stability_report` says how far to trust any of them, and solvers beside them.
 """
 
+from odl_learned.reconstruction.checkpointed import Checkpointed
 from odl_learned.reconstruction.equilibrium import DeepEquilibrium
 from odl_learned.reconstruction.fully_learned import AUTOMAP
 from odl_learned.reconstruction.lipschitz import local_lipschitz
@@ -34,6 +35,7 @@ from odl_learned.reconstruction.variational_network import VariationalStep
 
 __all__ = [
     "AUTOMAP",
+    "Checkpointed",
     "CoupledShrinkage",
     "DataResidual",
     "DeepEquilibrium",

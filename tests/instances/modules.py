@@ -121,6 +121,9 @@ MODULES = {
         reconstruction.DeepEquilibrium(
             as_module(MASK), as_module(MASK.adjoint),
             reconstruction.GradientStep(Half(), 0.5), dimension=2, accuracy=1e-13), IMAGE),
+    "Checkpointed": lambda: (
+        unrolled(reconstruction.Checkpointed(reconstruction.GradientStep(
+            networks.OnImages(net(1, 1), dimension=2), 0.5))), IMAGE),
     "LearnedStepSize": lambda: (
         unrolled(reconstruction.GradientStep(
             torch.nn.Identity(), reconstruction.LearnedStepSize(0.5))).double(), IMAGE),

@@ -1,0 +1,38 @@
+"""Losses between images, and between data."""
+
+import torch
+
+
+def mean_squared_error(x: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Return the mean of ``|x - truth|^2`` over all entries, real also for complex images.
+
+    Parameters
+    ----------
+    x, truth : torch.Tensor
+        Real or complex, of the same shape.
+
+    Returns
+    -------
+    torch.Tensor, shape ()
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ: ``(4, 1)`` and ``(4,)`` would be compared in all 16 combinations.
+    TypeError
+        If one of them is no tensor.
+    """
+    for name, value in (("x", x), ("truth", truth)):
+        if not isinstance(value, torch.Tensor):
+            raise TypeError(f"{name} is of type {type(value).__name__}, expected a tensor; for "
+                            "arrays and elements there are the measures of odl_learned.metrics.")
+    if x.shape != truth.shape:
+        raise ValueError(
+            f"x has shape {tuple(x.shape)} and the truth {tuple(truth.shape)}, expected equal "
+            "shapes; reshape one of them, or let the model return images of the shape of the truth."
+        )
+    difference = x - truth
+    if difference.is_complex():
+        difference = torch.view_as_real(difference.resolve_conj())
+        return 2 * difference.square().mean()  # twice as many entries as images have
+    return difference.square().mean()

@@ -1,0 +1,180 @@
+"""What training minimizes: objectives are values that see the model and a batch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import final
+
+import numpy as np
+import torch
+
+from odl_learned.validation import is_finite_number
+
+
+def generator_of(seed: int, step: int) -> torch.Generator:
+    """Return a generator on the CPU that depends on these nonnegative numbers alone.
+
+    So training that continues draws the numbers that it would have drawn, and an optimizer that
+    evaluates one step several times minimizes one function.
+    """
+    state = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]))
+
+
+@final
+class Batch:
+    """What an objective is evaluated on.
+
+    Parameters
+    ----------
+    data : torch.Tensor, shape (batch, *Y.shape)
+    truth : torch.Tensor, shape (batch, *X.shape), or None
+    generator : torch.Generator
+        Of all random numbers of the objective, on the CPU, so that they are the same on every
+        device.
+    when : str
+        When this is, for messages, such as "in step 3".
+    """
+
+    def __init__(
+        self, data: torch.Tensor, truth: torch.Tensor | None, generator: torch.Generator, when: str
+    ) -> None:
+        self.data, self.truth, self.generator, self.when = data, truth, generator, when
+        self._model = self._images = None
+
+    def images(self, model: torch.nn.Module) -> torch.Tensor:
+        """Return ``model(data)``; terms of a sum share it."""
+        if self._model is not model:
+            self._model, self._images = model, self.predict(model, self.data)
+        return self._images
+
+    def predict(
+        self, model: Callable[[torch.Tensor], torch.Tensor], data: torch.Tensor
+    ) -> torch.Tensor:
+        """Return ``model(data)`` for other data, a tensor.
+
+        Raises
+        ------
+        RuntimeError
+            If the model fails.
+        TypeError
+            If it returns no tensor.
+        """
+        try:
+            x = model(data)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise RuntimeError(
+                f"the model failed {self.when} on data of shape {tuple(data.shape)} and dtype "
+                f"{data.dtype}, the batch axis first: {error}"
+            ) from error
+        if not isinstance(x, torch.Tensor):
+            shape = "" if self.truth is None else (
+                f" of the shape of the truth, {tuple(self.truth.shape)}")
+            raise TypeError(
+                f"the model returned a {type(x).__name__}, expected one tensor{shape}; return the "
+                "image alone."
+            )
+        return x
+
+    def normal(self, x: torch.Tensor) -> torch.Tensor:
+        """Return standard normal numbers of the shape of x, in the real and the imaginary part."""
+        shape = (*x.shape, 2) if x.is_complex() else x.shape
+        numbers = torch.randn(shape, generator=self.generator, dtype=x.real.dtype)
+        numbers = torch.view_as_complex(numbers) if x.is_complex() else numbers
+        return numbers.to(x.device)
+
+
+class Objective(ABC):
+    """A function of a reconstruction map and a batch that training minimizes.
+
+    ``objective(model, batch)`` is a real tensor of shape (), a mean over the samples of the batch.
+    The model may be evaluated on anything; all randomness is drawn from ``batch.generator``.
+    """
+
+    @abstractmethod
+    def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        """Return the value."""
+
+
+@final
+class Supervised(Objective):
+    """The loss against the truth, ``loss(Phi(y), x)``.
+
+    Parameters
+    ----------
+    loss : callable
+        ``(x, truth) -> real tensor of shape ()``.
+
+    Calling it raises a ValueError where data have no truth or the model's images another shape.
+    """
+
+    def __init__(self, loss: Callable) -> None:
+        self.loss = loss
+
+    def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        require_truth(batch)
+        x = batch.images(model)
+        if x.shape != batch.truth.shape:
+            raise ValueError(
+                f"the model maps data of shape {tuple(batch.data.shape)} to {tuple(x.shape)}, "
+                f"expected {tuple(batch.truth.shape)}, the shape of the truth; make pairs and "
+                "model with the same spaces."
+            )
+        return self.loss(x, batch.truth)
+
+
+@final
+class WeightedSum(Objective):
+    r"""A sum of objectives, ``\sum_k w_k O_k``, which share ``Phi(y)``.
+
+    Parameters
+    ----------
+    terms : sequence of (float, Objective or callable)
+        Weights and objectives; a loss ``(x, truth) -> number`` is `Supervised`.
+
+    Raises
+    ------
+    ValueError
+        If there are no terms or a weight is not finite.
+    TypeError
+        If a term is no objective.
+    """
+
+    def __init__(self, terms: Sequence[tuple[float, Objective | Callable]]) -> None:
+        if not len(terms):
+            raise ValueError("terms is empty; expected at least one pair (weight, objective).")
+        for k, (weight, _) in enumerate(terms):
+            if not is_finite_number(weight):
+                raise ValueError(f"weight {k} is {weight!r}, expected a finite number.")
+        self.terms = [(float(weight), as_objective(term)) for weight, term in terms]
+
+    def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        return sum(weight * term(model, batch) for weight, term in self.terms)
+
+
+def as_objective(loss: Objective | Callable) -> Objective:
+    """Return an objective as it is, and a loss ``(x, truth) -> number`` as `Supervised`.
+
+    Raises
+    ------
+    TypeError
+        If it is neither, or the class of an objective.
+    """
+    if isinstance(loss, type) or not callable(loss):
+        raise TypeError(
+            f"an objective is {loss!r}, expected an Objective, made with its arguments, or a "
+            "function (x, truth) -> number."
+        )
+    return loss if isinstance(loss, Objective) else Supervised(loss)
+
+
+def require_truth(batch: Batch) -> None:
+    """Raise ValueError if the data of a batch have no truth."""
+    if batch.truth is None:
+        raise ValueError(
+            f"what is drawn {batch.when} is not a pair but data alone, and the loss compares with "
+            "a truth; expected pairs (data, truth), two arrays, tensors or elements. Two arrays of "
+            "all data and all truths become pairs by data.FixedPairs(data, truth); objectives "
+            "without truth are in learning.objectives."
+        )

@@ -1,0 +1,29 @@
+"""Objectives of training beside supervised losses: they compare data, and need no truth.
+
+Each is a value for ``learning.train(model, pairs, loss=...)``, where the items of `pairs` may be
+data alone; `learning.WeightedSum` adds them up.
+"""
+
+from odl_learned.learning.objectives.equivariance import Equivariance
+from odl_learned.learning.objectives.measured import DataConsistency, Noise2Noise
+from odl_learned.learning.objectives.noise import SURE, Recorrupted
+from odl_learned.learning.objectives.splits import (
+    Noise2Inverse,
+    PointSplit,
+    SelfSupervisedSplit,
+    ViewSplit,
+    normalized_losses,
+)
+
+__all__ = [
+    "SURE",
+    "DataConsistency",
+    "Equivariance",
+    "Noise2Inverse",
+    "Noise2Noise",
+    "PointSplit",
+    "Recorrupted",
+    "SelfSupervisedSplit",
+    "ViewSplit",
+    "normalized_losses",
+]

@@ -1,0 +1,66 @@
+"""Losses in the space of the data: what a reconstruction would have measured."""
+
+from collections.abc import Callable
+from typing import final
+
+import torch
+
+from odl_learned.learning.losses import mean_squared_error
+from odl_learned.learning.objective import Batch, Objective, require_truth
+from odl_learned.reconstruction.tensor_maps import TensorMap, require_tensor_map
+
+
+@final
+class DataConsistency(Objective):
+    """The loss against the data themselves, ``loss(A Phi(y), y)``.
+
+    Alone it tells nothing about the null space of A, and fits the noise.
+
+    Parameters
+    ----------
+    forward : torch.nn.Module or callable
+        The operator A, ``(*batch, *X.shape) -> (*batch, *Y.shape)``, e.g. ``bridge.as_module(A)``.
+    loss : callable, optional
+        ``(simulated, data) -> real tensor of shape ()``.
+
+    Raises
+    ------
+    TypeError
+        If an ODL operator is passed in place of its module.
+    """
+
+    def __init__(self, forward: TensorMap, loss: Callable = mean_squared_error) -> None:
+        require_tensor_map("forward", forward)
+        self.forward_op, self.loss = forward, loss
+
+    def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        return self.loss(self.forward_op(batch.images(model)), batch.data)
+
+
+@final
+class Noise2Noise(Objective):
+    r"""The loss against a second measurement, ``loss(A Phi(y), y')``.
+
+    For the mean squared error and independent noise of mean zero in ``y' = A x + n'``,
+
+    .. math:: E |A Phi(y) - y'|^2 = E |A Phi(y) - A x|^2 + E |n'|^2,
+
+    as n' is independent of Phi(y): the minimizers are those of the supervised loss of ``A Phi(y)``.
+
+    Parameters
+    ----------
+    forward : torch.nn.Module or callable
+        The operator A; for denoising, ``torch.nn.Identity()``.
+    loss : callable, optional
+        ``(simulated, data) -> real tensor of shape ()``.
+
+    The pairs are ``(y, y')``. Source: Lehtinen et al., Noise2Noise (2018).
+    """
+
+    def __init__(self, forward: TensorMap, loss: Callable = mean_squared_error) -> None:
+        require_tensor_map("forward", forward)
+        self.forward_op, self.loss = forward, loss
+
+    def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        require_truth(batch)
+        return self.loss(self.forward_op(batch.images(model)), batch.truth)

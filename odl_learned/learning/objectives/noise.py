@@ -1,0 +1,133 @@
+r"""Objectives that know the noise: ``y = A x + n`` with Gaussian n of known standard deviation s.
+
+As in `data.add_white_noise`, the real and the imaginary part of complex data have the standard
+deviation s each. In real coordinates they are data of twice as many entries.
+"""
+
+from collections.abc import Callable
+from typing import final
+
+import torch
+
+from odl_learned.learning.losses import mean_squared_error
+from odl_learned.learning.objective import Batch, Objective
+from odl_learned.reconstruction.tensor_maps import TensorMap, require_tensor_map
+from odl_learned.validation import require_positive
+
+
+@final
+class SURE(Objective):
+    r"""Stein's unbiased estimate of the mean squared error of ``h(y) = A Phi(y)``.
+
+    .. math:: \frac1m \Big( |h(y) - y|^2 - \sum_i s_i^2 + 2 \sum_i s_i^2 \partial_i h_i(y) \Big),
+
+    whose expectation over the noise is that of ``|h(y) - A x|^2 / m``. With one probe ``b = s z``,
+    z standard normal,
+
+    .. math:: \sum_i s_i^2 \partial_i h_i(y) = E_z \langle b, h'(y) b \rangle
+              \approx \langle b, h(y + \epsilon b) - h(y) \rangle / \epsilon ,
+
+    exact in expectation for affine h, else up to the order ``epsilon`` for smooth h. Complex
+    entries count once in m, with ``2 s_i^2`` in place of ``s_i^2`` and the real inner product.
+
+    Parameters
+    ----------
+    forward : torch.nn.Module or callable
+        The operator A; for denoising, ``torch.nn.Identity()``.
+    noise_level : float or torch.Tensor of shape ``Y.shape``
+        The standard deviation s of the noise, greater than zero; a tensor for one of each entry,
+        zero where there is no noise, such as frequencies that are not measured.
+    relative_step : float, optional
+        epsilon, greater than zero: the size of the probe relative to the noise.
+
+    The model must treat the samples of a batch apart and not be random. Each evaluation costs two
+    of the model.
+
+    Raises
+    ------
+    ValueError
+        If a noise level is negative, infinite, or zero everywhere, or the step not positive.
+
+    Source: Stein (1981); Ramani, Blu, Unser, Monte-Carlo SURE (2008).
+    """
+
+    def __init__(
+        self, forward: TensorMap, noise_level: float | torch.Tensor, relative_step: float = 0.01
+    ) -> None:
+        require_tensor_map("forward", forward)
+        require_positive("relative_step", relative_step)
+        self.forward_op = forward
+        self.noise_level = _noise_level(noise_level)
+        self.relative_step = float(relative_step)
+
+    def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        y, epsilon = batch.data, self.relative_step
+        simulated = self.forward_op(batch.images(model))
+        levels = self.noise_level.to(y.real).expand(y.shape)
+        probe = levels * batch.normal(y)
+        moved = self.forward_op(batch.predict(model, y + epsilon * probe))
+        divergence = (probe.conj() * (moved - simulated)).real.mean() / epsilon
+        parts = 2 if y.is_complex() else 1
+        variance = parts * levels.square().mean()
+        return mean_squared_error(simulated, y) - variance + 2 * divergence
+
+
+@final
+class Recorrupted(Objective):
+    r"""Noise2Noise from single measurements, by noise that is added to them.
+
+    .. math:: y_+ = y + t s z, \qquad y_- = y - s z / t, \qquad loss(A Phi(y_+), y_-),
+
+    z standard normal. The noises of ``y_+`` and ``y_-`` are Gaussian and have the covariance
+    ``s^2 - (t s) (s / t) = 0``; so they are independent, and for the mean squared error the
+    minimizers are those of the supervised loss for data with the noise ``s sqrt(1 + t^2)``.
+
+    Parameters
+    ----------
+    forward : torch.nn.Module or callable
+        The operator A; for denoising, ``torch.nn.Identity()``.
+    noise_level : float or torch.Tensor of shape ``Y.shape``
+        As for `SURE`.
+    spread : float, optional
+        t, greater than zero: small, the map is trained for nearly the noise of the data, and the
+        comparison is noisy.
+    loss : callable, optional
+        ``(simulated, data) -> real tensor of shape ()``.
+
+    Raises
+    ------
+    ValueError
+        If a noise level or the spread is out of range.
+
+    Source: Pang et al., Recorrupted-to-Recorrupted (2021), with ``D = t I``.
+    """
+
+    def __init__(
+        self,
+        forward: TensorMap,
+        noise_level: float | torch.Tensor,
+        spread: float = 0.5,
+        loss: Callable = mean_squared_error,
+    ) -> None:
+        require_tensor_map("forward", forward)
+        require_positive("spread", spread)
+        self.forward_op, self.loss = forward, loss
+        self.noise_level, self.spread = _noise_level(noise_level), float(spread)
+
+    def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        noise = self.noise_level.to(batch.data.real) * batch.normal(batch.data)
+        x = batch.predict(model, batch.data + self.spread * noise)
+        return self.loss(self.forward_op(x), batch.data - noise / self.spread)
+
+
+def _noise_level(level):
+    if not isinstance(level, torch.Tensor):
+        require_positive("noise_level", level)
+        return torch.tensor(float(level), dtype=torch.float64)
+    good = not level.is_complex() and bool((level.isfinite() & (level >= 0)).all())
+    if not (good and bool((level > 0).any())):
+        raise ValueError(
+            "noise_level has negative, complex or infinite entries, or none above zero; expected "
+            "the standard deviation of each entry of the data, zero where there is no noise."
+        )
+    return level.detach()

@@ -157,6 +157,20 @@ def test_networks_that_are_told_the_noise_level_have_a_recipe(rng):
     assert torch.equal(built(x, 0.2), net(x, 0.2))
 
 
+def test_wavelet_dictionaries_come_back(rng, tmp_path):
+    X = small(shape=(8, 4))
+    A = operators.mask_operator(X, mask(X, rng))
+    D = operators.OrthogonalWavelet(X, "db2", 2).adjoint
+    step = reconstruction.CoupledShrinkage(bridge.as_module(D.adjoint @ A.adjoint), 0.1)
+    model = reconstruction.LearnedShrinkage(
+        bridge.as_module(A), bridge.as_module(D), [step] * 3).double()
+    learning.save_reconstruction(tmp_path / "map.pt", model, A, dictionary=D)
+    y = torch.as_tensor(rng.standard_normal((2, 8, 4)))
+    assert torch.equal(learning.load_reconstruction(tmp_path / "map.pt").model(y), model(y))
+    with pytest.raises(TypeError, match=r"model\.synthesis is an operator that cannot be stored"):
+        learning.save_reconstruction(tmp_path / "other.pt", model, A)
+
+
 def test_another_process_needs_one_call(rng, tmp_path):
     A = OPERATORS["parallel"](rng)
     model = unrolled(A, initial=bridge.as_module(operators.fbp(A)))

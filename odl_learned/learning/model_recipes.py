@@ -112,16 +112,24 @@ _FIXED = type(step_size_of(1.0))
 _CLASSES = {cls.__name__: cls for cls in CONSTRUCTORS}
 
 
-def related_operators(forward_op: odl.Operator) -> dict[str, Callable[[], odl.Operator]]:
+def related_operators(
+    forward_op: odl.Operator, dictionary: odl.Operator | None
+) -> dict[str, Callable[[], odl.Operator]]:
     """Return the operators that a model may be made of, by name, built when they are called."""
     found = {"A": lambda: forward_op, "adjoint": lambda: forward_op.adjoint,
              "normal": lambda: forward_op.adjoint @ forward_op}  # fmt: skip
     for window in ("Hann", "Ram-Lak", "Shepp-Logan", "Cosine", "Hamming"):
         found[f"fbp {window}"] = lambda window=window: operators.fbp(forward_op, window)
+    if dictionary is not None:
+        found |= {"D": lambda: dictionary, "D adjoint": lambda: dictionary.adjoint,
+                  "A D": lambda: forward_op @ dictionary,
+                  "A D adjoint": lambda: dictionary.adjoint @ forward_op.adjoint}  # fmt: skip
     return found
 
 
-def describe_model(model: nn.Module, forward_op: odl.Operator) -> list[dict]:
+def describe_model(
+    model: nn.Module, forward_op: odl.Operator, dictionary: odl.Operator | None = None
+) -> list[dict]:
     """Return the recipe of a model without its weights, the model as the last node.
 
     Raises
@@ -129,7 +137,8 @@ def describe_model(model: nn.Module, forward_op: odl.Operator) -> list[dict]:
     TypeError
         If a part of it is no class of this package, or an operator not of `related_operators`.
     """
-    nodes, places, lowered = [], {}, {}
+    nodes, places, related = [], {}, related_operators(forward_op, dictionary)
+    lowered = {}
 
     def value_of(value, where):
         if isinstance(value, nn.ModuleList):
@@ -151,7 +160,7 @@ def describe_model(model: nn.Module, forward_op: odl.Operator) -> list[dict]:
 
     def node_of(module, where):
         if isinstance(module, OperatorModule):
-            return {"operator": _name_of(module, where, forward_op, lowered)}
+            return {"operator": _name_of(module, where, related, lowered)}
         if type(module) not in CONSTRUCTORS:
             raise TypeError(
                 f"{where} is of the class {type(module).__name__}, which is not in odl_learned, "
@@ -166,7 +175,12 @@ def describe_model(model: nn.Module, forward_op: odl.Operator) -> list[dict]:
     return nodes
 
 
-def build_model(nodes: list[dict], forward_op: odl.Operator, state: Mapping) -> nn.Module:
+def build_model(
+    nodes: list[dict],
+    forward_op: odl.Operator,
+    state: Mapping,
+    dictionary: odl.Operator | None = None,
+) -> nn.Module:
     """Return the model of a recipe with these weights, in evaluation mode.
 
     Raises
@@ -174,7 +188,7 @@ def build_model(nodes: list[dict], forward_op: odl.Operator, state: Mapping) -> 
     ValueError
         If a class or an operator is unknown, or the weights do not fit.
     """
-    related, built = related_operators(forward_op), []
+    related, built = related_operators(forward_op, dictionary), []
 
     def decoded(value):
         if isinstance(value, list):
@@ -203,7 +217,7 @@ def _with_weights(model, state):
     return model.eval()
 
 
-def _name_of(module, where, forward_op, lowered):
+def _name_of(module, where, related, lowered):
     """The name of the operator that a lowered one is, by its values for random data."""
     layout = module.layout
     if isinstance(layout, TensorLayout):
@@ -212,7 +226,7 @@ def _name_of(module, where, forward_op, lowered):
         device = next((t.device for t in (*module.parameters(), *module.buffers())), x.device)
         with torch.no_grad():
             value = module(x.to(device)).to(x.device)
-        for name, operator in related_operators(forward_op).items():
+        for name, operator in related.items():
             if name not in lowered:
                 try:
                     lowered[name] = as_module(operator())
@@ -227,5 +241,5 @@ def _name_of(module, where, forward_op, lowered):
                     torch.finfo(x.dtype).eps ** 0.5 * expected.norm()):  # fmt: skip
                 return name
     raise TypeError(f"{where} is an operator that cannot be stored: it is none of "
-                    f"{', '.join(related_operators(forward_op))} of forward_op, by its values. "
+                    f"{', '.join(related)} of forward_op A and dictionary D, by its values. "
                     "Pass the forward_op from which it was made, with the same scaling.")

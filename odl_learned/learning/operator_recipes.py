@@ -14,8 +14,8 @@ from odl_learned.odl_validation import shown
 from odl_learned.weights import component_weights, constant_weight, has_constant_weight
 
 _KINDS = ("ray transforms of parallel and fan beams, SampledFourier, MultiCoilFourier, "
-          "convolutions, masks and other multiplications, matrices, identities, and multiples of "
-          "these")
+          "convolutions, masks and other multiplications, matrices, identities, orthogonal "
+          "wavelets, and multiples of these")
 
 
 def describe_space(space) -> dict:
@@ -82,6 +82,8 @@ def _describe(op):
     if isinstance(op, tomo.RayTransform):
         return {"kind": "RayTransform", "impl": str(op.impl),
                 "domain": describe_space(op.domain), "geometry": _geometry(op.geometry)}
+    if type(op) is operators.OrthogonalWaveletAdjoint:
+        return {"kind": name, "operator": _describe(op.adjoint)}
     recipe = {"kind": name, "domain": describe_space(op.domain)} if hasattr(op, "domain") else {}
     if type(op) in _CONVOLUTIONS.values():
         return recipe | {"kernel": torch.tensor(op.kernel)}
@@ -95,6 +97,8 @@ def _describe(op):
     if type(op) is odl.MatrixOperator:
         return recipe | {"matrix": torch.tensor(op.matrix), "axis": op.axis,
                          "range": describe_space(op.range)}
+    if type(op) is operators.OrthogonalWavelet:
+        return recipe | {"wavelet": op.wavelet.name, "nlevels": op.nlevels}
     if type(op) is odl.IdentityOperator:
         return recipe
     raise TypeError(f"{shown(op)} of the class {name} cannot be stored; expected one of {_KINDS}. "
@@ -106,6 +110,8 @@ def build_operator(recipe: dict) -> odl.Operator:
     kind = recipe["kind"]
     if kind == "multiple":
         return recipe["scalar"] * build_operator(recipe["operator"])
+    if kind == "OrthogonalWaveletAdjoint":
+        return build_operator(recipe["operator"]).adjoint
     domain = build_space(recipe["domain"])
     if kind == "RayTransform":
         return tomo.RayTransform(domain, _build_geometry(recipe["geometry"]), impl=recipe["impl"])
@@ -123,6 +129,8 @@ def build_operator(recipe: dict) -> odl.Operator:
     if kind == "MatrixOperator":
         return odl.MatrixOperator(recipe["matrix"].numpy(), domain=domain,
                                   range=build_space(recipe["range"]), axis=recipe["axis"])
+    if kind == "OrthogonalWavelet":
+        return operators.OrthogonalWavelet(domain, recipe["wavelet"], recipe["nlevels"])
     if kind == "IdentityOperator":
         return odl.IdentityOperator(domain)
     raise ValueError(f"the file holds an operator of the kind {kind!r}, expected one of {_KINDS}; "

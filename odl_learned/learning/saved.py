@@ -19,7 +19,7 @@ from odl_learned.odl_validation import require_operator, shown
 
 #: Of the recipes; another number is another language.
 LANGUAGE = 1
-_KEYS = ("language", "versions", "forward_op", "model", "weights", "value")
+_KEYS = ("language", "versions", "forward_op", "dictionary", "model", "weights", "value")
 
 
 class SavedReconstruction(NamedTuple):
@@ -41,7 +41,10 @@ class SavedReconstruction(NamedTuple):
 
 
 def save_reconstruction(
-    path: str | os.PathLike, model: nn.Module, forward_op: odl.Operator
+    path: str | os.PathLike,
+    model: nn.Module,
+    forward_op: odl.Operator,
+    dictionary: odl.Operator | None = None,
 ) -> None:
     """Write a reconstruction to a file: weights, recipes of its network and operator, no code.
 
@@ -58,6 +61,10 @@ def save_reconstruction(
     forward_op : odl.Operator
         A: a ray transform of parallel or fan beams, `SampledFourier`, `MultiCoilFourier`, a
         convolution, a mask or other multiplication, a matrix, an identity, or a multiple.
+    dictionary : odl.Operator, optional
+        D, from coefficients to images, of a `LearnedShrinkage`: the adjoint of an
+        `OrthogonalWavelet`, or one of the above. The model may then hold modules of D, its adjoint,
+        ``A D`` and ``D* A*``.
 
     Raises
     ------
@@ -72,11 +79,15 @@ def save_reconstruction(
         raise TypeError(f"model is {shown(model)}, expected a torch module; an operator of "
                         "bridge.as_operator has it as its attribute module.")
     require_operator("forward_op", forward_op)
+    if dictionary is not None:
+        require_operator("dictionary", dictionary)
     weights = {name: t.detach().cpu().clone() for name, t in model.state_dict().items()}
-    recipes = {"forward_op": describe_operator(forward_op),
-               "model": describe_model(model, forward_op)}  # fmt: skip
+    recipes = {"forward_op": describe_operator(forward_op), "dictionary": None,
+               "model": describe_model(model, forward_op, dictionary)}  # fmt: skip
+    if dictionary is not None:
+        recipes["dictionary"] = describe_operator(dictionary)
     value = _value(model, forward_op)
-    rebuilt = build_model(recipes["model"], forward_op, weights)
+    rebuilt = build_model(recipes["model"], forward_op, weights, dictionary)
     found = unlike(value, _value(rebuilt, forward_op), _tolerance(forward_op))
     if found:
         raise ValueError(f"the model cannot be stored: what is built from its recipe differs "
@@ -127,7 +138,8 @@ def load_reconstruction(
                              "operator of their training; leave forward_op out to see it.")
     try:
         A = build_operator(state["forward_op"])
-        model = build_model(state["model"], A, state["weights"])
+        D = None if state["dictionary"] is None else build_operator(state["dictionary"])
+        model = build_model(state["model"], A, state["weights"], D)
         found = unlike(state["value"], _value(model, A), _tolerance(A))
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
         raise ValueError(f"{path} cannot be built: {type(error).__name__}: {error}. It is damaged, "

@@ -2,12 +2,14 @@
 
     python benchmarks/reconstruction.py --data FOLDER                       everything, 300 s a map
     python benchmarks/reconstruction.py --part ct --maps learned_gradient --seconds 1200
+    python benchmarks/reconstruction.py --part demo                         the weights that ship
     python benchmarks/reconstruction.py --size tiny --seconds 0             does it run?
 
 Parts: ``ct`` and ``mri`` (64 x 64 pixels, ``reconstruction_problems``), each with the analytical
 method, total variation with alpha tuned on validation images, and the maps of
 ``reconstruction_maps``, trained for so many CPU seconds on one core by ``learning.train``;
-``speed`` races their parts. ``mri`` reads ``mri/mri_brain_256.npz`` in the folder of
+``speed`` races their parts; ``demo`` compares the weights of the demonstration with total
+variation, over three seeds. ``mri`` reads ``mri/mri_brain_256.npz`` in the folder of
 ``--data`` and is left out without it. Means over the test images, which are looked at once; numbers
 that were not measured are null.
 """
@@ -19,6 +21,7 @@ import math
 import time
 
 import timing  # isort: skip
+import reconstruction_demo
 import reconstruction_maps
 import reconstruction_problems
 import reconstruction_speed
@@ -26,7 +29,7 @@ import torch
 
 from odl_learned import bridge, learning
 
-PARTS = ("ct", "mri", "speed")
+PARTS = ("ct", "mri", "speed", "demo")
 KEYS = (
     "fbp_db", "tv_db", "learned_gradient_db", "primal_dual_db", "unet_db", "best_db", "mri_tv_db",
     "mri_best_db", "demo_ct_gain_db", "demo_mri_gain_db", "step_vs_deepinv_dncnn",
@@ -128,6 +131,8 @@ def main():
         numbers.update({f"mri_{name}_db": found[name] for name in arguments.maps})
     if "speed" in parts:
         numbers.update(reconstruction_speed.measure(arguments.size))
+    if "demo" in parts:
+        numbers.update(reconstruction_demo.measure(arguments.size))
     print(json.dumps({name: value if value is None else float(f"{value:.4g}")
                       for name, value in numbers.items()}))
 

@@ -29,6 +29,8 @@ def parser():
     demo.add_argument("--out", default="results", help="folder for the results [results]")
     demo.add_argument("--fast", action="store_true", help="half the size, under a minute")
     demo.add_argument("--seed", type=int, default=0, help="of noise and sampling [0]")
+    demo.add_argument("--train", action="store_true",
+                      help="train the learned method for a minute instead of reading its weights")
     return top
 
 
@@ -71,7 +73,7 @@ def main(argv=None):
 
     try:
         size = "fast" if arguments.fast else "full"
-        demo.run(images_of(arguments), size, arguments.out, arguments.seed)
+        demo.run(images_of(arguments), size, arguments.out, arguments.seed, arguments.train)
     except (ArithmeticError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         print("odl_learned:", *str(error).split(), file=sys.stderr)
         return 2

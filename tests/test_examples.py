@@ -94,6 +94,7 @@ SPOILED = {
     "denoising_learned_alpha.py": {"steps": 1},
     "mri_tgv_pdhg.py": {"niter": 5},
     "torch_to_odl_functional.py": {"steps": 1},
+    "torch_to_odl_learned_primal_dual.py": {"steps": 1},
     "torch_to_odl_learned_proximal_gradient.py": {"steps": 1},
 }
 

@@ -77,3 +77,18 @@ def test_the_claims_can_fail(name):
         with pytest.raises(AssertionError):
             claim(spoiled)
             pytest.fail(f"{name} does not notice spoil {number}", pytrace=False)
+
+
+@pytest.mark.parametrize("method, change", [
+    (None, 0), ("AUTOMAP", 3), ("LISTA", -2), ("variational network", -1), ("U-Net", 2),
+    ("filtered backprojection", 1),
+])  # fmt: skip
+def test_the_claim_about_learned_maps_can_fail(method, change):
+    """On made-up numbers, since training takes long."""
+    psnr = {"filtered backprojection": 20.0, "AUTOMAP": 16.0, "U-Net": 22.0, "LISTA": 21.0,
+            "variational network": 23.0, "learned gradient": 22.0}  # fmt: skip
+    claim = runpy.run_path(str(FOLDER / "analysis_meets_learning.py"))["claim"]
+    if method is None:
+        return claim({"psnr": psnr})
+    with pytest.raises(AssertionError):
+        claim({"psnr": psnr | {method: psnr[method] + change}})

@@ -19,11 +19,12 @@ SIZES = {
 }
 
 
-def run(images, size, folder, seed=0):
+def run(images, size, folder, seed=0, train=False):
     """Reconstruct every image by every method; print the table, write the file and the figures.
 
     Images with fewer pixels than the size asks for are reconstructed on as many as they have.
-    A training that was interrupted goes on where it was when the same call is made again.
+    The learned method has the weights that ship with the package, or is trained on phantoms; a
+    training that was interrupted goes on where it was when the same call is made again.
 
     Parameters
     ----------
@@ -35,6 +36,8 @@ def run(images, size, folder, seed=0):
         Where ``demo.json``, ``demo_ct.png`` and ``demo_mri.png`` go; made if missing.
     seed : int
         Of noise and sampling.
+    train : bool
+        Train on the spot, for about a minute, instead of reading the weights that ship.
 
     Returns
     -------
@@ -60,22 +63,34 @@ def run(images, size, folder, seed=0):
         scene = scene_of(image, settings["n"], np.random.default_rng(seed))
         pixels[scene.name] = scene.truth.shape[0]
         print(f"\n{scene.title}\n{scene.origin}")
-        checkpoint = folder / _checkpoint_name(scene, settings, seed)
         results = [
             methods.analytical(scene),
             methods.tikhonov(scene, settings["tikhonov"]),
             methods.total_variation(scene, settings["pdhg"][scene.name]),
             methods.total_generalized_variation(scene, settings["pdhg"][scene.name]),
-            learned.learned_proximal_gradient(scene, settings["steps"], settings["pairs"],
-                                              checkpoint),
+            _learned(scene, settings, seed, folder) if train
+            else learned.shipped_reconstruction(scene),
         ]
-        checkpoint.unlink()
         rows = report.rows(scene, results)
         entries += rows
         print(f"wrote {report.draw(scene, results, rows, folder)}")
     print(f"\n{report.table(entries)}\n{report.LEGEND}\n")
-    print(f"wrote {report.write(entries, {**settings, 'seed': seed, 'pixels': pixels}, folder)}")
+    print(f"wrote {report.write(entries, _said(settings, seed, train, pixels), folder)}")
     return entries
+
+
+def _learned(scene, settings, seed, folder):
+    """Train with a checkpoint in the folder, which is not needed any more afterwards."""
+    checkpoint = folder / _checkpoint_name(scene, settings, seed)
+    result = learned.learned_proximal_gradient(scene, settings["steps"], settings["pairs"],
+                                               checkpoint)
+    checkpoint.unlink()
+    return result
+
+
+def _said(settings, seed, train, pixels):
+    """The settings of the file."""
+    return {**settings, "seed": seed, "train": train, "pixels": pixels}
 
 
 def _checkpoint_name(scene, settings, seed):

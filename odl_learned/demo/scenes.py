@@ -88,7 +88,7 @@ def ct_operators(half_width, n, views):
     return forward_op, operators.fbp(forward_op, "Hann", 0.8)
 
 
-def ct_scene(hounsfield, pixel_mm, n, rng):
+def ct_scene(hounsfield, pixel_mm, n, rng, photons=PHOTONS):
     """Measure a CT slice with few views and Poisson noise.
 
     Parameters
@@ -100,6 +100,8 @@ def ct_scene(hounsfield, pixel_mm, n, rng):
     n : int
         Side of the reconstruction.
     rng : numpy.random.Generator
+    photons : float, optional
+        Expected number for each detector bin without an object.
     """
     relative = data.hounsfield_to_attenuation(hounsfield) / WATER
     half_width = 0.05 * pixel_mm * 2 * n
@@ -109,17 +111,17 @@ def ct_scene(hounsfield, pixel_mm, n, rng):
     fine = odl.uniform_discr(space.min_pt, space.max_pt, (2 * n, 2 * n), dtype="float32")
     fine_op = odl.applications.tomo.RayTransform(fine, ray.geometry, impl="astra_cpu")
     exact = forward_op.range.element(WATER * fine_op(fine.element(relative)).data)
-    sinogram = _transmission(exact, PHOTONS, rng)
+    sinogram = _transmission(exact, photons, rng)
 
     def training():
         coarse_op, coarse_inverse = ct_operators(half_width, n // 2, _even(views / 2))
         body = coarse_op.domain
         return Training(coarse_op, coarse_inverse,
                         lambda rng: 2.4 * data.random_body(body, rng),
-                        lambda x, rng: _transmission(coarse_op(x), PHOTONS, rng))
+                        lambda x, rng: _transmission(coarse_op(x), photons, rng))
 
     return Scene(
-        "ct", f"CT, {views} views, {PHOTONS:.0e} photons per ray, {n} x {n} pixels, "
+        "ct", f"CT, {views} views, {photons:.0e} photons per ray, {n} x {n} pixels, "
         "attenuation relative to water",
         space.element(data.downsample(relative, 2)), forward_op, inverse_op,
         "filtered backprojection", sinogram, float((sinogram - exact).norm()),

@@ -1,12 +1,16 @@
 """Measures of image quality against a ground truth."""
 
 import math
-import numbers
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from odl_learned.validation import require_finite, require_shape, require_unmasked
+from odl_learned.validation import (
+    require_finite,
+    require_positive,
+    require_shape,
+    require_unmasked,
+)
 
 
 def as_array(x, name="the image"):
@@ -51,9 +55,7 @@ def _range(data_range, truth):
                 f"truth is constant, {truth.flat[0]:g} everywhere, so that its range is zero; "
                 "pass data_range, the largest minus the smallest possible value."
             )
-    number = isinstance(data_range, numbers.Real) and math.isfinite(data_range)
-    if not (number and data_range > 0):
-        raise ValueError(f"data_range is {data_range!r}, expected a finite number above zero.")
+    require_positive("data_range", data_range)
     return float(data_range)
 
 

@@ -86,6 +86,10 @@ def constant_weight(name, space):
     if isinstance(space, odl.ProductSpace) or not hasattr(space, "weighting"):
         raise TypeError(f"{name} is {_named(space)}; expected a uniform_discr, rn or cn space with "
                         "a constant weight.")
+    if space.dtype.kind not in "fc":
+        raise TypeError(f"{name} is {_named(space)}, whose numbers are whole; expected real or "
+                        "complex ones, such as dtype='float64': all that is computed would be "
+                        "rounded.")
     if not hasattr(space.weighting, "const"):
         raise TypeError(
             f"{name} has the weighting {_named(space.weighting)}, expected a constant weight, "

@@ -5,9 +5,13 @@ import math
 import numpy as np
 import odl
 import pytest
+import scipy.optimize
+import torch
 from scipy.optimize import minimize_scalar
 
 from odl_learned import functionals as fn
+from odl_learned import solvers, variational
+from odl_learned.bridge import as_module
 from odl_learned.operators import gradient, operator_norm, random_element
 
 REAL = odl.uniform_discr([0, 0], [1, 3], (5, 7))
@@ -214,15 +218,48 @@ def test_constraint_errors():
         fn.BoxConstraint(COMPLEX, 0, 1)
     with pytest.raises(ValueError, match="lower <= upper"):
         fn.BoxConstraint(REAL, 1, 0)
-    for wrong in (math.nan, math.inf):
-        with pytest.raises(ValueError, match="finite"):
-            fn.BoxConstraint(REAL, 0, wrong)
+    for lower, upper in ((0, math.nan), (math.nan, 1), (0, -math.inf), (math.inf, math.inf)):
+        with pytest.raises(ValueError, match="expected numbers, lower <= upper"):
+            fn.BoxConstraint(REAL, lower, upper)
+    with pytest.raises(ValueError, match="-inf and inf; expected a finite one.*ZeroFunctional"):
+        fn.BoxConstraint(REAL, -math.inf, math.inf)
     with pytest.raises(ValueError, match="bound"):
         fn.MagnitudeBound(REAL, 0)
     with pytest.raises(TypeError, match="space of arrays"):
         fn.MagnitudeBound(REAL**2, 1)
     with pytest.raises(TypeError, match="exponent 1.0, expected 2"):
         fn.BoxConstraint(odl.rn(2, exponent=1.0), 0, 1)
+
+
+@pytest.mark.parametrize("lower, upper", [(0, math.inf), (-math.inf, 0.3), (-0.5, math.inf)])
+def test_one_bound_may_be_infinite(lower, upper, rng):
+    f = fn.BoxConstraint(REAL, lower, upper)
+    x = 2 * random_element(REAL, rng)
+    projected = f.proximal(1.0)(x)
+    np.testing.assert_array_equal(projected.data, np.clip(x.data, lower, upper))
+    assert f(x) == math.inf and f(projected) == 0 and f(1e300 * projected) in (0, math.inf)
+    support, module = f.convex_conj, as_module(f.convex_conj)
+    for z in (x, -1 * x, support.proximal(0.7)(x), REAL.zero()):
+        infinite = (z.data > 0) & math.isinf(upper) | (z.data < 0) & math.isinf(lower)
+        bound = lower if math.isinf(upper) else upper
+        expected = math.inf if infinite.any() else WEIGHT * bound * z.data.sum()
+        assert support(z) == pytest.approx(expected, rel=1e-13, abs=1e-15)
+        assert float(module(torch.as_tensor(z.data))) == pytest.approx(support(z), rel=1e-13)
+    assert support(support.proximal(0.7)(x)) < math.inf
+    moreau = support.proximal(0.7)(x) + 0.7 * f.proximal(1 / 0.7)((1 / 0.7) * x)
+    assert (moreau - x).norm() < 1e-12
+
+
+def test_nonnegative_images_in_a_variational_problem(rng):
+    """Least squares with x >= 0 against SciPy, by a solver that sees the constraint."""
+    matrix, data = rng.standard_normal((9, 6)), rng.standard_normal(9)
+    A = odl.MatrixOperator(matrix)
+    exact, _ = scipy.optimize.nnls(matrix, data)
+    problem = variational.tikhonov_problem(A, fn.l2_fidelity(A.range.element(data)), 1e-12,
+                                           fn.BoxConstraint(A.domain, 0, math.inf))
+    solution = solvers.primal_dual(problem, maxiter=3000, accuracy=1e-6)
+    np.testing.assert_allclose(solution.x.data, exact, atol=1e-4)
+    assert (exact == 0).any() and solution.x.data.min() >= 0
 
 
 # Values in double precision

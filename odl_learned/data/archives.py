@@ -1,10 +1,10 @@
 """Measured data in npz archives, with directions where they come from."""
 
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 
+from odl_learned.data.dicom_files import as_path
 from odl_learned.data.limits import Limits
 from odl_learned.data.numpy_files import Archive
 
@@ -42,7 +42,7 @@ def read_measurement(
     TypeError
         If an array holds Python objects.
     """
-    path = Path(path)
+    path = as_path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; expected measured data. {origin}")
     try:

@@ -3,11 +3,13 @@
 Needs pydicom, and decoders for compressed files: ``pip install "odl_learned[dicom]"``.
 """
 
+import os
 import struct
 import zlib
 from pathlib import Path
 
 from odl_learned.data.dicom_attributes import one_line, plain
+from odl_learned.validation import shown
 
 #: Suffixes that only DICOM files have; others are recognized by their contents.
 SUFFIXES = (".dcm", ".dicom", ".ima")
@@ -30,9 +32,16 @@ def pydicom_package():
     return pydicom
 
 
+def as_path(path):
+    """The path as a Path; raise TypeError if it is none."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path is {shown(path)}, expected a string or a pathlib.Path.")
+    return Path(path)
+
+
 def require_file(path):
     """The path as a Path; raise FileNotFoundError if it is not a file."""
-    path = Path(path)
+    path = as_path(path)
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise FileNotFoundError(f"{path} {what}, expected a file; check the path.")

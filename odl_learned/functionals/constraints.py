@@ -1,13 +1,14 @@
 """Bounds on the values of images, with conjugates that can be evaluated."""
 
 import math
+import numbers
 
 import numpy as np
 import odl
 
 from odl_learned.odl_fixes.sums import pointwise_rounding
 from odl_learned.odl_validation import require_array_space
-from odl_learned.validation import is_finite_number, require_positive
+from odl_learned.validation import is_finite_number, require_positive, shown
 from odl_learned.weights import entry_weights, integral
 
 
@@ -37,6 +38,10 @@ class _Pointwise(odl.Operator):
         return out
 
 
+def _is_bound(value, none):
+    return is_finite_number(value) or (isinstance(value, numbers.Real) and value == none)
+
+
 class BoxConstraint(odl.functionals.Functional):
     r"""Indicator of images with values between two bounds.
 
@@ -44,22 +49,24 @@ class BoxConstraint(odl.functionals.Functional):
               \infty & \text{otherwise,} \end{cases} \qquad
               f^*(z) = \int \max(l z, u z) .
 
-    The bounds may be exceeded by four units of rounding, ``4 eps max(|l|, |u|)``, since a
-    projection is only as exact as the space. The proximal is the projection, for every step.
+    Finite bounds may be exceeded by four units of rounding, ``4 eps max(|l|, |u|)``, since a
+    projection is only as exact as the space. The proximal is the projection, for every step. With
+    ``l = 0`` and ``u = inf`` it keeps images nonnegative; its conjugate is then infinite wherever
+    ``z > 0``, so that a duality gap needs dual points that are feasible exactly.
 
     Parameters
     ----------
     space : real ``uniform_discr`` or ``rn`` space
         Images.
     lower, upper : float
-        Finite bounds, ``lower <= upper``.
+        Bounds, ``lower <= upper``; one of them may be infinite, ``-inf`` or ``inf``.
 
     Raises
     ------
     TypeError
         If the space is complex or its inner product no weighted sum.
     ValueError
-        If the bounds are not finite or in the wrong order.
+        If there is no finite bound, or they are in the wrong order.
     """
 
     def __init__(self, space, lower, upper):
@@ -69,13 +76,20 @@ class BoxConstraint(odl.functionals.Functional):
                 f"space has dtype {space.dtype}, expected a real one; complex images are bounded "
                 "by MagnitudeBound(space, bound)."
             )
-        if not (is_finite_number(lower) and is_finite_number(upper) and lower <= upper):
+        if not (_is_bound(lower, -math.inf) and _is_bound(upper, math.inf) and lower <= upper):
             raise ValueError(
-                f"the bounds are {lower!r} and {upper!r}; expected finite ones, lower <= upper."
+                f"the bounds are {shown(lower)} and {shown(upper)}; expected numbers, lower <= "
+                "upper, or -inf and inf for none."
+            )
+        if math.isinf(lower) and math.isinf(upper):
+            raise ValueError(
+                "the bounds are -inf and inf; expected a finite one. Without bounds there is "
+                "odl.functionals.ZeroFunctional(space)."
             )
         super().__init__(space, linear=False)
         self.lower, self.upper = float(lower), float(upper)
-        self.slack = _rounding(space) * max(abs(self.lower), abs(self.upper))
+        finite = [abs(bound) for bound in (self.lower, self.upper) if math.isfinite(bound)]
+        self.slack = _rounding(space) * max(finite)
 
     def _call(self, x):
         low, high = self.lower - self.slack, self.upper + self.slack
@@ -116,7 +130,9 @@ class BoxSupport(odl.functionals.Functional):
 
     def _call(self, z):
         values = z.data.astype(np.float64)
-        largest = np.maximum(self.lower * values, self.upper * values)
+        bounds = np.where(values > 0, self.upper, self.lower)
+        # Zero times an infinite bound is zero.
+        largest = np.multiply(bounds, values, where=values != 0, out=np.zeros_like(values))
         return integral(self.domain, largest)
 
     @property

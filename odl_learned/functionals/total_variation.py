@@ -5,7 +5,7 @@ import odl
 from odl_learned.functionals.evaluation import precise_value
 from odl_learned.operators import gradient
 from odl_learned.solvers.rof import rof
-from odl_learned.validation import require_count, require_positive
+from odl_learned.validation import is_finite_number, require_count, require_positive
 from odl_learned.weights import constant_weight
 
 
@@ -52,7 +52,7 @@ class TotalVariation(odl.functionals.Functional):
     def __init__(self, space, exponent=2, accuracy=1e-5, maxiter=10000):
         difference = gradient(space)
         constant_weight("space", space)
-        if exponent not in (1, 2):
+        if not is_finite_number(exponent) or exponent not in (1, 2):
             raise ValueError(
                 f"exponent is {exponent!r}, expected 2 (isotropic) or 1 (anisotropic)."
             )

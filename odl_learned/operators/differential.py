@@ -5,7 +5,7 @@ import math
 import numpy as np
 import odl
 
-from odl_learned.odl_validation import require_operator
+from odl_learned.odl_validation import require_array_space, require_operator
 from odl_learned.weights import has_constant_weight, unweigh, weigh
 
 
@@ -37,6 +37,7 @@ def gradient(space):
             f"space is {space!r}; expected a uniform discretization, built with "
             "odl.uniform_discr(min_pt, max_pt, shape), since differences need cell sides."
         )
+    require_array_space("space", space)
     return odl.Gradient(space, method="forward", pad_mode="symmetric")
 
 

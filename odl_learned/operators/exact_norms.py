@@ -6,6 +6,7 @@ import math
 import numpy as np
 import odl
 
+from odl_learned.odl_validation import require_operator
 from odl_learned.operators.blocks import BlockEmbedding
 from odl_learned.operators.convolution import ReflectedExtension, ReflectingConvolution
 from odl_learned.operators.factors import Diagonal, Opaque, adjoint_of, factors, simplified
@@ -31,7 +32,13 @@ def exact_norm(op: odl.Operator) -> float | None:
     Returns
     -------
     norm : float or None
+
+    Raises
+    ------
+    TypeError
+        If this is no operator.
     """
+    require_operator("op", op)
     scale, parts = simplified(factors(op))
     if not parts:
         return scale

@@ -3,6 +3,7 @@
 import numpy as np
 import odl
 
+from odl_learned.odl_validation import require_array_space
 from odl_learned.weights import constant_weight
 
 
@@ -13,6 +14,7 @@ def require_pixels(space):
             f"space is {space!r}; expected a uniform discretization with constant weight, built "
             "with odl.uniform_discr(min_pt, max_pt, shape)."
         )
+    require_array_space("space", space)
     constant_weight("space", space)
 
 
@@ -23,6 +25,7 @@ def require_square(space, motion="quarter turn"):
             f"space is {space!r}; expected a 2D uniform discretization with constant weight, "
             "built with odl.uniform_discr(min_pt, max_pt, (n, n))."
         )
+    require_array_space("space", space)
     constant_weight("space", space)
     if space.ndim != 2 or space.shape[0] != space.shape[1]:
         raise ValueError(

@@ -4,6 +4,7 @@ import numpy as np
 import odl
 from odl.core.set.space import LinearSpace
 
+from odl_learned.odl_validation import require_array_space
 from odl_learned.validation import require_finite, require_real, require_shape
 
 
@@ -36,6 +37,7 @@ def mask_operator(space, mask):
             f"space is {space!r}; expected a uniform_discr, rn or cn space, such as "
             "odl.uniform_discr(min_pt, max_pt, mask.shape)."
         )
+    require_array_space("space", space)
     mask = np.asarray(mask)
     require_shape("mask", mask, space.shape, "It needs one entry per point of `space`.")
     require_real("mask", mask)

@@ -6,9 +6,16 @@ import math
 import numpy as np
 import odl
 
+from odl_learned.odl_validation import require_index
 from odl_learned.operators.fourier_multiplier import FourierMultiplier, shift_multiplier
 from odl_learned.operators.group import QuarterTurn, require_pixels, require_square
-from odl_learned.validation import is_finite_number, require_finite, require_shape
+from odl_learned.validation import (
+    is_finite_number,
+    require_finite,
+    require_real,
+    require_shape,
+    shown,
+)
 
 #: Shifts this close to a whole number of pixels, and angles this close to a quarter turn, are one.
 ROUNDING = 1e-9
@@ -43,6 +50,7 @@ class Translation(FourierMultiplier):
         shift = np.atleast_1d(np.asarray(shift))
         require_shape("shift", shift, (space.ndim,), "It needs one number for each axis.")
         require_finite("shift", shift)
+        require_real("shift", shift)
         pixels = shift / space.cell_sides
         whole = np.round(pixels)
         near = np.abs(pixels - whole) <= ROUNDING * np.maximum(1, np.abs(whole))
@@ -98,10 +106,19 @@ class Shear(FourierMultiplier):
     ------
     TypeError
         If the space is not a constantly weighted discretization.
+    ValueError, IndexError
+        If it is not one of the plane, there is no such axis, or the slope is not a finite number.
     """
 
     def __init__(self, space, axis, slope):
         require_pixels(space)
+        if space.ndim != 2:
+            raise ValueError(f"space has {space.ndim} dimensions, expected 2: lines of the plane "
+                             "are shifted along themselves.")
+        require_index("axis", axis, 2, "an axis")
+        if not is_finite_number(slope):
+            raise ValueError(f"slope is {shown(slope)}, expected a finite number.")
+        axis %= 2
         n, sides = space.shape[1 - axis], space.cell_sides
         lines = (np.arange(n) - (n - 1) / 2) * float(sides[1 - axis] / sides[axis])
         multiplier = shift_multiplier(space.shape[axis], slope * lines)

@@ -54,6 +54,8 @@ FUNCTIONALS = {
     "l2_fidelity": lambda: functionals.l2_fidelity(element(X)),
     "l2_fidelity complex": lambda: functionals.l2_fidelity(element(XC)),
     "BoxConstraint": lambda: functionals.BoxConstraint(X, -0.5, 1.0),
+    "BoxConstraint, nonnegative": lambda: functionals.BoxConstraint(X, 0, np.inf),
+    "BoxSupport, nonnegative": lambda: functionals.BoxConstraint(X, 0, np.inf).convex_conj,
     "BoxSupport": lambda: functionals.BoxConstraint(X, -0.5, 1.0).convex_conj,
     "MagnitudeBound": lambda: functionals.MagnitudeBound(XC, 0.8),
     "MagnitudeSupport": lambda: functionals.MagnitudeBound(X, 0.8).convex_conj,

@@ -5,6 +5,7 @@ A value is an integral over the domain, weighted as its inner product is:
 """
 
 import functools
+import math
 
 import odl
 import torch
@@ -133,7 +134,16 @@ class IntervalSupport(nn.Module):
         self.low, self.high = low, high
 
     def forward(self, z):
-        return torch.maximum(self.low * z, self.high * z)
+        if math.isfinite(self.low) and math.isfinite(self.high):
+            return torch.maximum(self.low * z, self.high * z)
+        # Zero times an infinite bound is zero, and so is the derivative there.
+        above = self._times(self.high, z.clamp(min=0))
+        return above + self._times(self.low, z.clamp(max=0))
+
+    def _times(self, bound, part):
+        if math.isfinite(bound):
+            return bound * part
+        return torch.where(part == 0, 0.0, torch.inf).to(part.dtype)
 
 
 def over_entries(reduce, x, layout):

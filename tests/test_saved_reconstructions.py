@@ -124,6 +124,8 @@ MODELS = {
         reconstruction.LearnedStepSize(0.5))),
     "free": shrinkage(lambda A: reconstruction.FreeShrinkage(*lowered(A), 0.1)),
     "AUTOMAP": lambda A: reconstruction.AUTOMAP((5, 7), (5, 7), 2),
+    "checkpointed": post(lambda: reconstruction.Checkpointed(
+        networks.OnImages(shaken(networks.CNN(1, 1, 4, 2)), dimension=2))),
 }  # fmt: skip
 
 

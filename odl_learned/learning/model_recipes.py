@@ -86,6 +86,7 @@ CONSTRUCTORS = {
     networks.OnImages: _named("net", "dimension"),
     networks.RadialBasis: lambda net: {
         "channels": net.weights.shape[0], "centers": net.weights.shape[1], "radius": net.radius},
+    reconstruction.Checkpointed: _named("step"),
     reconstruction.AUTOMAP: lambda net: {
         "data_shape": list(net.data_shape), "image_shape": list(net.image_shape),
         "width": _convolutions(net)[0].out_channels, "data_parts": net.data_parts,

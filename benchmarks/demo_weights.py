@@ -1,7 +1,7 @@
 """Train the weights that ship with the demonstration; writes ``odl_learned/demo/weights``.
 
-    python benchmarks/demo_weights.py ct --data FOLDER [--steps 1500]
-    python benchmarks/demo_weights.py mri --data FOLDER [--steps 1500 1000]
+    python benchmarks/demo_weights.py ct --data FOLDER --steps 1500        what ships
+    python benchmarks/demo_weights.py mri --data FOLDER --steps 1500 1000
 
 The folder holds ``ct/ct_slices_256.npz`` (``images`` in Hounsfield units, ``pixel_mm``, ``split``,
 ``patient``) and ``mri/mri_brain_256.npz`` (magnitudes ``images``, ``p999``, ``split``,

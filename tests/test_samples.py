@@ -7,7 +7,8 @@ import odl
 import pytest
 import torch
 
-from odl_learned.bridge import BatchSpace
+from odl_learned.bridge import BatchSpace, as_batch
+from odl_learned.solvers import Solution
 from odl_learned.solvers import samples as samples_module
 from odl_learned.solvers.active import Active
 from odl_learned.solvers.samples import row_products, samples_of
@@ -123,3 +124,39 @@ def test_active_keeps_notes_of_all_samples():
     assert np.array_equal(solution.x, [[100, 101], [12, 13], [104, 105], [106, 107]])
     assert np.array_equal(solution.dual[1], [[100, 101], [32, 33], [104, 105], [106, 107]])
     assert np.array_equal(x, np.arange(8.0).reshape(4, 2))
+
+
+def test_solutions_show_shapes_and_ranges():
+    one = Solution(np.zeros((99, 8)), 1.23456e-5, 30, "accuracy", 3e-7)
+    assert repr(one) == ("Solution(x=<ndarray (99, 8) float64>, error_bound=1.23e-05, niter=30, "
+                         "reason='accuracy', gap=3e-07)")  # fmt: skip
+    x = torch.zeros(3, 99, 8), torch.zeros(3, 2, dtype=torch.complex128)
+    reasons = np.array(["maxiter", "accuracy", "maxiter"], dtype=object)
+    batch = Solution(x, None, np.array([30, 10, 30]), reasons, np.array([1.0, np.inf, 2.0]), x[0])
+    assert repr(batch) == (
+        "Solution(x=(<Tensor (3, 99, 8) float32>, <Tensor (3, 2) complex128>), error_bound=None, "
+        "niter=10..30, reason=1 x 'accuracy', 2 x 'maxiter', gap=1..inf, "
+        "dual=<Tensor (3, 99, 8) float32>)")
+    X = odl.uniform_discr([0, 0], [1, 1], (4, 5))
+    pair = odl.ProductSpace(X, X**2).one()
+    assert repr(Solution(pair, None, 0, "maxiter")) == (
+        "Solution(x=(<element (4, 5) float64>, <element (2, 4, 5) float64>), error_bound=None, "
+        "niter=0, reason='maxiter')")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_norms_of_numbers_whose_squares_are_none(dtype):
+    X = odl.uniform_discr(0, 1, 6, dtype=dtype)
+    values = np.arange(1.0, 7.0)
+    ends = (-140, 120) if dtype == "float32" else (-1050, 1000)
+    for power in (*ends, -90, 90, 0):
+        x = X.element(values * 2.0**power)
+        exact = np.ldexp(x.data.astype(float), -power)
+        expected = np.ldexp(np.linalg.norm(exact), power)
+        batch = torch.from_numpy(np.stack([x.data, 0 * x.data, values.astype(dtype)]))
+        assert samples_of(x).norm(x) == pytest.approx(expected / 6**0.5, rel=1e-6)
+        got = samples_of(batch).norm(batch)
+        assert got[0] == pytest.approx(expected, rel=1e-6) and got[1] == 0
+        assert got[2] == samples_of(batch[2:]).norm(batch[2:])
+        space = as_batch(odl.IdentityOperator(X)).domain
+        assert samples_of(batch, space).norm(batch)[0] == pytest.approx(expected / 6**0.5, rel=1e-6)

@@ -51,6 +51,7 @@ class Element:
         """``Re <x, y>``, of shape (1,)."""
         return np.array([float(np.real(x.inner(y)))])
 
+    @np.errstate(over="ignore")
     def norm(self, x):
         """``|x|``, of shape (1,)."""
         size = float(x.norm())
@@ -122,6 +123,7 @@ class Batch:
             products = x * y
         return self._host(self.xp.sum(products, axis=tuple(range(1, x.ndim))))
 
+    @np.errstate(over="ignore")
     def norm(self, x):
         """``|x_b|`` for every sample ``b``."""
         size = np.sqrt(np.maximum(self.inner(x, x), 0))

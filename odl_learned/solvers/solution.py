@@ -1,6 +1,9 @@
 """What a solver gives back: the answer, its certificate, and why it stopped."""
 
+import collections
 from typing import Any, NamedTuple
+
+import numpy as np
 
 
 class Solution(NamedTuple):
@@ -39,6 +42,47 @@ class Solution(NamedTuple):
     dual: Any = None
     residual: Any = None
 
+    def __repr__(self):
+        """Shapes and types of arrays; of the numbers of samples the least and the largest."""
+        numbers = {name: _range(getattr(self, name)) for name in ("error_bound", "niter")}
+        parts = {"x": _shape(self.x), **numbers, "reason": _reasons(self.reason)}
+        for name, shown in (("gap", _range), ("dual", _shape), ("residual", _range)):
+            value = getattr(self, name)
+            if value is not None:
+                parts[name] = shown(value)
+        return f"Solution({', '.join(f'{name}={text}' for name, text in parts.items())})"
+
 
 class DivergenceError(ArithmeticError):
     """An iteration grows instead of converging, with the step size or constant to blame."""
+
+
+def _shape(x):
+    """Kind, shape and type of entries of an element or of arrays."""
+    if isinstance(x, tuple):
+        return f"({', '.join(map(_shape, x))})"
+    if hasattr(x, "space") and hasattr(x, "parts") and not getattr(x.space, "is_power_space", True):
+        return f"({', '.join(map(_shape, x.parts))})"
+    dtype = str(getattr(x, "dtype", "")).removeprefix("torch.")
+    kind = "element" if hasattr(x, "space") else type(x).__name__
+    words = [kind, str(tuple(x.shape)) if hasattr(x, "shape") else "", dtype]
+    return f"<{' '.join(filter(None, words))}>"
+
+
+def _range(values):
+    """A number, or the least and the largest one of several samples."""
+    if values is None:
+        return "None"
+    array = np.asarray(values)
+    if array.size == 0:
+        return "[]"
+    least, largest = f"{array.min():.3g}", f"{array.max():.3g}"
+    return least if array.ndim == 0 or least == largest else f"{least}..{largest}"
+
+
+def _reasons(reason):
+    """A reason, or how many samples have which."""
+    if isinstance(reason, str):
+        return repr(reason)
+    counts = collections.Counter(np.asarray(reason).ravel().tolist())
+    return ", ".join(f"{count} x {name!r}" for name, count in sorted(counts.items())) or "[]"

@@ -20,6 +20,7 @@ from odl_learned.functionals.parameters import (
     fix_block,
     parameter_space,
 )
+from odl_learned.functionals.real_parts import OnRealParts
 from odl_learned.functionals.smoothed_tv import SmoothedGroupL1, SmoothedTV
 from odl_learned.functionals.total_generalized_variation import TotalGeneralizedVariation
 from odl_learned.functionals.total_variation import TotalVariation
@@ -38,6 +39,7 @@ __all__ = [
     "KullbackLeiblerFidelity",
     "MagnitudeBound",
     "MagnitudeSupport",
+    "OnRealParts",
     "SmoothedGroupL1",
     "SmoothedTV",
     "TotalGeneralizedVariation",

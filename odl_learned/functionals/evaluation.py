@@ -11,6 +11,7 @@ from odl_learned.functionals.constraints import (
     MagnitudeBound,
     MagnitudeSupport,
 )
+from odl_learned.functionals.real_parts import OnRealParts
 from odl_learned.odl_validation import require_element, require_functional, shown
 from odl_learned.weights import component_weights, entry_weights, integral
 
@@ -80,6 +81,11 @@ def _dot(first, second, weights):
 
 for _already_precise in (BoxConstraint, BoxSupport, MagnitudeBound, MagnitudeSupport):
     precise_value.register(_already_precise, lambda functional, x: float(functional(x)))
+
+
+@precise_value.register
+def _(functional: OnRealParts, x):
+    return precise_value(functional.functional, functional.parts.adjoint(x))
 
 
 @precise_value.register

@@ -8,7 +8,13 @@ from odl.core.operator import Operator, PointwiseNorm
 from odl.core.set import ComplexNumbers
 from odl.core.space import ProductSpace
 from odl.functionals import default_functionals, functional
-from odl.functionals.default_functionals import LpNorm, SeparableSum
+from odl.functionals.default_functionals import (
+    ConstantFunctional,
+    IndicatorZero,
+    LpNorm,
+    QuadraticForm,
+    SeparableSum,
+)
 from odl.functionals.functional import Functional
 
 from odl_learned.odl_fixes.registry import cures, everywhere
@@ -23,6 +29,20 @@ def complex_values():
         return value
 
     yield Functional, "__call__", __call__
+
+
+@cures("Constants of functionals on complex spaces are complex, -0-0j for the conjugate of zero.")
+def real_constants():
+    for cls in (ConstantFunctional, IndicatorZero, QuadraticForm):
+        yield cls, "constant", property(_real(cls.constant.fget))
+
+
+def _real(original):
+    def constant(self):
+        value = original(self)
+        return value.real if isinstance(value, complex) and value.imag == 0 else value
+
+    return constant
 
 
 @cures("SeparableSum claims to be linear, so that scaling it gives wrong values and proximals.")

@@ -28,6 +28,7 @@ from odl_learned.operators.multiples import FunctionalMultiple, PointwiseExponen
 from odl_learned.operators.norms import normalized, operator_norm
 from odl_learned.operators.random_elements import random_element
 from odl_learned.operators.ray import parallel_ray_transform, require_even_angles
+from odl_learned.operators.real_parts import real_parts
 from odl_learned.operators.wavelet import OrthogonalWavelet, OrthogonalWaveletAdjoint
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "operator_norm",
     "parallel_ray_transform",
     "random_element",
+    "real_parts",
     "require_even_angles",
     "view_subsets",
 ]

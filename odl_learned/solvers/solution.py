@@ -76,7 +76,8 @@ def _range(values):
     array = np.asarray(values)
     if array.size == 0:
         return "[]"
-    least, largest = f"{array.min():.3g}", f"{array.max():.3g}"
+    kind = "d" if array.dtype.kind in "iu" else ".3g"
+    least, largest = format(array.min(), kind), format(array.max(), kind)
     return least if array.ndim == 0 or least == largest else f"{least}..{largest}"
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import odl
 from odl.functionals import Functional, L2NormSquared
 
-from odl_learned.operators import operator_norm
+from odl_learned.functionals import OnRealParts
+from odl_learned.operators import operator_norm, real_parts
 from odl_learned.solvers.checks import knows
 
 
@@ -60,6 +61,8 @@ def data_term(forward_op, fidelity, constraint):
 
     .. math:: D(A x) = (D \circ |A|)\left(\tfrac{A}{|A|} x\right) .
 
+    For real images and complex data, the range of ``A`` is that of real and imaginary parts.
+
     Parameters
     ----------
     forward_op : linear odl.Operator
@@ -100,15 +103,25 @@ def data_term(forward_op, fidelity, constraint):
                 f"{name} lives on {functional.domain!r}, expected {space!r}, the {where} of "
                 f"forward_op; build it on forward_op.{where}."
             )
+    if forward_op.domain.field == odl.ComplexNumbers() != forward_op.range.field:
+        raise TypeError(
+            f"forward_op maps complex images to real data, {forward_op.range!r}; expected real "
+            "images, or complex data. Take real and imaginary part of the image as two images, "
+            "forward_op @ operators.real_parts(forward_op.domain).adjoint."
+        )
     norm = operator_norm(forward_op)
     if norm == 0:
         raise ValueError("forward_op is the zero operator; expected one that measures something.")
     curvature = fidelity.grad_lipschitz * norm**2
     if not (math.isfinite(curvature) and curvature > 0):
         curvature = norm**2
-    if norm == 1:
-        return DataTerm(forward_op, fidelity, curvature)
-    return DataTerm((1 / norm) * forward_op, fidelity * norm, curvature)
+    if norm != 1:
+        forward_op, fidelity = (1 / norm) * forward_op, fidelity * norm
+    # Real and complex dual variables have no product space in ODL, but real pairs do.
+    if forward_op.domain.field != forward_op.range.field:
+        forward_op = real_parts(forward_op.range) @ forward_op
+        fidelity = OnRealParts(fidelity)
+    return DataTerm(forward_op, fidelity, curvature)
 
 
 def _is_identity(A):

@@ -65,7 +65,7 @@ def tgv_problem(forward_op, fidelity, alpha, beta, constraint=None):
     balance, free = term.balance(radius_u), ZeroFunctional(grad.range)
     lengths = radius_u * GroupL1Norm(grad.range), radius_v * GroupL1Norm(sym.range)
     no_lengths = free, ZeroFunctional(sym.range)
-    same = [odl.IdentityOperator(part) for part in (forward_op.range, sym.range)]
+    same = [odl.IdentityOperator(part) for part in (A.range, sym.range)]
     if term.is_denoising and constraint is None:
         return Problem(
             SeparableSum(D, free),

@@ -124,6 +124,12 @@ FUNCTIONALS = {
     "IndicatorBox": lambda: F.IndicatorBox(X, -0.5, 1.0),
     "ZeroFunctional": lambda: F.ZeroFunctional(X),
     "QuadraticForm": lambda: F.QuadraticForm(operator=GRAD.adjoint @ GRAD, vector=element(X)),
+    "QuadraticForm complex": lambda: F.QuadraticForm(
+        operator=odl.IdentityOperator(XC), vector=element(XC), constant=2),
+    "QuadraticForm complex, linear": lambda: F.QuadraticForm(vector=element(XC)),
+    "OnRealParts": lambda: functionals.OnRealParts(F.L1Norm(XC).translated(element(XC))),
+    "OnRealParts of several": lambda: functionals.OnRealParts(
+        functionals.l2_fidelity(element(XC**2))),
     "L2Norm complex": lambda: F.L2Norm(XC),
     "LpNorm, p = 1.5": lambda: F.LpNorm(X, 1.5),
     "LpNorm, p = inf": lambda: F.LpNorm(X, np.inf),

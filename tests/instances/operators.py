@@ -87,6 +87,8 @@ OPERATORS = {
         plane((4, 6), "complex64"), mask((4, 6))),
     "SampledFourier to another weight": lambda: operators.SampledFourier(
         plane((4, 5), "complex128"), mask((4, 5)), range=odl.cn((4, 5), weighting=3.0)),
+    "real parts": lambda: operators.real_parts(XC),
+    "real parts of several": lambda: operators.real_parts(odl.ProductSpace(XC, XC**2)),
     "SampledFourierAdjoint": lambda: operators.SampledFourier(XC, mask((5, 7))).adjoint,
     "MultiCoilFourier": lambda: coils(XC),
     "MultiCoilFourier even": lambda: coils(plane((4, 6), "complex128")),

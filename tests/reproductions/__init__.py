@@ -6,6 +6,7 @@ from reproductions.functionals import (
     grad_lipschitz,
     huber_proximal,
     lp_norm,
+    real_constants,
     separable_sum_linear,
 )
 from reproductions.projections import (
@@ -41,7 +42,8 @@ REPRODUCTIONS = {
     f.__name__: f
     for f in (
         numpy_scalars, divergence_out, array_lookup, aliasing, separable_sum_linear, inner_once,
-        complex_values, lp_norm, grad_lipschitz, l1_projections, sum_constraint, huber_proximal,
+        complex_values, real_constants, lp_norm, grad_lipschitz, l1_projections, sum_constraint,
+        huber_proximal,
         norm_cache, lincomb_one_term, real_part_adjoint, weighted_adjoints, indexed_weights,
         weights_shown, weightings_compared, ray_pixels, foreign_arrays,
         simplex_value, lp_balls, group_balls, nuclear_norm, nuclear_ball, exact_indicators,

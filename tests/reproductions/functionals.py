@@ -37,6 +37,17 @@ def complex_values():
     assert type(F.IdentityFunctional(odl.ComplexNumbers())(2j)) is complex
 
 
+def real_constants():
+    space = odl.cn(2)
+    zero, two = F.ZeroFunctional(space), F.ConstantFunctional(space, 2)
+    form = F.QuadraticForm(operator=odl.IdentityOperator(space), constant=3 + 0j)
+    constants = [zero.constant, zero.convex_conj.constant, zero.convex_conj.convex_conj.constant,
+                 two.constant, two.convex_conj.constant, (F.L2NormSquared(space) + 5).scalar,
+                 form.constant]  # fmt: skip
+    assert not any(isinstance(c, complex) for c in constants)
+    assert constants == [0, 0, 0, 2, -2, 5, 3]
+
+
 def lp_norm():
     for impl in ("numpy", "pytorch"):
         weighted = odl.uniform_discr(0, 1, 2, dtype="complex128", impl=impl)

@@ -9,8 +9,10 @@ import odl
 from torch import nn
 
 from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.nested import Held, each
 from odl_learned.bridge.proximals.lowering import column, lower_proximal, times
+from odl_learned.functionals import OnRealParts
 
 F = odl.functionals
 
@@ -98,6 +100,17 @@ class Separable(nn.Module):
         return self.layout.join(p(part, s) for p, part, s in zip(self.proximals, parts, steps))
 
 
+class OnParts(nn.Module):
+    """``P prox(P* x)`` with a unitary operator ``P``."""
+
+    def __init__(self, proximal, parts, joined):
+        super().__init__()
+        self.proximal, self.parts, self.joined = proximal, parts, joined
+
+    def forward(self, x, sigma):
+        return self.parts(self.proximal(self.joined(x), sigma))
+
+
 class Conjugate(nn.Module):
     """Moreau's identity, ``prox_{sigma f*}(x) = x - sigma prox_{f / sigma}(x / sigma)``."""
 
@@ -108,6 +121,11 @@ class Conjugate(nn.Module):
     def forward(self, x, sigma):
         y = self.proximal(each(lambda part: part / column(sigma, part), x), 1 / sigma)
         return each(lambda part, yi: part - column(sigma, part) * yi, x, y)
+
+
+@lower_proximal.register
+def _(f: OnRealParts):
+    return OnParts(lower_proximal(f.functional), lower(f.parts), lower(f.parts.adjoint))
 
 
 @lower_proximal.register

@@ -17,7 +17,7 @@ from odl_learned.bridge.nested import each
 from odl_learned.bridge.rules.expressions import Composition, LinearForm, Scale, Shift
 from odl_learned.bridge.rules.pointwise import Constant, safe_norm
 from odl_learned.bridge.tuple_layout import TupleLayout
-from odl_learned.functionals import BoxSupport, MagnitudeSupport, SmoothedGroupL1
+from odl_learned.functionals import BoxSupport, MagnitudeSupport, OnRealParts, SmoothedGroupL1
 
 F = odl.functionals
 
@@ -109,7 +109,7 @@ class SmoothedVector(nn.Module):
 
 
 class QuadraticForm(nn.Module):
-    """``x -> <x, A x + b>_X + c``."""
+    """``x -> Re <x, A x + b>_X + c``, or ``<b, x>_X`` if there is nothing else, as of ODL."""
 
     def __init__(self, operator, vector, constant, layout):
         super().__init__()
@@ -117,13 +117,15 @@ class QuadraticForm(nn.Module):
         self.linear_form = None if vector is None else LinearForm(vector, layout)
 
     def forward(self, x):
+        if self.operator is None and self.constant == 0:
+            return self.linear_form(x).conj()
         value = self.constant
         if self.operator is not None:
             value = value + self.layout.integrate(
                 each(lambda a, b: a * b.conj(), x, self.operator(x)))
         if self.linear_form is not None:
             value = value + self.linear_form(x)
-        return value
+        return value.real if value.is_complex() else value
 
 
 class IntervalSupport(nn.Module):
@@ -250,6 +252,11 @@ def _(op: F.QuadraticForm):
     return QuadraticForm(None if op.operator is None else lower(op.operator),
                          None if op.vector is None else layout.to_tensor(op.vector),
                          op.constant, layout)
+
+
+@lower.register
+def _(op: OnRealParts):
+    return Composition(lower(op.functional), lower(op.parts.adjoint))
 
 
 @lower.register

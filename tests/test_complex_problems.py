@@ -154,3 +154,9 @@ def test_values_on_complex_spaces_are_real(make, rng):
         for got in (as_module(f)(tensor), as_batch(f)(tensor)):
             assert got.dtype == torch.float64
             assert got.item() == pytest.approx(value, rel=1e-12)
+
+
+def test_linear_functionals_on_complex_spaces_have_the_values_of_odl(rng):
+    f, x = F.QuadraticForm(vector=random_element(XC, rng)), random_element(XC, rng)
+    got = as_module(f)(torch.from_numpy(x.data[None])).item()
+    assert got == pytest.approx(f(x), rel=1e-12) and f(x).imag != 0

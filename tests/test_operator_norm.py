@@ -112,8 +112,9 @@ def test_bounds_are_neither_below_nor_far_above(name, op):
 def test_norm_of_a_linear_functional():
     W = odl.rn(5, weighting=[1e-6, 1.0, 0.1, 3.0, 1e4])
     v = ops.random_element(W, np.random.default_rng(0))
-    assert ops.operator_norm(odl.InnerProductOperator(v)) == pytest.approx(v.norm(), rel=1e-12)
-    assert ops.operator_norm(odl.InnerProductOperator(v).adjoint) == pytest.approx(v.norm())
+    # What rounding leaves after the only step may be bounded by another one: up to rtol, no more.
+    for op in (odl.InnerProductOperator(v), odl.InnerProductOperator(v).adjoint):
+        assert v.norm() * (1 - 1e-14) <= ops.operator_norm(op) <= v.norm() * (1 + 1e-3)
 
 
 def real_norm(op):

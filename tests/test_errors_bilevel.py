@@ -23,6 +23,7 @@ from odl_learned.learning.bilevel import (
     Journal,
     LowerLevel,
     Newton,
+    Piggyback,
     PixelResiduals,
     RidgeEnergy,
     SquaredError,
@@ -43,7 +44,9 @@ from odl_learned.learning.bilevel import (
     semismooth_newton,
     squared_weights,
 )
+from odl_learned.learning.bilevel.energy import UnsolvableError
 from odl_learned.learning.bilevel.potentials import Charbonnier
+from odl_learned.solvers import DivergenceError
 
 P = denoising(pairs=2, size=8)
 NAN = P.data.clone()
@@ -306,11 +309,85 @@ def test_mistakes_of_bobyqa(options, pattern):
         bobyqa(P, START, solver=Newton(), **({"maxeval": 9} | options))
 
 
-@pytest.mark.parametrize("method", [lbfgsb, hoag, maid])
-def test_starts_outside_of_the_bounds_are_moved_inside(method):
-    """Documented: the first row is the nearest point of the box."""
-    learned = learn(method, params=torch.tensor([9.0, -9.0]).double(), maxiter=0)
-    np.testing.assert_array_equal(learned.history["params"][0], [2.0, -4.0])
+OUTSIDE = torch.tensor([0.0, -4.5]).double()
+
+
+@pytest.mark.parametrize("start", [
+    lambda: learn(lbfgsb, params=OUTSIDE), lambda: learn(hoag, params=OUTSIDE),
+    lambda: learn(maid, params=OUTSIDE), lambda: stochastic(params=OUTSIDE),
+    lambda: dynamic_accuracy(P, OUTSIDE, 9), lambda: fixed_accuracy(P, OUTSIDE, 9, Newton()),
+])  # fmt: skip
+def test_starts_outside_of_the_bounds_are_named(start):
+    """By all methods alike: the number of the parameter, its value, and both bounds."""
+    with pytest.raises(ValueError, match=r"params0 is -4.5 for parameter 1, expected numbers "
+                       r"between -4.0 and 2.0; start from problem\.clip"):  # fmt: skip
+        start()
+
+
+def test_starts_are_compared_in_their_own_precision():
+    """0.7 in single precision is below 0.7 in double precision."""
+    problem = change(lower=torch.tensor([-4.0, 0.7]).double())
+    assert learn(problem=problem, params=torch.tensor([0.0, 0.7]), maxiter=0).reason == "maxiter"
+    assert dynamic_accuracy(problem, torch.tensor([0.0, 0.7]), 3).reason == "maxeval"
+
+
+FLAGS = {"EXIT_SUCCESS": "radius", "EXIT_MAXFUN_WARNING": "maxeval", "EXIT_SLOW_WARNING": "slow",
+         "EXIT_FALSE_SUCCESS_WARNING": "false success", "EXIT_TR_INCREASE_ERROR": "model",
+         "EXIT_LINALG_ERROR": "singular"}  # fmt: skip
+
+
+@pytest.mark.parametrize(("flag", "reason"), FLAGS.items())
+def test_bobyqa_says_why_it_stopped(flag, reason, monkeypatch):
+    """Errors of Py-BOBYQA are no convergence; the best value found until then is the answer."""
+    pybobyqa = pytest.importorskip("pybobyqa")
+    real = pybobyqa.solve
+
+    def stopped(values, z, **options):
+        result = real(values, z, **options)
+        result.flag, result.msg = getattr(result, flag), "rho has reached rhoend"
+        return result
+
+    monkeypatch.setattr(pybobyqa, "solve", stopped)
+    assert bobyqa(P, START, 9, Newton()).reason == reason
+
+
+def test_bobyqa_avoids_what_cannot_be_solved():
+    """With ``alpha = theta`` a part of the box has no minimizer."""
+    pytest.importorskip("pybobyqa")
+    energy = VariationEnergy(P.energy.fidelity, P.energy.transform, P.energy.potential,
+                             lambda p: Coefficients(p[0], 0.1, 1e-3))  # fmt: skip
+    problem = change(energy=energy, lower=-0.1, upper=2.0, penalty=lambda p: 0 * p.sum())
+    learned = bobyqa(problem, torch.tensor([0.05, 0.0]).double(), 12, Newton(), radius=0.2)
+    assert np.isinf(learned.history["value"]).any() and np.isfinite(learned.value)
+    assert learned.value == learned.history["value"].min() and float(learned.params[0]) >= 0
+    with pytest.raises(ValueError, match="alpha = -0.05.*expected none below zero"):
+        bobyqa(dataclasses.replace(problem, upper=-0.01), torch.tensor([-0.05, -0.05]).double(),
+               12, Newton())  # fmt: skip
+
+
+EXTREMES = [1e3, -1e3, 160.0, -745.0, -160.0, 1e308, -1e308, 1e-320]
+
+
+@pytest.mark.parametrize("value", EXTREMES)
+def test_extreme_parameters_have_clear_errors_or_certified_answers(value):
+    """``10^theta`` and its squares overflow and vanish; no bare ZeroDivisionError of floats."""
+    problem = change(lower=-np.inf, upper=np.inf)
+    for numbers in ([value, value], [0.0, value]):
+        params = torch.tensor(numbers, dtype=torch.float64)
+        for mode in (Implicit(), Unrolled(3), Piggyback(3)):
+            try:
+                found = mode(LowerLevel(problem), params, 1e-3, 1e-3)
+            except (UnsolvableError, DivergenceError) as error:
+                assert "expected" in str(error) or "Check" in str(error)
+            else:
+                assert not np.isnan([found.value, found.value_bound, found.gradient_bound]).any()
+        for method in (lbfgsb, hoag, maid):
+            try:
+                learned = learn(method, problem, params, maxiter=2)
+            except ValueError as error:
+                assert "params0" in str(error) or "expected" in str(error)
+            else:
+                assert np.isfinite([learned.value, learned.value_bound]).all()
 
 
 def test_infinite_bounds_and_accuracies_are_valid():

@@ -72,7 +72,7 @@ def maid(
     ):  # fmt: skip
         if not low <= value < high:
             raise ValueError(f"{name} is {value!r}; expected at least {low} and below {high:g}.")
-    problem.require_params(params0)
+    problem.require_start(params0)
     rule = _Adaptive(problem, step, momentum, shrink, grow, longer, descent)
     return descend(
         problem, params0, mode, solver, rule, accuracy=accuracy, adjoint_accuracy=adjoint_accuracy,

@@ -21,29 +21,26 @@ class Box:
                 f"the loss is {type(problem.loss).__name__}, expected SquaredError: models are "
                 "those of least squares; for other losses use bobyqa or a method of first order."
             )
-        problem.require_params(params0)
+        problem.require_start(params0)
         self._problem, self._dtype = problem, params0.dtype
         self._lower, self._upper = (
             torch.as_tensor(b, dtype=torch.float64).expand(params0.shape).numpy()
             for b in (problem.lower, problem.upper)
         )
-        self._width = self._upper - self._lower
-        if not (np.all(np.isfinite(self._width)) and np.all(self._width > 0)):
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._width = self._upper - self._lower
+        if not np.all((self._width > 0) & (self._width < np.inf)):
             raise ValueError(
                 f"the bounds are {problem.lower} and {problem.upper}, expected finite numbers, the "
-                "lower below the upper ones: the trust region needs a scale of every parameter. "
-                "Set them by dataclasses.replace(problem, lower=..., upper=...)."
-            )
-        start = params0.double().numpy()
-        if not (np.all(start >= self._lower) and np.all(start <= self._upper)):
-            raise ValueError(
-                f"params0 is {start}, expected numbers between {problem.lower} and "
-                f"{problem.upper}; start from problem.clip(params0)."
+                "lower below the upper ones, and a finite distance: the trust region needs a scale "
+                "of every parameter. Set them by dataclasses.replace(problem, lower=..., "
+                "upper=...)."
             )
 
     def scaled(self, params):
         """Return ``z`` of parameters, an array ``(n,)``."""
-        return (params.double().numpy() - self._lower) / self._width
+        # Bounds are compared in the precision of params.
+        return np.clip((params.double().numpy() - self._lower) / self._width, 0, 1)
 
     def params(self, z):
         """Return the parameters as a tensor."""
@@ -56,8 +53,7 @@ class Box:
 
     def penalty(self, z):
         """Return the penalty as a float."""
-        with torch.no_grad():
-            return float(self._problem.penalty(torch.as_tensor(self._values(z))))
+        return self._problem.penalty_value(torch.as_tensor(self._values(z)))
 
     def expansion(self, z):
         """Return gradient and Hessian of the penalty with respect to ``z``."""

@@ -5,6 +5,7 @@ import math
 import torch
 
 from odl_learned.learning.bilevel.coefficients import Coefficients
+from odl_learned.learning.bilevel.energy import UnsolvableError
 
 
 def pulled_back(coefficients, params, derivatives):
@@ -114,7 +115,7 @@ class WeightSlopes:
         ones = torch.ones_like(params)
         _, self._columns = torch.func.jvp(weights, (params,), (ones,))
         if (self._columns < 0).any() or (self.support < 0).any():
-            raise ValueError(
+            raise UnsolvableError(
                 "a weight of the data decreases in a parameter; bounds need weights that do not, "
                 "such as squares of nonnegative parameters. Bound the parameters from below by 0."
             )

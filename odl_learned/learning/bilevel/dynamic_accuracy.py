@@ -92,7 +92,7 @@ def dynamic_accuracy(problem, params0, maxeval, solver=None, residuals=PixelResi
 
 def learn(problem, params0, maxeval, solver, residuals, accuracy, radii, journal, memory=8):
     """Run Algorithm 1 with an accuracy rule; see `dynamic_accuracy` and `fixed_accuracy`."""
-    problem.require_params(params0)
+    problem.require_start(params0)
     require_method("residuals", residuals, "PixelResiduals()")
     require_count("maxeval", maxeval, len(params0) + 1)
     for name, value in zip(("radius", "largest_radius", "smallest_radius"), radii, strict=True):

@@ -68,12 +68,18 @@ def bobyqa(problem, params0, maxeval, solver, accuracy=1e-6, radius=0.1, smalles
     Returns
     -------
     Learned
-        With the history of `dynamic_accuracy`, ``radius`` and ``ratio`` excepted.
+        The best of the finite values, with the history of `dynamic_accuracy`, ``radius`` and
+        ``ratio`` excepted. Reasons: ``"radius"`` if the smallest radius was reached,
+        ``"maxeval"``, ``"noise"`` if values differ by rounding errors only, ``"slow"`` and
+        ``"false success"`` if steps gained next to nothing, ``"model"`` and ``"singular"`` if
+        interpolation failed.
 
     Raises
     ------
     ImportError
         Without Py-BOBYQA.
+    ValueError
+        If arguments are out of range, or no value is finite.
     """
     try:
         import pybobyqa
@@ -81,7 +87,7 @@ def bobyqa(problem, params0, maxeval, solver, accuracy=1e-6, radius=0.1, smalles
         raise ImportError(
             'bobyqa needs Py-BOBYQA, which is not installed: pip install "odl_learned[dfo]".'
         ) from error
-    problem.require_params(params0)
+    problem.require_start(params0)
     require_count("maxeval", maxeval, len(params0) + 2)
     for name, value in (("accuracy", accuracy), ("radius", radius),
                         ("smallest_radius", smallest_radius)):  # fmt: skip
@@ -100,8 +106,26 @@ def bobyqa(problem, params0, maxeval, solver, accuracy=1e-6, radius=0.1, smalles
             values, box.scaled(params0), bounds=(np.zeros(len(params0)), np.ones(len(params0))),
             rhobeg=radius, rhoend=smallest_radius, maxfun=maxeval, do_logging=False)  # fmt: skip
         best = values.best
-        reason = "maxeval" if result.flag == result.EXIT_MAXFUN_WARNING else "radius"
-        return journal.learned(box.params(best.z), best.value, best.value_bound, reason)
+        if result.flag == result.EXIT_INPUT_ERROR or best is None:
+            raise ValueError(
+                f"bobyqa found no value that is finite ({result.msg}); expected parameters in the "
+                "box where the lower level can be solved; set other bounds, or start elsewhere."
+            ) from values.failure
+        return journal.learned(box.params(best.z), best.value, best.value_bound,
+                               _reason(result))  # fmt: skip
+
+
+def _reason(result):
+    """Why Py-BOBYQA stopped, by its flag."""
+    if result.flag == result.EXIT_SUCCESS:
+        return "radius" if "rhoend" in result.msg else "noise"
+    return {
+        result.EXIT_MAXFUN_WARNING: "maxeval",
+        result.EXIT_SLOW_WARNING: "slow",
+        result.EXIT_FALSE_SUCCESS_WARNING: "false success",
+        result.EXIT_TR_INCREASE_ERROR: "model",
+        result.EXIT_LINALG_ERROR: "singular",
+    }.get(result.flag, f"flag {result.flag}")
 
 
 class _Values:
@@ -111,6 +135,7 @@ class _Values:
         self._problem, self._box, self._journal = problem, box, journal
         self._lower_level = LowerLevel(problem, solver, memory)
         self._accuracy, self._count, self._log, self.best = accuracy, 0, [], None
+        self.failure = None
         state = journal.resume()
         if state is not None:
             self._log = list(state["log"])
@@ -122,25 +147,35 @@ class _Values:
         if not replayed:
             self._log.append(self._solve(z))
         value, bound, error = self._log[self._count - 1]
-        if self.best is None or value < self.best.value:
+        if math.isfinite(value) and (self.best is None or value < self.best.value):
             self.best = SimpleNamespace(z=np.array(z), value=value, value_bound=bound)
         if not replayed:
-            work = self._lower_level.work
+            work, best = self._lower_level.work, self.best
+            z_best, least = (z, value) if best is None else (best.z, best.value)
             row = {
                 "evaluation": self._count, "params": self._box.params(z), "value": value,
                 "value_bound": bound, "accuracy": self._accuracy, "error_bound": error,
                 "gradients": work.gradients, "hessian_products": work.hessian_products,
-                "best": self._box.params(self.best.z), "best_value": self.best.value,
+                "best": self._box.params(z_best), "best_value": least,
             }  # fmt: skip
             self._journal.accepted(row, self._state)
-        return value if math.isfinite(value) else 1e300
+        if math.isfinite(value):
+            return value
+        # Worse than all others, but not so large that interpolation overflows.
+        known = [abs(v) for v, _, _ in self._log[: self._count] if math.isfinite(v)]
+        return 10 * max(known, default=1e10)
 
     def _state(self):
         return {"log": self._log, "lower_level": self._lower_level.state()}
 
     def _solve(self, z):
-        solution = self._lower_level.solve(self._box.params(z), self._accuracy)
+        try:
+            solution = self._lower_level.solve(self._box.params(z), self._accuracy)
+            penalty = self._box.penalty(z)
+        except ArithmeticError as error:  # what cannot be solved is avoided
+            self.failure = error
+            return math.inf, math.inf, math.inf
         loss, x = self._problem.loss, solution.x
-        value = float(loss.value(x).sum()) + self._box.penalty(z)
+        value = float(loss.value(x).sum()) + penalty
         bound = float(loss.value_bound(x, solution.error_bound).sum())
         return value, bound, float(np.max(solution.error_bound))

@@ -41,7 +41,7 @@ def lbfgsb(
     ----------
     problem : BilevelProblem
     params0 : tensor ``(P,)``
-        Start, real; moved into the bounds of the problem.
+        Start, real, within the bounds of the problem.
     mode : callable
         Hypergradients with bounds of the value, such as ``hypergradient.Implicit()``.
     solver : callable
@@ -82,7 +82,7 @@ def lbfgsb(
     Wright, Numerical Optimization, chapter 7. Learning like this with SciPy's L-BFGS-B and exact
     gradients: F. Sherry et al., IEEE Trans. Med. Imaging 39, 2020.
     """
-    problem.require_params(params0)
+    problem.require_start(params0)
     rule = _QuasiNewton(problem, params0, memory, max_step)
     return descend(
         problem, params0, mode, solver, rule, accuracy=accuracy, adjoint_accuracy=adjoint_accuracy,

@@ -68,7 +68,7 @@ def hoag(
 
     Source: Pedregosa 2016, Algorithm 1, with the adaptive step of section 4.
     """
-    problem.require_params(params0)
+    problem.require_start(params0)
     require_method("schedule", schedule, "exponential")
     rule = _Scheduled(problem, schedule, step)
     return descend(

@@ -16,7 +16,7 @@ from odl_learned.learning.bilevel.bounds import Variation, sample_norms
 from odl_learned.learning.bilevel.coefficient_slopes import coefficient_slopes, joined_norms
 from odl_learned.learning.bilevel.coefficients import evaluated
 from odl_learned.learning.bilevel.fidelities import real_products
-from odl_learned.learning.bilevel.potentials import Charbonnier, CubicAbsolute
+from odl_learned.learning.bilevel.potentials import Charbonnier, CubicAbsolute, inverses
 
 
 class BlockVariation(NamedTuple):
@@ -81,15 +81,15 @@ def _(potential: Charbonnier, nu, a, b, scalar):
     # beyond; both grow up to t = nu / 2 and fall from there.
     # d_nu d_v^2 is -nu (I / s^3 - 3 v v^T / s^5), with eigenvalues nu / s^3 and
     # nu (2 t^2 - nu^2) / s^5 in modulus; the ratio (2 t^2 - nu^2) / s^2 grows with t.
-    t = torch.clamp(torch.full_like(a, nu / 2), a, b)
-    low, steep, high = ((u.square() + nu**2).rsqrt() for u in (a, t, b))  # 1 / s
-    third = 3 * t * nu**2 * steep.square().square() * steep
+    t, square = torch.clamp(torch.full_like(a, nu / 2), a, b), nu * nu
+    low, steep, high = ((u.square() + square).rsqrt() for u in (a, t, b))  # 1 / s
+    third = 3 * t * square * steep.square().square() * steep
     if not scalar:
         beyond = (2 / math.sqrt(3)) * steep.square()
-        third = torch.where(2 * t.square() <= nu**2, third, beyond)
+        third = torch.where(2 * t.square() <= square, third, beyond)
     ratio = (2 - 3 * (nu * high).square()).clamp_min(1.0)
     # The eigenvalues of d_v^2, nu^2 / s^3 along v and 1 / s across, fall with t.
-    return Interval(low, third, nu * low * low.square() * ratio, nu**2 * high * high.square())
+    return Interval(low, third, nu * low * low.square() * ratio, square * high * high.square())
 
 
 @interval.register
@@ -98,15 +98,15 @@ def _(potential: CubicAbsolute, nu, a, b, scalar):
     # -3 k (1 - k^2) / t^2 above, at most 2 / (sqrt 3 t^2), which is less, and zero for scalars.
     # The eigenvalues of d_v^2 below, 2 (nu - t) / nu^2 along v and (2 nu - t) / nu^2 across, fall.
     # d_nu d_v^2 has the eigenvalues 2 (t - nu) / nu^3 and 2 (2 t - nu) / nu^3 below, zero above.
-    above = a.clamp_min(nu)
+    above, (_, inverse_square) = a.clamp_min(nu), inverses(nu)
     inside, end = a < nu, b.clamp_max(nu)
     far = torch.zeros_like(a) if scalar else 2 / (math.sqrt(3) * above.square())
     slopes = torch.maximum(nu - a, torch.maximum((2 * a - nu).abs(), (2 * end - nu).abs()))
     return Interval(
         torch.where(inside, (2 - a / nu) / nu, 1 / above),
-        torch.where(inside, torch.full_like(a, 2 / nu**2), far),
-        torch.where(inside, 2 * slopes / nu**3, 0.0),
-        2 * (nu - end) / nu**2,
+        torch.where(inside, torch.full_like(a, 2 * inverse_square), far),
+        torch.where(inside, 2 * slopes * inverse_square / nu, 0.0),
+        2 * (nu - end) * inverse_square,
     )
 
 

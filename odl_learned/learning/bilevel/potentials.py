@@ -124,7 +124,7 @@ class Charbonnier(Potential):
 
     def constants(self, nu):
         """Return the constants for the float ``nu``."""
-        one, two = _inverses(nu)
+        one, two = inverses(nu)
         third = 48 / (25 * math.sqrt(5)) * two
         return PotentialConstants(1.0, one, third, 2 / math.sqrt(27) * one, two)
 
@@ -177,12 +177,12 @@ class CubicAbsolute(Potential):
         without cancellation.
         """
         s = step / nu
-        root = torch.sqrt(torch.clamp((1 + 2 * s) ** 2 - 4 * s * lengths / nu, min=0))
+        root = torch.sqrt(torch.clamp((1 + 2 * s) * (1 + 2 * s) - 4 * s * lengths / nu, min=0))
         return torch.where(lengths <= nu + step, 2 * lengths / (1 + 2 * s + root), lengths - step)
 
     def constants(self, nu):
         """Return the constants: ``d_nu rho' = 2 t (t - nu) / nu^3`` is largest at ``nu / 2``."""
-        one, two = _inverses(nu)
+        one, two = inverses(nu)
         return PotentialConstants(1.0, 2 * one, 2 * two, 0.5 * one, 2 * two)
 
 
@@ -218,7 +218,7 @@ class HalfSquare(Potential):
         return PotentialConstants(math.inf, 1.0, 0.0, 0.0, 0.0)
 
 
-def _inverses(nu):
-    """``1 / nu`` and ``1 / nu^2``, infinite where the square of ``nu`` is zero in rounding."""
+def inverses(nu):
+    """Return ``1 / nu`` and ``1 / nu^2``, infinite where ``nu^2`` is zero in rounding."""
     square = nu * nu
     return 1 / nu, 1 / square if square > 0 else math.inf

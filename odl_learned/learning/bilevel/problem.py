@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from odl_learned.learning.bilevel.energy import ParametricEnergy, take
+from odl_learned.learning.bilevel.energy import ParametricEnergy, UnsolvableError, take
 from odl_learned.validation import require_positive
 
 
@@ -156,6 +156,10 @@ class BilevelProblem:
                     "parameter, infinite where there is none."
                 )
         lower, upper = bounds.values()
+        for name, bound, never in (("lower", lower, math.inf), ("upper", upper, -math.inf)):
+            if bool((bound == never).any()):
+                raise ValueError(f"{name} is {bound}, expected no {never}, which no parameter "
+                                 f"satisfies; {-never} means that there is no bound.")
         if lower.ndim and upper.ndim and lower.shape != upper.shape:
             raise ValueError(
                 f"lower and upper have shapes {tuple(lower.shape)} and {tuple(upper.shape)}, "
@@ -171,10 +175,7 @@ class BilevelProblem:
             )
 
     def require_params(self, params, name="params0"):
-        """Raise unless parameters are a finite real vector that fits the bounds.
-
-        They may be outside of the bounds: methods start at `clip`.
-        """
+        """Raise unless parameters are a finite real vector of the length of the bounds."""
         if not (isinstance(params, torch.Tensor) and params.is_floating_point()):
             given = params.dtype if isinstance(params, torch.Tensor) else type(params).__name__
             raise TypeError(
@@ -194,19 +195,45 @@ class BilevelProblem:
                 "at the step that led there, or at logarithms of zero."
             )
 
+    def require_start(self, params):
+        """Raise unless parameters are as `require_params` wants them, and within the bounds."""
+        self.require_params(params)
+        outside = (self.clip(params) != params).nonzero()
+        if len(outside):
+            k = int(outside[0])
+            low, high = (float(torch.as_tensor(b).expand(params.shape)[k])
+                         for b in (self.lower, self.upper))  # fmt: skip
+            raise ValueError(
+                f"params0 is {float(params[k])} for parameter {k}, expected numbers between "
+                f"{low} and {high}; start from problem.clip(params0), or set other bounds by "
+                "dataclasses.replace(problem, lower=..., upper=...)."
+            )
+
     def take(self, index):
         """Return the problem of some of the training pairs; the penalty stays as it is."""
         return dataclasses.replace(self, data=take(self.data, index), loss=self.loss.take(index),
                                    x0=self.x0[index])  # fmt: skip
 
+    def penalty_value(self, params):
+        """Return the penalty as a float, or raise UnsolvableError where it is not finite."""
+        with torch.no_grad():
+            value = self.penalty(params)
+        _require_scalar(value)
+        return _finite(value)
+
     def penalty_value_and_gradient(self, params):
-        """Return the penalty as a float and its gradient ``(P,)``."""
+        """Return the penalty as a float and its gradient ``(P,)``, or raise UnsolvableError."""
         with torch.enable_grad():
             params = params.detach().requires_grad_()
             value = self.penalty(params)
             _require_scalar(value)
-            (slope,) = torch.autograd.grad(value, params, allow_unused=True, materialize_grads=True)
-        return float(value.detach()), slope
+            slope = torch.zeros_like(params)
+            if value.requires_grad:
+                (slope,) = torch.autograd.grad(
+                    value, params, allow_unused=True, materialize_grads=True)
+        if not bool(torch.isfinite(slope).all()):
+            _finite(math.nan)
+        return _finite(value), slope
 
     def clip(self, params):
         """Return the nearest admissible parameters."""
@@ -223,6 +250,16 @@ def _require_scalar(value):
             f"the penalty returned {given}, expected a tensor without axes computed from params; "
             "sum over the parameters."
         )
+
+
+def _finite(penalty):
+    penalty = float(torch.as_tensor(penalty).detach())
+    if not math.isfinite(penalty):
+        raise UnsolvableError(
+            "the penalty or its gradient is not finite, expected finite numbers; bound the "
+            "parameters by `lower` and `upper` of the problem."
+        )
+    return penalty
 
 
 def _require_batch(name, x):

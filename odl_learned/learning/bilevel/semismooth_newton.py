@@ -47,7 +47,7 @@ def semismooth_newton(problem, params0, solver, *, accuracy=1e-10, gtol=1e-8, ma
         Of an `ExpertsEnergy` with the weights as parameters, as of `fixed_filters`, and the loss
         `SquaredError`.
     params0 : tensor ``(K,)``
-        Start, moved into the bounds of the problem.
+        Start, within the bounds of the problem.
     solver : callable
         Of the lower level, as for `LowerLevel`.
     accuracy : float
@@ -75,6 +75,7 @@ def semismooth_newton(problem, params0, solver, *, accuracy=1e-10, gtol=1e-8, ma
             "; expected an ExpertsEnergy and a SquaredError, whose second derivatives are known. "
             "Use gradient_based.lbfgsb for others."
         )
+    problem.require_start(params0)
     problem.energy.require_weights(params0)
     require_positive("accuracy", accuracy)
     require_positive("gtol", gtol)

@@ -66,7 +66,7 @@ def isgd(
     ValueError
         As `gradient_based.lbfgsb`.
     """
-    problem.require_params(params0)
+    problem.require_start(params0)
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator is {generator!r}, expected a torch.Generator; build one with "
                         "torch.Generator().manual_seed(seed).")

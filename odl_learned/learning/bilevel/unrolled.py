@@ -13,6 +13,7 @@ from odl_learned.learning.bilevel.bounds import sample_norms
 from odl_learned.learning.bilevel.certificates import Hypergradient, Reconstruction, certified
 from odl_learned.learning.bilevel.claim_trial import certified_bounds
 from odl_learned.learning.bilevel.work import work_since
+from odl_learned.solvers.solution import DivergenceError
 from odl_learned.validation import require_count, require_shape
 
 
@@ -77,6 +78,7 @@ class Unrolled:
         Values have bounds as approximations of the exact ones; the gradient has none.
         """
         problem, before = lower.problem, dataclasses.asdict(lower.work)
+        problem.require_params(params, "params")
         f = lower.fixed(params.detach())
         tau, beta = self.scheme(f.grad_lipschitz, f.strong_convexity)
         x = _start(self.start, problem)
@@ -87,6 +89,7 @@ class Unrolled:
                 kept.append(pair)
             pair = _advance(f, pair, tau, beta)[1]
         x = pair[0]
+        _require_convergence(f, x)
         here = problem.loss.gradient(x)
         gradient, previous = 0, torch.zeros_like(here)
         for first in reversed(range(0, self.niter, every)):
@@ -146,6 +149,7 @@ class Piggyback:
     def __call__(self, lower, params, accuracy, adjoint_accuracy):
         """Return the `Hypergradient`, with all bounds, also if the iterations ran out."""
         problem, before = lower.problem, dataclasses.asdict(lower.work)
+        problem.require_params(params, "params")
         f, loss = lower.fixed(params.detach()), problem.loss
         tau, beta = self.scheme(f.grad_lipschitz, f.strong_convexity)
         x = _start(self.start, problem)
@@ -174,6 +178,7 @@ class Piggyback:
                 index, f, loss = index[rest], f.take(rest), loss.take(rest)
                 pair, other = (tuple(t[rest] for t in ts) for ts in (pair, other))
         f = lower.fixed(params.detach())
+        _require_convergence(f, result)
         bounds = certified_bounds(f, result, error_bounds(f, result).cpu().numpy())
         return certified(Reconstruction(lower, params, result, bounds, before), adjoint)
 
@@ -182,6 +187,16 @@ def error_bounds(f, x):
     """Return ``|d_x E| / mu >= |x_i - xhat_i|``, ``(B,)``, rounding of the gradient included."""
     rounding = f.energy.rounding(x, f.params, f.data)
     return (sample_norms(f.gradient(x)) + rounding) / f.strong_convexity
+
+
+def _require_convergence(f, x):
+    if not bool(torch.isfinite(x).all()):
+        raise DivergenceError(
+            f"the iterates are not finite with the steps for lipschitz(params) = "
+            f"{f.grad_lipschitz:.6g} and strong_convexity(params) = {f.strong_convexity:.6g} of "
+            f"{type(f.energy).__name__}; expected true constants, see check_energy, and parameters "
+            "for which the energy is well conditioned."
+        )
 
 
 def _advance(f, pair, tau, beta):

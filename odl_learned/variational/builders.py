@@ -66,7 +66,7 @@ def h1_problem(forward_op, fidelity, alpha, constraint=None):
     A, D = term.operator, term.fidelity
     require_positive("alpha", alpha)
     grad = gradient(forward_op.domain)
-    norm = operator_norm(grad)
+    norm = operator_norm(grad) or 1.0  # zero where there is one point only
     balance = 0.3 / (alpha * norm**2)
     squared = (float(alpha) * norm**2 / 2) * L2NormSquared(grad.range)
     if term.is_denoising and constraint is None:
@@ -94,7 +94,7 @@ def tv_problem(forward_op, fidelity, alpha, constraint=None):
     A, D = term.operator, term.fidelity
     require_positive("alpha", alpha)
     grad = gradient(forward_op.domain)
-    norm = operator_norm(grad)
+    norm = operator_norm(grad) or 1.0  # zero where there is one point only
     radius = float(alpha) * norm
     length, row = radius * GroupL1Norm(grad.range), (1 / norm) * grad
     free = ZeroFunctional(grad.range)

@@ -196,7 +196,10 @@ class Problem:
         tau, sigma : float
         """
         require_positive("ratio", ratio)
-        step = math.sqrt(0.99) / self.operator_norm
+        # Any step will do where L is zero, as the gradient of a single point.
+        norm = self.operator_norm
+        norm = np.where(norm == 0, 1.0, norm) if np.ndim(norm) else norm or 1.0
+        step = math.sqrt(0.99) / norm
         return ratio * self.balance * step, step / (ratio * self.balance)
 
     def batched(self, problems, convert):

@@ -52,10 +52,11 @@ def tgv_problem(forward_op, fidelity, alpha, beta, constraint=None):
     space = forward_op.domain
     grad = gradient(space)
     sym = SymmetrizedGradient(grad.range)
-    scale = operator_norm(grad) / 6
-    norm_u = math.hypot(operator_norm(grad), scale)
+    norm = operator_norm(grad) or 1.0  # zero where there is one point only
+    scale = norm / 6
+    norm_u = math.hypot(norm, scale)
     # |E v|^2 <= sum_ij |d_i v_j|^2 <= |grad|^2 |v|^2
-    norm_v = scale * operator_norm(grad)
+    norm_v = scale * norm
     radius_u, radius_v = float(alpha) * norm_u, float(alpha * beta) * norm_v
 
     row_u, row_v = (1 / norm_u) * grad, (scale / norm_v) * sym

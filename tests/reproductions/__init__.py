@@ -1,6 +1,7 @@
 """What raises or is silently wrong in ODL without a repair, by the name of the repair."""
 
 from reproductions.adjoints import weighted_adjoints
+from reproductions.differences import single_points
 from reproductions.functionals import (
     complex_values,
     grad_lipschitz,
@@ -47,6 +48,6 @@ REPRODUCTIONS = {
         norm_cache, lincomb_one_term, real_part_adjoint, weighted_adjoints, indexed_weights,
         weights_shown, weightings_compared, ray_pixels, foreign_arrays,
         simplex_value, lp_balls, group_balls, nuclear_norm, nuclear_ball, exact_indicators,
-        divergences, divergence_proximals, detector_place, sliced_translation,
+        divergences, divergence_proximals, detector_place, sliced_translation, single_points,
     )
 }

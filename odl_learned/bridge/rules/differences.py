@@ -91,6 +91,9 @@ class SymmetrizedDifferences(nn.Module):
         entries = []
         for i, part in enumerate(parts):
             n = part.shape[i - d] - 2
+            if n < 0:
+                entries.append(torch.zeros_like(part))
+                continue
             inner = (part.narrow(i - d, 1, n) - part.narrow(i - d, 0, n)) / h[i]
             entries.append(pad(inner, {i - d: (1, 1)}))
         for i in range(d):
@@ -110,6 +113,9 @@ class SymmetrizedDifferencesTranspose(SymmetrizedDifferences):
         entries = list(w.unbind(-d - 1))
         fields = []
         for i in range(d):
+            if entries[i].shape[i - d] < 2:
+                fields.append(torch.zeros_like(entries[i]))
+                continue
             flux = entries[i].narrow(i - d, 1, entries[i].shape[i - d] - 2) / h[i]
             fields.append(pad(flux, {i - d: (1, 1)}) - pad(flux, {i - d: (0, 2)}))
         mixed = iter(entries[d:])

@@ -28,7 +28,7 @@ class SquaredError:
 
     def __init__(self, truth, factor=1.0):
         require_positive("factor", factor)
-        _require_batch("truth", truth)
+        require_samples("truth", truth)
         self.truth, self.factor = truth, float(factor)
 
     def error(self, x):
@@ -123,7 +123,7 @@ class BilevelProblem:
                 f"loss is {self.loss!r}, expected SquaredError(truth), or an object with its "
                 "methods."
             )
-        _require_batch("x0", self.x0)
+        require_samples("x0", self.x0)
         truth = getattr(self.loss, "truth", self.x0)
         if truth.shape != self.x0.shape:
             raise ValueError(
@@ -132,7 +132,7 @@ class BilevelProblem:
             )
         parts = self.data if isinstance(self.data, tuple) else (self.data,)
         for part in parts:
-            _require_batch("data", part)
+            require_samples("data", part)
             if len(part) != len(self.x0):
                 raise ValueError(
                     f"data has {len(part)} samples, expected {len(self.x0)} as x0 and the truth; "
@@ -262,7 +262,8 @@ def _finite(penalty):
     return penalty
 
 
-def _require_batch(name, x):
+def require_samples(name, x):
+    """Raise unless ``x`` is a tensor ``(B, ...)`` of finite floats with at least one sample."""
     if not (isinstance(x, torch.Tensor) and (x.is_floating_point() or x.is_complex())):
         given = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
         raise TypeError(
@@ -274,6 +275,8 @@ def _require_batch(name, x):
             f"{name} has shape {tuple(x.shape)}, expected (B, ...) with at least one sample; one "
             "image is image[None]."
         )
+    if x.device.type == "meta":
+        raise ValueError(f"{name} is on the device meta, expected numbers; build it on a real one.")
     finite = torch.isfinite(x)
     if not bool(finite.all()):
         bad = ~finite.flatten(1).all(1) if x.ndim > 1 else ~finite

@@ -9,7 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from odl_learned.learning.bilevel.sampling.patterns import require_fraction
+from odl_learned.learning.bilevel.sampling.doors import (
+    require_generator,
+    require_kind,
+    require_measurements,
+)
+from odl_learned.learning.bilevel.sampling.patterns import Pattern, require_fraction
 from odl_learned.learning.bilevel.sampling.trials import Trials
 from odl_learned.validation import require_count, require_positive
 
@@ -37,7 +42,8 @@ def largest_coefficients(data, pattern, fraction):
     F. Knoll et al., *Adapted random sampling patterns for accelerated MRI*, MAGMA 24 (2011): the
     power spectrum of training data, here its largest values.
     """
-    return pattern.mask(pattern.chosen(_powers(data, pattern), fraction))
+    powers = _powers(data, pattern)
+    return pattern.mask(pattern.chosen(powers, fraction))
 
 
 def adapted_random(data, pattern, fraction, generator):
@@ -54,8 +60,10 @@ def adapted_random(data, pattern, fraction, generator):
     F. Knoll et al., *Adapted random sampling patterns for accelerated MRI*, MAGMA 24 (2011); drawn
     with exponential keys after Efraimidis and Spirakis (2006).
     """
+    powers = _powers(data, pattern)
+    require_generator(generator)
     draws = torch.empty(pattern.size, dtype=torch.float64).exponential_(generator=generator)
-    keys = torch.log(_powers(data, pattern).clamp_min(1e-300)) - torch.log(draws)
+    keys = torch.log(powers.clamp_min(1e-300)) - torch.log(draws)
     return pattern.mask(pattern.chosen(keys, fraction))
 
 
@@ -132,7 +140,9 @@ def greedy(truth, data, pattern, regularizer, alpha, fraction, *, xi=1e-2, sensi
     compressive dynamic MRI*, ICASSP 2020.
     """
     require_positive("accuracy", accuracy)
+    require_fraction(fraction)
     if draws is not None:
+        require_kind("draws", draws, Draws, "leave it out to try everything")
         require_count("candidates", draws.candidates)
         require_count("samples", draws.samples)
     tried = Trials(truth, data, pattern, regularizer, alpha, xi, sensitivities, accuracy, batch)
@@ -166,5 +176,7 @@ def _shuffled(indices, draws):
 
 
 def _powers(data, pattern):
+    require_kind("pattern", pattern, Pattern, "build it with points, lines or spokes")
+    require_measurements(data, pattern.shape)
     power = data.abs().double().square()
     return pattern.means(power.reshape(-1, *pattern.shape).mean(0))

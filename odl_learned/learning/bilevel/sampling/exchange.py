@@ -17,10 +17,16 @@ from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.lower_solvers import Newton
 from odl_learned.learning.bilevel.problem import no_penalty
 from odl_learned.learning.bilevel.sampling.baselines import Greedy
-from odl_learned.learning.bilevel.sampling.problems import measured, repeated, sampling_problem
+from odl_learned.learning.bilevel.sampling.problems import (
+    measured,
+    repeated,
+    require_pattern,
+    require_regularizer,
+    sampling_problem,
+)
 from odl_learned.learning.bilevel.sampling.trials import Trials
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
-from odl_learned.validation import require_count, require_positive
+from odl_learned.validation import require_count, require_positive, shown
 
 
 def exchange(truth, data, pattern, regularizer, alpha, chosen, *, xi=1e-2, sensitivities=None,
@@ -63,7 +69,13 @@ def exchange(truth, data, pattern, regularizer, alpha, chosen, *, xi=1e-2, sensi
     for name, value in (("pairs", pairs), ("maxiter", maxiter)):
         require_count(name, value)
     require_positive("accuracy", accuracy)
-    chosen = torch.as_tensor(chosen, dtype=torch.bool).clone()
+    require_regularizer(regularizer, truth)
+    require_pattern(pattern, truth)
+    if not isinstance(chosen, torch.Tensor) or chosen.dtype != torch.bool or tuple(
+            chosen.shape) != (pattern.size,):  # fmt: skip
+        raise TypeError(f"chosen is {shown(chosen)}, expected a bool tensor ({pattern.size},), one "
+                        "entry for each member; pass that of `greedy`, or pattern.chosen(...).")
+    chosen = chosen.clone()
     if not 0 < int(chosen.sum()) < pattern.size:
         raise ValueError(f"{int(chosen.sum())} of {pattern.size} members are chosen, expected at "
                          "least one and not all; there is nothing to exchange.")

@@ -12,8 +12,14 @@ import math
 import numpy as np
 import torch
 
+from odl_learned.learning.bilevel.sampling.doors import (
+    require_image_shape,
+    require_kind,
+    require_params,
+)
+from odl_learned.odl_validation import require_index
 from odl_learned.operators import MultiCoilFourier, SampledFourier
-from odl_learned.validation import require_count
+from odl_learned.validation import is_finite_number, require_count, shown
 
 
 class Pattern:
@@ -41,9 +47,10 @@ class Pattern:
     """
 
     def __init__(self, shape, frequencies, members):
-        self.shape = tuple(int(n) for n in shape)
+        self.shape = require_image_shape(shape)
         total = math.prod(self.shape)
-        frequencies, members = (np.asarray(v, dtype=np.int64) for v in (frequencies, members))
+        frequencies = _indices("frequencies", frequencies)
+        members = _indices("members", members)
         if not (len(members) and len(frequencies) == len(members)
                 and 0 <= frequencies.min() and frequencies.max() < total):  # fmt: skip
             raise ValueError(f"frequencies are not {len(members)} numbers in [0, {total}), expected"
@@ -121,14 +128,24 @@ class Pattern:
         return total.index_add(0, self._columns, entries)
 
 
+def _indices(name, values):
+    values = np.asarray(values)
+    if values.ndim != 1 or values.dtype.kind not in "iu":
+        raise TypeError(f"{name} has shape {values.shape} and dtype {values.dtype}, expected whole "
+                        "numbers with one axis; use points, lines or spokes.")
+    return values.astype(np.int64)
+
+
 def points(shape):
     """Return the pattern with a parameter for every frequency, in centered order."""
-    total = math.prod(shape)
+    total = math.prod(require_image_shape(shape))
     return Pattern(shape, np.arange(total), np.arange(total))
 
 
 def lines(shape, axis=0):
     """Return the pattern of lines: ``axis`` is the undersampled one, as in `cartesian_mask`."""
+    shape = require_image_shape(shape)
+    require_index("axis", axis, len(shape), "an axis")
     return Pattern(shape, np.arange(math.prod(shape)), np.indices(shape)[axis].ravel())
 
 
@@ -140,7 +157,10 @@ def spokes(shape, num_spokes):
     shape : tuple of two int
     num_spokes : int
     """
-    require_count("num_spokes", num_spokes)
+    shape = require_image_shape(shape)
+    if len(shape) != 2:
+        raise ValueError(f"shape is {shape}, expected two axes: spokes are lines in the plane.")
+    require_count("num_spokes", num_spokes, most=4 * max(shape))
     half = np.array(shape) // 2
     reach = (np.array(shape) - 1) // 2
     frequencies = []
@@ -215,16 +235,16 @@ def learned_pattern(pattern, params):
     pattern : Pattern
     params : tensor ``(P,)`` or ``(P + 1,)``
     """
+    require_kind("pattern", pattern, Pattern, "build it with points, lines or spokes")
+    require_params("params", params, pattern.size, pattern.size + 1)
     extra = len(params) - pattern.size
-    if extra not in (0, 1):
-        raise ValueError(f"params has {len(params)} entries, expected {pattern.size}, or one more "
-                         "for log alpha; pass the pattern of the problem.")
     alpha = float(params[-1].exp()) if extra else None
     return LearnedPattern(pattern, params[: pattern.size].detach(), alpha)
 
 
 def require_fraction(fraction):
     """Return a share in (0, 1], or raise ValueError."""
-    if not 0 < fraction <= 1:
-        raise ValueError(f"fraction is {fraction!r}, expected a number in the interval (0, 1].")
+    if not (is_finite_number(fraction) and 0 < fraction <= 1):
+        raise ValueError(f"fraction is {shown(fraction)}, expected a number in the interval (0, "
+                         "1].")
     return float(fraction)

@@ -28,10 +28,24 @@ import torch
 
 from odl_learned.learning.bilevel.coefficients import Coefficients
 from odl_learned.learning.bilevel.fidelities import FourierSampling
-from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError, no_penalty
+from odl_learned.learning.bilevel.problem import (
+    BilevelProblem,
+    SquaredError,
+    no_penalty,
+    require_samples,
+)
 from odl_learned.learning.bilevel.sampling.coils import CoilSampling, one_below_the_other
+from odl_learned.learning.bilevel.sampling.doors import (
+    require_kind,
+    require_measurements,
+    require_numbers,
+    require_prices,
+    require_scans,
+)
+from odl_learned.learning.bilevel.sampling.patterns import Pattern
+from odl_learned.learning.bilevel.sampling.regularizers import Regularizer
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
-from odl_learned.validation import require_positive
+from odl_learned.validation import require_count, require_positive
 
 LOG_ALPHA = (-25.0, 5.0)
 
@@ -53,6 +67,8 @@ def uncentered(data, ndim):
     -------
     data : complex tensor ``(*batch, *shape)``
     """
+    require_measurements(data)
+    require_count("ndim", ndim, most=data.ndim)
     axes = tuple(range(-ndim, 0))
     data = torch.fft.ifftshift(data, dim=axes)
     for axis in axes:
@@ -106,8 +122,9 @@ def sampling_problem(truth, data, pattern, regularizer, alpha, beta=(0.1, 0.1), 
         If shapes do not fit or numbers are out of range.
     """
     require_positive("alpha", alpha)
+    require_regularizer(regularizer, truth)
     fidelity, data = measured(truth, data, sensitivities)
-    _require_pattern(pattern, truth)
+    require_pattern(pattern, truth)
     factor = 0.0 if regularizer.is_zero else float(alpha)
 
     def coefficients(params):
@@ -127,9 +144,9 @@ def sampling_and_alpha_problem(truth, data, pattern, regularizer, beta=(0.1, 0.1
     ValueError
         Also for `no_regularizer`, which has no alpha.
     """
-    _require_alpha(regularizer)
+    _require_alpha(regularizer, truth)
     fidelity, data = measured(truth, data, sensitivities)
-    _require_pattern(pattern, truth)
+    require_pattern(pattern, truth)
 
     def coefficients(params):
         weights = repeated(pattern.weights(params[:-1]) ** 2, sensitivities)
@@ -153,12 +170,9 @@ def alpha_problem(truth, data, weights, regularizer, xi=1e-2, sensitivities=None
     truth, data, regularizer, xi, sensitivities
         As for `sampling_problem`; the values of data where ``s`` is zero do not matter.
     """
-    _require_alpha(regularizer)
+    _require_alpha(regularizer, truth)
     fidelity, data = measured(truth, data, sensitivities)
-    weights = torch.as_tensor(weights).double()
-    if weights.shape != truth.shape[1:]:
-        raise ValueError(f"weights has shape {tuple(weights.shape)}, expected "
-                         f"{tuple(truth.shape[1:])}, the shape of an image; pass a centered mask.")
+    weights = require_numbers("weights", weights, tuple(truth.shape[1:]))
     squares = repeated(torch.fft.ifftshift(weights) ** 2, sensitivities)
 
     def coefficients(params):
@@ -169,10 +183,7 @@ def alpha_problem(truth, data, weights, regularizer, xi=1e-2, sensitivities=None
 
 def sampling_penalty(pattern, beta):
     """Return ``t -> 1/N sum_m n_m (beta_1 t_m + beta_2 t_m (1 - t_m))``."""
-    first, second = (float(b) for b in beta)
-    if not (0 <= first < math.inf and 0 <= second < math.inf):
-        raise ValueError(f"beta is {beta!r}, expected two nonnegative numbers; for example "
-                         "(0.1, 0.1).")
+    first, second = require_prices(beta)
     shares = pattern.counts / math.prod(pattern.shape)
 
     def penalty(t):
@@ -188,20 +199,11 @@ def error_factor(truth):
 
 def measured(truth, data, sensitivities):
     """Return the fidelity and the data with frequency zero first, after checks."""
+    require_scans(truth, data, sensitivities)
     shape = tuple(truth.shape[1:])
-    coils = () if sensitivities is None else (len(sensitivities),)
-    wanted = (len(truth), *coils, *shape)
-    if tuple(data.shape) != wanted or not data.is_complex():
-        raise ValueError(
-            f"data has shape {tuple(data.shape)} and dtype {data.dtype}, expected complex numbers "
-            f"{wanted}: one measurement of all frequencies per image{' and coil' if coils else ''}."
-        )
     data = uncentered(data, len(shape))
     if sensitivities is None:
         return FourierSampling(), data
-    if tuple(sensitivities.shape[1:]) != shape:
-        raise ValueError(f"sensitivities has shape {tuple(sensitivities.shape)}, expected (C, *"
-                         f"{shape}); build them with data.simulated_sensitivities(space, coils).")
     return CoilSampling(sensitivities.to(data.dtype)), one_below_the_other(data)
 
 
@@ -220,13 +222,27 @@ def _problem(fidelity, regularizer, coefficients, truth, data, xi, penalty, lowe
     return BilevelProblem(energy, data, loss, torch.zeros_like(truth), penalty, lower, upper)
 
 
-def _require_pattern(pattern, truth):
+def require_pattern(pattern, truth):
+    """Raise unless this is a pattern for such images."""
+    require_kind("pattern", pattern, Pattern, "build it with points, lines or spokes")
     if pattern.shape != tuple(truth.shape[1:]):
         raise ValueError(f"pattern has shape {pattern.shape}, expected {tuple(truth.shape[1:])}, "
                          "the shape of an image; build it with points(truth.shape[1:]).")
 
 
-def _require_alpha(regularizer):
+def require_regularizer(regularizer, truth):
+    """Raise unless this is a regularizer of such images."""
+    require_samples("truth", truth)
+    require_kind("regularizer", regularizer, Regularizer,
+                 "build it with smoothed_variation(truth.shape[1:])")
+    shape = getattr(regularizer.transform, "shape", None)
+    if shape is not None and tuple(shape) != tuple(truth.shape[1:]):
+        raise ValueError(f"regularizer is for images of shape {tuple(shape)}, expected "
+                         f"{tuple(truth.shape[1:])}; build it with that shape.")
+
+
+def _require_alpha(regularizer, truth):
+    require_regularizer(regularizer, truth)
     if regularizer.is_zero:
         raise ValueError("regularizer is zero, so that alpha cannot be learned; expected another, "
                          "or use sampling_problem.")

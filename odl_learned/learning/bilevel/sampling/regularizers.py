@@ -7,6 +7,7 @@ import torch
 from odl_learned import bridge
 from odl_learned.learning.bilevel.differences import ForwardDifferences
 from odl_learned.learning.bilevel.potentials import CubicAbsolute, HalfSquare, Potential
+from odl_learned.learning.bilevel.sampling.doors import require_image_shape
 from odl_learned.learning.bilevel.transforms import OrthogonalTransform, Transform
 from odl_learned.validation import require_positive
 
@@ -22,19 +23,20 @@ class Regularizer(NamedTuple):
 
 def no_regularizer(shape):
     """Return ``R = 0``: least squares."""
+    shape = require_image_shape(shape)
     identity = OrthogonalTransform(torch.clone, torch.clone, shape)
     return Regularizer(identity, HalfSquare(), 1.0, True)
 
 
 def squared_gradient(shape):
     """Return ``R(x) = 1/2 |D x|^2``, the squared H1 seminorm, forward differences, Neumann."""
-    return Regularizer(ForwardDifferences(shape), HalfSquare(), 1.0)
+    return Regularizer(ForwardDifferences(require_image_shape(shape)), HalfSquare(), 1.0)
 
 
 def smoothed_variation(shape, nu=1e-2):
     """Return ``R(x) = sum_j rho_nu(|(D x)_j|)``, total variation with `CubicAbsolute`."""
     require_positive("nu", nu)
-    return Regularizer(ForwardDifferences(shape), CubicAbsolute(), float(nu))
+    return Regularizer(ForwardDifferences(require_image_shape(shape)), CubicAbsolute(), float(nu))
 
 
 def wavelet_sparsity(wavelet, nu=1e-2):

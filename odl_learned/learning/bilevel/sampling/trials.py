@@ -10,7 +10,13 @@ from odl_learned.learning.bilevel.energy import ParametricEnergy
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.lower_solvers import Newton
 from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
-from odl_learned.learning.bilevel.sampling.problems import error_factor, measured, repeated
+from odl_learned.learning.bilevel.sampling.problems import (
+    error_factor,
+    measured,
+    repeated,
+    require_pattern,
+    require_regularizer,
+)
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 from odl_learned.validation import require_count, require_positive
 
@@ -75,7 +81,9 @@ class Trials:
         require_positive("alpha", alpha)
         require_positive("xi", xi)
         require_count("batch", batch)
+        require_regularizer(regularizer, truth)
         self._fidelity, self._data = measured(truth, data, sensitivities)
+        require_pattern(pattern, truth)
         self._energy = WeightsInData(self._fidelity, regularizer, alpha, xi)
         self._truth, self._pattern, self._coils = truth, pattern, sensitivities
         self._factor = error_factor(truth)

@@ -163,7 +163,7 @@ def test_samples_of_a_batch_do_not_know_of_each_other(block, monkeypatch):
     assert np.array_equal(found.x, x) and len(set(found.niter)) >= 3
     for n in (0, 4):
         alone = tgv_denoising(y[n : n + 1], alpha[n], 1.5, 1e-2, cell_sides=(1, 1))
-        assert_same(alone, [part[n : n + 1] for part in found])
+        assert_same(alone[:6], [part[n : n + 1] for part in found[:6]])
     tensors = torch.from_numpy(y), torch.from_numpy(alpha)
     assert_same(tgv_denoising(*tensors, 1.5, 1e-2, cell_sides=(1, 1)), found)
 

@@ -1,5 +1,6 @@
 """The journal of bilevel learning: rows, checkpoints, interruptions, refusals."""
 
+import dataclasses
 import math
 import os
 import signal
@@ -10,11 +11,23 @@ import textwrap
 import numpy as np
 import pytest
 import torch
+from bilevel_problems import START, denoising
 
+from odl_learned.learning.bilevel import (
+    Direct,
+    Implicit,
+    Newton,
+    Restarted,
+    cubic,
+    hoag,
+    lbfgsb,
+    maid,
+)
 from odl_learned.learning.bilevel.energy import AutogradEnergy
 from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
 from odl_learned.learning.bilevel.progress import Journal
-from odl_learned.learning.bilevel.settings import setting_of
+from odl_learned.learning.bilevel.settings import fingerprint, setting_of
+from odl_learned.learning.checkpoint import read_checkpoint, write_checkpoint
 
 
 def descend(checkpoint, steps, callback=None, setting=None):
@@ -156,3 +169,88 @@ def test_the_setting_tells_problems_apart():
     ):
         found = setting_of(other, params)
         assert not np.allclose(float(found[changed]), float(setting[changed]), rtol=1e-6)
+
+
+BASE = denoising(pairs=3, size=8)
+BACKWARD = torch.tensor([2, 1, 0])
+
+
+def changed(**fields):
+    return dataclasses.replace(BASE, **fields)
+
+
+def learned(checkpoint, method=lbfgsb, problem=BASE, params=START, mode=None, solver=None,
+            **options):  # fmt: skip
+    mode, solver = Implicit() if mode is None else mode, Newton() if solver is None else solver
+    options = {"maxiter": 1} | options
+    return method(problem, params, mode, solver, checkpoint=checkpoint, **options)
+
+
+OTHERS = {
+    "values of data": {"problem": changed(data=-BASE.data)},
+    "values of truth": {"problem": changed(loss=SquaredError(BASE.loss.truth[BACKWARD]))},
+    "values of x0": {"problem": changed(x0=BASE.x0[BACKWARD])},
+    "lower": {"problem": changed(lower=-5.0)},
+    "penalty": {"problem": changed(penalty=lambda p: 1 + p.sum())},
+    "params0": {"params": START + 0.1},
+    "mode": {"mode": Direct()},
+    "solver": {"solver": Restarted()},
+    "gtol": {"gtol": 1e-3},
+    "memory": {"memory": 3},
+    "max_step": {"max_step": 0.1},
+    "method": {"method": hoag},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_run_of_something_else_is_not_continued(tmp_path, name):
+    """Of data whose order or sign differs, too, with the same sums."""
+    learned(tmp_path / "c")
+    before = (tmp_path / "c").read_bytes()
+    with pytest.raises(ValueError, match=f"was written with {name} = .*, expected .*go on with"):
+        learned(tmp_path / "c", **OTHERS[name])
+    assert (tmp_path / "c").read_bytes() == before
+    assert learned(tmp_path / "c", maxiter=2).reason == "maxiter"
+
+
+@pytest.mark.parametrize(("method", "options", "name"), [
+    (hoag, {"step": 0.1}, "step"), (hoag, {"schedule": cubic}, "schedule"),
+    (maid, {"momentum": 0.5}, "momentum"), (maid, {"grow": 1.5}, "grow"),
+])  # fmt: skip
+def test_settings_of_methods_are_compared(tmp_path, method, options, name):
+    learned(tmp_path / "c", method)
+    with pytest.raises(ValueError, match=f"was written with {name} = "):
+        learned(tmp_path / "c", method, **options)
+
+
+@pytest.mark.parametrize("keys", [("state",), ("state", "rule"), ("state", "here", "value"),
+                                  ("state", "evaluations", "lower", "work", "gradients")])
+def test_missing_keys_are_named(tmp_path, keys):
+    learned(tmp_path / "c")
+    state = part = read_checkpoint(tmp_path / "c")
+    for key in keys[:-1]:
+        part = part[key]
+    del part[keys[-1]]
+    write_checkpoint(tmp_path / "c", state)
+    with pytest.raises(ValueError, match=f"lacks .*{keys[-1]}.*move it away"):
+        learned(tmp_path / "c", maxiter=2)
+
+
+def test_a_checkpoint_has_one_writer(tmp_path):
+    def again(row):
+        learned(tmp_path / "c")
+
+    with pytest.raises(BlockingIOError, match="another writer"):
+        learned(tmp_path / "c", callback=again)
+    assert learned(tmp_path / "c").reason == "maxiter"
+
+
+def test_fingerprints_are_two_norms():
+    """Of ``x`` and of ``x + |x| / sqrt(n) cos k``, by hand."""
+    x = torch.tensor([3.0, -4.0], dtype=torch.float64)
+    moved = [3 + 5 / 2**0.5, -4 + 5 / 2**0.5 * math.cos(1)]
+    np.testing.assert_allclose(fingerprint(x), [5, math.hypot(*moved)], rtol=1e-15)
+    for other in (-x, x.flip(0), x.abs()):
+        assert abs(float(fingerprint(other)[1] / fingerprint(x)[1]) - 1) > 1e-2
+    for zero in (torch.zeros(2, 3), torch.zeros(0, dtype=torch.complex64)):
+        assert (fingerprint(zero) == 0).all()

@@ -90,6 +90,14 @@ class _Adaptive(Rule):
         self._problem, self._step, self._momentum = problem, step, float(momentum)
         self._shrink, self._grow, self._longer = float(shrink), float(grow), float(longer)
         self._descent, self._last = float(descent), None
+        self._settings = {
+            "step": None if step is None else float(step), "momentum": self._momentum,
+            "shrink": self._shrink, "grow": self._grow, "longer": self._longer,
+            "descent": self._descent,
+        }  # fmt: skip
+
+    def settings(self):
+        return self._settings
 
     def prepare(self, evaluations, here):
         first = here.gradient_bound

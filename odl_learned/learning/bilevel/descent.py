@@ -14,7 +14,7 @@ import torch
 from odl_learned.learning.bilevel.evaluations import Accuracy, Evaluation, Evaluations
 from odl_learned.learning.bilevel.line_search import parabola, search
 from odl_learned.learning.bilevel.progress import Journal
-from odl_learned.learning.bilevel.settings import setting_of
+from odl_learned.learning.bilevel.settings import described, setting_of
 from odl_learned.validation import require_count, require_positive
 
 
@@ -48,6 +48,10 @@ class Rule(abc.ABC):
         """Forget the past; return whether that changes the next arc."""
 
     @abc.abstractmethod
+    def settings(self):
+        """Return what must be the same when a run is continued, a dict of numbers and texts."""
+
+    @abc.abstractmethod
     def state(self):
         """Return what a checkpoint may hold."""
 
@@ -69,7 +73,8 @@ def descend(
     asked = evaluations.asked(accuracy, adjoint_accuracy)
     setting = setting_of(problem, params0) | {
         "method": rule.name, "accuracy": asked.lower, "adjoint_accuracy": asked.adjoint,
-        "gtol": float(gtol), "ftol": float(ftol),
+        "gtol": float(gtol), "ftol": float(ftol), "mode": described(mode),
+        "solver": described(solver), **rule.settings(),
     }  # fmt: skip
     with Journal(setting, checkpoint, callback, progress, reduce) as journal:
         loop = _Loop(evaluations, rule, journal, float(gtol), float(ftol))

@@ -64,7 +64,8 @@ class Evaluation(NamedTuple):
     @staticmethod
     def restored(state):
         """Return the evaluation of a state."""
-        return Evaluation(**{**state, "accuracy": Accuracy(*state["accuracy"])})
+        found = {name: state[name] for name in Evaluation._fields}
+        return Evaluation(**{**found, "accuracy": Accuracy(*state["accuracy"])})
 
 
 def alone(values):

@@ -100,6 +100,10 @@ class _QuasiNewton(Rule):
         self._problem, self._memory = problem, LimitedMemory(int(memory))
         self._lower, self._upper = box(problem, params0)
         self._radius, self._stretch = float(max_step), 1.0
+        self._settings = {"memory": int(memory), "max_step": float(max_step)}
+
+    def settings(self):
+        return self._settings
 
     def arc(self, here):
         free = free_parameters(here.params, here.gradient, self._lower, self._upper)

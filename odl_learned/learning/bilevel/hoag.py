@@ -7,6 +7,7 @@ from odl_learned.learning.bilevel.descent import Rule, descend
 from odl_learned.learning.bilevel.evaluations import Accuracy, alone
 from odl_learned.learning.bilevel.line_search import half
 from odl_learned.learning.bilevel.problem import require_method
+from odl_learned.learning.bilevel.settings import described
 from odl_learned.validation import require_positive
 
 
@@ -86,6 +87,11 @@ class _Scheduled(Rule):
             require_positive("step", step)
         self._problem, self._schedule, self._step = problem, schedule, step
         self._start, self._count = None, 0
+        self._settings = {"schedule": described(schedule),
+                          "step": None if step is None else float(step)}  # fmt: skip
+
+    def settings(self):
+        return self._settings
 
     def prepare(self, evaluations, here):
         if self._start is None:

@@ -125,7 +125,8 @@ class LowerLevel:
 
     def restore(self, state):
         """Continue from what `state` returned, exactly."""
-        self.work, self.adjoint = Work(**state["work"]), state["adjoint"]
+        counts = {field.name: state["work"][field.name] for field in dataclasses.fields(Work)}
+        self.work, self.adjoint = Work(**counts), state["adjoint"]
         self.refuted = [tuple(pair) for pair in state["refuted"]]
         self._known = []
         if state["images"] is not None:

@@ -14,6 +14,7 @@ goes through the same bits as one that was not: the same operations on arrays of
 as long as the processor and the number of threads are the same.
 """
 
+import contextlib
 import os
 import shutil
 import time
@@ -27,8 +28,9 @@ from tqdm import tqdm
 
 from odl_learned.learning.bilevel.distributed import common_step
 from odl_learned.learning.bilevel.settings import require_same
-from odl_learned.learning.checkpoint import read_checkpoint, write_checkpoint
+from odl_learned.learning.checkpoint import read_checkpoint, require_keys, write_checkpoint
 from odl_learned.learning.interruption import deferred_interruption
+from odl_learned.learning.sole_writer import sole_writer
 
 
 class Learned(NamedTuple):
@@ -86,6 +88,12 @@ class Journal:
                             "setting_of(problem, params0).")
         if not (callback is None or callable(callback)):
             raise TypeError(f"callback is {callback!r}, expected a function of a row, or None.")
+        if not (reduce is None or callable(reduce)):
+            raise TypeError(f"reduce is {reduce!r}, expected a function such as "
+                            "distributed.all_reduce, or None.")
+        if not (checkpoint is None or isinstance(checkpoint, (str, os.PathLike))):
+            raise TypeError(f"checkpoint is {checkpoint!r}, expected the path of a file, a str or "
+                            "Path, or None.")
         if checkpoint is not None and not Path(checkpoint).parent.is_dir():
             raise ValueError(f"checkpoint is {str(checkpoint)!r}, expected a file in a folder that "
                              f"exists; create {str(Path(checkpoint).parent)!r} first.")
@@ -95,8 +103,11 @@ class Journal:
 
     def __enter__(self):
         self._started = time.perf_counter()
-        self._signals = deferred_interruption()
-        self._interruption = self._signals.__enter__()
+        with contextlib.ExitStack() as stack:
+            if self._checkpoint is not None:
+                stack.enter_context(sole_writer(self._checkpoint))
+            self._interruption = stack.enter_context(deferred_interruption())
+            self._signals = stack.pop_all()
         self._bar = tqdm(disable=not self._progress, unit="step")
         return self
 
@@ -165,7 +176,7 @@ class Journal:
             )
         self._rows.append(row)
         if self._checkpoint is not None:
-            state = state() if callable(state) else state
+            state = _ordinary(state() if callable(state) else state)
             rows = [{k: _plain(v) for k, v in row.items()} for row in self._rows]
             if self._reduce is not None:
                 _copy(self._checkpoint, self._before)
@@ -187,14 +198,42 @@ class Journal:
         if path is None or not Path(path).exists():
             return None
         saved = read_checkpoint(path)
-        require_same(path, saved.get("setting"), self._setting)
-        return saved
+        require_keys(path, saved, ("setting", "rows", "state"), "bilevel learning")
+        require_same(path, saved["setting"], self._setting)
+        return saved | {"state": _complete(path, saved["state"])}
 
     def learned(self, params, value, value_bound, reason):
         """Return the `Learned` with the history of all rows."""
         names = self._rows[0] if self._rows else ()
         history = {name: np.stack([row[name] for row in self._rows]) for name in names}
         return Learned(params, float(value), float(value_bound), history, reason)
+
+
+class _State(dict):
+    """A state of which missing keys are an error that names the file."""
+
+    def __init__(self, path, state):
+        super().__init__({key: _complete(path, value) for key, value in state.items()})
+        self._path = path
+
+    def __missing__(self, key):
+        raise ValueError(
+            f"checkpoint {self._path} lacks {key!r} and has {sorted(map(str, self))}, expected "
+            "one of this version. Go on with what wrote it, or move it away to start anew."
+        )
+
+
+def _complete(path, value):
+    if isinstance(value, dict):
+        return _State(path, value)
+    return [_complete(path, part) for part in value] if isinstance(value, list) else value
+
+
+def _ordinary(value):
+    """The same in dicts that a checkpoint may hold: parts of a state that was read go on."""
+    if isinstance(value, dict):
+        return {key: _ordinary(part) for key, part in value.items()}
+    return [_ordinary(part) for part in value] if isinstance(value, list) else value
 
 
 def _copy(path, target):

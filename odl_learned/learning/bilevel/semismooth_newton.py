@@ -13,7 +13,7 @@ from odl_learned.learning.bilevel.hypergradient import Implicit
 from odl_learned.learning.bilevel.lower_level import LowerLevel
 from odl_learned.learning.bilevel.problem import SquaredError
 from odl_learned.learning.bilevel.progress import Journal
-from odl_learned.learning.bilevel.settings import setting_of
+from odl_learned.learning.bilevel.settings import described, setting_of
 from odl_learned.solvers.conjugate_gradient import conjugate_gradient
 from odl_learned.validation import require_count, require_positive
 
@@ -81,7 +81,8 @@ def semismooth_newton(problem, params0, solver, *, accuracy=1e-10, gtol=1e-8, ma
     require_positive("gtol", gtol)
     require_count("maxiter", maxiter)
     setting = setting_of(problem, params0) | {
-        "method": "semismooth_newton", "accuracy": float(accuracy), "gtol": float(gtol)}
+        "method": "semismooth_newton", "accuracy": float(accuracy), "gtol": float(gtol),
+        "solver": described(solver)}
     reduced = _Reduced(problem, solver, float(accuracy))
     with Journal(setting, checkpoint, callback, progress) as journal:
         saved = journal.resume()

@@ -11,8 +11,8 @@ import torch
 def setting_of(problem, params0):
     r"""Return what identifies a bilevel problem and its start, for the setting of a `Journal`.
 
-    The functions of a problem cannot be compared; so their values are, at the start and at one
-    gradient step of the lower level from there.
+    Tensors are known by their `fingerprint`. The functions of a problem cannot be compared; so
+    their values are, at the start and at one gradient step of the lower level from there.
 
     Parameters
     ----------
@@ -21,14 +21,21 @@ def setting_of(problem, params0):
 
     Returns
     -------
-    dict of tensors and floats
+    dict of tensors, floats and strings
     """
     energy, x = problem.energy, problem.x0
     lipschitz = energy.lipschitz(params0)
     x = x - energy.gradient(x, params0, problem.data) / lipschitz
+    parts = problem.data if isinstance(problem.data, tuple) else (problem.data,)
+    tensors = {f"data[{k}]" if k else "data": part for k, part in enumerate(parts)}
+    tensors["x0"] = problem.x0
+    if isinstance(getattr(problem.loss, "truth", None), torch.Tensor):
+        tensors["truth"] = problem.loss.truth
     return {
         "params0": params0.detach().clone(),
         "samples": int(x.shape[0]),
+        **{name: kind_of(tensor) for name, tensor in tensors.items()},
+        **{f"values of {name}": fingerprint(tensor) for name, tensor in tensors.items()},
         "energy": float(energy.value(x, params0, problem.data).sum()),
         "lipschitz": float(lipschitz),
         "strong_convexity": float(energy.strong_convexity(params0)),
@@ -39,13 +46,41 @@ def setting_of(problem, params0):
     }
 
 
+def kind_of(tensor):
+    """Return dtype and shape as text."""
+    return f"{tensor.dtype} of shape {tuple(tensor.shape)}"
+
+
+def fingerprint(tensor):
+    r"""Return two numbers that other values, other signs or another order change, ``(2,)``.
+
+    .. math:: |x|, \qquad \Big| x + \frac{|x|}{\sqrt n} c \Big|, \quad c_k = \cos k ,
+
+    for complex entries with ``exp(i k)``. Neither is a small difference of large numbers, so that
+    both are the same on other machines, up to rounding.
+    """
+    x = tensor.detach().reshape(-1).cpu()
+    x = x.to(torch.complex128 if x.is_complex() else torch.float64)
+    k = torch.arange(x.numel(), dtype=torch.float64)
+    wave = torch.polar(torch.ones_like(k), k) if x.is_complex() else torch.cos(k)
+    norm = torch.linalg.vector_norm(x)
+    moved = x + norm / math.sqrt(max(1, x.numel())) * wave
+    return torch.stack([norm, torch.linalg.vector_norm(moved)])
+
+
 def described(solver):
-    """Return a solver as text that is the same in every process."""
+    """Return a solver, a mode or a function as text that is the same in every process."""
     if not dataclasses.is_dataclass(solver):
         return getattr(solver, "__qualname__", type(solver).__name__)
     fields = ((f.name, getattr(solver, f.name)) for f in dataclasses.fields(solver))
-    values = ", ".join(f"{k}={getattr(v, '__qualname__', repr(v))}" for k, v in fields)
-    return f"{type(solver).__name__}({values})"
+    return f"{type(solver).__name__}({', '.join(f'{k}={_text(v)}' for k, v in fields)})"
+
+
+def _text(value):
+    if isinstance(value, torch.Tensor):
+        first, second = fingerprint(value).tolist()
+        return f"{kind_of(value)} with {first:.6g}, {second:.6g}"
+    return getattr(value, "__qualname__", repr(value))
 
 
 def _bound(value):
@@ -59,10 +94,14 @@ def require_same(path, found, expected):
         raise ValueError(f"checkpoint {path} is not one of bilevel learning; {advice}")
     for name in [*expected, *(name for name in found if name not in expected)]:
         if name not in found or name not in expected or not _same(found[name], expected[name]):
-            raise ValueError(
-                f"checkpoint {path} was written with {name} = {found.get(name, 'absent')}, "
-                f"expected {expected.get(name, 'absent')}; {advice}"
-            )
+            there, here = (setting.get(name, "absent") for setting in (found, expected))
+            raise ValueError(f"checkpoint {path} was written with {name} = {_shown(there)}, "
+                             f"expected {_shown(here)}; {advice}")
+
+
+def _shown(value):
+    """As it is; tensors on one line."""
+    return " ".join(str(value.tolist()).split()) if isinstance(value, torch.Tensor) else value
 
 
 def _same(a: Any, b: Any):

@@ -11,7 +11,7 @@ import torch
 from odl_learned.learning.bilevel.evaluations import Accuracy, Evaluations, alone
 from odl_learned.learning.bilevel.line_search import search
 from odl_learned.learning.bilevel.progress import Journal
-from odl_learned.learning.bilevel.settings import setting_of
+from odl_learned.learning.bilevel.settings import described, setting_of
 from odl_learned.validation import require_count, require_positive
 
 
@@ -82,7 +82,8 @@ def isgd(
     asked = everything.asked(accuracy, adjoint_accuracy)
     setting = setting_of(problem, params0) | {
         "method": "isgd", "batch_size": int(batch_size), "accuracy": asked.lower,
-        "adjoint_accuracy": asked.adjoint, "step": step,
+        "adjoint_accuracy": asked.adjoint, "step": None if step is None else float(step),
+        "mode": described(mode), "solver": described(solver),
     }  # fmt: skip
     with Journal(setting, checkpoint, callback, progress, reduce) as journal:
         walk = _Walk(everything, problem.clip(params0.detach()), asked, generator, batch_size, step)

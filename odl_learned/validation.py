@@ -87,6 +87,14 @@ def is_finite_number(value):
         return False
 
 
+def real_numbers(name, value):
+    """Return real numbers as an array of float64, or raise TypeError; one number has no axes."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name} is {shown(value)}; expected one real number, or an array of them.")
+    return array.astype(np.float64)
+
+
 def require_count(name, value, least=1, most=MANY):
     """Raise ValueError unless the value is a whole number from ``least`` to ``most``."""
     if not (isinstance(value, numbers.Integral) and value >= least):

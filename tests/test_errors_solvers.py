@@ -45,7 +45,7 @@ SOLVERS = [
     ("nonlinear landweber", lambda: solvers.landweber(Square(X), X.one(), X.zero(), 1), TypeError,
      r"forward_op is Square.*expected a linear.*derivative\(x\)"),
     ("module in landweber", lambda: solvers.landweber(as_module(A), X.one(), X.zero(), 1),
-     TypeError, "Element, expected one tensor.*operator itself"),
+     TypeError, "expected an operator with an adjoint.*operator itself"),
     ("negative iterations", lambda: solvers.landweber(A, X.one(), X.zero(), 1, maxiter=-1),
      ValueError, "maxiter is -1; expected a whole number of at least 0"),
     ("iterations of descent", lambda: solvers.accelerated_gradient(TV, X.zero(), 1, 1.5),

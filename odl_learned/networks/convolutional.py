@@ -6,6 +6,7 @@ from odl_learned.networks.layers import (
     CONVOLUTIONS,
     ChannelNetwork,
     require_channels,
+    require_generator,
     require_sizes,
 )
 
@@ -46,6 +47,7 @@ class CNN(ChannelNetwork):
         require_sizes(
             {"in_channels": in_channels, "out_channels": out_channels, "width": width,
              "depth": depth}, dimension)
+        require_generator(generator)
         super().__init__(in_channels, dimension)
         channels = [in_channels] + [width] * (depth - 1) + [out_channels]
         layers = []

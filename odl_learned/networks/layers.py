@@ -3,6 +3,11 @@
 import torch
 from torch import nn
 
+from odl_learned.validation import shown
+
+#: No number of channels or layers exceeds it; dense layers have fewer weights.
+LARGEST_SIZE = 2**31
+
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 
@@ -35,9 +40,18 @@ def require_sizes(sizes: dict[str, int], dimension: int) -> None:
     """
     for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise ValueError(f"{name} is {size!r}; expected a whole number, at least 1.")
+            raise ValueError(f"{name} is {shown(size)}; expected a whole number, at least 1.")
+        if size > LARGEST_SIZE:
+            raise ValueError(f"{name} is {shown(size)}; expected at most {LARGEST_SIZE}.")
     if not isinstance(dimension, int) or dimension not in CONVOLUTIONS:
         raise ValueError(f"dimension is {dimension!r}; expected 1, 2 or 3, that of the image.")
+
+
+def require_generator(generator: torch.Generator | None) -> None:
+    """Raise TypeError unless this is a generator of torch, or None for its own."""
+    if not (generator is None or isinstance(generator, torch.Generator)):
+        raise TypeError(f"generator is {shown(generator)}; expected a torch.Generator, built by "
+                        "torch.Generator().manual_seed(seed), or None.")
 
 
 def require_channels(
@@ -78,6 +92,7 @@ def he_uniform(layer: nn.Module, generator: torch.Generator | None) -> nn.Module
 
     Weights are uniform with variance ``2 / fan_in``, so that the size of what passes is kept.
     """
+    require_generator(generator)
     nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu", generator=generator)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

@@ -5,12 +5,17 @@ import math
 import numpy as np
 
 from odl_learned.solvers.active import Active
-from odl_learned.solvers.checks import knows, per_sample, require_start
+from odl_learned.solvers.checks import (
+    knows,
+    per_sample,
+    require_forward_operator,
+    require_start,
+)
 from odl_learned.solvers.discrepancy import Discrepancy
 from odl_learned.solvers.landweber import GIVEN_STEP, GROWTH, UNKNOWN_STEP, _squared_norm
 from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
-from odl_learned.validation import require_count
+from odl_learned.validation import real_numbers, require_count
 
 
 # With J(u) = |u|^2 / 2 + alpha R(u) and v_k a subgradient of J at u_k, the optimality condition of
@@ -165,19 +170,15 @@ def _step(values):
 
 
 def _positive(name, values):
-    values = np.asarray(values, dtype=np.float64)
+    values = real_numbers(name, values)
     if not (np.all(np.isfinite(values)) and np.all(values > 0)):
         raise ValueError(f"{name} is {values}; expected finite numbers greater than zero.")
     return values
 
 
 def _check_arguments(forward_op, regularizer, maxiter):
-    if not getattr(forward_op, "is_linear", True):
-        raise TypeError(
-            f"forward_op is {forward_op!r}; expected a linear operator. Linearize it with "
-            "forward_op.derivative(x)."
-        )
-    if not knows(regularizer, "proximal"):
+    require_forward_operator(forward_op)
+    if isinstance(regularizer, type) or not knows(regularizer, "proximal"):
         raise TypeError(
             f"regularizer is {regularizer!r}; expected a functional with a proximal, such as "
             "functionals.WaveletL1, or odl.functionals.ZeroFunctional for Landweber's iteration."

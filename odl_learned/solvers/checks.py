@@ -6,7 +6,7 @@ import numpy as np
 
 from odl_learned.solvers.samples import Element, numbers_of, on_host
 from odl_learned.solvers.solution import DivergenceError
-from odl_learned.validation import is_finite_number, require_positive
+from odl_learned.validation import is_finite_number, require_positive, shown
 
 
 def require_start(name, x, samples, space, owner):
@@ -32,6 +32,21 @@ def require_start(name, x, samples, space, owner):
         raise ValueError(
             f"{name} contains NaN or infinite values{_of(samples, bad)}; expected finite numbers "
             "only. Find them with numpy.isfinite and mask or replace them first."
+        )
+
+
+def require_forward_operator(forward_op):
+    """Raise TypeError unless this is a linear operator with an adjoint, of ODL or of batches."""
+    if not getattr(forward_op, "is_linear", True):
+        raise TypeError(
+            f"forward_op is {forward_op!r}; expected a linear operator. Linearize it with "
+            "forward_op.derivative(x)."
+        )
+    is_operator = callable(forward_op) and hasattr(forward_op, "adjoint")
+    if isinstance(forward_op, type) or not is_operator:
+        raise TypeError(
+            f"forward_op is {shown(forward_op)}; expected an operator with an adjoint: the ODL "
+            "operator itself for elements, bridge.as_batch(operator) for tensors."
         )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj, to_device
 
 from odl_learned.solvers.solution import Solution
-from odl_learned.validation import require_count, require_positive
+from odl_learned.validation import real_numbers, require_count, require_positive
 from odl_learned.weights import constant_weight
 
 
@@ -86,7 +86,7 @@ def images_of(data, alpha, accuracy, maxiter, cell_sides):
         )
     batch = batch[None, ...] if len(sides) == batch.ndim else batch
     size = batch.shape[0]
-    alpha = np.asarray(to_device(alpha, "cpu") if is_array_api_obj(alpha) else alpha, float)
+    alpha = real_numbers("alpha", to_device(alpha, "cpu") if is_array_api_obj(alpha) else alpha)
     if alpha.shape not in ((), (size,)) or not (np.isfinite(alpha) & (alpha > 0)).all():
         raise ValueError(
             f"alpha is {alpha}, expected a positive number or one per sample, of shape ({size},)."

@@ -3,7 +3,7 @@
 import numpy as np
 
 from odl_learned.solvers.solution import Solution
-from odl_learned.validation import require_count, require_finite, require_positive
+from odl_learned.validation import require_count, require_finite, require_positive, shown
 from odl_learned.weights import has_constant_weight, unweigh
 
 
@@ -96,10 +96,17 @@ def osem(forward_ops, data, x0, backgrounds=None, maxiter=10, tau=None, callback
     Hudson, H. M. and Larkin, R. S. Accelerated image reconstruction using ordered subsets of
     projection data. IEEE Trans. Med. Imaging 13 (1994), equation 4.
     """
-    forward_ops, data = list(forward_ops), list(data)
+    for name, parts in (("forward_ops", forward_ops), ("data", data),
+                        ("backgrounds", () if backgrounds is None else backgrounds)):  # fmt: skip
+        if not isinstance(parts, list | tuple):
+            raise TypeError(f"{name} is {shown(parts)}; expected a list, one entry for each "
+                            "subset, such as operators.view_subsets gives.")
+    for op in forward_ops:
+        if not (hasattr(op, "range") and hasattr(op, "adjoint")) or isinstance(op, type):
+            raise TypeError(f"the forward operator is {shown(op)}; expected a linear ODL operator "
+                            "such as emission_operator(ray_transform, attenuation).")
     if backgrounds is None:
         backgrounds = [op.range.zero() for op in forward_ops]
-    backgrounds = list(backgrounds)
     if not len(forward_ops) == len(data) == len(backgrounds) > 0:
         raise ValueError(
             f"there are {len(forward_ops)} operators, {len(data)} data and {len(backgrounds)} "

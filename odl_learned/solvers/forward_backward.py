@@ -15,7 +15,7 @@ from odl_learned.solvers.checks import (
 )
 from odl_learned.solvers.samples import numbers_of, restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
-from odl_learned.validation import require_count, require_positive
+from odl_learned.validation import real_numbers, require_count, require_positive
 
 GAP_EVERY = 10
 
@@ -240,7 +240,7 @@ class ForwardBackward:
             values = np.asarray(0.0 if declared is None else declared, dtype=np.float64)
             values = np.where(np.isfinite(values), values, 0.0)
         else:
-            values = np.asarray(given, dtype=np.float64)
+            values = real_numbers(name, given)
         if not (np.all(np.isfinite(values)) and np.all(values >= 0)):
             raise ValueError(f"{name} is {values}; expected finite numbers of at least zero.")
         if values.shape not in ((), (self.samples.size,)):

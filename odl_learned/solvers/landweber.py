@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from odl_learned.solvers.active import Active
-from odl_learned.solvers.checks import per_sample, require_start
+from odl_learned.solvers.checks import per_sample, require_forward_operator, require_start
 from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.validation import is_finite_number, require_count
@@ -67,11 +67,7 @@ def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=100
     Engl, H. W., Hanke, M. and Neubauer, A. Regularization of Inverse Problems. Kluwer 1996,
     section 6.1.
     """
-    if not getattr(forward_op, "is_linear", True):
-        raise TypeError(
-            f"forward_op is {forward_op!r}; expected a linear operator. Linearize it with "
-            "forward_op.derivative(x)."
-        )
+    require_forward_operator(forward_op)
     samples, residuals = (samples_of(x, getattr(forward_op, side, None))
                           for x, side in ((x0, "domain"), (data, "range")))
     for name, x, arithmetic, side in (

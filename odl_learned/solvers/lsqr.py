@@ -3,7 +3,13 @@
 import numpy as np
 
 from odl_learned.solvers.active import Active
-from odl_learned.solvers.checks import per_sample, require_adjoint, require_alike, require_start
+from odl_learned.solvers.checks import (
+    per_sample,
+    require_adjoint,
+    require_alike,
+    require_forward_operator,
+    require_start,
+)
 from odl_learned.solvers.samples import Element, restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.solvers.stopping import confirmed
@@ -69,16 +75,7 @@ def lsqr(forward_op, data, x0, accuracy, maxiter, damp=0.0, noise_norm=None, tau
     Paige, C. C. and Saunders, M. A. LSQR: an algorithm for sparse linear equations and sparse
     least squares. ACM Trans. Math. Softw. 8 (1982), stopping rules of section 6.
     """
-    if not getattr(forward_op, "is_linear", True):
-        raise TypeError(
-            f"forward_op is {forward_op!r}; expected a linear operator. Linearize it with "
-            "forward_op.derivative(x)."
-        )
-    if not hasattr(forward_op, "adjoint"):
-        raise TypeError(
-            f"forward_op is {forward_op!r}; expected an operator with an adjoint: the ODL operator "
-            "itself for elements, bridge.as_batch(operator) for tensors."
-        )
+    require_forward_operator(forward_op)
     images, residuals = (samples_of(x, getattr(forward_op, side, None))
                          for x, side in ((x0, "domain"), (data, "range")))
     for name, x, arithmetic, side in (

@@ -1,0 +1,194 @@
+"""Valid calls of the rooms without torch: data, operators, functionals, metrics, plotting."""
+
+from pathlib import Path
+
+import numpy as np
+import odl
+from instances.functionals import counts
+from instances.spaces import GRAD, RA, XC, R, V, X, blocks, element, filters, mask, plane, square
+
+from odl_learned import data, functionals, metrics, operators, plotting
+
+RAY = operators.parallel_ray_transform(square(dtype="float32"), 4)
+MRI = operators.SampledFourier(XC, mask((5, 7)))
+KERNEL = np.random.default_rng(3).standard_normal((3, 5))
+WAVELET = operators.OrthogonalWavelet(plane((4, 12)), "db2", 1)
+MAPS = np.random.default_rng(2).standard_normal((3, 5, 7)) + 0j
+SINOGRAM = RAY(RAY.domain.one())
+KL = functionals.KullbackLeiblerFidelity(counts(X))
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+def positional(function):
+    """A function with generic dispatch, which takes its first argument without a name."""
+    return lambda **arguments: function(*arguments.values())
+
+
+def image(shape=(6, 8)):
+    return np.random.default_rng(1).random(shape)
+
+
+def files(folder):
+    """Valid calls that read files, which are written into a folder first."""
+    folder = Path(folder)
+    np.savez(folder / "stack.npz", images=image((3, 6, 8)), split=np.array(["train"] * 3),
+             subject=np.array(["a", "a", "b"]), p999=np.ones(3))
+    return {
+        "data.read_image": (data.read_image, lambda: dict(
+            path=folder / "stack.npz", key="images", index=1)),
+        "data.read_npz_stack": (data.read_npz_stack, lambda: dict(
+            path=folder / "stack.npz", key="images")),
+        "data.read_slices": (data.read_slices, lambda: dict(
+            path=folder / "stack.npz", split="train", count=2)),
+        "plotting.comparison": (plotting.comparison, lambda: dict(
+            images={"a": image()}, truth=image(), path=folder / "picture.png", title="t")),
+    }
+
+
+DATA = {
+    "FixedPairs": (data.FixedPairs, lambda: dict(data=[image(), image()],
+                                                 truth=[image(), image()])),
+    "SimulatedPairs": (data.SimulatedPairs, lambda: dict(
+        truth=lambda rng: X.one(), measure=lambda x, rng: x, size=3, seed=0)),
+    "add_white_noise": (data.add_white_noise, lambda: dict(
+        x=element(X), noise_level=0.1, rng=rng())),
+    "cartesian_mask": (data.cartesian_mask, lambda: dict(
+        shape=(6, 8), fraction=0.5, center_fraction=0.2, rng=rng(), axis=0)),
+    "downsample": (data.downsample, lambda: dict(array=image(), factor=2)),
+    "from_rows": (data.from_rows, lambda: dict(image=image())),
+    "to_rows": (data.to_rows, lambda: dict(array=image())),
+    "hounsfield_to_attenuation": (data.hounsfield_to_attenuation, lambda: dict(hu=image())),
+    "log_linearize": (data.log_linearize, lambda: dict(
+        counts=1 + element(X) * element(X), photons=100.0)),
+    "noise_level_for": (data.noise_level_for, lambda: dict(x=element(X), relative=0.1)),
+    "poisson_counts": (data.poisson_counts, lambda: dict(
+        expected=element(X) * element(X), rng=rng())),
+    "radial_mask": (data.radial_mask, lambda: dict(shape=(6, 8), num_spokes=3)),
+    "random_body": (data.random_body, lambda: dict(space=square(8), rng=rng())),
+    "random_ellipses": (data.random_ellipses, lambda: dict(space=square(8), rng=rng())),
+    "simulated_sensitivities": (data.simulated_sensitivities, lambda: dict(space=XC, coils=3)),
+    "smooth_phase": (data.smooth_phase, lambda: dict(space=X, rng=rng())),
+    "transmission_counts": (data.transmission_counts, lambda: dict(
+        sinogram=element(X) * element(X), photons=100.0, rng=rng())),
+    "variable_density_mask": (data.variable_density_mask, lambda: dict(
+        shape=(6, 8), fraction=0.5, decay=2.0, rng=rng(), center_fraction=0.1)),
+}
+
+OPERATORS = {
+    "BlockInsertion": (operators.BlockInsertion, lambda: dict(
+        product=blocks(X)[0], index=1, element=odl.rn(2).one())),
+    "BlockProduct": (operators.BlockProduct, lambda: dict(domain=odl.ProductSpace(R, R))),
+    "FilterBank": (operators.FilterBank, lambda: dict(space=X, filters=filters(2, (3, 3)))),
+    "FilterBankAdjoint": (operators.FilterBankAdjoint, lambda: dict(
+        bank=operators.FilterBank(X, filters(2, (3, 3))))),
+    "FunctionalMultiple": (operators.FunctionalMultiple, lambda: dict(
+        functional=odl.functionals.L2NormSquared(X), operator=GRAD)),
+    "MultiCoilFourier": (operators.MultiCoilFourier, lambda: dict(
+        domain=XC, weights=image((5, 7)), sensitivities=MAPS)),
+    "MultiCoilFourierAdjoint": (operators.MultiCoilFourierAdjoint, lambda: dict(
+        forward_op=operators.MultiCoilFourier(XC, image((5, 7)), MAPS))),
+    "OrthogonalWavelet": (operators.OrthogonalWavelet, lambda: dict(
+        space=plane((4, 12)), wavelet="db2", nlevels=1)),
+    "OrthogonalWaveletAdjoint": (operators.OrthogonalWaveletAdjoint, lambda: dict(
+        transform=WAVELET)),
+    "PeriodicConvolution": (operators.PeriodicConvolution, lambda: dict(space=X, kernel=KERNEL)),
+    "ZeroConvolution": (operators.ZeroConvolution, lambda: dict(space=X, kernel=KERNEL)),
+    "ReflectingConvolution": (operators.ReflectingConvolution, lambda: dict(
+        space=X, kernel=KERNEL)),
+    "PointwiseExponential": (operators.PointwiseExponential, lambda: dict(space=X)),
+    "QuarterTurn": (operators.QuarterTurn, lambda: dict(space=square(), k=1)),
+    "ReflectedExtension": (operators.ReflectedExtension, lambda: dict(space=X, margin=(2, 1))),
+    "ReflectedExtensionAdjoint": (operators.ReflectedExtensionAdjoint, lambda: dict(
+        extension=operators.ReflectedExtension(X, (2, 1)))),
+    "Reflection": (operators.Reflection, lambda: dict(space=X, axis=1)),
+    "Rotation": (operators.Rotation, lambda: dict(space=square(), angle=0.3)),
+    "RotoTranslation": (operators.RotoTranslation, lambda: dict(
+        space=square(), angle=0.3, shift=[0.1, 0.2])),
+    "SampledFourier": (operators.SampledFourier, lambda: dict(
+        domain=XC, weights=image((5, 7)))),
+    "SampledFourierAdjoint": (operators.SampledFourierAdjoint, lambda: dict(forward_op=MRI)),
+    "Shear": (operators.Shear, lambda: dict(space=X, axis=0, slope=0.3)),
+    "SymmetrizedGradient": (operators.SymmetrizedGradient, lambda: dict(domain=V)),
+    "SymmetrizedGradientAdjoint": (operators.SymmetrizedGradientAdjoint, lambda: dict(
+        forward_op=operators.SymmetrizedGradient(V))),
+    "Translation": (operators.Translation, lambda: dict(space=X, shift=[0.1, 0.2])),
+    "attenuation_factors": (operators.attenuation_factors, lambda: dict(
+        ray_transform=RAY, mu=RAY.domain.one())),
+    "emission_operator": (operators.emission_operator, lambda: dict(
+        ray_transform=RAY, attenuation=RAY.range.one(), scale=2.0)),
+    "exact_norm": (positional(operators.exact_norm), lambda: dict(op=GRAD)),
+    "fan_beam_ray_transform": (operators.fan_beam_ray_transform, lambda: dict(
+        space=square(dtype="float32"), num_angles=4, src_radius=4.0, det_radius=2.0, num_bins=9,
+        det_half_width=3.0)),
+    "fbp": (operators.fbp, lambda: dict(forward_op=RAY, filter_type="Hann",
+                                        frequency_scaling=0.8)),
+    "gaussian_kernel": (operators.gaussian_kernel, lambda: dict(
+        space=X, standard_deviation=0.3)),
+    "gradient": (operators.gradient, lambda: dict(space=X)),
+    "mask_operator": (operators.mask_operator, lambda: dict(space=X, mask=mask((5, 7)))),
+    "normalized": (operators.normalized, lambda: dict(op=GRAD)),
+    "operator_norm": (operators.operator_norm, lambda: dict(
+        op=GRAD.adjoint @ GRAD, rng=rng(), maxiter=50)),
+    "parallel_ray_transform": (operators.parallel_ray_transform, lambda: dict(
+        space=square(dtype="float32"), num_angles=4, num_bins=9, det_half_width=1.5)),
+    "random_element": (operators.random_element, lambda: dict(space=X, rng=rng())),
+    "require_even_angles": (operators.require_even_angles, lambda: dict(forward_op=RAY)),
+    "view_subsets": (operators.view_subsets, lambda: dict(ray_transform=RAY, number=2)),
+}
+
+FUNCTIONALS = {
+    "BoxConstraint": (functionals.BoxConstraint, lambda: dict(space=X, lower=-0.5, upper=1.0)),
+    "BoxSupport": (functionals.BoxSupport, lambda: dict(space=X, lower=-0.5, upper=1.0)),
+    "Coordinate": (functionals.Coordinate, lambda: dict(space=RA, index=2)),
+    "Exponential": (functionals.Exponential, lambda: dict(
+        functional=functionals.Coordinate(RA, 2))),
+    "FieldsOfExperts": (functionals.FieldsOfExperts, lambda: dict(
+        space=X, filters=filters(2, (3, 3)), alphas=[0.5, 2.0], nu=0.1)),
+    "H1Seminorm": (functionals.H1Seminorm, lambda: dict(space=X)),
+    "H1SeminormConjugate": (functionals.H1SeminormConjugate, lambda: dict(
+        seminorm=functionals.H1Seminorm(X))),
+    "KullbackLeiblerConjugate": (functionals.KullbackLeiblerConjugate, lambda: dict(fidelity=KL)),
+    "KullbackLeiblerFidelity": (functionals.KullbackLeiblerFidelity, lambda: dict(
+        data=counts(X), background=X.one())),
+    "MagnitudeBound": (functionals.MagnitudeBound, lambda: dict(space=X, bound=0.8)),
+    "MagnitudeSupport": (functionals.MagnitudeSupport, lambda: dict(space=X, bound=0.8)),
+    "SmoothedGroupL1": (functionals.SmoothedGroupL1, lambda: dict(vfspace=V, nu=0.1)),
+    "SmoothedTV": (functionals.SmoothedTV, lambda: dict(space=X, alpha=1.0, nu=0.1, xi=0.1)),
+    "TotalGeneralizedVariation": (functionals.TotalGeneralizedVariation, lambda: dict(
+        space=X, beta=0.5, accuracy=1e-3, maxiter=100)),
+    "TotalVariation": (functionals.TotalVariation, lambda: dict(
+        space=X, exponent=2, accuracy=1e-3, maxiter=100)),
+    "WaveletBound": (functionals.WaveletBound, lambda: dict(
+        functional=functionals.WaveletL1(plane((4, 12)), "db2", 1))),
+    "WaveletDetailL1": (functionals.WaveletDetailL1, lambda: dict(
+        space=plane((4, 12)), wavelet="db2", nlevels=1)),
+    "WaveletL1": (functionals.WaveletL1, lambda: dict(
+        space=plane((4, 12)), wavelet="db2", nlevels=1)),
+    "fix_block": (functionals.fix_block, lambda: dict(
+        functional=odl.functionals.L2NormSquared(blocks(X)[0]), index=1,
+        element=odl.rn(2).one())),
+    "l2_fidelity": (functionals.l2_fidelity, lambda: dict(data=element(X))),
+    "parameter_space": (functionals.parameter_space, lambda: dict(space=X, size=2)),
+    "precise_inner": (functionals.precise_inner, lambda: dict(x=element(X), y=element(X, 2))),
+    "precise_value": (positional(functionals.precise_value), lambda: dict(
+        functional=odl.functionals.L2NormSquared(X), x=element(X))),
+    "weighted_l1": (functionals.weighted_l1, lambda: dict(space=V, alphas=[0.5, 2.0])),
+}
+
+METRICS = {
+    "psnr": (metrics.psnr, lambda: dict(x=image(), truth=image() + 0.1, data_range=1.0)),
+    "ssim": (metrics.ssim, lambda: dict(
+        x=image((12, 12)), truth=image((12, 12)) + 0.1, data_range=1.0)),
+    "relative_error": (metrics.relative_error, lambda: dict(x=image(), truth=image() + 0.1)),
+}
+
+
+GROUND = {
+    f"{room}.{name}": call
+    for room, calls in (("data", DATA), ("operators", OPERATORS), ("functionals", FUNCTIONALS),
+                        ("metrics", METRICS))
+    for name, call in calls.items()
+}

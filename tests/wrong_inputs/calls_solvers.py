@@ -1,0 +1,84 @@
+"""Valid calls of variational problems and solvers."""
+
+import numpy as np
+import odl
+from instances.functionals import counts
+from instances.spaces import GRAD, X, element, filters
+
+from odl_learned import functionals, operators, solvers, variational
+
+A = operators.mask_operator(X, np.ones((5, 7)))
+FIDELITY = functionals.l2_fidelity(element(X))
+TV = functionals.SmoothedTV(X, 1.0, 0.5, 0.5) + FIDELITY
+BOX = functionals.BoxConstraint(X, -5, 5)
+PROBLEM = variational.tv_problem(A, FIDELITY, 0.1, BOX)
+FEW = {"accuracy": 0.1, "maxiter": 5}
+CONSTANTS = {"lipschitz": 1e4, "strong_convexity": 1.0}
+SYSTEM = odl.IdentityOperator(X) + GRAD.adjoint @ GRAD
+POSITIVE = element(X) * element(X)
+
+VARIATIONAL = {
+    "Problem": (variational.Problem, lambda: dict(
+        f=FIDELITY, g=odl.functionals.GroupL1Norm(GRAD.range), L=GRAD, balance=1.0,
+        strong_convexity=1.0, norm=10.0)),
+    "experts_problem": (variational.experts_problem, lambda: dict(
+        forward_op=A, fidelity=FIDELITY, filters=filters(2, (3, 3)), alphas=[0.1, 0.2],
+        constraint=BOX)),
+    "h1_problem": (variational.h1_problem, lambda: dict(
+        forward_op=A, fidelity=FIDELITY, alpha=0.1, constraint=BOX)),
+    "tgv_problem": (variational.tgv_problem, lambda: dict(
+        forward_op=A, fidelity=FIDELITY, alpha=0.1, beta=1.0, constraint=BOX)),
+    "tikhonov_problem": (variational.tikhonov_problem, lambda: dict(
+        forward_op=A, fidelity=FIDELITY, alpha=0.1, constraint=BOX)),
+    "tv_problem": (variational.tv_problem, lambda: dict(
+        forward_op=A, fidelity=FIDELITY, alpha=0.1, constraint=BOX)),
+}
+
+SOLVERS = {
+    "Accelerated": (solvers.Accelerated, lambda: dict(strong_convexity=1.0, ratio=2.0)),
+    "AdaptiveSteps": (solvers.AdaptiveSteps, lambda: dict(ratio=1.0, change=0.5, decay=0.9)),
+    "Backtracking": (solvers.Backtracking, lambda: dict(start=1.0)),
+    "Discrepancy": (solvers.Discrepancy, lambda: dict(
+        forward_op=A, data=element(X), noise_norm=0.1, tau=1.1)),
+    "FixedSteps": (solvers.FixedSteps, lambda: dict(ratio=1.0, tau=0.1, sigma=0.1)),
+    "LinearRate": (solvers.LinearRate, lambda: dict(primal=1.0, dual=1.0)),
+    "accelerated_gradient": (solvers.accelerated_gradient, lambda: dict(
+        f=TV, x0=X.zero(), **FEW, **CONSTANTS)),
+    "circulant": (solvers.circulant, lambda: dict(symbol=1 + np.ones((5, 7)))),
+    "cosine": (solvers.cosine, lambda: dict(symbol=1 + np.ones((5, 7)))),
+    "conjugate_gradient": (solvers.conjugate_gradient, lambda: dict(
+        operator=SYSTEM, b=element(X), x0=X.zero(), **FEW, lower_bound=1.0)),
+    "fista": (solvers.fista, lambda: dict(
+        f=FIDELITY, g=BOX, x0=X.zero(), **FEW, **CONSTANTS | {"lipschitz": 1.0})),
+    "gradient_descent": (solvers.gradient_descent, lambda: dict(
+        f=TV, x0=X.zero(), **FEW, **CONSTANTS)),
+    "landweber": (solvers.landweber, lambda: dict(
+        forward_op=A, data=element(X), x0=X.zero(), noise_norm=0.1, tau=1.1, omega=0.5, maxiter=5)),
+    "linearized_bregman": (solvers.linearized_bregman, lambda: dict(
+        forward_op=A, data=element(X), v0=X.zero(), regularizer=odl.functionals.L1Norm(X),
+        alpha=0.1, noise_norm=0.1, tau=1.1, omega=0.5, maxiter=5)),
+    "lsqr": (solvers.lsqr, lambda: dict(
+        forward_op=A, data=element(X), x0=X.zero(), **FEW, damp=0.1)),
+    "mlem": (solvers.mlem, lambda: dict(
+        forward_op=A, data=counts(X), x0=X.one(), background=X.one(), maxiter=3)),
+    "neumann_laplacian": (solvers.neumann_laplacian, lambda: dict(shape=(5, 7), cell_sides=1.0)),
+    "newton_krylov": (solvers.newton_krylov, lambda: dict(
+        f=FIDELITY, x0=X.zero(), **FEW, strong_convexity=1.0)),
+    "osem": (solvers.osem, lambda: dict(
+        forward_ops=[A], data=[counts(X)], x0=X.one(), backgrounds=[X.one()], maxiter=3)),
+    "periodic_laplacian": (solvers.periodic_laplacian, lambda: dict(
+        shape=(5, 7), cell_sides=1.0)),
+    "primal_dual": (solvers.primal_dual, lambda: dict(problem=PROBLEM, **FEW)),
+    "proximal_gradient": (solvers.proximal_gradient, lambda: dict(
+        f=FIDELITY, g=BOX, x0=X.zero(), **FEW, **CONSTANTS | {"lipschitz": 1.0})),
+    "restarted_gradient": (solvers.restarted_gradient, lambda: dict(
+        f=TV, x0=X.zero(), **FEW, **CONSTANTS)),
+    "rof": (solvers.rof, lambda: dict(data=element(X), alpha=0.1, **FEW, exponent=2)),
+    "tgv_denoising": (solvers.tgv_denoising, lambda: dict(
+        data=element(X), alpha=0.1, beta=1.0, **FEW)),
+    "tgv_gradient": (solvers.tgv_gradient, lambda: dict(u=element(X), beta=1.0, **FEW)),
+    "tgv_value": (solvers.tgv_value, lambda: dict(u=element(X), beta=1.0, **FEW)),
+}
+
+WEST = {f"variational.{name}": call for name, call in VARIATIONAL.items()} | {
+    f"solvers.{name}": call for name, call in SOLVERS.items()}

@@ -1,0 +1,107 @@
+"""Valid calls of the bridge, networks, reconstruction and supervised learning."""
+
+import numpy as np
+import torch
+from instances.functionals import parametric_energy
+from instances.spaces import GRAD, XC, X
+from torch import nn
+
+from odl_learned import bridge, conformance, functionals, learning, networks, reconstruction
+from wrong_inputs.calls_ground import positional
+from wrong_inputs.calls_solvers import BOX, FIDELITY, PROBLEM, A
+
+T = torch.rand(2, 5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+STEP = {"memory_channels": 2, "step_size": 0.1, "dimension": 2}
+
+
+def net():
+    return networks.CNN(4, 3, 4, 2, dimension=2).double()
+
+
+def image_net():
+    return networks.OnImages(networks.CNN(1, 1, 4, 2, dimension=2).double(), dimension=2)
+
+
+def value():
+    class Sum(nn.Module):
+        def forward(self, x):
+            return (x**2).sum((-2, -1))
+
+    return Sum()
+
+
+def trained(**changes):
+    model = image_net()
+    options = {"pairs": [(T[0].numpy(), T[1].numpy())], "steps": 1, "batch_size": 1, "seed": 0,
+               "clip_norm": 1.0, "validate_every": 5, "checkpoint_every": 5, "progress": False}
+    return {"model": model, "optimizer": torch.optim.SGD(model.parameters(), 0.1),
+            "loss": learning.mean_squared_error, **options, **changes}
+
+
+BRIDGE = {
+    "ImplicitRegularizer": (bridge.ImplicitRegularizer, lambda: dict(
+        proximal=bridge.as_proximal(image_net(), X))),
+    "as_batch": (bridge.as_batch, lambda: dict(obj=PROBLEM)),
+    "as_energy": (bridge.as_energy, lambda: dict(
+        functional=parametric_energy(X))),
+    "as_functional": (bridge.as_functional, lambda: dict(module=value(), domain=X)),
+    "as_gradient_module": (bridge.as_gradient_module, lambda: dict(f=FIDELITY)),
+    "as_module": (bridge.as_module, lambda: dict(op=GRAD)),
+    "as_operator": (bridge.as_operator, lambda: dict(module=image_net(), domain=X, range=X)),
+    "as_proximal": (bridge.as_proximal, lambda: dict(denoiser=image_net(), domain=X)),
+    "as_proximal_module": (bridge.as_proximal_module, lambda: dict(f=BOX)),
+    "as_stepped_proximal": (bridge.as_stepped_proximal, lambda: dict(
+        denoiser=bridge.as_proximal_module(BOX), domain=X)),
+    "fix_block": (bridge.fix_block, lambda: dict(
+        functional=functionals.l2_fidelity((X**2).one()), index=1, element=X.one())),
+    "a module": (bridge.as_module(GRAD), lambda: dict(x=T)),
+    "a complex module": (bridge.as_module(functionals.l2_fidelity(XC.one())),
+                         lambda: dict(x=T + 0j)),
+    "a proximal module": (bridge.as_proximal_module(BOX), lambda: dict(x=T, sigma=0.5)),
+    "a gradient module": (bridge.as_gradient_module(FIDELITY), lambda: dict(x=T)),
+}
+
+NETWORKS = {
+    "CNN": (networks.CNN, lambda: dict(
+        in_channels=2, out_channels=1, width=4, depth=2, dimension=2,
+        generator=torch.Generator())),
+    "ResidualCNN": (networks.ResidualCNN, lambda: dict(
+        in_channels=1, out_channels=1, width=4, depth=2, dimension=2,
+        generator=torch.Generator())),
+    "OnImages": (networks.OnImages, lambda: dict(net=net(), dimension=2)),
+    "from_channels": (networks.from_channels, lambda: dict(
+        channels=T[:, None], like=T, dimension=2)),
+    "to_channels": (networks.to_channels, lambda: dict(x=T, dimension=2)),
+}
+
+RECONSTRUCTION = {
+    "GradientStep": (reconstruction.GradientStep, lambda: dict(
+        proximal=nn.Identity(), step_size=0.1)),
+    "LearnedProximalGradient": (reconstruction.LearnedProximalGradient, lambda: dict(
+        forward=bridge.as_module(A), adjoint=bridge.as_module(A.adjoint),
+        steps=[reconstruction.MemoryStep(net(), **STEP)])),
+    "LearnedStepSize": (reconstruction.LearnedStepSize, lambda: dict(initial=0.1)),
+    "MemoryStep": (reconstruction.MemoryStep, lambda: dict(net=net(), **STEP)),
+    "a reconstruction": (reconstruction.LearnedProximalGradient(
+        bridge.as_module(A), bridge.as_module(A.adjoint),
+        [reconstruction.MemoryStep(net(), **STEP)]), lambda: dict(data=T)),
+}
+
+LEARNING = {
+    "mean_squared_error": (learning.mean_squared_error, lambda: dict(x=T, truth=T + 1)),
+    "train": (learning.train, trained),
+}
+
+CONFORMANCE = {
+    "checks_for": (positional(conformance.checks_for), lambda: dict(obj=GRAD)),
+    "sample": (positional(conformance.sample), lambda: dict(
+        obj=GRAD, rng=np.random.default_rng(0))),
+}
+
+EAST = {
+    f"{room}.{name}": call
+    for room, calls in (("bridge", BRIDGE), ("networks", NETWORKS),
+                        ("reconstruction", RECONSTRUCTION), ("learning", LEARNING),
+                        ("conformance", CONFORMANCE))
+    for name, call in calls.items()
+}

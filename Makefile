@@ -31,7 +31,7 @@ lint: .venv/installed
 	$(BIN)/python -m ruff check .
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-kernels: .venv/installed
 	.ci/kernels $(TESTS)

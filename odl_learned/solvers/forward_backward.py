@@ -108,7 +108,7 @@ class ForwardBackward:
                 momentum = self._momentum(restart, x_next)
                 self.y = self.samples.extrapolate(x_next, momentum, self.x)
             self.x, self.slope = x_next, self.f.gradient(self.y)
-            if not self.searching:
+            if not self.searching and (niter <= 10 or niter % 10 == 0):
                 step, change = self._minus(self.y, y), self._minus(self.slope, slope)
                 require_constants(self.name, self.active, self.samples, self.y, step, change,
                                   self.L, self.mu_f)  # fmt: skip

@@ -54,7 +54,8 @@ def proximal_gradient(
     Raises
     ------
     DivergenceError
-        If a constant is proved wrong, or values are not finite.
+        If a constant or the gradient is proved wrong, by the first ten steps and every tenth later
+        one, or values are not finite.
     TypeError
         If a gradient or proximal is missing, or the starting point is not in the domain.
     ValueError

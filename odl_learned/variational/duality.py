@@ -3,7 +3,8 @@ r"""The certificate of a problem: feasible points near iterates, and the gap of 
 Iterates of primal-dual methods are feasible in the limit only. On the segment from a feasible point
 to an infeasible one, the points of finite value form an interval, since values are convex. The
 binary search below finds ``1 - t`` of its end up to a factor of two, in as many steps as that has
-binary digits: where iterates become feasible, ``t`` tends to one, and nothing is lost.
+binary digits: where iterates become feasible, ``t`` tends to one, and nothing is lost. That needs a
+feasible point with some room around it: zero, or with bounds on one side a multiple of ``L 1``.
 """
 
 import math
@@ -75,29 +76,74 @@ def feasible_dual(problem, y):
     values : numpy.ndarray of shape ``(size,)``
         Lower bounds of the minimum; -infinity where none is known.
     """
-    L = problem.L
+    y = _admissible(problem, y)
+    samples, back = samples_of(y, problem.L.range), problem.L.adjoint(y)
+    images, values = samples_of(back, problem.L.domain), _dual_values(problem, y, back)
+    if np.isfinite(values).all():
+        return y, back, values
+    start, start_back = _interior(problem, y, back, ~np.isfinite(values))
+    way, back_way = samples.add(y, -1.0, start), images.add(back, -1.0, start_back)
+
+    def point(t):
+        return samples.add(start, t, way), images.add(start_back, t, back_way)
+
+    t, values = farthest_finite(
+        lambda t: _dual_values(problem, *point(t)), samples.size, precision(problem.L.domain))
+    moved = np.flatnonzero(t < 1)
+    if moved.size:
+        y, back = (arithmetic.put(arithmetic.scale(1.0, old), moved, arithmetic.take(new, moved))
+                   for arithmetic, old, new in zip((samples, images), (y, back), point(t)))
+    return y, back, values
+
+
+def _admissible(problem, y):
+    """The dual variable with what others determine, scaled until its fields are short enough."""
     if problem.consistent is not None:
         y = problem.consistent(y)
-    samples = samples_of(y, L.range)
+    samples = samples_of(y, problem.L.range)
     factor = np.ones(samples.size)
     for index, radius in problem.radii:
         index, component = index if isinstance(index, tuple) else (index, None)
-        field = y if index is None else _parts(y, L.range)[index]
+        field = y if index is None else _parts(y, problem.L.range)[index]
         length = _largest_length(field, component)
         factor = np.minimum(factor, radius / np.maximum(length, radius))
-    y = samples.scale(factor, y) if problem.radii else y
-    back = L.adjoint(y)
-    images = samples_of(back, L.domain)
+    return samples.scale(factor, y) if problem.radii else y
 
-    def values_at(t):
-        slope, scaled = images.scale(-t, back), samples.scale(t, y)
-        return -np.atleast_1d(
-            precise_value(problem.f_conj, slope) + precise_value(problem.g_conj, scaled))
 
-    t, values = farthest_finite(values_at, samples.size, precision(L.domain))
-    if (t < 1).any():
-        y, back = samples.scale(t, y), images.scale(t, back)
-    return y, back, values
+def _dual_values(problem, y, back):
+    slope = samples_of(back, problem.L.domain).scale(-1.0, back)
+    return -np.array(np.atleast_1d(
+        precise_value(problem.f_conj, slope) + precise_value(problem.g_conj, y)), dtype=float)
+
+
+# A bound on one side only, such as x >= 0, asks for L* y >= 0 in every point. Zero is at the border
+# of this cone, and no multiple of a y outside of it is in it: one has to start inside. There are
+# the multiples of L 1 if L* L 1 = A* A 1 > 0, as for all operators of nonnegative entries.
+def _interior(problem, y, back, wanted):
+    """Dual variables of finite value to start from, and their images under ``L*``: or zeros."""
+    samples, images = samples_of(y, problem.L.range), samples_of(back, problem.L.domain)
+    start, start_back = samples.scale(0.0, y), images.scale(0.0, back)
+    ones = images.ones(back)
+    signs = [sign * np.isfinite(np.atleast_1d(
+        precise_value(problem.f_conj, images.scale(-sign, ones)))) for sign in (1.0, -1.0)]
+    sign = np.where(wanted, np.where(signs[0] != 0, signs[0], signs[1]), 0.0)
+    if not sign.any():
+        return start, start_back
+    inner = problem.L(ones)
+    size = samples.norm(y) / np.maximum(samples.norm(inner), np.finfo(float).tiny)
+    for factor in (1.0, 0.05):
+        trial = _admissible(problem, samples.scale(factor * sign * size, inner))
+        trial_back = problem.L.adjoint(trial)
+        found = np.flatnonzero(np.isfinite(_dual_values(problem, trial, trial_back)) & (sign != 0))
+        if found.size:
+            start, start_back = (
+                arithmetic.put(old, found, arithmetic.take(new, found))
+                for arithmetic, old, new in zip(
+                    (samples, images), (start, start_back), (trial, trial_back)))
+            sign[found] = 0
+        if not sign.any():
+            break
+    return start, start_back
 
 
 @_overflow

@@ -113,7 +113,8 @@ class Problem:
         """Return the feasible dual variable near ``y`` that `dual_value` evaluates.
 
         It is made consistent, scaled down until the fields in it are short enough, and, where the
-        dual value is infinite there, further towards zero until that is finite.
+        dual value is infinite there, moved towards zero until that is finite; towards a multiple of
+        ``L 1``, of a constant image, where the constraint is a bound on one side.
         """
         return feasible_dual(self, y)[0]
 
@@ -128,9 +129,10 @@ class Problem:
         space, allows for the rounding of ``L x``, ``L* y`` and of the entries in the sums. Where
         ``<L x, y>`` and ``<x, L* y>`` differ by more, the difference counts in its place. Infinite
         where ``x`` violates the constraint. Where ``f* (-L* y)`` is infinite, ``y`` is moved
-        towards zero, see `feasible`. Without a constraint, the gap tends to zero in denoising and
-        in `tikhonov_problem`; otherwise ``L* y = 0`` would have to hold exactly, and the lower
-        bound is that for ``y = 0``, which is zero for the problems of this package.
+        to where it is not, see `feasible`; with nonnegative images the gap tends to zero if ``A* A
+        1 > 0``, as for all operators with nonnegative entries. Without a constraint, it does so in
+        denoising and in `tikhonov_problem`; otherwise ``L* y = 0`` would have to hold exactly, and
+        the lower bound is that for ``y = 0``, which is zero for the problems of this package.
 
         Parameters
         ----------

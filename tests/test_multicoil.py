@@ -141,7 +141,7 @@ def test_sensitivities_errors():
         data.simulated_sensitivities(odl.rn(4), 2)
     with pytest.raises(TypeError, match="whole number"):
         data.simulated_sensitivities(X, 2.0)
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="at least 1"):
         data.simulated_sensitivities(X, 0)
 
 

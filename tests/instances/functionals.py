@@ -126,7 +126,8 @@ FUNCTIONALS = {
     "QuadraticForm": lambda: F.QuadraticForm(operator=GRAD.adjoint @ GRAD, vector=element(X)),
     "QuadraticForm complex": lambda: F.QuadraticForm(
         operator=odl.IdentityOperator(XC), vector=element(XC), constant=2),
-    "OnRealParts": lambda: functionals.OnRealParts(F.L1Norm(XC).translated(element(XC))),
+    "OnRealParts": lambda: functionals.OnRealParts(
+        F.L2NormSquared(XC).translated(element(XC))),
     "OnRealParts of several": lambda: functionals.OnRealParts(
         functionals.l2_fidelity(element(XC**2))),
     "L2Norm complex": lambda: F.L2Norm(XC),

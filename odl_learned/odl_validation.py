@@ -31,6 +31,15 @@ def require_array_space(name: str, space: Any) -> None:
         )
 
 
+def require_array_spaces(name: str, space: Any) -> None:
+    """Raise TypeError unless `require_array_space` accepts the space, or all of its factors."""
+    if isinstance(space, odl.ProductSpace):
+        for i, part in enumerate(space):
+            require_array_spaces(f"{name}[{i}]", part)
+    else:
+        require_array_space(name, space)
+
+
 def is_whole_numbered(space: Any) -> bool:
     """Whether an array space holds whole numbers or truth values, which cannot be scaled."""
     return space.dtype.kind in "biu"

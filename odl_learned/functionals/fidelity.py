@@ -3,6 +3,7 @@
 import numpy as np
 import odl
 
+from odl_learned.odl_validation import require_array_spaces
 from odl_learned.validation import require_finite
 
 
@@ -28,7 +29,7 @@ def l2_fidelity(data):
     Raises
     ------
     TypeError
-        If the data are not an element of a space.
+        If the data are not an element of a space of real or complex numbers.
     ValueError
         If they are not finite.
     """
@@ -37,6 +38,7 @@ def l2_fidelity(data):
             f"data is of type {type(data).__name__}, expected an element of the range of the "
             "forward operator; pass forward_op.range.element(array)."
         )
+    require_array_spaces("data.space", data.space)
     _require_finite_parts(data)
     return 0.5 * odl.functionals.L2NormSquared(data.space).translated(data)
 

@@ -8,7 +8,12 @@ adjoints here take ``c`` and the weights ``w_i`` of the blocks into account, as 
 import numpy as np
 import odl
 
-from odl_learned.odl_validation import require_element, require_index, require_operator
+from odl_learned.odl_validation import (
+    require_array_spaces,
+    require_element,
+    require_index,
+    require_operator,
+)
 from odl_learned.weights import component_weights, entry_weights
 
 
@@ -37,6 +42,7 @@ class BlockProduct(odl.Operator):
         if not isinstance(domain, odl.ProductSpace) or len(domain) != 2:
             raise TypeError(f"domain is {domain!r}, expected a product of two spaces; build it "
                             "with odl.ProductSpace(first, second).")
+        require_array_spaces("domain", domain)
         range = domain[1] if range is None else range
         for i in (0, 1):
             if domain[i].shape != range.shape:

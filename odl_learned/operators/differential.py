@@ -105,6 +105,7 @@ class SymmetrizedGradient(odl.Operator):
                 f"domain is {domain!r}; expected X ** d for a uniform discretization X with d "
                 "dimensions; pass gradient(X).range."
             )
+        require_array_space("domain[0]", space)
         ndim = space.ndim
         super().__init__(domain, space ** (ndim * (ndim + 1) // 2), linear=True)
 

@@ -4,7 +4,7 @@ import numpy as np
 import odl
 from odl.applications import tomo
 
-from odl_learned.odl_validation import require_element, require_operator
+from odl_learned.odl_validation import require_array_space, require_element, require_operator
 from odl_learned.validation import require_count, require_finite, require_positive, require_real
 
 
@@ -80,6 +80,7 @@ def emission_operator(ray_transform, attenuation, scale=1.0):
             f"ray_transform is {ray_transform!r}; expected a linear odl.Operator, such as "
             "parallel_ray_transform(space, num_angles)."
         )
+    require_array_space("the range of ray_transform", ray_transform.range)
     factors = np.asarray(getattr(attenuation, "data", attenuation))
     if factors.shape != ray_transform.range.shape:
         raise ValueError(

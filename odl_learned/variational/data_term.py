@@ -8,6 +8,7 @@ import odl
 from odl.functionals import Functional, L2NormSquared
 
 from odl_learned.functionals import OnRealParts
+from odl_learned.odl_validation import require_array_spaces
 from odl_learned.operators import operator_norm, real_parts
 from odl_learned.solvers.checks import knows
 
@@ -87,6 +88,7 @@ def data_term(forward_op, fidelity, constraint):
             "linearized by forward_op.derivative(x); a torch module becomes one by "
             "bridge.as_operator."
         )
+    require_array_spaces("forward_op.domain", forward_op.domain)
     for name, functional, space, where in (
         ("fidelity", fidelity, forward_op.range, "range"),
         ("constraint", constraint, forward_op.domain, "domain"),

@@ -58,15 +58,7 @@ def test_operators_and_adjoints(name, rng):
     assert join(op.domain, x) in L.domain and join(op.range, y) in L.range
 
 
-#: The batch differentiates the envelope through the proximal instead of by ``(x - prox x) / s``.
-WITHOUT_GRADIENT = pytest.mark.xfail(
-    reason="the proximal of total variation has no derivative in torch", strict=True,
-    raises=NotImplementedError)
-
-
-@pytest.mark.parametrize("name", [
-    pytest.param(name, marks=WITHOUT_GRADIENT) if name == "MoreauEnvelope of total variation"
-    else name for name in FUNCTIONALS])  # fmt: skip
+@pytest.mark.parametrize("name", FUNCTIONALS)
 def test_functionals_gradients_and_proximals(name, rng):
     f = FUNCTIONALS[name]()
     if f.is_linear or isinstance(f.domain, odl.core.set.sets.Field):

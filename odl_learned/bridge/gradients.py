@@ -28,6 +28,11 @@ class Gradient(nn.Module):
         return value.real if value.is_complex() else value
 
 
+def gradient_of(native, layout):
+    """Return the gradient of a lowered functional: its own if it brings one, else by autograd."""
+    return native.gradient if hasattr(native, "gradient") else Gradient(native, layout)
+
+
 def as_gradient_module(f):
     r"""Return the gradient of an ODL functional as a torch module on batches.
 
@@ -69,6 +74,4 @@ def as_gradient_module(f):
             "as_proximal_module(f)."
         ) from error
     layout, native = layout_of(f.domain), lower(f)
-    if hasattr(native, "gradient"):
-        return OperatorModule(native.gradient, layout, False)
-    return OperatorModule(Gradient(native, layout), layout, False)
+    return OperatorModule(gradient_of(native, layout), layout, False)

@@ -68,6 +68,7 @@ TABLES = {
     "BoxConstraint": on_all(lambda s: functionals.BoxConstraint(s, -0.3, 0.5), X, RW, X32),
     "BoxSupport": on_all(lambda s: functionals.BoxConstraint(s, -0.3, 0.5).convex_conj, X, X32),
     "MagnitudeBound": on_all(lambda s: functionals.MagnitudeBound(s, 0.8), X, XC, X32, XC64),
+    "OnRealParts": on_all(lambda s: functionals.OnRealParts(0.5 * F.L1Norm(s)), XC, XC64),
     "MagnitudeSupport": on_all(
         lambda s: functionals.MagnitudeBound(s, 0.8).convex_conj, X, XC, X32),
     "Kullback-Leibler fidelity": on_all(

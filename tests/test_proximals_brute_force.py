@@ -27,6 +27,7 @@ CASES = {
     "BoxSupport": lambda: functionals.BoxConstraint(X, -0.3, 0.5).convex_conj,
     "MagnitudeBound": lambda: functionals.MagnitudeBound(XC, 0.8),
     "MagnitudeSupport": lambda: functionals.MagnitudeBound(XC, 0.8).convex_conj,
+    "OnRealParts": lambda: functionals.OnRealParts(0.5 * F.L1Norm(XC)),
     "WaveletL1": lambda: functionals.WaveletL1(X, "haar", 1),
     "WaveletL1 complex": lambda: functionals.WaveletL1(XC, "haar", 1),
     "WaveletDetailL1": lambda: functionals.WaveletDetailL1(X, "haar", 1),

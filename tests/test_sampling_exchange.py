@@ -73,13 +73,16 @@ def test_doors(train):
     pattern, reg = lines(SHAPE), smoothed_variation(SHAPE)
     half = torch.arange(12) < 6
     for change, words in (
-        ({"chosen": torch.zeros(12)}, "0 of 12"), ({"chosen": torch.ones(12)}, "12 of 12"),
+        ({"chosen": torch.zeros(12).bool()}, "0 of 12"),
+        ({"chosen": torch.ones(12).bool()}, "12 of 12"),
         ({"pairs": 0}, "pairs"), ({"accuracy": -1.0}, "accuracy"),
     ):  # fmt: skip
         given = {"chosen": half, "pairs": 2, "accuracy": 1e-2} | change
         with pytest.raises(ValueError, match=words):
             exchange(*train, pattern, reg, ALPHA, given.pop("chosen"), **given)
     star = spokes(SHAPE, 5)
+    with pytest.raises(TypeError, match="expected a bool tensor"):
+        exchange(*train, pattern, reg, ALPHA, half.double())
     with pytest.raises(ValueError, match="different sizes"):
         exchange(*train, star, reg, ALPHA, torch.arange(5) < 2)
     with pytest.raises(ValueError, match="empty"):

@@ -80,6 +80,7 @@ FUNCTIONALS = {
     "Exponential": lambda X, C: functionals.Exponential(functionals.Coordinate(C, (2, 0))),
     "SmoothedGroupL1": lambda X, C: functionals.SmoothedGroupL1(C**2, 0.1),
     "SmoothedTV": lambda X, C: functionals.SmoothedTV(X, 0.7, 0.1, 0.01),
+    "OnRealParts": lambda X, C: functionals.OnRealParts(functionals.l2_fidelity(element(C))),
     "l2_fidelity": lambda X, C: functionals.l2_fidelity(element(C)),
     "BoxConstraint": lambda X, C: functionals.BoxConstraint(X, -0.5, 1.0),
     "BoxSupport": lambda X, C: functionals.BoxConstraint(X, -0.5, 1.0).convex_conj,

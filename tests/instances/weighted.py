@@ -80,7 +80,6 @@ FUNCTIONALS = {
     "Exponential": lambda X, C: functionals.Exponential(functionals.Coordinate(C, (2, 0))),
     "SmoothedGroupL1": lambda X, C: functionals.SmoothedGroupL1(C**2, 0.1),
     "SmoothedTV": lambda X, C: functionals.SmoothedTV(X, 0.7, 0.1, 0.01),
-    "OnRealParts": lambda X, C: functionals.OnRealParts(functionals.l2_fidelity(element(C))),
     "l2_fidelity": lambda X, C: functionals.l2_fidelity(element(C)),
     "BoxConstraint": lambda X, C: functionals.BoxConstraint(X, -0.5, 1.0),
     "BoxSupport": lambda X, C: functionals.BoxConstraint(X, -0.5, 1.0).convex_conj,
@@ -115,6 +114,7 @@ FUNCTIONALS = {
     "QuadraticForm": lambda X, C: F.QuadraticForm(
         operator=operators.gradient(X).adjoint @ operators.gradient(X), vector=element(X)),
     "as_functional": lambda X, C: as_functional(as_module(F.L2NormSquared(X)), X),
+    "OnRealParts": lambda X, C: functionals.OnRealParts(functionals.l2_fidelity(element(C))),
 }
 
 # By class, or function: what it says of such a space. Classes that are made by others, such as

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import odl
 import planted_defects
 import pytest
 import sound_objects
@@ -68,3 +69,13 @@ def report():
         if check in failures(table, make()):
             found.append((table, name))
     print(json.dumps([not __debug__, found]))
+
+
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e200])
+def test_operators_of_garbage_fail_as_any_other(garbage):
+    """Memory that was never written can hold anything; the answer is a ConformanceError."""
+    space = odl.rn(6)
+    op = planted_defects.Linear(space, space, lambda x: np.full(6, garbage) * (x != 0),
+                                lambda y: np.full(6, garbage))
+    with np.errstate(all="ignore"):
+        assert "check_linear" in failures("OPERATORS", op)

@@ -138,7 +138,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path, count):
 
 def test_a_checkpoint_of_another_problem_is_refused(tmp_path):
     lbfgsb(denoising(2, 16), START, Implicit(), Newton(), maxiter=2, checkpoint=tmp_path / "c")
-    with pytest.raises(ValueError, match="was written with energy"):
+    with pytest.raises(ValueError, match="was written with values of data"):
         lbfgsb(denoising(2, 16, seed=1), START, Implicit(), Newton(), checkpoint=tmp_path / "c")
 
 

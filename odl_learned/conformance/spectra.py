@@ -46,15 +46,16 @@ def extreme_directions(apply, start, steps):
     v = start / positive(np.linalg.norm(start))
     for _ in range(min(steps, len(start))):
         w = apply(v)
-        if not np.isfinite(w).all():
+        curvature = float(v @ w)
+        if not np.isfinite(curvature):  # nor is it where an entry of w is not
             break
         basis.append(v)
-        diagonal.append(float(v @ w))
+        diagonal.append(curvature)
         rows = np.array(basis)
         for _ in range(2):  # once leaves rounding errors of the first
             w = w - rows.T @ (rows @ w)
         size = float(np.linalg.norm(w))
-        if size <= 1e-9 * max(map(abs, diagonal)):
+        if not 1e-9 * max(map(abs, diagonal)) < size < np.inf:
             break
         off.append(size)
         v = w / size

@@ -7,7 +7,8 @@ bilevel optimization with application to hyperparameter learning, arXiv 2308.100
 from odl_learned.learning.bilevel.descent import Rule, descend
 from odl_learned.learning.bilevel.evaluations import alone
 from odl_learned.learning.bilevel.line_search import half
-from odl_learned.validation import require_positive
+from odl_learned.learning.bilevel.problem import require_problem
+from odl_learned.validation import is_finite_number, require_positive
 
 
 def maid(
@@ -70,8 +71,9 @@ def maid(
         ("momentum", momentum, 0, 1), ("shrink", shrink, 0, 1), ("descent", descent, 0, 1),
         ("1 / grow", 1 / grow, 0, 1 + 1e-15), ("1 / longer", 1 / longer, 0, 1 + 1e-15),
     ):  # fmt: skip
-        if not low <= value < high:
+        if not (is_finite_number(value) and low <= value < high):
             raise ValueError(f"{name} is {value!r}; expected at least {low} and below {high:g}.")
+    require_problem(problem)
     problem.require_start(params0)
     rule = _Adaptive(problem, step, momentum, shrink, grow, longer, descent)
     return descend(

@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 
+from odl_learned.validation import shown
+
 
 class AdjointOperator:
     r"""``v -> d_x^2 E(x) v`` at fixed points, with a preconditioner, as solvers want it.
@@ -68,10 +70,18 @@ class AdjointPreconditioner:
 
 def adjoint_accuracies(adjoint_accuracy, size):
     """Return one positive residual per sample, or raise ValueError."""
-    asked = np.asarray(adjoint_accuracy, dtype=float)
+    return asked_accuracies("adjoint_accuracy", adjoint_accuracy, size)
+
+
+def asked_accuracies(name, value, size):
+    """Return one positive number per sample, an array ``(size,)``, or raise ValueError."""
+    try:
+        asked = np.asarray(value, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        asked = np.array(np.nan)
     if asked.shape not in ((), (1,), (size,)) or not (asked > 0).all():
         raise ValueError(
-            f"adjoint_accuracy is {adjoint_accuracy!r}, expected a positive residual, or one per "
-            f"sample, of shape ({size},)."
+            f"{name} is {shown(value)}, expected a positive residual, or one per sample, of shape "
+            f"({size},)."
         )
-    return np.broadcast_to(asked, (size,))
+    return np.array(np.broadcast_to(asked, (size,)))

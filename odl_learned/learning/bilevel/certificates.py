@@ -19,6 +19,7 @@ from odl_learned.learning.bilevel.bounds import (
 from odl_learned.learning.bilevel.curvature_trial import try_curvature
 from odl_learned.learning.bilevel.loss_trial import try_loss
 from odl_learned.learning.bilevel.metric_bounds import metric_gradient_bound
+from odl_learned.learning.bilevel.problem import require_lower
 from odl_learned.learning.bilevel.work import Work, work_since
 
 
@@ -91,6 +92,7 @@ class Reconstruction:
     @staticmethod
     def solved(lower, params, accuracy):
         """Return the reconstruction with this accuracy."""
+        require_lower(lower)
         before = dataclasses.asdict(lower.work)
         solution = lower.solve(params, accuracy)
         return Reconstruction(lower, params, solution.x, solution.error_bound, before)

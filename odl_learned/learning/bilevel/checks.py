@@ -7,7 +7,7 @@ import torch
 
 from odl_learned.learning.bilevel.bounds import sample_norms
 from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.problem import require_method
+from odl_learned.learning.bilevel.problem import require_method, require_problem
 from odl_learned.validation import require_count, require_positive, require_rng
 
 LEVELS, TRIALS = 4, 3
@@ -75,6 +75,7 @@ def check_hypergradient(problem, params, mode, rng, tolerance=1e-6, step=1e-2, d
         If all parameters are on their bounds.
     """
     require_rng(rng)
+    require_problem(problem)
     require_method("mode", mode, "hypergradient.Implicit()")
     problem.require_params(params, "params")
     require_count("directions", directions)

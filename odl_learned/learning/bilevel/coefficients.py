@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import torch
 
+from odl_learned.learning.bilevel.doors import require_image_shape, require_images, require_length
 from odl_learned.learning.bilevel.energy import UnsolvableError
-from odl_learned.validation import require_positive
+from odl_learned.validation import require_nonnegative, require_positive
 
 
 class Coefficients(NamedTuple):
@@ -38,23 +39,31 @@ class Coefficients(NamedTuple):
 
 def decimal(params):
     """Return the coefficients for ``params = log10 (alpha, nu, xi)``."""
+    require_length(params, 3, "log10 of alpha, nu and xi")
     return Coefficients(10 ** params[0], 10 ** params[1], 10 ** params[2])
 
 
 def decimal_times_alpha(params):
     """Return the same with ``xi`` inside: ``alpha (sum phi_nu + xi/2 |x|^2)``."""
+    require_length(params, 3, "log10 of alpha, nu and xi")
     return Coefficients(10 ** params[0], 10 ** params[1], 10 ** (params[0] + params[2]))
 
 
 def natural(params):
     """Return the coefficients for ``params = log (alpha, nu)``, without ``xi``."""
+    require_length(params, 2, "logarithms of alpha and nu")
     return Coefficients(params[0].exp(), params[1].exp(), 0.0)
 
 
 def decimal_alpha(nu, xi):
     """Return ``params -> coefficients`` for ``params = (log10 alpha,)`` and constants."""
     _require_constants(nu, xi)
-    return lambda params: Coefficients(10 ** params[0], nu, xi)
+
+    def coefficients(params):
+        require_length(params, 1, "log10 of alpha")
+        return Coefficients(10 ** params[0], nu, xi)
+
+    return coefficients
 
 
 def squared_weights(shape, nu, xi):
@@ -73,25 +82,41 @@ def squared_weights(shape, nu, xi):
         For parameters of shape ``(prod(shape) + 1,)``.
     """
     _require_constants(nu, xi)
-    return lambda params: Coefficients(params[-1], nu, xi, params[:-1].reshape(shape) ** 2)
+    shape = require_image_shape(shape)
+    length = math.prod(shape) + 1
+
+    def coefficients(params):
+        require_length(params, length, f"roots of weights of the shape {shape}, and alpha")
+        return Coefficients(params[-1], nu, xi, params[:-1].reshape(shape) ** 2)
+
+    return coefficients
 
 
 def odds_weights(alpha, nu, xi):
     """Return coefficients for ``params = c`` in [0, 1) of a signal: weights ``c / (1 - c)``."""
     _require_constants(nu, xi)
+    require_nonnegative("alpha", alpha)
     return lambda params: Coefficients(alpha, nu, xi, params / (1 - params))
 
 
 def _require_constants(nu, xi):
     require_positive("nu", nu)
-    if xi != 0:
-        require_positive("xi", xi)
+    require_nonnegative("xi", xi)
 
 
 def evaluated(coefficients, params):
     """Return coefficients as tensors without graph, weights None where there are none."""
-    with torch.no_grad():
-        return coefficients(params.detach())
+    if not isinstance(params, torch.Tensor):
+        raise TypeError(f"params is {type(params).__name__}, expected a tensor of real floats; "
+                        "pass torch.tensor([...], dtype=torch.float64).")
+    if params.ndim != 1:
+        raise ValueError(f"params has shape {tuple(params.shape)}, expected (P,), one axis.")
+    try:
+        with torch.no_grad():
+            return coefficients(params.detach())
+    except (IndexError, RuntimeError) as error:
+        raise ValueError(f"the coefficients cannot be computed from {len(params)} parameters "
+                         f"({error}); expected as many as their function uses.") from error
 
 
 def evaluated_like(coefficients, params, x):
@@ -102,6 +127,7 @@ def evaluated_like(coefficients, params, x):
     TypeError, UnsolvableError
         As `require_coefficients`.
     """
+    require_images("x", x)
     c = evaluated(coefficients, params)
     alpha, nu, xi = require_coefficients(c)
     real = x.real.dtype if x.is_complex() else x.dtype

@@ -1,5 +1,7 @@
 """Continuation: a sequence of problems that ends with the one that is meant."""
 
+from collections.abc import Iterable
+
 from odl_learned.learning.bilevel.problem import BilevelProblem, require_method
 
 
@@ -44,6 +46,8 @@ def continuation(problems, params0, learn):
     if isinstance(problems, BilevelProblem):
         raise TypeError("problems is one BilevelProblem, expected a sequence of them; for a single "
                         "one call learn(problem, params0).")
+    if not isinstance(problems, Iterable):
+        raise TypeError(f"problems is {problems!r}, expected a sequence of BilevelProblem.")
     problems = list(problems)
     if not problems:
         raise ValueError("problems is empty, expected at least the one that is meant.")

@@ -6,9 +6,11 @@ import odl  # noqa: F401  (before scipy, whose array API it switches on)
 import scipy.fft
 import torch
 
+from odl_learned.learning.bilevel.doors import MOST_ENTRIES, require_image_shape
 from odl_learned.learning.bilevel.perron import POWERS, perron_bound
 from odl_learned.learning.bilevel.transforms import Transform
 from odl_learned.learning.bilevel.tridiagonal import Tridiagonal
+from odl_learned.validation import require_count
 
 
 class _Differences(Transform):
@@ -45,6 +47,7 @@ class ForwardDifferences(_Differences):
     """
 
     def __init__(self, shape):
+        shape = require_image_shape(shape)
         squares = [4 * math.cos(math.pi / (2 * n)) ** 2 for n in shape]
         super().__init__(shape, math.sqrt(sum(squares)), math.sqrt(len(shape) + 1),
                          math.prod(shape))  # fmt: skip
@@ -90,6 +93,8 @@ class BackwardDifferences(_Differences):
     """
 
     def __init__(self, size):
+        require_count("size", size, most=MOST_ENTRIES)
+        size = int(size)
         super().__init__((size,), 2 * math.cos(math.pi / (2 * size + 1)), math.sqrt(2), size)
 
     def forward(self, x):

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 import torch
 import torch.distributed
 
+from odl_learned.learning.bilevel.problem import require_problem
 from odl_learned.validation import require_count
 
 
@@ -44,6 +45,7 @@ def share(problem, rank, size):
     ValueError
         If there are more processes than pairs.
     """
+    require_problem(problem)
     require_count("size", size)
     require_count("rank", rank, 0)
     pairs = len(problem.x0)

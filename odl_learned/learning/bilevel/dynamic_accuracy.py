@@ -14,7 +14,7 @@ from odl_learned.learning.bilevel.accuracy_rules import DynamicAccuracy
 from odl_learned.learning.bilevel.box import Box
 from odl_learned.learning.bilevel.inexact_search import ETA1, ETA2, TrustRegion
 from odl_learned.learning.bilevel.lower_solvers import Restarted
-from odl_learned.learning.bilevel.problem import require_method
+from odl_learned.learning.bilevel.problem import require_method, require_problem
 from odl_learned.learning.bilevel.progress import Journal
 from odl_learned.learning.bilevel.residuals import BudgetError, Evaluations, PixelResiduals
 from odl_learned.learning.bilevel.settings import described, setting_of
@@ -78,6 +78,8 @@ def dynamic_accuracy(problem, params0, maxeval, solver=None, residuals=PixelResi
     TypeError
         If the loss is not a squared error.
     """
+    require_problem(problem)
+    problem.require_start(params0)
     require_positive("eta", eta)
     require_positive("model_accuracy", model_accuracy)
     if eta > min(ETA1, 1 - ETA2) / 2:
@@ -92,6 +94,7 @@ def dynamic_accuracy(problem, params0, maxeval, solver=None, residuals=PixelResi
 
 def learn(problem, params0, maxeval, solver, residuals, accuracy, radii, journal, memory=8):
     """Run Algorithm 1 with an accuracy rule; see `dynamic_accuracy` and `fixed_accuracy`."""
+    require_problem(problem)
     problem.require_start(params0)
     require_method("residuals", residuals, "PixelResiduals()")
     require_count("maxeval", maxeval, len(params0) + 1)

@@ -144,6 +144,9 @@ class AutogradEnergy(ParametricEnergy):
                 raise TypeError(
                     f"{name} is {value!r}, expected a function; a constant is lambda params: c."
                 )
+        if precondition is not None and not callable(precondition):
+            raise TypeError(f"precondition is {precondition!r}, expected a function of params and "
+                            "data, or None.")
         self._function, self._precondition = function, precondition
         self._lipschitz, self._strong_convexity = lipschitz, strong_convexity
         self._curvature_constants = curvature_constants

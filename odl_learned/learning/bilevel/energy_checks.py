@@ -214,6 +214,10 @@ def _require_arguments(energy, x, params, data):
             f"energy is {energy!r}, expected a ParametricEnergy; a function of (x, params, data) "
             "becomes one by AutogradEnergy."
         )
+    for name, tensor in (("x", x), ("params", params)):
+        if not isinstance(tensor, torch.Tensor):
+            raise TypeError(f"{name} is {type(tensor).__name__}, expected a tensor in double "
+                            "precision; pass torch.as_tensor(array, dtype=torch.float64).")
     if x.dtype not in (torch.float64, torch.complex128) or params.dtype != torch.float64:
         raise TypeError(
             f"x and params are {x.dtype} and {params.dtype}, expected double precision: "
@@ -221,6 +225,13 @@ def _require_arguments(energy, x, params, data):
         )
     if params.ndim != 1 or not bool(torch.isfinite(params).all()):
         raise ValueError(f"params is {params}, expected a finite vector (P,).")
+    if not (x.ndim > 1 and bool(torch.isfinite(x).all())):
+        raise ValueError(f"x has shape {tuple(x.shape)} and {int((~torch.isfinite(x)).sum())} "
+                         "entries that are not finite, expected (B, *shape) and none.")
+    for part in data if isinstance(data, tuple) else (data,):
+        if not isinstance(part, torch.Tensor) or not part.ndim:
+            raise TypeError(f"data is {type(part).__name__}, expected a tensor or a tuple of "
+                            "tensors with first axis B.")
     sizes = [len(part) for part in (data if isinstance(data, tuple) else (data,))]
     if len(x) < 2 or any(size != len(x) for size in sizes):
         raise ValueError(

@@ -12,10 +12,19 @@ import math
 
 import torch
 
+from odl_learned.learning.bilevel.doors import (
+    require_function,
+    require_image_shape,
+    require_images,
+    require_kind,
+    require_length,
+)
 from odl_learned.learning.bilevel.energy import Linearization, ParametricEnergy
+from odl_learned.learning.bilevel.potentials import Potential
 from odl_learned.learning.bilevel.reflecting_filters import ReflectingFilters
 from odl_learned.learning.bilevel.ridge_variation import ridge_variation
 from odl_learned.learning.bilevel.scaled_potentials import ScaledPotentials
+from odl_learned.validation import require_finite, require_nonnegative, shown
 
 
 class ExpertsEnergy(ParametricEnergy):
@@ -52,12 +61,19 @@ class ExpertsEnergy(ParametricEnergy):
     has_formulas = True
 
     def __init__(self, shape, potential, scales, experts, xi):
+        shape = require_image_shape(shape, 2)
+        require_kind("potential", potential, Potential, "such as Charbonnier()")
+        if not isinstance(scales, tuple | list) or not scales:
+            raise TypeError(f"scales is {shown(scales)}, expected a tuple of positive numbers.")
+        require_function("experts", experts, "fixed_filters(dct_filters(5))")
+        require_nonnegative("xi", xi)
         self._potentials = ScaledPotentials(potential, scales)
         self.shape, self.potential, self.experts = tuple(shape), potential, experts
         self.scales, self.xi = tuple(float(nu) for nu in scales), float(xi)
 
     def value(self, x, params, data):
         """Return ``E`` of every sample, of shape ``(B,)``."""
+        self._require_images(x, data)
         filters, weights = self.evaluated(params, x)
         squares = filters.forward(x).square_()
         total = 0.5 * (x - data).square().flatten(1).sum(1)
@@ -66,6 +82,7 @@ class ExpertsEnergy(ParametricEnergy):
 
     def gradient(self, x, params, data):
         """Return ``d_x E``, of the shape of ``x``."""
+        self._require_images(x, data)
         filters, weights = self.evaluated(params, x)
         responses = filters.forward(x)
         slopes = self._potentials.weight(responses.square(), weights).mul_(responses)
@@ -73,6 +90,7 @@ class ExpertsEnergy(ParametricEnergy):
 
     def linearize(self, x, params, data):
         """Return the `Linearization` at ``x``."""
+        self._require_images(x, data)
         filters, weights = self.evaluated(params, x)
         r = filters.forward(x)
         weight, bend = self._potentials.weight_and_curvature(r.square(), weights)
@@ -86,6 +104,7 @@ class ExpertsEnergy(ParametricEnergy):
         stands for one factor ``A r`` of ``A + B r^2 = A + (B / A) r (A r)``. It is projected onto
         ``|z| <= sum_j w_kj max phi_j'``, and the sum, the curvature, is kept nonnegative.
         """
+        self._require_images(x, data)
         filters, weights = self.evaluated(params, x)
         r = filters.forward(x)
         weight, bend = self._potentials.weight_and_curvature(r.square(), weights)
@@ -106,7 +125,7 @@ class ExpertsEnergy(ParametricEnergy):
 
     def lipschitz(self, params):
         """Return ``1 + xi`` plus a bound of ``|sum_k c_k F_k^T F_k|``, ``c`` largest curvatures."""
-        filters, weights = self.evaluated(params, params.double())
+        filters, weights = self._in_double(params)
         if bool((weights < 0).any()):
             raise ValueError(
                 f"the weights have the smallest entry {float(weights.min()):g}, expected none "
@@ -129,7 +148,7 @@ class ExpertsEnergy(ParametricEnergy):
         the norm of the derivative of the weights bound those of all. Those of derivatives in
         filters grow with ``x``, so that ``LB`` and ``B`` are infinite if filters are learned.
         """
-        filters, weights = self.evaluated(params, params.double())
+        filters, weights = self._in_double(params)
         norms, ones = filters.norms(), filters.filters.abs().sum((1, 2))
         third = float((norms**2 * ones) @ (weights @ self._potentials.constants("third", weights)))
         if self._learned(params)[1][0].requires_grad:
@@ -196,6 +215,27 @@ class ExpertsEnergy(ParametricEnergy):
 
     def evaluated(self, params, x):
         """Return `ReflectingFilters` and weights as the tensor ``x``, without graph."""
+        require_images("x", x)
+        return self._as(params, x)
+
+    def _require_images(self, x, data):
+        require_images("x", x)
+        for name, images in (("x", x), ("data", data)):
+            if not isinstance(images, torch.Tensor) or images.is_complex():
+                given = images.dtype if isinstance(images, torch.Tensor) else type(images).__name__
+                raise TypeError(f"{name} is {given}, expected a real tensor (B, *{self.shape}).")
+            if tuple(images.shape) != (len(x), *self.shape):
+                raise ValueError(f"{name} has shape {tuple(images.shape)}, expected "
+                                 f"{(len(x), *self.shape)}, images of the shape of the energy.")
+
+    def _in_double(self, params):
+        if not isinstance(params, torch.Tensor):
+            raise TypeError(f"params is {type(params).__name__}, expected a tensor of real floats.")
+        return self._as(params, params.double())
+
+    def _as(self, params, x):
+        if not isinstance(params, torch.Tensor):
+            raise TypeError(f"params is {type(params).__name__}, expected a tensor of real floats.")
         with torch.no_grad():
             filters, weights = (part.to(x) for part in self.experts(params.detach()))
         return ReflectingFilters(self.shape, filters), weights
@@ -241,4 +281,13 @@ def fixed_filters(filters):
 
     Parameters are ``(K,)``, for one scale; bound them by zero from below.
     """
-    return lambda params: (filters.to(params), params[:, None])
+    if not isinstance(filters, torch.Tensor) or filters.ndim != 3 or filters.is_complex():
+        raise TypeError(f"filters is {shown(filters)}, expected a real tensor (K, s_1, s_2), such "
+                        "as dct_filters(5).")
+    require_finite("filters", filters)
+
+    def experts(params):
+        require_length(params, len(filters), "one weight for every filter")
+        return filters.to(params), params[:, None]
+
+    return experts

@@ -105,6 +105,9 @@ def weighted(weights, r):
 def residual(fidelity, x, data, c):
     """Return ``A x - y``, or raise ValueError unless data and weights have the shape of ``A x``."""
     image = fidelity.forward(x)
+    if not isinstance(data, torch.Tensor) or data.is_complex() > image.is_complex():
+        given = data.dtype if isinstance(data, torch.Tensor) else type(data).__name__
+        raise TypeError(f"data is {given}, expected a tensor of {image.dtype} as A x.")
     if data.shape != image.shape:
         raise ValueError(
             f"data has shape {tuple(data.shape)}, expected {tuple(image.shape)} as A x; pass "

@@ -14,6 +14,7 @@ from odl_learned.learning.bilevel.accuracy_rules import FixedAccuracy
 from odl_learned.learning.bilevel.box import Box
 from odl_learned.learning.bilevel.dynamic_accuracy import learn
 from odl_learned.learning.bilevel.lower_level import LowerLevel
+from odl_learned.learning.bilevel.problem import require_problem
 from odl_learned.learning.bilevel.progress import Journal
 from odl_learned.learning.bilevel.residuals import PixelResiduals
 from odl_learned.learning.bilevel.settings import described, setting_of
@@ -87,6 +88,7 @@ def bobyqa(problem, params0, maxeval, solver, accuracy=1e-6, radius=0.1, smalles
         raise ImportError(
             'bobyqa needs Py-BOBYQA, which is not installed: pip install "odl_learned[dfo]".'
         ) from error
+    require_problem(problem)
     problem.require_start(params0)
     require_count("maxeval", maxeval, len(params0) + 2)
     for name, value in (("accuracy", accuracy), ("radius", radius),

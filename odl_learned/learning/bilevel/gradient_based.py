@@ -3,6 +3,7 @@
 from odl_learned.learning.bilevel.descent import Rule, box, descend
 from odl_learned.learning.bilevel.evaluations import alone
 from odl_learned.learning.bilevel.limited_memory import LimitedMemory, free_parameters
+from odl_learned.learning.bilevel.problem import require_problem
 from odl_learned.validation import require_count, require_positive
 
 
@@ -82,6 +83,7 @@ def lbfgsb(
     Wright, Numerical Optimization, chapter 7. Learning like this with SciPy's L-BFGS-B and exact
     gradients: F. Sherry et al., IEEE Trans. Med. Imaging 39, 2020.
     """
+    require_problem(problem)
     problem.require_start(params0)
     rule = _QuasiNewton(problem, params0, memory, max_step)
     return descend(

@@ -6,7 +6,7 @@ F. Pedregosa, Hyperparameter optimization with approximate gradient, ICML 2016, 
 from odl_learned.learning.bilevel.descent import Rule, descend
 from odl_learned.learning.bilevel.evaluations import Accuracy, alone
 from odl_learned.learning.bilevel.line_search import half
-from odl_learned.learning.bilevel.problem import require_method
+from odl_learned.learning.bilevel.problem import require_method, require_problem
 from odl_learned.learning.bilevel.settings import described
 from odl_learned.validation import require_positive
 
@@ -69,6 +69,7 @@ def hoag(
 
     Source: Pedregosa 2016, Algorithm 1, with the adaptive step of section 4.
     """
+    require_problem(problem)
     problem.require_start(params0)
     require_method("schedule", schedule, "exponential")
     rule = _Scheduled(problem, schedule, step)

@@ -12,10 +12,10 @@ import torch
 from odl_learned.learning.bilevel.claim_trial import certified_bounds
 from odl_learned.learning.bilevel.energy import in_double
 from odl_learned.learning.bilevel.lower_solvers import Newton, certifies
-from odl_learned.learning.bilevel.problem import require_method
+from odl_learned.learning.bilevel.problem import require_method, require_problem
 from odl_learned.learning.bilevel.work import CountedEnergy, Work
 from odl_learned.solvers import DivergenceError, Solution
-from odl_learned.validation import require_count
+from odl_learned.validation import require_count, shown
 
 
 class LowerLevel:
@@ -46,6 +46,7 @@ class LowerLevel:
     """
 
     def __init__(self, problem, solver=None, memory=8):
+        require_problem(problem)
         require_count("memory", memory, 0)
         if solver is not None:
             require_method("solver", solver, "Newton()")
@@ -99,6 +100,10 @@ class LowerLevel:
         began = time.process_time()
         f = self.fixed(params)
         x = self.start(params) if x0 is None else x0
+        if not isinstance(x, torch.Tensor) or x.dtype != self.problem.x0.dtype:
+            given = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
+            raise TypeError(f"x0 is {given}, expected a tensor of {self.problem.x0.dtype} as "
+                            "problem.x0; leave it out to start at the nearest earlier solution.")
         if x.shape != self.problem.x0.shape or not bool(torch.isfinite(x).all()):
             raise ValueError(
                 f"x0 has shape {tuple(x.shape)} and {int((~torch.isfinite(x)).sum())} entries that "
@@ -199,7 +204,11 @@ class LowerLevel:
 
     def _accuracy(self, accuracy):
         size = len(self.problem.x0)
-        accuracy = np.asarray(accuracy, dtype=float)
+        try:
+            accuracy = np.asarray(accuracy, dtype=float)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise TypeError(f"accuracy is {shown(accuracy)}, expected a positive number, or one "
+                            "per sample.") from error
         if accuracy.shape not in ((), (1,), (size,)):
             raise ValueError(f"accuracy has shape {accuracy.shape}, expected one number or "
                              f"({size},), one per sample.")

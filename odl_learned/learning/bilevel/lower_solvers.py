@@ -18,7 +18,7 @@ from odl_learned.solvers.gradient_descent import (
 )
 from odl_learned.solvers.newton import newton_krylov
 from odl_learned.solvers.solution import Solution
-from odl_learned.validation import require_count
+from odl_learned.validation import require_count, shown
 
 
 def certifies(solver):
@@ -47,6 +47,9 @@ class Newton(OwnSolver):
 
     maxiter: int = 200
 
+    def __post_init__(self):
+        require_count("maxiter", self.maxiter)
+
     def __call__(self, f, x0, accuracy):
         if not f.energy.follows_dual:
             return newton_krylov(f, x0, accuracy, self.maxiter)
@@ -71,6 +74,9 @@ class Accelerated(OwnSolver):
 
     maxiter: int = 1_000_000
 
+    def __post_init__(self):
+        require_count("maxiter", self.maxiter)
+
     def __call__(self, f, x0, accuracy):
         return accelerated_gradient(f, x0, accuracy, self.maxiter)
 
@@ -85,6 +91,9 @@ class Restarted(OwnSolver):
 
     maxiter: int = 1_000_000
 
+    def __post_init__(self):
+        require_count("maxiter", self.maxiter)
+
     def __call__(self, f, x0, accuracy):
         return restarted_gradient(f, x0, accuracy, self.maxiter)
 
@@ -94,6 +103,9 @@ class GradientDescent(OwnSolver):
     """Gradient descent, up to ``maxiter`` steps."""
 
     maxiter: int = 10_000_000
+
+    def __post_init__(self):
+        require_count("maxiter", self.maxiter)
 
     def __call__(self, f, x0, accuracy):
         return gradient_descent(f, x0, accuracy, self.maxiter)
@@ -116,6 +128,12 @@ class FixedIterations(OwnSolver):
 
     def __post_init__(self):
         require_count("niter", self.niter)
+        if self.method not in (accelerated_gradient, restarted_gradient, gradient_descent):
+            raise ValueError(
+                f"method is {shown(self.method)}, expected accelerated_gradient, "
+                "restarted_gradient or gradient_descent of solvers; other solvers are functions "
+                "(f, x0, accuracy) -> Solution."
+            )
 
     def __call__(self, f, x0, accuracy):
         never = 0 * accuracy + 1e-300

@@ -12,6 +12,7 @@ from odl_learned.learning.bilevel.transforms import group_squares
 from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 from odl_learned.solvers.active import Active
 from odl_learned.solvers.samples import restricted, samples_of
+from odl_learned.validation import require_count
 
 EVERY = 10
 
@@ -41,6 +42,9 @@ class PrimalDual(OwnSolver):
     """
 
     maxiter: int = 1_000_000
+
+    def __post_init__(self):
+        require_count("maxiter", self.maxiter)
 
     def __call__(self, f, x0, accuracy):
         energy = f.energy

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from odl_learned.learning.bilevel.energy import ParametricEnergy, UnsolvableError, take
-from odl_learned.validation import require_positive
+from odl_learned.validation import require_positive, shown
 
 
 class SquaredError:
@@ -33,6 +33,9 @@ class SquaredError:
 
     def error(self, x):
         """Return ``x_i - x_i*``; ValueError unless the shapes are equal: others are broadcast."""
+        if not isinstance(x, torch.Tensor):
+            raise TypeError(f"x is {type(x).__name__}, expected a tensor (B, *shape); convert it "
+                            "by torch.as_tensor.")
         if x.shape != self.truth.shape:
             raise ValueError(
                 f"x has shape {tuple(x.shape)}, expected {tuple(self.truth.shape)}, that of the "
@@ -53,8 +56,15 @@ class SquaredError:
 
         ``| |z - t|^2 - |x - t|^2 | <= 2 |x - t| e + e^2``.
         """
-        e = torch.as_tensor(error_bound, dtype=torch.float64)
-        return self.factor * e * (2 * torch.sqrt(_squares(self.error(x))).to(e) + e)
+        length = torch.sqrt(_squares(self.error(x)))
+        try:
+            e = torch.as_tensor(error_bound, dtype=torch.float64)
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise TypeError(f"error_bound is {shown(error_bound)}, expected numbers.") from error
+        if tuple(e.shape) not in ((), (1,), (len(x),)) or not bool((e >= 0).all()):
+            raise ValueError(f"error_bound is {shown(error_bound)}, expected numbers of at least "
+                             f"zero, of shape ({len(x)},), one per sample.")
+        return self.factor * e * (2 * length.to(e) + e)
 
     @property
     def lipschitz(self):
@@ -118,7 +128,8 @@ class BilevelProblem:
                 f"penalty is {self.penalty!r}, expected a function of params; leave it out for "
                 "none."
             )
-        if not all(hasattr(self.loss, name) for name in ("value", "gradient", "take")):
+        if isinstance(self.loss, type) or not all(hasattr(self.loss, name) for name in (
+                "value", "gradient", "value_bound", "lipschitz", "take")):  # fmt: skip
             raise TypeError(
                 f"loss is {self.loss!r}, expected SquaredError(truth), or an object with its "
                 "methods."
@@ -131,6 +142,9 @@ class BilevelProblem:
                 "of the loss; start from zeros_like(truth) or the data."
             )
         parts = self.data if isinstance(self.data, tuple) else (self.data,)
+        if not parts:
+            raise ValueError("data is an empty tuple, expected at least one tensor with a first "
+                             "axis of samples.")
         for part in parts:
             require_samples("data", part)
             if len(part) != len(self.x0):
@@ -150,7 +164,8 @@ class BilevelProblem:
                     f"{name} is {getattr(self, name)!r}, expected a number or a tensor (P,); "
                     "leave it out where there is no bound."
                 ) from error
-            if bound.ndim > 1 or bound.is_complex() or bool(torch.isnan(bound).any()):
+            vector = bound.ndim < 2 and bound.numel() and not bound.is_complex()
+            if not vector or bool(torch.isnan(bound).any()):
                 raise ValueError(
                     f"{name} is {bound}, expected a number or a real vector, one bound for every "
                     "parameter, infinite where there is none."
@@ -284,6 +299,19 @@ def require_samples(name, x):
             f"{name} contains NaN or infinite values in sample {int(bad.int().argmax())}; expected "
             "finite numbers only. Find them with torch.isfinite and mask or replace them first."
         )
+
+
+def require_problem(problem):
+    """Raise TypeError unless this is a `BilevelProblem`."""
+    if not isinstance(problem, BilevelProblem):
+        raise TypeError(f"problem is {shown(problem)}, expected a BilevelProblem(energy, data, "
+                        "loss, x0).")
+
+
+def require_lower(lower):
+    """Raise TypeError unless this is a `LowerLevel`, or an object with its methods."""
+    if not all(hasattr(lower, name) for name in ("problem", "fixed", "work")):
+        raise TypeError(f"lower is {shown(lower)}, expected a LowerLevel(problem).")
 
 
 def require_method(name, value, example):

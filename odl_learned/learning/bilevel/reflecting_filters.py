@@ -18,6 +18,7 @@ import math
 import torch
 
 from odl_learned.bridge.rules.filter_bank import folded, reflected
+from odl_learned.validation import require_count
 
 # Responses are computed for so many entries at once that they stay in the cache of a processor.
 CHUNK = 2**19
@@ -127,8 +128,7 @@ def dct_filters(size):
     size : int
         At least 2.
     """
-    if size < 2:
-        raise ValueError(f"size is {size!r}, expected at least 2 pixels.")
+    require_count("size", size, 2, most=2**8)
     rows = _cosines(size, torch.zeros(1, dtype=torch.float64))
     filters = torch.einsum("ai,bj->abij", rows, rows).reshape(-1, size, size)
     return filters[1:]

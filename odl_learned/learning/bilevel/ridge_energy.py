@@ -7,6 +7,7 @@ import operator
 import torch
 
 from odl_learned.functionals import FieldsOfExperts
+from odl_learned.learning.bilevel.doors import require_image_shape, require_length
 from odl_learned.learning.bilevel.experts import ExpertsEnergy
 from odl_learned.learning.bilevel.potentials import Charbonnier
 from odl_learned.validation import require_shape
@@ -42,7 +43,7 @@ class RidgeEnergy(ExpertsEnergy):
     """
 
     def __init__(self, shape, filter_shape, scales, xi):
-        self.filter_shape = tuple(filter_shape)
+        self.filter_shape = require_image_shape(filter_shape, 3)
         super().__init__(shape, Charbonnier(), scales, self.split, xi)
 
     def params(self, filters, weights):
@@ -93,6 +94,8 @@ class RidgeEnergy(ExpertsEnergy):
     def split(self, params):
         """Return filters ``(K, s_1, s_2)`` of mean zero and norm one, and weights ``(K, J)``."""
         count = math.prod(self.filter_shape)
+        length = count + self.filter_shape[0] * len(self.scales)
+        require_length(params, length, "filters, then logarithms of weights")
         weights = params[count:].reshape(self.filter_shape[0], len(self.scales)).exp()
         filters = params[:count].reshape(self.filter_shape)
         filters = filters - filters.mean((1, 2), keepdim=True)

@@ -11,7 +11,7 @@ from odl_learned.learning.bilevel.adjoint import AdjointOperator, AdjointPrecond
 from odl_learned.learning.bilevel.experts import ExpertsEnergy
 from odl_learned.learning.bilevel.hypergradient import Implicit
 from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.problem import SquaredError
+from odl_learned.learning.bilevel.problem import SquaredError, require_problem
 from odl_learned.learning.bilevel.progress import Journal
 from odl_learned.learning.bilevel.settings import described, setting_of
 from odl_learned.solvers.conjugate_gradient import conjugate_gradient
@@ -69,6 +69,7 @@ def semismooth_newton(problem, params0, solver, *, accuracy=1e-10, gtol=1e-8, ma
     TypeError
         If the energy or the loss has no second derivatives, or filters are learned.
     """
+    require_problem(problem)
     if not isinstance(problem.energy, ExpertsEnergy) or not isinstance(problem.loss, SquaredError):
         raise TypeError(
             f"the problem has a {type(problem.energy).__name__} and a {type(problem.loss).__name__}"

@@ -10,6 +10,7 @@ import torch
 
 from odl_learned.learning.bilevel.evaluations import Accuracy, Evaluations, alone
 from odl_learned.learning.bilevel.line_search import search
+from odl_learned.learning.bilevel.problem import require_problem
 from odl_learned.learning.bilevel.progress import Journal
 from odl_learned.learning.bilevel.settings import described, setting_of
 from odl_learned.validation import require_count, require_positive
@@ -66,6 +67,7 @@ def isgd(
     ValueError
         As `gradient_based.lbfgsb`.
     """
+    require_problem(problem)
     problem.require_start(params0)
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator is {generator!r}, expected a torch.Generator; build one with "

@@ -10,6 +10,7 @@ import math
 
 import torch
 
+from odl_learned.learning.bilevel.doors import require_function, require_image_shape, require_kind
 from odl_learned.learning.bilevel.fidelities import real_products
 from odl_learned.learning.bilevel.perron import POWERS
 
@@ -76,13 +77,36 @@ class OrthogonalTransform(Transform):
     """
 
     def __init__(self, analysis, synthesis, shape):
+        require_function("analysis", analysis, "as_module(W)")
+        require_function("synthesis", synthesis, "as_module(W.adjoint)")
+        shape = require_image_shape(shape)
         super().__init__(shape, 1.0, 1.0, math.prod(shape))
-        self._analysis, self._synthesis = analysis, synthesis
+        self._analysis, self._synthesis, self._is_tried = analysis, synthesis, False
 
     def forward(self, x):
         """Return ``W x``, of shape ``(B, 1, *shape)``."""
         with torch.no_grad():
-            return self._analysis(x)[:, None]
+            coefficients = self._analysis(x)
+            if not self._is_tried:
+                self._try(x, coefficients)
+            return coefficients[:, None]
+
+    def _try(self, x, coefficients):
+        """Raise unless the first images keep shape and length, and come back."""
+        if coefficients.shape != x.shape:
+            raise ValueError(f"analysis makes the shape {tuple(coefficients.shape)} of "
+                             f"{tuple(x.shape)}, expected the same: one coefficient per pixel.")
+        back, length = self._synthesis(coefficients), torch.linalg.vector_norm(x)
+        # A transform of N entries rounds log2(N) times, with a unit each; this is far more.
+        error = max(abs(float(torch.linalg.vector_norm(coefficients) - length)),
+                    float(torch.linalg.vector_norm(back - x)))  # fmt: skip
+        if error > 1e3 * torch.finfo(x.dtype).eps * float(length) and error > 1e-4 * float(length):
+            raise ValueError(
+                f"analysis and synthesis change images by {error / float(length):.3g} of their "
+                "length, expected a unitary transform and its inverse, such as "
+                "operators.OrthogonalWavelet; divide a multiple of one by its factor."
+            )
+        self._is_tried = bool(length > 0)
 
     def adjoint(self, p):
         """Return ``W^* p``."""
@@ -111,6 +135,7 @@ class Separate(Transform):
     """
 
     def __init__(self, transform):
+        require_kind("transform", transform, Transform, "such as ForwardDifferences(shape)")
         groups = transform.groups * len(transform.shape)
         super().__init__(transform.shape, transform.norm, transform.group_norm, groups)
         self.transform = transform

@@ -9,9 +9,15 @@ from collections.abc import Callable
 
 import torch
 
+from odl_learned.learning.bilevel.adjoint import asked_accuracies
 from odl_learned.learning.bilevel.bounds import sample_norms
 from odl_learned.learning.bilevel.certificates import Hypergradient, Reconstruction, certified
 from odl_learned.learning.bilevel.claim_trial import certified_bounds
+from odl_learned.learning.bilevel.problem import (
+    require_lower,
+    require_method,
+    require_samples,
+)
 from odl_learned.learning.bilevel.work import work_since
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.validation import require_count, require_shape
@@ -71,12 +77,14 @@ class Unrolled:
         require_count("niter", self.niter)
         if self.every is not None:
             require_count("every", self.every)
+        require_method("scheme", self.scheme, "accelerated")
 
     def __call__(self, lower, params, accuracy, adjoint_accuracy):
         """Return the `Hypergradient` of ``f(x_niter)``; the accuracies are not used.
 
         Values have bounds as approximations of the exact ones; the gradient has none.
         """
+        require_lower(lower)
         problem, before = lower.problem, dataclasses.asdict(lower.work)
         problem.require_params(params, "params")
         f = lower.fixed(params.detach())
@@ -145,9 +153,11 @@ class Piggyback:
     def __post_init__(self):
         require_count("maxiter", self.maxiter)
         require_count("every", self.every)
+        require_method("scheme", self.scheme, "accelerated")
 
     def __call__(self, lower, params, accuracy, adjoint_accuracy):
         """Return the `Hypergradient`, with all bounds, also if the iterations ran out."""
+        require_lower(lower)
         problem, before = lower.problem, dataclasses.asdict(lower.work)
         problem.require_params(params, "params")
         f, loss = lower.fixed(params.detach()), problem.loss
@@ -156,8 +166,8 @@ class Piggyback:
         result, adjoint = x.clone(), torch.zeros_like(x)
         index = torch.arange(len(x), device=x.device)
         accuracy, adjoint_accuracy = (
-            torch.as_tensor(a, dtype=torch.float64, device=x.device).expand(len(x))
-            for a in (accuracy, adjoint_accuracy))  # fmt: skip
+            torch.from_numpy(asked_accuracies(name, a, len(x))).to(x.device)
+            for name, a in (("accuracy", accuracy), ("adjoint_accuracy", adjoint_accuracy)))
         pair, other = (x, x), (adjoint, adjoint)
         for k in range(1, self.maxiter + 1):
             y, p = _extrapolated(pair, beta), _extrapolated(other, beta)
@@ -213,5 +223,6 @@ def _extrapolated(pair, beta):
 def _start(start, problem):
     if start is None:
         return problem.x0
+    require_samples("start", start)
     require_shape("start", start, problem.x0.shape, "that of problem.x0.")
     return start

@@ -15,6 +15,7 @@ from odl_learned.learning.bilevel.coefficients import (
     evaluated_like,
     require_coefficients,
 )
+from odl_learned.learning.bilevel.doors import require_kind
 from odl_learned.learning.bilevel.energy import ParametricEnergy
 from odl_learned.learning.bilevel.fidelities import (
     largest,
@@ -25,9 +26,11 @@ from odl_learned.learning.bilevel.fidelities import (
     weighted,
 )
 from odl_learned.learning.bilevel.intervals import variation_of
+from odl_learned.learning.bilevel.potentials import Potential
 from odl_learned.learning.bilevel.problem import require_method
-from odl_learned.learning.bilevel.transforms import group_squares, scaled_groups
+from odl_learned.learning.bilevel.transforms import Transform, group_squares, scaled_groups
 from odl_learned.learning.bilevel.variation_point import VariationPoint, assembled_gradient
+from odl_learned.validation import shown
 
 
 class VariationEnergy(ParametricEnergy):
@@ -61,6 +64,13 @@ class VariationEnergy(ParametricEnergy):
     has_formulas = True
 
     def __init__(self, fidelity, transform, potential, coefficients):
+        if isinstance(fidelity, type) or not all(
+            hasattr(fidelity, name) for name in ("forward", "adjoint", "preconditioner", "rounding")
+        ):
+            raise TypeError(f"fidelity is {shown(fidelity)}, expected Denoising(), "
+                            "FourierSampling(), or an object with their methods.")
+        require_kind("transform", transform, Transform, "such as ForwardDifferences(shape)")
+        require_kind("potential", potential, Potential, "such as Charbonnier()")
         require_method("coefficients", coefficients, "decimal_alpha(nu, xi)")
         self.fidelity, self.transform = fidelity, transform
         self.potential, self.coefficients = potential, coefficients

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from odl_learned.learning.bilevel.doors import require_kind
 from odl_learned.learning.bilevel.sampling.doors import (
     require_generator,
-    require_kind,
     require_measurements,
 )
 from odl_learned.learning.bilevel.sampling.patterns import Pattern, require_fraction

@@ -1,31 +1,11 @@
 """Checks at the door of learned sampling: images, measurements, patterns, shapes, generators."""
 
-import numbers
 from typing import Any
 
 import torch
 
 from odl_learned.learning.bilevel.problem import require_samples
 from odl_learned.validation import is_finite_number, shown
-
-#: Largest number of frequencies of a pattern, one sparse row each.
-MOST_FREQUENCIES = 2**28
-
-
-def require_image_shape(shape: Any) -> tuple[int, ...]:
-    """Return the shape of an image as a tuple of positive whole numbers, or raise."""
-    if not isinstance(shape, tuple | list | torch.Size) or not shape:
-        raise TypeError(f"shape is {shown(shape)}, expected a tuple of whole numbers, the shape of "
-                        "an image, such as (256, 256).")
-    total = 1
-    for n in shape:
-        if not isinstance(n, numbers.Integral) or isinstance(n, bool) or n < 1:
-            raise ValueError(f"shape is {shown(shape)}, expected positive whole numbers.")
-        total *= int(n)
-    if total > MOST_FREQUENCIES:
-        raise ValueError(f"shape is {shown(shape)}, expected at most {MOST_FREQUENCIES} "
-                         "frequencies.")
-    return tuple(int(n) for n in shape)
 
 
 def require_scans(truth: Any, data: Any, sensitivities: Any) -> None:
@@ -102,12 +82,6 @@ def require_prices(beta: Any) -> tuple[float, float]:
         raise ValueError(f"beta is {shown(beta)}, expected two nonnegative numbers; for example "
                          "(0.1, 0.1).")
     return float(beta[0]), float(beta[1])
-
-
-def require_kind(name: str, value: Any, kind: type, next_step: str) -> None:
-    """Raise TypeError unless the value is of a class of this room."""
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} is {shown(value)}, expected a {kind.__name__}; {next_step}.")
 
 
 def require_generator(generator: Any) -> None:

@@ -13,7 +13,12 @@ from odl_learned import data, operators
 from odl_learned.learning.bilevel.continuation import continuation
 from odl_learned.learning.bilevel.sampling.patterns import learned_pattern
 from odl_learned.learning.bilevel.sampling.problems import sampling_problem
-from odl_learned.validation import require_positive
+from odl_learned.validation import (
+    require_finite,
+    require_nonnegative,
+    require_real,
+    require_rng,
+)
 
 
 def simulated_scans(images, noise_level, rng):
@@ -37,6 +42,14 @@ def simulated_scans(images, noise_level, rng):
     truth, data : complex128 tensors ``(B, n_0, n_1)``
         As for `sampling_problem`.
     """
+    images = np.asarray(images)
+    require_finite("images", images)
+    require_real("images", images)
+    if images.ndim != 3 or not images.size:
+        raise ValueError(f"images has shape {images.shape}, expected (B, n_0, n_1) with at least "
+                         "one image; one image is image[None].")
+    require_nonnegative("noise_level", noise_level)
+    require_rng(rng)
     shape = images.shape[1:]
     space = odl.uniform_discr([0, 0], shape, shape, dtype="complex128")
     whole = operators.SampledFourier(space, np.ones(shape))
@@ -71,8 +84,7 @@ def graduated_sampling(truth, data, pattern, regularizer, alpha, beta, learn, xi
     for the problem; A. Blake, A. Zisserman, *Visual Reconstruction*, MIT Press 1987, chapter 7, for
     graduated nonconvexity.
     """
-    if beta != 0:
-        require_positive("beta", beta)
+    require_nonnegative("beta", beta)
     problems = [sampling_problem(truth, data, pattern, regularizer, alpha, (beta, concave), xi,
                                  sensitivities) for concave in (0.0, beta / 2)]  # fmt: skip
     start = torch.full((pattern.size,), 0.5, dtype=torch.float64)

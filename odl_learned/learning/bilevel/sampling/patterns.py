@@ -12,9 +12,8 @@ import math
 import numpy as np
 import torch
 
+from odl_learned.learning.bilevel.doors import require_image_shape, require_kind, require_length
 from odl_learned.learning.bilevel.sampling.doors import (
-    require_image_shape,
-    require_kind,
     require_params,
 )
 from odl_learned.odl_validation import require_index
@@ -75,6 +74,7 @@ class Pattern:
 
     def weights(self, params):
         """Return ``s = M t`` of ``params = t``, of shape ``(*shape)``, frequency zero first."""
+        require_length(params, self.size, "one for every member of the pattern")
         entries = params[self._columns] * self._values.to(params)
         flat = torch.zeros(math.prod(self.shape), dtype=params.dtype, device=params.device)
         rows = self._rows.to(params.device)
@@ -82,12 +82,21 @@ class Pattern:
 
     def means(self, values):
         """Return the mean of centered ``values`` ``(*shape)`` over every member, ``(P,)``."""
+        if not isinstance(values, torch.Tensor) or tuple(values.shape) != self.shape:
+            given = type(values).__name__
+            if isinstance(values, torch.Tensor):
+                given = f"a tensor of shape {tuple(values.shape)}"
+            raise ValueError(f"values is {given}, expected a tensor of shape {self.shape}.")
         flat = torch.fft.ifftshift(values).flatten()[self._rows] * self._values.to(values)
         return self._spread(flat) / self.counts
 
     def mask(self, chosen):
         """Return the union of the members that are chosen, bool ``(P,)``, as a centered array."""
-        chosen = torch.as_tensor(chosen, dtype=torch.bool)
+        try:
+            chosen = torch.as_tensor(chosen, dtype=torch.bool)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(f"chosen is {shown(chosen)}, expected a bool tensor of shape "
+                            f"({self.size},).") from error
         return np.fft.fftshift((self.weights(chosen.double()) > 0).numpy())
 
     def chosen(self, scores, fraction):
@@ -103,6 +112,9 @@ class Pattern:
         -------
         chosen : bool tensor ``(P,)``
         """
+        require_length(scores, self.size, "one score for every member of the pattern")
+        if bool(torch.isnan(scores).any()):
+            raise ValueError("scores holds NaN, expected numbers that can be ordered.")
         chosen = torch.zeros(self.size, dtype=torch.bool)
         covered = np.zeros(math.prod(self.shape), dtype=bool)
         left = round(require_fraction(fraction) * covered.size)

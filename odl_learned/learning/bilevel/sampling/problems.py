@@ -27,6 +27,7 @@ import math
 import torch
 
 from odl_learned.learning.bilevel.coefficients import Coefficients
+from odl_learned.learning.bilevel.doors import require_kind
 from odl_learned.learning.bilevel.fidelities import FourierSampling
 from odl_learned.learning.bilevel.problem import (
     BilevelProblem,
@@ -36,7 +37,6 @@ from odl_learned.learning.bilevel.problem import (
 )
 from odl_learned.learning.bilevel.sampling.coils import CoilSampling, one_below_the_other
 from odl_learned.learning.bilevel.sampling.doors import (
-    require_kind,
     require_measurements,
     require_numbers,
     require_prices,

@@ -6,8 +6,8 @@ import torch
 
 from odl_learned import bridge
 from odl_learned.learning.bilevel.differences import ForwardDifferences
+from odl_learned.learning.bilevel.doors import require_image_shape
 from odl_learned.learning.bilevel.potentials import CubicAbsolute, HalfSquare, Potential
-from odl_learned.learning.bilevel.sampling.doors import require_image_shape
 from odl_learned.learning.bilevel.transforms import OrthogonalTransform, Transform
 from odl_learned.validation import require_positive
 

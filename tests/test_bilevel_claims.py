@@ -282,11 +282,12 @@ def test_bounds_of_other_solvers_are_not_believed():
         return Solution(x0, np.zeros(len(x0)), np.zeros(len(x0), dtype=int), "accuracy")
 
     exact = LowerLevel(problem).solve(ZERO, 1e-9).x
-    found = LowerLevel(problem, idle).solve(ZERO, 1e-3)
-    distance = (found.x - exact).norm(dim=1).numpy()
-    assert (found.error_bound >= distance - 1e-9).all()
-    assert (found.error_bound <= 11 * distance).all()
-    assert set(found.reason) == {"rounding"}
+    for solver in (idle, FixedIterations(3, lambda f, x0, accuracy, niter: idle(f, x0, accuracy))):
+        found = LowerLevel(problem, solver).solve(ZERO, 1e-3)
+        distance = (found.x - exact).norm(dim=1).numpy()
+        assert (found.error_bound >= distance - 1e-9).all()
+        assert (found.error_bound <= 11 * distance).all()
+        assert set(found.reason) == {"rounding"}
 
 
 def test_learning_says_why_there_are_no_bounds():

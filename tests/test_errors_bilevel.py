@@ -322,7 +322,7 @@ DOORS = [
     ("alpha of two numbers", lambda: constant(torch.ones(2), 0.1, 0.1).solve(START, 1), TypeError,
      r"coefficient alpha is a tensor of shape \(2,\)"),
     ("no steps of Newton", lambda: Newton(-1), ValueError, "maxiter is -1; expected"),
-    ("another method", lambda: FixedIterations(3, abs), ValueError, "method is .*abs.*accelerated"),
+    ("no method", lambda: FixedIterations(3, None), TypeError, "method is None, expected a funct"),
     ("word for an accuracy", lambda: LowerLevel(P).solve(START, "high"), TypeError,
      "accuracy is 'high', expected a positive number"),
     ("array for a start", lambda: LowerLevel(P).solve(START, 1, P.x0.numpy()), TypeError,

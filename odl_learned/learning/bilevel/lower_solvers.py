@@ -10,6 +10,7 @@ import dataclasses
 import numpy as np
 import torch
 
+from odl_learned.learning.bilevel.doors import require_function
 from odl_learned.learning.bilevel.dual_newton import dual_newton
 from odl_learned.solvers.gradient_descent import (
     accelerated_gradient,
@@ -18,12 +19,14 @@ from odl_learned.solvers.gradient_descent import (
 )
 from odl_learned.solvers.newton import newton_krylov
 from odl_learned.solvers.solution import Solution
-from odl_learned.validation import require_count, shown
+from odl_learned.validation import require_count
 
 
 def certifies(solver):
     """Whether a solver is one of this package, whose bound is ``|grad E| / mu`` at its ``x``."""
-    return isinstance(solver, OwnSolver)
+    method = getattr(solver, "method", accelerated_gradient)
+    return isinstance(solver, OwnSolver) and method in (
+        accelerated_gradient, restarted_gradient, gradient_descent)  # fmt: skip
 
 
 class OwnSolver(abc.ABC):
@@ -128,12 +131,7 @@ class FixedIterations(OwnSolver):
 
     def __post_init__(self):
         require_count("niter", self.niter)
-        if self.method not in (accelerated_gradient, restarted_gradient, gradient_descent):
-            raise ValueError(
-                f"method is {shown(self.method)}, expected accelerated_gradient, "
-                "restarted_gradient or gradient_descent of solvers; other solvers are functions "
-                "(f, x0, accuracy) -> Solution."
-            )
+        require_function("method", self.method, "accelerated_gradient")
 
     def __call__(self, f, x0, accuracy):
         never = 0 * accuracy + 1e-300

@@ -31,8 +31,9 @@ class Work:
 class CountedEnergy(FixedEnergy):
     """A `FixedEnergy` that adds what it does to a `Work`, and compares it with its `Claims`.
 
-    Its parts share both. The first ten gradients are compared, each with the one before, and every
-    tenth later one.
+    Its parts share both. Gradients number 1, 2, 4, 8, ... are compared, each with the one before
+    among these, and those of all linearizations: there are few, and each step of Newton's method
+    goes where the energy is least convex.
 
     Parameters
     ----------
@@ -65,7 +66,11 @@ class CountedEnergy(FixedEnergy):
     def gradient(self, x):
         """Return ``d_x E``."""
         self.work.gradients += len(x)
-        return self._compared(x, super().gradient(x))
+        slope = super().gradient(x)
+        self._count += 1
+        if self._count & (self._count - 1) == 0:
+            self._compare(x, slope)
+        return slope
 
     def spend(self, count):
         """Count iterations that cost as much as gradients."""
@@ -94,7 +99,7 @@ class CountedEnergy(FixedEnergy):
 
     def _counted(self, linear, x):
         self.work.gradients += len(x)
-        self._compared(x, linear.gradient)
+        self._compare(x, linear.gradient)
 
         def hessian(v):
             self.work.hessian_products += len(v)
@@ -102,13 +107,10 @@ class CountedEnergy(FixedEnergy):
 
         return linear._replace(hessian=hessian)
 
-    def _compared(self, x, slope):
-        self._count += 1
-        if self._count <= 10 or self._count % 10 == 0:
-            if self._last is not None and self._last[0].shape == x.shape:
-                self.claims.gradients(self, x, slope, *self._last)
-            self._last = x.clone(), slope.clone()  # solvers may change theirs in place
-        return slope
+    def _compare(self, x, slope):
+        if self._last is not None and self._last[0].shape == x.shape:
+            self.claims.gradients(self, x, slope, *self._last)
+        self._last = x.clone(), slope.clone()  # solvers may change theirs in place
 
 
 def work_since(lower, before):

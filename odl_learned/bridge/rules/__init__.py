@@ -1,6 +1,7 @@
 """Native rules of the bridge: importing a module here registers what it lowers."""
 
 from odl_learned.bridge.rules import (  # noqa: F401
+    axis_filters,
     blocks,
     convolution,
     counts,

@@ -1,33 +1,34 @@
 """Learned reconstruction maps on two miniature problems; the last line printed is one JSON object.
 
     python benchmarks/reconstruction.py --data FOLDER                       everything, 300 s a map
-    python benchmarks/reconstruction.py --part ct --maps learned_gradient --seconds 1200
+    python benchmarks/reconstruction.py --part ct --maps learned_gradient --seconds 300 1200
     python benchmarks/reconstruction.py --part demo                         the weights that ship
     python benchmarks/reconstruction.py --size tiny --seconds 0             does it run?
 
 Parts: ``ct`` and ``mri`` (64 x 64 pixels, ``reconstruction_problems``), each with the analytical
 method, total variation with alpha tuned on validation images, and the maps of
-``reconstruction_maps``, trained for so many CPU seconds on one core by ``learning.train``;
-``speed`` races their parts; ``demo`` compares the weights of the demonstration with total
-variation, over three seeds. ``mri`` reads ``mri/mri_brain_256.npz`` in the folder of
-``--data`` and is left out without it. Means over the test images, which are looked at once; numbers
-that were not measured are null.
+``reconstruction_maps``, trained for so many CPU seconds on one core (``reconstruction_training``),
+once or in stages; ``speed`` races their parts; ``demo`` compares the weights of the demonstration
+with total variation, over three seeds. ``mri`` reads ``mri/mri_brain_256.npz`` in the folder of
+``--data`` and is left out without it. Means over the test images, which are looked at once for each
+stage; numbers that were not measured are null. With ``--keep FOLDER`` trainings that were
+interrupted continue, and those that are done are taken from there.
 """
 
 import argparse
-import copy
 import json
-import math
-import time
+import tempfile
+from pathlib import Path
 
 import timing  # isort: skip
 import reconstruction_demo
 import reconstruction_maps
 import reconstruction_problems
 import reconstruction_speed
+import reconstruction_training
 import torch
 
-from odl_learned import bridge, learning
+from odl_learned import bridge
 
 PARTS = ("ct", "mri", "speed", "demo")
 KEYS = (
@@ -38,71 +39,53 @@ KEYS = (
 )  # fmt: skip
 
 
-def trained(model, problem, seconds, batch_size, rate):
-    """Train for so many CPU seconds, at least two steps; print the curve of validation.
-
-    Adam, warm up in 20 steps, then a cosine down to a fiftieth. The time of a step is measured
-    before, on a copy, so that the number of steps is known.
-    """
-    def run(model, steps, validation):
-        optimizer = torch.optim.Adam(model.parameters(), lr=rate, betas=(0.9, 0.99))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: min(1, (k + 1) / 20)
-            * max(0.02, (1 + math.cos(math.pi * k / steps)) / 2))
-        return learning.train(
-            model, problem.train, steps=steps, optimizer=optimizer, schedule=schedule,
-            batch_size=min(batch_size, len(problem.train)), clip_norm=1.0, progress=False,
-            validation=validation,
-            validation_metric=reconstruction_problems.mean_psnr if validation else None,
-            validate_every=max(1, steps // 12))  # fmt: skip
-
-    model.train()
-    trial = copy.deepcopy(model)
-    run(trial, 2, None)
-    count = 10 if seconds else 1
-    begin = time.process_time()
-    run(trial, count, None)
-    duration = (time.process_time() - begin) / count
-    steps = max(2, round(seconds / duration))
-    history = run(model, steps, problem.val)
-    curve = [(round(float(k) * duration), round(float(v), 2))
-             for k, v in zip(history.validation_step, history.validation)]
-    print(f"  {steps} steps of {1e3 * duration:.0f} ms; (seconds, dB on validation): {curve}",
-          flush=True)
-    return model.eval()
-
-
-def learned(name, problem, seconds):
-    """A map, trained."""
+def learned(name, problem, budgets, folder):
+    """A map, trained: itself, and ``(seconds, PSNR on the test images)`` after each stage."""
     parts = reconstruction_maps.Parts(problem)
     build, batch_size, rate = reconstruction_maps.MAPS[name]
+
+    def train(model, name, budgets, rate):
+        return reconstruction_training.train_in_stages(model, problem, name, budgets, batch_size,
+                                                       rate, folder)
+
     if name != "deep_equilibrium":
-        return trained(build(parts), problem, seconds, batch_size, rate)
+        model = build(parts)
+        return model, train(model, name, budgets, rate)
     step = reconstruction_maps.equilibrium_step(parts)
     unrolled = reconstruction_maps.unrolled_equilibrium(parts, step)
-    trained(unrolled, problem, 0.4 * seconds, batch_size, rate)
-    return trained(build(parts, step), problem, 0.6 * seconds, batch_size, rate / 4)
+    first, _ = train(unrolled, f"{name}_unrolled", [0.4 * budgets[0]], rate)[0]
+    model = build(parts, step)
+    results = train(model, name, [0.6 * budgets[0], *budgets[1:]], rate / 4)
+    return model, [(first + seconds, values) for seconds, values in results]
 
 
-def compare(problem, maps, seconds):
-    """Print a row for each method; return mean PSNR by name."""
+def compare(problem, maps, budgets, folder):
+    """Print a row for each method and stage; return mean PSNR by name, of the last stage."""
     numbers = {}
 
     def row(name, values, note=""):
         numbers[name] = float(values.mean())
         error = float(values.std() / len(values) ** 0.5)
-        print(f"{problem.name:4s} {name:24s} {numbers[name]:6.2f} +- {error:.2f} dB {note}",
-              flush=True)
+        print(f"{problem.name:4s} {name:26s} {numbers[name]:6.2f} +- {error:.2f} dB, "
+              f"{float(values.std()):.2f} from image to image {note}", flush=True)
 
     inverse = bridge.as_module(problem.inverse_op)
     row(problem.analytical, reconstruction_problems.evaluated(inverse, problem.test))
-    row("TV", reconstruction_problems.tuned_total_variation(problem))
+    row("TV", total_variation(problem, folder))
     for name in maps:
-        begin = time.process_time()
-        model = learned(name, problem, seconds)
+        model, results = learned(name, problem, budgets, folder)
         count = sum(p.numel() for p in model.parameters())
-        row(name, reconstruction_problems.evaluated(model, problem.test),
-            f"({count} parameters, {time.process_time() - begin:.0f} s in all)")
+        for seconds, values in results:
+            row(name, values, f"({count} parameters, {seconds:.0f} s)")
     return numbers
+
+
+def total_variation(problem, folder):
+    """PSNR of TV on the test images, from the folder if it is there."""
+    file = folder / f"{problem.name}_tv.pt"
+    if not file.exists():
+        torch.save(reconstruction_problems.tuned_total_variation(problem), file)
+    return torch.load(file, weights_only=True)
 
 
 def main():
@@ -111,21 +94,31 @@ def main():
     parser.add_argument("--part", choices=PARTS, action="append", help="default: all of them")
     parser.add_argument("--maps", choices=reconstruction_maps.MAPS, nargs="*",
                         default=list(reconstruction_maps.MAPS))
-    parser.add_argument("--seconds", type=float, default=300, help="CPU time for each map")
+    parser.add_argument("--seconds", type=float, nargs="+", default=[300],
+                        help="CPU time for each map, in all after each stage")
+    parser.add_argument("--keep", type=Path, help="folder for states of trainings")
     parser.add_argument("--data", help="folder with mri/mri_brain_256.npz")
     arguments = parser.parse_args()
     print(json.dumps(timing.machine()))
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder) if arguments.keep is None else arguments.keep
+        folder.mkdir(parents=True, exist_ok=True)
+        print(json.dumps(measured(arguments, arguments.part or PARTS, folder)))
+
+
+def measured(arguments, parts, folder):
+    """All numbers by their names, rounded."""
     numbers = dict.fromkeys(KEYS)
-    parts = arguments.part or PARTS
     if "ct" in parts:
         problem = reconstruction_problems.ct(arguments.size)
-        found = compare(problem, arguments.maps, arguments.seconds)
+        found = compare(problem, arguments.maps, arguments.seconds, folder)
         numbers.update(fbp_db=found[problem.analytical], tv_db=found["TV"])
         numbers.update({f"{name}_db": found[name] for name in arguments.maps})
         numbers["best_db"] = max((found[name] for name in arguments.maps), default=None)
     if "mri" in parts and arguments.data is not None:
         problem = reconstruction_problems.mri(arguments.size, arguments.data)
-        found = compare(problem, arguments.maps, arguments.seconds)
+        found = compare(problem, arguments.maps, arguments.seconds, folder)
         numbers["mri_tv_db"] = found["TV"]
         numbers["mri_best_db"] = max((found[name] for name in arguments.maps), default=None)
         numbers.update({f"mri_{name}_db": found[name] for name in arguments.maps})
@@ -133,8 +126,8 @@ def main():
         numbers.update(reconstruction_speed.measure(arguments.size))
     if "demo" in parts:
         numbers.update(reconstruction_demo.measure(arguments.size))
-    print(json.dumps({name: value if value is None else float(f"{value:.4g}")
-                      for name, value in numbers.items()}))
+    return {name: value if value is None else float(f"{value:.4g}")
+            for name, value in numbers.items()}
 
 
 if __name__ == "__main__":

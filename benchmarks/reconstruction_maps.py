@@ -2,17 +2,21 @@
 
 They begin at ``A^+ y`` (filtered backprojection, zero filling) and step along ``A^+ (A u - y)``:
 this decides short training. The deep equilibrium steps along ``A^* (A u - y)``, ``|A| = 1``, where
-it begins without expansion and has a limit.
+it begins without expansion and has a limit. Convolutions are trained in bfloat16, which doubles the
+number of steps in a given time.
 """
 
 import torch
+from reconstruction_training import LowPrecision
 from torch import nn
 
 from odl_learned import bridge, networks
 from odl_learned.reconstruction import (
     AUTOMAP,
     CoupledShrinkage,
+    DataResidual,
     DeepEquilibrium,
+    FreeShrinkage,
     GradientStep,
     LearnedPrimalDual,
     LearnedProximalGradient,
@@ -39,7 +43,11 @@ class Parts:
         self.generator = torch.Generator().manual_seed(0)
 
     def cnn(self, before, after, width=WIDTH, depth=DEPTH):
-        return networks.CNN(before, after, width, depth, generator=self.generator)
+        return LowPrecision(networks.CNN(before, after, width, depth, generator=self.generator))
+
+    def unet(self, before, after, widths):
+        return LowPrecision(networks.UNet(before, after, widths, dimension=2,
+                                          generator=self.generator))
 
     def unrolled(self, steps):
         return LearnedProximalGradient(self.forward, self.inverse, steps, initial=self.inverse)
@@ -52,6 +60,13 @@ def learned_gradient(parts):
                                       dimension=2) for _ in range(8)])
 
 
+def learned_proximal_gradient(parts):
+    """Five gradient steps with a memory and U-Nets on two scales."""
+    c = parts.channels
+    return parts.unrolled([MemoryStep(parts.unet(2 * c + MEMORY, c + MEMORY, (16, 32)), MEMORY, 1.0,
+                                      dimension=2) for _ in range(5)])
+
+
 def primal_dual(parts):
     """Five primal-dual steps with four memories on both sides."""
     m, c = MEMORY, parts.channels
@@ -61,11 +76,19 @@ def primal_dual(parts):
                              primal_memory=m, dimension=2, initial=parts.inverse)
 
 
+def learned_primal(parts):
+    """Eight primal steps with four memories; the dual ones have no network."""
+    m, c = MEMORY, parts.channels
+    primal = [StateStep(parts.cnn(c * (m + 1), c * m), dimension=2) for _ in range(8)]
+    return LearnedPrimalDual(parts.forward, parts.inverse, [DataResidual()] * 8, primal,
+                             dual_memory=1, primal_memory=m, dimension=2, initial=parts.inverse)
+
+
 def unet(parts):
     """A U-Net on three scales behind the analytical method."""
-    net = networks.UNet(parts.channels, parts.channels, (16, 32, 64), dimension=2,
-                        generator=parts.generator)
-    return Postprocessing(parts.inverse, networks.OnImages(networks.Residual(net), dimension=2))
+    net = LowPrecision(networks.Residual(networks.UNet(
+        parts.channels, parts.channels, (16, 32, 64), dimension=2, generator=parts.generator)))
+    return Postprocessing(parts.inverse, networks.OnImages(net, dimension=2))
 
 
 def variational_network(parts):
@@ -80,16 +103,44 @@ def variational_network(parts):
 
 def lista(parts):
     """Eight coupled steps of convolutional sparse coding, 32 atoms of 7 x 7."""
-    size = (32, parts.channels, 7, 7)
-    atoms = torch.randn(size, generator=parts.generator) / (7 * 32**0.5)
-    complex_images = parts.channels == 2
+    atoms = first_atoms(parts)
 
     def step():
         back = nn.Sequential(parts.inverse, Analysis(atoms))
         return CoupledShrinkage(back, torch.full((32, 1, 1), 2.5e-3), LearnedStepSize(1.0))
 
+    return LearnedShrinkage(parts.forward, Synthesis(atoms, parts.channels == 2),
+                            [step() for _ in range(8)])
+
+
+def free_lista(parts):
+    """The same without the operator in the steps: two convolutions mix the coefficients."""
+    atoms = first_atoms(parts)
+    complex_images = parts.channels == 2
+
+    def step():
+        encode = nn.Sequential(parts.inverse, Analysis(atoms))
+        mix = Mix(Synthesis(atoms, complex_images), Analysis(atoms))
+        return FreeShrinkage(encode, mix, torch.full((32, 1, 1), 2.5e-3))
+
     return LearnedShrinkage(parts.forward, Synthesis(atoms, complex_images),
                             [step() for _ in range(8)])
+
+
+def first_atoms(parts):
+    size = (32, parts.channels, 7, 7)
+    return torch.randn(size, generator=parts.generator) / (7 * 32**0.5)
+
+
+class Mix(nn.Module):
+    """``z -> z - e * (d * z)``, with atoms of its own."""
+
+    def __init__(self, synthesis, analysis):
+        super().__init__()
+        self.synthesis, self.analysis = synthesis, analysis
+
+    def forward(self, z):
+        return z - self.analysis(self.synthesis(z))
 
 
 class Synthesis(nn.Module):
@@ -120,7 +171,8 @@ class Analysis(nn.Module):
 
 def equilibrium_step(parts):
     """A gradient step and a residual network, the same one in all iterations."""
-    net = networks.ResidualCNN(parts.channels, parts.channels, 24, 4, generator=parts.generator)
+    net = LowPrecision(networks.ResidualCNN(parts.channels, parts.channels, 24, 4,
+                                            generator=parts.generator))
     return GradientStep(networks.OnImages(net, dimension=2), LearnedStepSize(1.0))
 
 
@@ -145,10 +197,13 @@ def automap(parts):
 #: Maps, with batch size and learning rate. Deep equilibria are trained in two stages.
 MAPS = {
     "learned_gradient": (learned_gradient, 2, 2e-3),
+    "learned_primal": (learned_primal, 2, 2e-3),
     "primal_dual": (primal_dual, 2, 2e-3),
+    "learned_proximal_gradient": (learned_proximal_gradient, 2, 2e-3),
     "unet": (unet, 4, 2e-3),
     "variational_network": (variational_network, 2, 2e-3),
-    "lista": (lista, 4, 2e-3),
+    "lista": (lista, 2, 2e-3),
+    "free_lista": (free_lista, 2, 2e-3),
     "deep_equilibrium": (deep_equilibrium, 2, 2e-3),
     "automap": (automap, 16, 2e-4),
 }

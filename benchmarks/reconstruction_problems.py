@@ -13,7 +13,7 @@ from odl_learned.functionals import BoxConstraint, MagnitudeBound, l2_fidelity
 from odl_learned.variational import tv_problem
 
 #: pixels, images to train on, to tune on, to test on
-SIZES = {"tiny": (16, 4, 2, 2), "full": (64, 2000, 20, 50)}
+SIZES = {"tiny": (16, 4, 2, 2), "full": (64, 4000, 20, 50)}
 VIEWS, RELATIVE_NOISE = 30, 0.025
 FRACTION, CENTER_FRACTION, MR_NOISE = 0.3, 0.08, 0.01
 GAP, MAXITER = 1e-2, 600

@@ -55,6 +55,11 @@ def _variational_step(step):
             "activations": step.activations, "step_size": step.step_size}
 
 
+def _convolution(layer):
+    return {"in_channels": layer.in_channels, "out_channels": layer.out_channels,
+            "size": layer.size, "boundary": layer.boundary, "dimension": layer.dimension}
+
+
 def _ones(parameter):
     return torch.ones(parameter.shape)
 
@@ -86,6 +91,15 @@ CONSTRUCTORS = {
     networks.OnImages: _named("net", "dimension"),
     networks.RadialBasis: lambda net: {
         "channels": net.weights.shape[0], "centers": net.weights.shape[1], "radius": net.radius},
+    networks.Circular: lambda module: {},
+    networks.Reflecting: lambda module: {},
+    networks.Zero: lambda module: {},
+    networks.NormalizedConvolution: _convolution,
+    networks.OrthogonalConvolution: _convolution,
+    networks.GroupSort: _named("group"),
+    networks.Averaged: _named("net"),
+    networks.ConvexSpline: lambda net: {
+        "channels": net.logits.shape[0], "pieces": net.logits.shape[1], "radius": net.radius},
     reconstruction.Checkpointed: _named("step"),
     reconstruction.AUTOMAP: lambda net: {
         "data_shape": list(net.data_shape), "image_shape": list(net.image_shape),

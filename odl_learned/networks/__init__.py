@@ -4,24 +4,40 @@ Channel networks map ``(N, C, *shape)`` to ``(N, C', *shape)``: `CNN`, `UNet`, `
 `NoiseLevelUNet`, which is told the noise level. `Residual` and `ResidualCNN` add the input.
 `OnImages` and `NoiseLevelOnImages` put them on images ``(*batch, *shape)``, real or complex.
 `RadialBasis` is a learned activation that has a potential.
+
+1-Lipschitz by construction, for images of every size: `NormalizedConvolution` with the boundaries
+`Circular`, `Zero` and `Reflecting`, `OrthogonalConvolution`, `GroupSort`, `ConvexSpline`, and
+`Averaged`, which makes a firmly nonexpansive map of a stack of them.
 """
 
 from odl_learned.networks.activations import RadialBasis
+from odl_learned.networks.boundaries import Circular, Reflecting, Zero
 from odl_learned.networks.convolutional import CNN, ResidualCNN
 from odl_learned.networks.denoisers import DnCNN, NoiseLevelOnImages, NoiseLevelUNet
 from odl_learned.networks.images import OnImages, from_channels, to_channels
+from odl_learned.networks.lipschitz import Averaged, GroupSort, NormalizedConvolution
+from odl_learned.networks.lipschitz_orthogonal import OrthogonalConvolution
 from odl_learned.networks.multiscale import Residual, UNet
+from odl_learned.networks.splines import ConvexSpline
 
 __all__ = [
+    "Averaged",
     "CNN",
+    "Circular",
+    "ConvexSpline",
     "DnCNN",
+    "GroupSort",
     "NoiseLevelOnImages",
     "NoiseLevelUNet",
+    "NormalizedConvolution",
     "OnImages",
+    "OrthogonalConvolution",
     "RadialBasis",
+    "Reflecting",
     "Residual",
     "ResidualCNN",
     "UNet",
+    "Zero",
     "from_channels",
     "to_channels",
 ]

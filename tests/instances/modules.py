@@ -93,6 +93,19 @@ MODULES = {
             shaken(networks.NoiseLevelUNet(1, (3, 4), 1, dimension=2)), dimension=2), 0.2), IMAGE),
     "RadialBasis": lambda: (
         networks.RadialBasis(2, 5, 2.0, slope=0.5).double(), IMAGE.expand(2, 5, 7)),
+    "NormalizedConvolution": lambda: (
+        networks.NormalizedConvolution(2, 3, 3, networks.Reflecting(), dimension=2).double(),
+        IMAGE.expand(2, 5, 7)),
+    "NormalizedConvolution, even": lambda: (
+        networks.NormalizedConvolution(2, 1, 2, networks.Circular(), dimension=2).double(),
+        IMAGE.expand(2, 5, 7)),
+    "OrthogonalConvolution": lambda: (
+        networks.OrthogonalConvolution(2, 3, 3, networks.Zero(), dimension=2).double(),
+        IMAGE.expand(2, 5, 7)),
+    "GroupSort": lambda: (networks.GroupSort(2), torch.stack([IMAGE, IMAGE.flip(0)])),
+    "ConvexSpline": lambda: (
+        shaken(networks.ConvexSpline(2, 4, 1.5)), IMAGE.expand(2, 5, 7)),
+    "Averaged": lambda: (networks.Averaged(net(2, 2)), IMAGE.expand(2, 5, 7)),
     "OnImages": lambda: (networks.OnImages(net(1, 1), dimension=2), IMAGE),
     "OnImages complex": lambda: (
         networks.OnImages(net(2, 2), dimension=2), torch.complex(IMAGE, IMAGE)),

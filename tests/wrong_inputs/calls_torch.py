@@ -7,6 +7,7 @@ from instances.spaces import GRAD, XC, X
 from torch import nn
 
 from odl_learned import bridge, conformance, functionals, learning, networks, reconstruction
+from odl_learned.regularizers import certificates
 from wrong_inputs.calls_ground import positional
 from wrong_inputs.calls_solvers import BOX, FIDELITY, PROBLEM, A
 
@@ -74,6 +75,32 @@ NETWORKS = {
     "to_channels": (networks.to_channels, lambda: dict(x=T, dimension=2)),
 }
 
+NETWORKS |= {
+    "NormalizedConvolution": (networks.NormalizedConvolution, lambda: dict(
+        in_channels=2, out_channels=1, size=3, boundary=networks.Zero(), dimension=2,
+        generator=torch.Generator())),
+    "OrthogonalConvolution": (networks.OrthogonalConvolution, lambda: dict(
+        in_channels=2, out_channels=1, size=3, boundary=networks.Zero(), dimension=2,
+        generator=torch.Generator())),
+    "GroupSort": (networks.GroupSort, lambda: dict(group=2)),
+    "Averaged": (networks.Averaged, lambda: dict(net=net())),
+    "ConvexSpline": (networks.ConvexSpline, lambda: dict(
+        channels=2, pieces=3, radius=1.0, slope=0.5)),
+    "a sorting": (networks.GroupSort(5), lambda: dict(x=T)),
+}
+
+REGULARIZERS = {
+    name: (getattr(certificates, name), lambda more=more: dict(
+        more, shape=(1, 5, 7), generator=torch.Generator()))
+    for name, more in {
+        "certify_lipschitz": {"module": nn.Conv2d(1, 1, 3), "claim": 1.0},
+        "certify_convolution": {"layer": nn.Conv2d(1, 1, 3), "claim": 1.0},
+        "certify_firmly_nonexpansive": {"module": nn.ReLU()},
+        "certify_symmetric_jacobian": {"module": nn.ReLU(), "tolerance": 1e-6},
+        "certify_separate_samples": {"module": nn.ReLU(), "tolerance": 1e-6},
+    }.items()
+}
+
 RECONSTRUCTION = {
     "GradientStep": (reconstruction.GradientStep, lambda: dict(
         proximal=nn.Identity(), step_size=0.1)),
@@ -100,7 +127,7 @@ CONFORMANCE = {
 
 EAST = {
     f"{room}.{name}": call
-    for room, calls in (("bridge", BRIDGE), ("networks", NETWORKS),
+    for room, calls in (("bridge", BRIDGE), ("networks", NETWORKS), ("regularizers", REGULARIZERS),
                         ("reconstruction", RECONSTRUCTION), ("learning", LEARNING),
                         ("conformance", CONFORMANCE))
     for name, call in calls.items()

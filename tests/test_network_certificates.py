@@ -36,9 +36,9 @@ def test_the_witness_of_a_norm_reproduces_it():
 
 def test_the_witness_against_convexity_reproduces():
     verdict = planted.VIOLATORS["one negative output weight"]()
-    net = planted.convex_net(-0.1)
+    net = planted.convex_net(-0.1).requires_grad_(False)
     x, y = verdict.witness
-    slope = torch.func.grad(lambda z: net.requires_grad_(False)(z[None])[0])
+    slope = torch.func.grad(lambda z: net(z[None])[0])
     curvature = ((slope(x) - slope(y)) * (x - y)).sum() / (x - y).square().sum()
     assert verdict.bound == -math.inf
     assert float(curvature) == pytest.approx(verdict.measured, rel=1e-6) and curvature < 0
@@ -46,7 +46,7 @@ def test_the_witness_against_convexity_reproduces():
 
 def test_the_witness_against_symmetry_reproduces():
     verdict = planted.VIOLATORS["a free network as a gradient"]()
-    net = nn.Sequential(planted.conv(1, 8), nn.ReLU(), planted.conv(8, 1))
+    net = nn.Sequential(planted.conv(1, 8), nn.ReLU(), planted.conv(8, 1)).requires_grad_(False)
     x, v = (part[None] for part in verdict.witness)
     _, moved = torch.func.jvp(net, (x,), (v,))
     back = torch.func.vjp(net, x)[1](v)[0]

@@ -90,3 +90,11 @@ def test_a_contestant_that_computes_something_else_stops_the_race():
     done = subprocess.run([sys.executable, "-c", source], cwd=FOLDER, env=ENVIRONMENT,
                           capture_output=True, text=True)
     assert "other is 1.0e-03 away from the reference" in done.stdout, done.stderr
+
+
+def test_normal_operators_print_their_numbers():
+    command = [sys.executable, str(FOLDER / "reconstruction_normal.py"), "--size", "tiny"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(done.stdout.splitlines()[-1])
+    assert len(numbers) == 4 and all(value > 0 for value in numbers.values())

@@ -9,6 +9,7 @@ from odl_learned.bridge.lowering import OperatorModule, as_module, lower
 from odl_learned.bridge.parametric import EnergyModule, as_energy
 from odl_learned.bridge.proximals import ProximalModule, as_proximal_module, lower_proximal
 from odl_learned.bridge.to_odl import as_functional, as_operator
+from odl_learned.bridge.transposes import as_transpose_module
 from odl_learned.functionals import fix_block
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "as_proximal",
     "as_proximal_module",
     "as_stepped_proximal",
+    "as_transpose_module",
     "fix_block",
     "lower",
     "lower_proximal",

@@ -70,7 +70,7 @@ def _named(*names: str) -> Callable:
 
 def _with_operator(*names: str) -> Callable:
     return lambda module: {"forward": module.forward_op, "adjoint": module.adjoint_op,
-                           **_named(*names)(module)}  # fmt: skip
+                           "normal": module.normal_op, **_named(*names)(module)}  # fmt: skip
 
 
 _EQUILIBRIUM = ("step", "dimension", "initial", "accuracy", "backward_accuracy", "maxiter",

@@ -4,10 +4,10 @@ import torch
 from torch import nn
 
 from odl_learned.networks.images import require_dimension
+from odl_learned.reconstruction.data_gradient import DataGradient, require_normal
 from odl_learned.reconstruction.implicit import differentiable_limit
 from odl_learned.reconstruction.tensor_maps import (
     TensorMap,
-    require_data_of,
     require_samples_apart,
     require_tensor_map,
 )
@@ -49,6 +49,8 @@ class DeepEquilibrium(nn.Module):
         Differences that Anderson's acceleration keeps; 0 is the plain iteration.
     contraction : float, optional
         A proven Lipschitz constant of T below one, of which error bounds are made.
+    normal : torch.nn.Module or callable, optional
+        ``A^* A`` as one map where it costs less than its parts, as in `LearnedProximalGradient`.
 
     Maps data ``(*batch, *Y.shape)`` to images ``(*batch, *X.shape)``. A RuntimeWarning says where
     the limit or its derivative was not reached; `solve` returns the residuals.
@@ -56,7 +58,8 @@ class DeepEquilibrium(nn.Module):
     Raises
     ------
     ValueError
-        If a number is out of bounds, data do not fit the operator, or samples influence each other.
+        If a number is out of bounds, data do not fit the operator, ``normal`` is not the product
+        of the others, or samples influence each other.
     TypeError
         If an ODL operator is passed in place of its module.
     DivergenceError
@@ -79,6 +82,7 @@ class DeepEquilibrium(nn.Module):
         maxiter: int = 100,
         memory: int = 5,
         contraction: float | None = None,
+        normal: TensorMap | None = None,
     ):
         super().__init__()
         require_tensor_map("forward", forward)
@@ -87,6 +91,7 @@ class DeepEquilibrium(nn.Module):
         if not isinstance(step, nn.Module):
             raise TypeError(f"step is {step!r}; expected a torch module such as GradientStep(net, "
                             "step_size).")
+        require_normal(forward, adjoint, normal)
         require_dimension(dimension)
         require_positive("accuracy", accuracy)
         require_positive("backward_accuracy", backward_accuracy)
@@ -96,7 +101,7 @@ class DeepEquilibrium(nn.Module):
             raise ValueError(f"contraction is {contraction!r}; expected a proven Lipschitz "
                              "constant of at least 0 and below 1. Leave it out if none is known.")
         self.forward_op, self.adjoint_op, self.step, self.initial = forward, adjoint, step, initial
-        self.dimension, self.contraction = dimension, contraction
+        self.normal_op, self.dimension, self.contraction = normal, dimension, contraction
         self.accuracy, self.backward_accuracy = float(accuracy), float(backward_accuracy)
         self.maxiter, self.memory = maxiter, memory
         require_samples_apart(self, adjoint)
@@ -108,9 +113,7 @@ class DeepEquilibrium(nn.Module):
 
     def image(self, u: torch.Tensor, data: torch.Tensor) -> torch.Tensor:
         """Return ``T(u)`` for images u and data y with the same batch axes."""
-        simulated = self.forward_op(u)
-        require_data_of(simulated, data, u)
-        return self.step(u, self.adjoint_op(simulated - data), None)[0]
+        return self.step(u, DataGradient(self, data)(u), None)[0]
 
     def solve(self, data: torch.Tensor) -> Solution:
         """Return the limit with its certificate, without derivatives.
@@ -127,16 +130,17 @@ class DeepEquilibrium(nn.Module):
             sample, ``"accuracy"`` or ``"maxiter"``; ``error_bound`` where a contraction is known.
         """
         with torch.no_grad():
-            u = self._start(data)
+            slope = DataGradient(self, data)
+            u = self._start(slope)
             if u.ndim != self.dimension + 1:
                 raise ValueError(f"data has shape {tuple(data.shape)}, expected one batch axis "
                                  "before those of the data; add or flatten axes.")
-            return fixed_point(_Images(self, data), u, self.accuracy, self.maxiter, self.memory,
-                               self.contraction)  # fmt: skip
+            return fixed_point(_Images(self.step, slope), u, self.accuracy,
+                               self.maxiter, self.memory, self.contraction)  # fmt: skip
 
     def forward(self, data: torch.Tensor) -> torch.Tensor:
         # (*batch, *Y.shape) -> (*batch, *X.shape)
-        start = self._start(data)
+        start = self._start(DataGradient(self, data))
         batch = start.shape[: start.ndim - self.dimension]
         shape = data.shape[len(batch) :]
         flat = data.reshape(batch.numel(), *shape)
@@ -144,9 +148,9 @@ class DeepEquilibrium(nn.Module):
             return self.image(start, data)
         return differentiable_limit(self, flat).reshape(start.shape)
 
-    def _start(self, data):
-        zero = torch.zeros_like(self.adjoint_op(data))
-        return zero if self.initial is None else self.initial(data)
+    def _start(self, slope):
+        return (torch.zeros_like(slope.back) if self.initial is None
+                else self.initial(slope.data))
 
 
 class _FirstStep(nn.Module):
@@ -157,18 +161,18 @@ class _FirstStep(nn.Module):
         self.model = model
 
     def forward(self, data):
-        return self.model.image(self.model._start(data), data)
+        return self.model.image(self.model._start(DataGradient(self.model, data)), data)
 
 
 class _Images:
-    """``u -> T(u)`` for the data of some samples."""
+    """``u -> T(u)`` for the data of some samples, without derivatives."""
 
-    def __init__(self, model, data):
-        self.model, self.data = model, data
+    def __init__(self, step, slope):
+        self.step, self.slope = step, slope
 
     def __call__(self, u):
         with torch.no_grad():
-            return self.model.image(u, self.data)
+            return self.step(u, self.slope(u), None)[0]
 
     def take(self, index):
-        return _Images(self.model, self.data[index])
+        return _Images(self.step, self.slope.take(index))

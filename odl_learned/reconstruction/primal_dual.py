@@ -9,6 +9,7 @@ from odl_learned.networks.images import (
     require_network,
     to_channels,
 )
+from odl_learned.reconstruction.data_gradient import DataGradient, require_normal
 from odl_learned.reconstruction.tensor_maps import (
     TensorMap,
     modules,
@@ -49,6 +50,9 @@ class LearnedPrimalDual(nn.Module):
         Number of axes of an image, ``len(X.shape)``.
     initial : torch.nn.Module or callable, optional
         Maps the data to an image, with which all primal memories begin; the default is zero.
+    normal : torch.nn.Module or callable, optional
+        ``A* A`` as one map, for the learned primal method only, all of whose dual steps are
+        `DataResidual`: ``A* h = A*A f - A* y`` then needs no data but ``A* y``.
 
     Maps data ``(*batch, *Y.shape)`` to images ``(*batch, *X.shape)``, real or complex. Where the
     adjoint knows the space of the data, steps that mix samples are found at the start.
@@ -57,7 +61,8 @@ class LearnedPrimalDual(nn.Module):
     ------
     ValueError
         If there are no steps or not as many dual as primal ones, if data or initial value do not
-        fit the operator, or if the samples of a batch influence each other.
+        fit the operator, if ``normal`` is not the product of the others or dual steps need data,
+        or if the samples of a batch influence each other.
     TypeError
         If an ODL operator is passed in place of its module, or a step is no module.
 
@@ -76,6 +81,7 @@ class LearnedPrimalDual(nn.Module):
         primal_memory: int,
         dimension: int,
         initial: TensorMap | None = None,
+        normal: TensorMap | None = None,
     ):
         super().__init__()
         require_linear_map("forward", forward)
@@ -84,12 +90,18 @@ class LearnedPrimalDual(nn.Module):
         require_count("dual_memory", dual_memory)
         require_count("primal_memory", primal_memory)
         require_dimension(dimension)
+        require_normal(forward, adjoint, normal)
         self.forward_op, self.adjoint_op, self.initial = forward, adjoint, initial
+        self.normal_op = normal
         self.dual_steps = modules("dual_steps", dual_steps)
         self.primal_steps = modules("primal_steps", primal_steps)
         if len(self.dual_steps) != len(self.primal_steps):
             raise ValueError(f"there are {len(self.dual_steps)} dual steps, expected "
                              f"{len(self.primal_steps)} as primal ones, one of each an iteration.")
+        if normal is not None and not all(isinstance(s, DataResidual) for s in self.dual_steps):
+            raise ValueError("normal is given, but not all dual steps are DataResidual, expected "
+                             "the learned primal method; other dual steps need A f itself. Leave "
+                             "normal out.")
         self.dual_memory, self.primal_memory = dual_memory, primal_memory
         self.dimension = dimension
         require_samples_apart(self, adjoint)
@@ -97,14 +109,18 @@ class LearnedPrimalDual(nn.Module):
     def iterates(self, data: torch.Tensor):
         """Generate ``f_0^(1), ..., f_K^(1)`` for data ``(*batch, *Y.shape)``."""
         require_tensor("data", data)
-        u = torch.zeros_like(self.adjoint_op(data)) if self.initial is None else self.initial(data)
-        simulated = self.forward_op(u)
-        require_data_of(simulated, data, u)
+        slope = DataGradient(self, data)
+        u = torch.zeros_like(slope.back) if self.initial is None else self.initial(data)
         batch = u.ndim - self.dimension  # the axis of the memory, after those of the batch
         f = torch.stack([u] * self.primal_memory, dim=batch)
+        if self.normal_op is not None:
+            yield from self._primal_iterates(f, slope, batch)
+            return
+        simulated = self.forward_op(u)
+        require_data_of(simulated, data, u)
         h = torch.stack([torch.zeros_like(data)] * self.dual_memory, dim=batch)
         yield u
-        operated = min(1, self.primal_memory - 1)
+        operated = self._operated
         for k, (dual, primal) in enumerate(zip(self.dual_steps, self.primal_steps)):
             if k > 0:
                 simulated = self.forward_op(f.select(batch, operated))
@@ -112,6 +128,18 @@ class LearnedPrimalDual(nn.Module):
             backprojected = self.adjoint_op(h.select(batch, 0))
             require_images(f"the result of the adjoint in step {k}", backprojected, u.shape)
             f = primal(f, backprojected)
+            yield f.select(batch, 0)
+
+    @property
+    def _operated(self):
+        return min(1, self.primal_memory - 1)
+
+    def _primal_iterates(self, f, slope, batch):
+        yield f.select(batch, 0)
+        for k, primal in enumerate(self.primal_steps):
+            gradient = slope(f.select(batch, self._operated))
+            require_images(f"the gradient in step {k}", gradient, f.select(batch, 0).shape)
+            f = primal(f, gradient)
             yield f.select(batch, 0)
 
     def forward(self, data: torch.Tensor) -> torch.Tensor:

@@ -11,9 +11,9 @@ from odl_learned.networks.images import (
     require_network,
     to_channels,
 )
+from odl_learned.reconstruction.data_gradient import DataGradient, require_normal
 from odl_learned.reconstruction.tensor_maps import (
     modules,
-    require_data_of,
     require_images,
     require_linear_map,
     require_samples_apart,
@@ -41,6 +41,9 @@ class LearnedProximalGradient(nn.Module):
         module several times shares its weights.
     initial : torch.nn.Module or callable, optional
         Maps the data y to ``u_0``; the default is ``u_0 = 0``.
+    normal : torch.nn.Module or callable, optional
+        ``A^* A`` as one map, ``bridge.as_module(A.adjoint @ A)``, where it costs less than its
+        parts, as for several coils and convolutions: then ``A^* y`` is computed once.
 
     Maps data ``(*batch, *Y.shape)`` to images ``(*batch, *X.shape)``. If the adjoint is a module of
     ``bridge.as_module``, which knows the space of the data, random data are mapped in a batch of
@@ -49,8 +52,9 @@ class LearnedProximalGradient(nn.Module):
     Raises
     ------
     ValueError
-        If there are no steps, if data or initial value do not fit the operator, or if the samples
-        of a batch influence each other, because a step has another dimension than the image.
+        If there are no steps, if data or initial value do not fit the operator, if ``normal`` is
+        not the product of the others, or if the samples of a batch influence each other, because a
+        step has another dimension than the image.
     TypeError
         If an ODL operator is passed in place of its module.
 
@@ -58,37 +62,36 @@ class LearnedProximalGradient(nn.Module):
     2 (the learned proximal gradient method).
     """
 
-    def __init__(self, forward, adjoint, steps, initial=None):
+    def __init__(self, forward, adjoint, steps, initial=None, normal=None):
         super().__init__()
         require_linear_map("forward", forward)
         require_linear_map("adjoint", adjoint)
         require_tensor_map("initial", initial, optional=True)
-        self.forward_op = forward
-        self.adjoint_op = adjoint
+        require_normal(forward, adjoint, normal)
+        self.forward_op, self.adjoint_op, self.normal_op = forward, adjoint, normal
         self.steps = modules("steps", steps)
         self.initial = initial
         require_samples_apart(self, adjoint)
 
     def gradient(self, u, data):
         """Return ``grad E(u) = A^*(A u - y)`` for images u and data y."""
-        simulated = self.forward_op(u)
-        require_data_of(simulated, data, u)
-        return self.adjoint_op(simulated - data)
+        return DataGradient(self, data)(u)
 
     def iterates(self, data):
         """Generate ``u_0, ..., u_K`` for data ``(*batch, *Y.shape)``."""
         require_tensor("data", data)
+        slope = DataGradient(self, data)
         if self.initial is None:
-            gradient = -self.adjoint_op(data)  # A 0 = 0
+            gradient = slope.zero()
             u = torch.zeros_like(gradient)
         else:
             u = self.initial(data)
-            gradient = self.gradient(u, data)
+            gradient = slope(u)
         yield u
         memory, shape = None, u.shape
         for k, step in enumerate(self.steps):
             if k > 0:
-                gradient = self.gradient(u, data)
+                gradient = slope(u)
             require_images(f"the gradient in step {k}", gradient, shape)
             u, memory = step(u, gradient, memory)
             require_images(f"the result of step {k}", u, shape)

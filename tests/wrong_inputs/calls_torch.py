@@ -53,6 +53,7 @@ BRIDGE = {
     "as_proximal_module": (bridge.as_proximal_module, lambda: dict(f=BOX)),
     "as_stepped_proximal": (bridge.as_stepped_proximal, lambda: dict(
         denoiser=bridge.as_proximal_module(BOX), domain=X)),
+    "as_transpose_module": (bridge.as_transpose_module, lambda: dict(op=GRAD)),
     "fix_block": (bridge.fix_block, lambda: dict(
         functional=functionals.l2_fidelity((X**2).one()), index=1, element=X.one())),
     "a module": (bridge.as_module(GRAD), lambda: dict(x=T)),

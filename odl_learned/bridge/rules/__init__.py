@@ -18,6 +18,7 @@ from odl_learned.bridge.rules import (  # noqa: F401
     local_gradients,
     matrices,
     multicoil,
+    normal_operators,
     odl_fourier,
     orthogonal_wavelet,
     pointwise,

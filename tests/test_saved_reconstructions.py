@@ -143,7 +143,7 @@ def test_maps_come_back_to_the_same_bits(rng, name, tmp_path):
 
 
 def test_every_public_map_can_be_stored():
-    for room in (networks, reconstruction):
+    for room in (networks, networks.equivariant, reconstruction):
         for name in room.__all__:
             cls = getattr(room, name)
             if isinstance(cls, type) and issubclass(cls, nn.Module):

@@ -16,6 +16,7 @@ from odl_learned import networks, operators, reconstruction
 from odl_learned.bridge import OperatorModule, as_module
 from odl_learned.bridge.layout import TensorLayout
 from odl_learned.bridge.random_states import kept_random_states
+from odl_learned.networks import equivariant
 from odl_learned.networks.layers import CONVOLUTIONS
 from odl_learned.reconstruction.unrolled import step_size_of
 
@@ -49,6 +50,30 @@ def _noise_level_unet(net):
             "dimension": net.dimension}
 
 
+def _equivariant_cnn(net):
+    layers = _group_convolutions(net)
+    return {"group": net.group, "in_channels": net.in_channels,
+            "out_channels": layers[-1].target.count, "fields": layers[0].target.count,
+            "depth": len(layers), "size": layers[0].size}
+
+
+def _equivariant_dncnn(net):
+    layers = _group_convolutions(net)
+    return {"group": net.group, "channels": net.in_channels, "fields": layers[0].target.count,
+            "depth": len(layers), "size": layers[0].size}
+
+
+def _equivariant_unet(net):
+    return {"group": net.group, "in_channels": net.in_channels,
+            "out_channels": net.last.target.count,
+            "fields": [block[0].target.count for block in net.down],
+            "joint": net.down[0][1].joint, "size": net.down[0][0].size}
+
+
+def _group_convolutions(net):
+    return [layer for layer in net.modules() if isinstance(layer, equivariant.GroupConvolution)]
+
+
 def _variational_step(step):
     filters, parts, size = step.raw_filters.shape[:3]
     return {"filters": filters, "size": size, "parts": parts, "dimension": step.dimension,
@@ -73,6 +98,7 @@ def _with_operator(*names: str) -> Callable:
                            "normal": module.normal_op, **_named(*names)(module)}  # fmt: skip
 
 
+_GROUP_CONVOLUTION = ("source", "target", "size", "stride", "dilation", "padding")
 _EQUILIBRIUM = ("step", "dimension", "initial", "accuracy", "backward_accuracy", "maxiter",
                 "memory", "contraction")
 _PRIMAL_DUAL = ("dual_steps", "primal_steps", "dual_memory", "primal_memory", "dimension",
@@ -100,6 +126,25 @@ CONSTRUCTORS = {
     networks.Averaged: _named("net"),
     networks.ConvexSpline: lambda net: {
         "channels": net.logits.shape[0], "pieces": net.logits.shape[1], "radius": net.radius},
+    equivariant.Cyclic: _named("n"),
+    equivariant.Dihedral: _named("n"),
+    equivariant.CubeRotations: lambda group: {},
+    equivariant.Fields: lambda fields: {
+        "group": fields.group, "subgroup": list(fields.subgroup), "count": fields.count},
+    equivariant.GroupConvolution: lambda layer: {
+        **_named(*_GROUP_CONVOLUTION, "padding_mode")(layer), "bias": layer.bias is not None},
+    equivariant.GroupTransposedConvolution: lambda layer: {
+        **_named(*_GROUP_CONVOLUTION)(layer), "bias": layer.bias is not None},
+    equivariant.FieldPReLU: _named("fields"),
+    equivariant.NormNonlinearity: _named("fields"),
+    equivariant.FieldNormalization: _named("fields", "joint", "epsilon"),
+    equivariant.FieldSum: _named("fields"),
+    equivariant.FieldMax: _named("fields"),
+    equivariant.FieldNorm: _named("fields"),
+    equivariant.EquivariantCNN: _equivariant_cnn,
+    equivariant.EquivariantDnCNN: _equivariant_dncnn,
+    equivariant.EquivariantUNet: _equivariant_unet,
+    equivariant.OnHalfCircle: _named("net", "margin"),
     reconstruction.Checkpointed: _named("step"),
     reconstruction.AUTOMAP: lambda net: {
         "data_shape": list(net.data_shape), "image_shape": list(net.image_shape),
@@ -160,7 +205,7 @@ def describe_model(
             return [value_of(part, f"{where}[{i}]") for i, part in enumerate(value)]
         if type(value) is _FIXED:
             return value.step_size
-        if isinstance(value, nn.Module):
+        if isinstance(value, (nn.Module, equivariant.Group, equivariant.Fields)):
             return {"node": place_of(value, where)}
         if callable(value):
             raise TypeError(f"{where} is a function and cannot be stored; expected a module of "

@@ -8,8 +8,11 @@ Channel networks map ``(N, C, *shape)`` to ``(N, C', *shape)``: `CNN`, `UNet`, `
 1-Lipschitz by construction, for images of every size: `NormalizedConvolution` with the boundaries
 `Circular`, `Zero` and `Reflecting`, `OrthogonalConvolution`, `GroupSort`, `ConvexSpline`, and
 `Averaged`, which makes a firmly nonexpansive map of a stack of them.
+
+`equivariant` is a room of its own, with networks that commute with rotations and reflections.
 """
 
+from odl_learned.networks import equivariant
 from odl_learned.networks.activations import RadialBasis
 from odl_learned.networks.boundaries import Circular, Reflecting, Zero
 from odl_learned.networks.convolutional import CNN, ResidualCNN
@@ -38,6 +41,7 @@ __all__ = [
     "ResidualCNN",
     "UNet",
     "Zero",
+    "equivariant",
     "from_channels",
     "to_channels",
 ]

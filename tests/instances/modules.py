@@ -2,6 +2,8 @@
 
 import torch
 
+from instances.equivariant import EQUIVARIANT
+from instances.shaking import shaken
 from instances.spaces import X, mask
 from odl_learned import networks, operators, reconstruction
 from odl_learned.bridge import as_module
@@ -43,15 +45,6 @@ def net(in_channels, out_channels):
     """A small network in double precision."""
     torch.manual_seed(0)
     return networks.ResidualCNN(in_channels, out_channels, width=4, depth=3).double()
-
-
-def shaken(network):
-    """The network in double precision, with no parameter at zero."""
-    source = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=source))
-    return network.double()
 
 
 class Half(torch.nn.Module):
@@ -143,4 +136,4 @@ MODULES = {
     "MemoryStep": lambda: (
         unrolled(reconstruction.MemoryStep(net(3, 2), memory_channels=1, step_size=0.5,
                                            dimension=2)), IMAGE),
-}
+} | EQUIVARIANT

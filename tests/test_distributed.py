@@ -10,7 +10,8 @@ import pytest
 import torch
 from bilevel_problems import START, Stop, denoising, require_same_bits, stop_after
 
-from odl_learned.learning.bilevel.distributed import common_step, processes, share
+from odl_learned.learning import processes
+from odl_learned.learning.bilevel.distributed import common_step, share
 from odl_learned.learning.bilevel.evaluations import Accuracy, Evaluations
 from odl_learned.learning.bilevel.gradient_based import lbfgsb
 from odl_learned.learning.bilevel.hypergradient import Implicit
@@ -23,7 +24,8 @@ SCRIPT = """
     torch.set_num_threads(1)
     sys.path.insert(0, sys.argv[1])
     from bilevel_problems import START, denoising
-    from odl_learned.learning.bilevel.distributed import all_reduce, processes, share
+    from odl_learned.learning import processes
+    from odl_learned.learning.bilevel.distributed import all_reduce, share
     from odl_learned.learning.bilevel.gradient_based import lbfgsb
     from odl_learned.learning.bilevel.hypergradient import Implicit
     from odl_learned.learning.bilevel.lower_solvers import Newton

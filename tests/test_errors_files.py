@@ -102,7 +102,7 @@ FILES = [
     ("foreign checkpoint", lambda d: read_checkpoint(d / "foreign.pt"), ValueError,
      "not a training state.*Restore"),
     ("future checkpoint", lambda d: read_checkpoint(d / "future.pt"), ValueError,
-     "format 99, expected 2"),
+     "format 99, expected 3"),
     ("code in a checkpoint", lambda d: read_checkpoint(d / "code.pt"), ValueError,
      r"code.pt cannot be read: it holds more than tensors.*Restore[^\n]*$"),
     ("unreadable state", lambda d: write_checkpoint(d / "new.pt", {"x": Map}), ValueError,

@@ -21,7 +21,7 @@ ROOMS = {
     "bridge": {"operators", "functionals", "solvers"},
     "regularizers": {"bridge", "networks", "functionals", "solvers"},
     "reconstruction": {"bridge", "networks", "solvers"},
-    "learning": GROUND | {"bridge", "networks", "regularizers", "reconstruction"},
+    "learning": GROUND | {"bridge", "networks", "regularizers", "reconstruction", "threads"},
     "conformance": {"bridge", "functionals", "operators"},
     "validation": set(),
     "odl_validation": set(),

@@ -70,8 +70,20 @@ def test_other_files_are_errors(tmp_path):
     with pytest.raises(ValueError, match="not a training state"):
         run(path, Pairs())
     torch.save({"format": 99}, path)
-    with pytest.raises(ValueError, match="has format 99, expected 2"):
+    with pytest.raises(ValueError, match="has format 99, expected 3"):
         run(path, Pairs())
+
+
+def test_states_of_format_2_are_continued(tmp_path):
+    path = tmp_path / "run.pt"
+    run(path, Pairs(), steps=8)
+    state = read_checkpoint(path)
+    kinds = state.pop("kinds")
+    for name in ("optimizer", "schedule"):
+        state[f"{name}_kind"] = kinds[name]
+    del state["setting"]["precision"], state["objective"], state["scaler"], state["best"]
+    torch.save({**state, "format": 2}, path)
+    assert_same_bits(run(path, Pairs()), straight())
 
 
 def test_unsuitable_places_fail_before_training(tmp_path):

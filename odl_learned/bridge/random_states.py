@@ -26,13 +26,26 @@ def kept_random_states(
     with torch.random.fork_rng(cuda):
         try:
             if seed is not None:
-                torch.default_generator.manual_seed(seed)
-                for device in cuda:
-                    with torch.cuda.device(device):
-                        torch.cuda.manual_seed(seed)
-                np.random.seed(seed)
-                random.seed(seed)
+                seed_random_states(seed, cuda)
             yield
         finally:
             np.random.set_state(of_numpy)
             random.setstate(of_python)
+
+
+def seed_random_states(seed: int, cuda: Iterable[torch.device] = ()) -> None:
+    """Seed the global random generators of torch, numpy and Python.
+
+    Parameters
+    ----------
+    seed : int
+        At least 0 and below ``2^32``.
+    cuda : iterable of torch.device
+        CUDA devices whose generators are seeded, too.
+    """
+    torch.default_generator.manual_seed(seed)
+    for device in cuda:
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)

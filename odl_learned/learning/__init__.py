@@ -1,8 +1,12 @@
 """How the parameters of regularizers and reconstruction maps are found, and kept in files."""
 
+from odl_learned.learning.best import Best
 from odl_learned.learning.checkpoint import read_checkpoint
+from odl_learned.learning.group import processes
+from odl_learned.learning.loading import Workers
 from odl_learned.learning.losses import mean_squared_error
 from odl_learned.learning.objective import Batch, Objective, Supervised, WeightedSum
+from odl_learned.learning.precision import MixedPrecision
 from odl_learned.learning.record import History
 from odl_learned.learning.saved import (
     SavedReconstruction,
@@ -13,13 +17,17 @@ from odl_learned.learning.supervised import train
 
 __all__ = [
     "Batch",
+    "Best",
     "History",
+    "MixedPrecision",
     "Objective",
     "SavedReconstruction",
     "Supervised",
     "WeightedSum",
+    "Workers",
     "load_reconstruction",
     "mean_squared_error",
+    "processes",
     "read_checkpoint",
     "save_reconstruction",
     "train",

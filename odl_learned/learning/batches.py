@@ -1,9 +1,12 @@
 """Which pairs a training step sees, and their arrays as one batch."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 
 from odl_learned.bridge.arrays import tensor_of
+from odl_learned.bridge.random_states import kept_random_states, seed_random_states
 from odl_learned.validation import require_finite, require_shape
 
 
@@ -25,7 +28,7 @@ class Order:
         return int(self.permutation[place])
 
 
-def draw_batch(pairs, indices, name="pairs", device="cpu"):
+def draw_batch(pairs, indices, name="pairs", device="cpu", seeds=None):
     """Return ``(data, truth)``, each a tensor ``(len(indices), ...)``; no truth is None.
 
     Parameters
@@ -38,6 +41,9 @@ def draw_batch(pairs, indices, name="pairs", device="cpu"):
         What the pairs are called, for messages.
     device : torch.device or str, optional
         Where the tensors are.
+    seeds : list of tuple of int, optional
+        Nonnegative numbers for each index, with which the global random states are seeded before
+        its item is drawn; at the end they are what they were.
 
     Raises
     ------
@@ -47,25 +53,35 @@ def draw_batch(pairs, indices, name="pairs", device="cpu"):
         If they are no numbers.
     """
     items = []
-    for i in indices:
-        items.append([_tensor(f"{part} of {name}[{i}]", value)
-                      for part, value in zip(("data", "truth"), _parts(f"{name}[{i}]", pairs[i]))])
-        if len(items[-1]) != len(items[0]):
-            raise ValueError(
-                f"one of {name}[{indices[0]}] and {name}[{i}] has a truth and the other one has "
-                "none, expected the same of all in a batch; use batch_size=1."
-            )
-        for part, x, first in zip(("data", "truth"), items[-1], items[0]):
-            as_first = f"that of {name}[{indices[0]}] in the same batch"
-            require_shape(f"{part} of {name}[{i}]", x, first.shape,
-                          f"the shape of {as_first}; use batch_size=1.")  # fmt: skip
-            if x.dtype != first.dtype:
-                raise ValueError(
-                    f"{part} of {name}[{i}] has dtype {x.dtype}, expected {first.dtype}, "
-                    f"{as_first}; convert them to one dtype."
-                )
+    drawn = nullcontext() if seeds is None else kept_random_states()
+    with drawn:
+        for k, i in enumerate(indices):
+            if seeds is not None:
+                numbers = np.random.SeedSequence(seeds[k]).generate_state(1)
+                seed_random_states(int(numbers[0]))
+            items.append([_tensor(f"{part} of {name}[{i}]", value) for part, value in
+                          zip(("data", "truth"), _parts(f"{name}[{i}]", pairs[i]))])
+            _require_alike(name, i, indices[0], items[-1], items[0])
     data, *truth = (torch.stack(parts).to(device) for parts in zip(*items))
     return data, truth[0] if truth else None
+
+
+def _require_alike(name, i, other, item, first_item):
+    """Raise unless two items of a batch have the same parts, shapes and dtypes."""
+    if len(item) != len(first_item):
+        raise ValueError(
+            f"one of {name}[{other}] and {name}[{i}] has a truth and the other one has "
+            "none, expected the same of all in a batch; use batch_size=1."
+        )
+    for part, x, first in zip(("data", "truth"), item, first_item):
+        as_first = f"that of {name}[{other}] in the same batch"
+        require_shape(f"{part} of {name}[{i}]", x, first.shape,
+                      f"the shape of {as_first}; use batch_size=1.")  # fmt: skip
+        if x.dtype != first.dtype:
+            raise ValueError(
+                f"{part} of {name}[{i}] has dtype {x.dtype}, expected {first.dtype}, "
+                f"{as_first}; convert them to one dtype."
+            )
 
 
 def _parts(name, item):

@@ -10,8 +10,10 @@ import torch
 
 from odl_learned.learning.sole_writer import open_temporary, target_of
 
-#: 1: states without what `fingerprint` says of data, loss and architecture. 2: with it.
-FORMAT = 2
+#: 1: states without what `identity` says of data, loss and architecture. 2: with it. 3: also with
+#: the states of the objective, of a gradient scaler, and of the best weights; trainings of format 2
+#: are read as well.
+FORMAT, OLDEST = 3, 2
 
 
 def write_checkpoint(path: str | os.PathLike, state: dict) -> None:
@@ -134,7 +136,7 @@ def read_checkpoint(path: str | os.PathLike) -> dict:
             raise ValueError(f"checkpoint {path} cannot be read: {reason}. {advice}") from error
     if not isinstance(state, dict) or "format" not in state:
         raise ValueError(f"checkpoint {path} is not a training state of this package. {advice}")
-    if state["format"] != FORMAT:
+    if state["format"] not in range(OLDEST, FORMAT + 1):
         raise ValueError(
             f"checkpoint {path} has format {state['format']!r}, expected {FORMAT}; read it with "
             f"the version of the package that wrote it. {advice}"

@@ -92,7 +92,7 @@ def identity_of(training: Training, probes: dict, model: torch.nn.Module) -> dic
         metric = objective_values(training.metric, model, *pair)
     return {
         "pairs": _arrays(probes),
-        "validation": _drawn(training.validation, "validation"),
+        "validation": drawn_arrays(training.validation, "validation"),
         "loss": loss,
         "validation_metric": metric,
     }
@@ -123,8 +123,8 @@ def require_same_training(
     for name, pairs in (("pairs", training.pairs), ("validation", training.validation)):
         if saved[name] is None or current[name] is None:
             continue
-        found = _unlike_pairs(name, saved[name], current[name])
-        if found and not any(_unlike_pairs(name, current[name], _drawn(pairs, name))
+        found = unlike_pairs(name, saved[name], current[name])
+        if found and not any(unlike_pairs(name, current[name], drawn_arrays(pairs, name))
                              for _ in range(REPETITIONS)):  # fmt: skip
             raise ValueError(f"checkpoint {path} was written with other data: {found}. {ADVICE}")
         same_pairs = same_pairs and not (found and name == "pairs")
@@ -198,7 +198,8 @@ def require_same_model(
             )
 
 
-def _drawn(pairs, name):
+def drawn_arrays(pairs, name):
+    """Return what identifies pairs, which are drawn for it, or None for None."""
     return None if pairs is None else _arrays(probes_of(pairs, name))
 
 
@@ -208,8 +209,8 @@ def _arrays(probes):
             for index, pair in probes.items()}  # fmt: skip
 
 
-def _unlike_pairs(name, saved, current):
-    """How the first pair differs that does, or an empty text."""
+def unlike_pairs(name, saved, current):
+    """Return how the first pair differs that does, or an empty text."""
     if saved.keys() != current.keys():
         return f"{name} are {max(saved) + 1} there, {max(current) + 1} here"
     for index, pair in saved.items():

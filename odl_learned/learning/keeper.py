@@ -4,7 +4,7 @@ from pathlib import Path
 
 from odl_learned.learning.checkpoint import read_checkpoint, write_checkpoint
 from odl_learned.learning.identity import identity_of, probes_of
-from odl_learned.learning.training_checks import require_finite_parameters
+from odl_learned.learning.step_checks import require_finite_parameters
 from odl_learned.learning.training_state import restore, training_state
 
 

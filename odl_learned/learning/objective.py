@@ -7,16 +7,17 @@ from typing import final
 import numpy as np
 import torch
 
+from odl_learned.learning.group import Group
 from odl_learned.validation import is_finite_number
 
 
-def generator_of(seed: int, step: int) -> torch.Generator:
+def generator_of(*numbers: int) -> torch.Generator:
     """Return a generator on the CPU that depends on these nonnegative numbers alone.
 
     So training that continues draws the numbers that it would have drawn, and an optimizer that
     evaluates one step several times minimizes one function.
     """
-    state = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)
+    state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0]))
 
 
@@ -30,15 +31,29 @@ class Batch:
     truth : torch.Tensor, shape (batch, *X.shape), or None
     generator : torch.Generator
         Of all random numbers of the objective, on the CPU, so that they are the same on every
-        device.
+        device. Where several processes share a batch, it is in the same state in all of them: what
+        is drawn once for all samples is the same, and numbers of their own come from `normal` and
+        `uniform`, which draw those of all samples and return the share of this process.
     when : str
         When this is, for messages, such as "in step 3".
+    group : group.Group, optional
+        The processes that share the batch, of which this one has the data.
+    total : int, optional
+        Number of samples in the batch of all processes; the default is that of the data.
     """
 
     def __init__(
-        self, data: torch.Tensor, truth: torch.Tensor | None, generator: torch.Generator, when: str
+        self,
+        data: torch.Tensor,
+        truth: torch.Tensor | None,
+        generator: torch.Generator,
+        when: str,
+        group: Group | None = None,
+        total: int | None = None,
     ) -> None:
         self.data, self.truth, self.generator, self.when = data, truth, generator, when
+        self.group = Group() if group is None else group
+        self.total = len(data) if total is None else total
         self._model = self._images = None
 
     def images(self, model: torch.nn.Module) -> torch.Tensor:
@@ -78,23 +93,98 @@ class Batch:
         return x
 
     def normal(self, x: torch.Tensor) -> torch.Tensor:
-        """Return standard normal numbers of the shape of x, in the real and the imaginary part."""
-        shape = (*x.shape, 2) if x.is_complex() else x.shape
-        numbers = torch.randn(shape, generator=self.generator, dtype=x.real.dtype)
+        """Return standard normal numbers of the shape of x, in the real and the imaginary part.
+
+        The first axis is that of the samples.
+        """
+        return self._drawn(torch.randn, x)
+
+    def uniform(self, x: torch.Tensor) -> torch.Tensor:
+        """Return numbers in [0, 1) of the shape of x, in the real and the imaginary part.
+
+        The first axis is that of the samples.
+        """
+        return self._drawn(torch.rand, x)
+
+    def _drawn(self, draw, x):
+        total = x.shape[0] if self.group.size == 1 else self.total
+        if self.group.size > 1 and len(x) != len(self.data):
+            raise ValueError(
+                f"random numbers of shape {tuple(x.shape)} were asked for {self.when}, expected "
+                f"{len(self.data)} along the first axis, the samples of this process; numbers that "
+                "belong to no sample are torch.randn(..., generator=batch.generator)."
+            )
+        shape = (total, *x.shape[1:], 2) if x.is_complex() else (total, *x.shape[1:])
+        numbers = draw(shape, generator=self.generator, dtype=x.real.dtype)
         numbers = torch.view_as_complex(numbers) if x.is_complex() else numbers
-        return numbers.to(x.device)
+        return self.group.part(numbers).to(x.device)
+
+    def descend(self, value: torch.Tensor, optimizer: torch.optim.Optimizer) -> float:
+        """Do a step of an optimizer that belongs to the objective; return the value.
+
+        Parameters
+        ----------
+        value : torch.Tensor, shape ()
+            A mean over the samples of this batch, made with the parameters of the optimizer.
+        optimizer : torch.optim.Optimizer
+            Its gradients are those of the mean over the batch of all processes.
+
+        Raises
+        ------
+        FloatingPointError
+            If the value is not finite.
+        """
+        def finite():
+            if not torch.isfinite(value):
+                raise FloatingPointError(
+                    f"what the objective descends is {float(value.detach())} {self.when}, expected "
+                    "a finite number; lower the learning rate of its optimizer."
+                )
+            return value
+
+        _, mean = self.group.mean(finite, self.total)
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        gradients = torch.autograd.grad(
+            self.group.factor(self.total) * value, parameters, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        self.group.average_([g for g in gradients if g is not None])
+        optimizer.step()
+        optimizer.zero_grad()
+        return mean
 
 
 class Objective(ABC):
     """A function of a reconstruction map and a batch that training minimizes.
 
     ``objective(model, batch)`` is a real tensor of shape (), a mean over the samples of the batch.
-    The model may be evaluated on anything; all randomness is drawn from ``batch.generator``.
+    The model may be evaluated on anything; all randomness is drawn by the batch.
+
+    An objective may learn itself, such as one with a critic whose optimum it approximates. Then it
+    takes steps of its own in `prepare`, and everything that changes there is in its `state_dict`,
+    so that training continues with it.
     """
 
     @abstractmethod
     def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        """Return the value."""
+        """Return the value; nothing changes by that."""
+
+    def prepare(self, model: torch.nn.Module, batch: Batch) -> None:
+        """Do what comes before a step of the model, once for a step, such as steps of a critic.
+
+        The batch has random numbers of its own. Gradients of the model that are left by it do not
+        count. The default does nothing.
+        """
+
+    def state_dict(self) -> dict:
+        """Return what changes in `prepare`: dicts and lists of tensors and numbers; {} if nothing.
+        """
+        return {}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from what `state_dict` has returned."""
+        if state:
+            raise ValueError(f"{type(self).__name__} has no state, and {list(state)} was given.")
 
 
 @final
@@ -151,6 +241,18 @@ class WeightedSum(Objective):
 
     def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
         return sum(weight * term(model, batch) for weight, term in self.terms)
+
+    def prepare(self, model: torch.nn.Module, batch: Batch) -> None:
+        for _, term in self.terms:
+            term.prepare(model, batch)
+
+    def state_dict(self) -> dict:
+        states = {str(k): term.state_dict() for k, (_, term) in enumerate(self.terms)}
+        return states if any(states.values()) else {}
+
+    def load_state_dict(self, state: dict) -> None:
+        for k, (_, term) in enumerate(self.terms):
+            term.load_state_dict(state.get(str(k), {}))
 
 
 def as_objective(loss: Objective | Callable) -> Objective:

@@ -1,19 +1,10 @@
 """The model on a batch: its objective, and its quality on the pairs of a validation."""
 
-import numpy as np
 import torch
 
 from odl_learned.bridge.separation import evaluation_mode, require_samples_apart
 from odl_learned.learning.batches import draw_batch
 from odl_learned.learning.objective import Batch, generator_of
-from odl_learned.learning.training_checks import require_loss
-
-
-def loss_of(model, batch, objective, step):
-    """Return the objective of a batch, checked to be a finite number that can be differentiated."""
-    value = objective(model, batch)
-    require_loss(value, step)
-    return value
 
 
 def require_batches_alike(model: torch.nn.Module, data: torch.Tensor) -> None:
@@ -31,7 +22,9 @@ def require_batches_alike(model: torch.nn.Module, data: torch.Tensor) -> None:
 
 
 def validate(model, validation, metric, device, indices=None):
-    """Return the mean of a metric over pairs of a validation, in evaluation mode.
+    """Return the values of a metric for pairs of a validation, in evaluation mode.
+
+    Random pairs and metrics depend on the index alone.
 
     Parameters
     ----------
@@ -47,7 +40,7 @@ def validate(model, validation, metric, device, indices=None):
     values = []
     with evaluation_mode(model), torch.no_grad():
         for i in range(len(validation)) if indices is None else indices:
-            pair = draw_batch(validation, [i], "validation", device)
+            pair = draw_batch(validation, [i], "validation", device, [(0, i)])
             value = metric(model, Batch(*pair, generator_of(0, i), "in validation"))
             try:
                 values.append(float(value))
@@ -56,4 +49,4 @@ def validate(model, validation, metric, device, indices=None):
                     f"validation_metric returned a {type(value).__name__}, expected a number for a "
                     "batch of one; take the mean over its entries."
                 ) from error
-    return float(np.mean(values))
+    return values

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from odl_learned.learning.best import Kept
+
 
 @dataclass(frozen=True)
 class History:
@@ -15,12 +17,15 @@ class History:
         Number of the step, from 1, and the loss of its batch before the parameters changed.
     validation_step, validation : numpy.ndarray, shape (validations,)
         Steps after which the model was validated, and the mean of the metric then.
+    best : best.Kept or None
+        The weights of the best validation, where they were asked for.
     """
 
     step: np.ndarray
     loss: np.ndarray
     validation_step: np.ndarray
     validation: np.ndarray
+    best: Kept | None = None
 
 
 class Record:
@@ -51,17 +56,18 @@ class Record:
         bar.set_postfix(values, refresh=False)
         bar.update()
 
-    def state(self):
+    def state_dict(self):
         return {name: list(values) for name, values in vars(self).items()}
 
-    def restore(self, state):
+    def load_state_dict(self, state):
         for name in vars(self):
             setattr(self, name, list(state[name]))
 
-    def history(self):
+    def history(self, best=None):
         return History(
             step=np.arange(1, self.steps + 1),
             loss=np.array(self.loss, dtype=float),
             validation_step=np.array(self.validation_step, dtype=int),
             validation=np.array(self.validation, dtype=float),
+            best=best,
         )

@@ -83,9 +83,14 @@ def sole_writer(path: str | os.PathLike) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if fcntl is not None:
             stack.enter_context(_lock(path, target))
-        for orphan in _temporaries(target):
-            _remove_orphan(orphan)
+        remove_orphans(target)
         yield
+
+
+def remove_orphans(target: Path) -> None:
+    """Remove temporary files for a file that writers which were killed have left."""
+    for orphan in _temporaries(target):
+        _remove_orphan(orphan)
 
 
 def open_temporary(target: Path) -> tuple[int, Path]:

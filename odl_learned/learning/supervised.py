@@ -1,26 +1,21 @@
 """Training of reconstruction maps, with checkpoints that continue to the same bits."""
 
-from contextlib import contextmanager, nullcontext
+import contextlib
 
-from tqdm import tqdm
-
-from odl_learned.bridge.random_states import kept_random_states
-from odl_learned.bridge.separation import evaluation_mode
-from odl_learned.learning.batches import Order, draw_batch
+from odl_learned.learning.agreement import require_agreement
+from odl_learned.learning.best import BestSoFar
+from odl_learned.learning.group import Group
 from odl_learned.learning.identity import Training
-from odl_learned.learning.interruption import deferred_interruption
 from odl_learned.learning.keeper import Keeper
+from odl_learned.learning.loop import Plan, run
 from odl_learned.learning.losses import mean_squared_error
-from odl_learned.learning.objective import Batch, as_objective, generator_of
-from odl_learned.learning.predictions import loss_of, require_batches_alike, validate
+from odl_learned.learning.objective import as_objective
+from odl_learned.learning.precision import Updates
 from odl_learned.learning.record import Record
+from odl_learned.learning.run_folder import RunFolder, place_of, settings_of
 from odl_learned.learning.sole_writer import sole_writer
-from odl_learned.learning.training_checks import (
-    clip_gradient,
-    needs_closure,
-    require_settings,
-)
-from odl_learned.learning.training_state import Learner, random_states
+from odl_learned.learning.training_checks import require_settings
+from odl_learned.learning.training_state import Learner
 
 
 def train(
@@ -37,8 +32,12 @@ def train(
     validation=None,
     validation_metric=None,
     validate_every=1000,
+    best=None,
     checkpoint=None,
     checkpoint_every=1000,
+    folder=None,
+    workers=None,
+    precision=None,
     progress=True,
 ):
     """Minimize the loss of a reconstruction map over pairs of data and truth, or over data alone.
@@ -52,12 +51,26 @@ def train(
 
     With `checkpoint`, the state is written every `checkpoint_every` steps, at the end and when
     training is interrupted; if the file exists, training continues from it, bit for bit as if it
-    had not stopped (on the same machine with as many threads, if `pairs[i]` depends on i alone, and
+    had not stopped (on the same machine with as many threads; if `pairs[i]` depends on i and the
+    global generators of torch, numpy and Python alone, which are seeded for every pair anew; and if
     the only randomness of the model is torch's global one). Learning rates and the like are then
     those in the file. It is an error if data, loss, metric, clipping, seed or architecture are
     others than those of the file, as far as values tell: of three pairs, of loss and metric, and of
     the output of the model
     (`identity`). This costs three pairs at the start and two evaluations for each checkpoint.
+
+    With `folder`, the training is a folder with this state (``state.pt``), what it was made with
+    (``settings.json``), when it was started with which versions (``starts.jsonl``), the learning
+    curve (``curve.csv``) and the best weights (``best.pt``). It goes on if it is there; it is an
+    error if any setting is another one, learning rates included.
+
+    **Several processes.** Where ``torch.distributed`` is initialized, as within
+    ``learning.processes()`` under torchrun, each process calls `train` with the same arguments and
+    has a share of every batch; torch's DistributedDataParallel averages the gradients. Loss and
+    weights are those of one process up to rounding, from the weights of the first process, which
+    alone writes and shows progress. An error or an interruption in one of them ends all. A
+    training continues with any number of processes. The random numbers of the objectives here do
+    not depend on that number, nor do pairs; what a model draws itself, such as dropout, does.
 
     Ctrl-C (SIGINT) and SIGTERM take effect when the current step is complete, as
     KeyboardInterrupt; a second one at once.
@@ -80,7 +93,7 @@ def train(
         ``(x, truth) -> real tensor of shape ()``, or one of `learning.objectives`. The random
         numbers of an objective depend on `seed` and the number of the step alone.
     batch_size : int
-        Pairs in a batch, at most ``len(pairs)``.
+        Pairs in a batch, at most ``len(pairs)``; with several processes, in all shares together.
     seed : int
         Seed of the permutations and of the objective.
     schedule : torch.optim.lr_scheduler.LRScheduler, optional
@@ -92,10 +105,19 @@ def train(
         `validate_every` steps; on the first one also at the start, to find mistakes early.
     validation_metric : callable, optional
         ``(x, truth) -> number`` for a batch of one, e.g. ``metrics.psnr``; the default is the loss.
+    best : Best, optional
+        Keeps the weights of the best validation, as ``history.best``: ``Best(min)`` for losses,
+        ``Best(max)`` for measures of quality; ``Best(min, restored=True)`` also ends with them.
     validate_every, checkpoint_every : int
         Numbers of steps.
     checkpoint : str or path-like, optional
         File of the training state, in an existing folder.
+    folder : str or path-like, optional
+        Folder of the training, in an existing one; in place of `checkpoint`.
+    workers : Workers, optional
+        Processes that draw the batches ahead of time, the same as without.
+    precision : MixedPrecision, optional
+        Networks in half precision; by default everything is in that of the weights.
     progress : bool
         Whether to show a progress bar; without it, nothing is printed.
 
@@ -108,7 +130,8 @@ def train(
     ValueError
         For empty pairs, numbers out of range, data or truth that do not fit, a model that takes
         an axis of the batch for one of the image, a checkpoint that is damaged, not whole, of
-        another model or training, or ahead of `steps`.
+        another model or training, or ahead of `steps`; in several processes also for other data or
+        another model in one of them, batch normalization, or a loss that is no mean over samples.
     BlockingIOError
         If another training is the writer of the checkpoint.
     OSError
@@ -117,101 +140,45 @@ def train(
         If the model is no module, the optimizer no optimizer, pairs no sequence, or the loss no
         tensor.
     RuntimeError
-        If the model cannot process a batch.
+        If the model cannot process a batch, if another process has failed, or if processes of
+        torchrun have not joined.
     FloatingPointError
         If loss, gradient or parameters are no longer finite; the last checkpoint is kept.
     """
     require_settings(
         model, pairs, steps, optimizer, loss, batch_size, seed, schedule, clip_norm, validation,
-        validation_metric, validate_every, checkpoint_every,
+        validation_metric, validate_every, checkpoint, checkpoint_every, folder, workers, precision,
+        best,
     )  # fmt: skip
+    group = Group.current()
+    updates = Updates(optimizer, clip_norm, precision)
     setting = {"seed": int(seed), "batch_size": int(batch_size), "pairs": len(pairs),
-               "clip_norm": None if clip_norm is None else float(clip_norm)}  # fmt: skip
+               "clip_norm": None if clip_norm is None else float(clip_norm),
+               "precision": repr(precision)}  # fmt: skip
     objective = as_objective(loss)
     metric = objective if validation_metric is None else as_objective(validation_metric)
     device = next(model.parameters()).device
     training = Training(pairs, validation, objective, metric, device)
-    learner = Learner(model, optimizer, schedule, Record())
-    with nullcontext() if checkpoint is None else sole_writer(checkpoint):
-        keeper = None
-        if checkpoint is not None:
-            keeper = Keeper(checkpoint, setting, training, learner, steps)
-        return _train(
-            training, learner, setting, steps, validate_every, keeper, checkpoint_every, progress
-        )
+    learner = Learner(model, optimizer, schedule, objective, updates.scaler, BestSoFar(best),
+                      Record())  # fmt: skip
+    require_agreement(group, setting, training, learner)
+    plan = Plan(steps, validate_every, checkpoint_every, setting["seed"], setting["batch_size"],
+                workers, progress)  # fmt: skip
+    with contextlib.ExitStack() as stack:
 
+        def kept():
+            if group.rank or (checkpoint is None and folder is None):
+                return None
+            place = checkpoint if folder is None else place_of(folder)
+            stack.enter_context(sole_writer(place))
+            if folder is None:
+                return Keeper(place, setting, training, learner, steps)
+            return RunFolder(place.parent, settings_of(learner, setting, training, best), learner,
+                             setting, training, steps, group.size)  # fmt: skip
 
-def _train(training, learner, setting, steps, validate_every, keeper, checkpoint_every, progress):
-    model, optimizer, schedule, record = learner
-    batch_size = setting["batch_size"]
-    order = Order(setting["seed"], setting["pairs"])
-    if training.validation is not None and record.steps < steps:
-        with kept_random_states([training.device]):  # what would fail hours later fails now
-            validate(model, training.validation, training.metric, training.device, [0])
-    random, buffers = random_states(), _versions(model)
-    updating = compared = False
-    bar = tqdm(total=steps, initial=record.steps, disable=not progress, unit="step")
-    with deferred_interruption() as interruption, _training_mode(model), bar:
-        try:
-            while True:
-                if training.validation is not None and record.validation_is_due(validate_every):
-                    record.validated(
-                        validate(model, training.validation, training.metric, training.device))
-                    random = random_states()
-                if keeper is not None:
-                    if record.steps % checkpoint_every == 0 or record.steps == steps:
-                        keeper.save(random)
-                interruption.raise_pending()
-                if record.steps == steps:
-                    break
-                indices = order.batch(record.steps * batch_size, batch_size)
-                data, truth = draw_batch(training.pairs, indices, device=training.device)
-                interruption.raise_pending()
-
-                def evaluate():
-                    nonlocal compared
-                    step = record.steps + 1
-                    batch = Batch(data, truth, generator_of(setting["seed"], step),
-                                  f"in step {step}")
-                    value = loss_of(model, batch, training.objective, step)
-                    if not compared:
-                        require_batches_alike(model, data)
-                        compared = True
-                    model.zero_grad()
-                    value.backward()
-                    clip_gradient(optimizer, setting["clip_norm"], step)
-                    return value
-
-                if needs_closure(optimizer):  # which evaluates between updates, too
-                    updating = True
-                    value = optimizer.step(evaluate)
-                else:
-                    value = evaluate()
-                    updating = True
-                    optimizer.step()
-                if schedule is not None:
-                    schedule.step()
-                record.updated(float(value.detach()))
-                updating = False
-                random, buffers = random_states(), _versions(model)
-                record.show(bar)
-        except FloatingPointError:
-            raise
-        except BaseException:
-            # Model and optimizer are as after the last complete step, unless an update was cut
-            # short or the step at hand has written to a buffer (batch normalization).
-            if keeper is not None and not updating and _versions(model) == buffers:
-                keeper.save(random)
-            raise
-    return record.history()
-
-
-@contextmanager
-def _training_mode(model):
-    with evaluation_mode(model):  # puts the mode of every part back
-        model.train()
-        yield
-
-
-def _versions(model):
-    return [(id(buffer), buffer._version) for buffer in model.buffers()]
+        keeper = group.together(kept)
+        if group.size > 1:
+            learner.load_states(group.first(learner.states()))
+        run(training, learner, updates, plan, keeper, group)
+    learner.best.restore(model)
+    return learner.record.history(learner.best.kept)

@@ -1,16 +1,20 @@
-"""Checks of training: its arguments before it starts, losses and gradients in every step."""
+"""Checks of the arguments of training before it starts."""
 
-import inspect
 from collections.abc import Mapping
 
 import torch
 
-from odl_learned.validation import require_count, require_positive
+from odl_learned.learning.best import Best
+from odl_learned.learning.loading import Workers
+from odl_learned.learning.precision import MixedPrecision
+from odl_learned.learning.step_checks import parameters_of
+from odl_learned.validation import require_count, require_positive, shown
 
 
 def require_settings(
     model, pairs, steps, optimizer, loss, batch_size, seed, schedule, clip_norm, validation,
-    validation_metric, validate_every, checkpoint_every,
+    validation_metric, validate_every, checkpoint, checkpoint_every, folder, workers, precision,
+    best,
 ):  # fmt: skip
     """Raise unless these arguments of `supervised.train` fit together.
 
@@ -36,6 +40,24 @@ def require_settings(
         if wrong and not (name == "validation_metric" and function is None):
             raise TypeError(f"{name} is {function!r}, expected a function (x, truth) -> number or "
                             "an Objective of learning.objectives, made with its arguments.")
+    for name, value, kind in (("workers", workers, Workers), ("best", best, Best),
+                              ("precision", precision, MixedPrecision)):
+        if not (value is None or isinstance(value, kind)):
+            raise TypeError(f"{name} is {shown(value)}, expected a learning.{kind.__name__} or "
+                            "None.")  # fmt: skip
+    if isinstance(model, torch.nn.parallel.DistributedDataParallel):
+        raise TypeError(
+            "the model is a DistributedDataParallel, expected the module in it: train wraps the "
+            "model itself where torch.distributed is initialized. Pass model.module, and make the "
+            "optimizer with its parameters."
+        )
+    if best is not None and validation is None:
+        raise ValueError("best is given without pairs to validate on; pass validation=pairs.")
+    if checkpoint is not None and folder is not None:
+        raise ValueError(
+            "both a checkpoint and a folder are given; expected one of them: the folder has a "
+            "checkpoint of its own."
+        )
     if validation is None and validation_metric is not None:
         raise ValueError(
             "validation_metric is given without pairs to validate on; expected both, or neither: "
@@ -83,7 +105,7 @@ def _require_optimizer(model, optimizer, schedule):
     known = {id(parameter) for parameter in model.parameters()}
     if not known:
         raise ValueError("the model has no parameters; expected something to learn.")
-    if not all(id(parameter) in known for parameter in _parameters(optimizer)):
+    if not all(id(parameter) in known for parameter in parameters_of(optimizer)):
         raise ValueError(
             "the optimizer has parameters that are not of the model; make it with "
             "model.parameters(), after the model has been moved to its device."
@@ -97,69 +119,3 @@ def _require_optimizer(model, optimizer, schedule):
         )
     if schedule is not None and schedule.optimizer is not optimizer:
         raise ValueError("schedule was made with another optimizer; make it with this one.")
-
-
-def needs_closure(optimizer):
-    """Whether the optimizer evaluates the loss itself, as LBFGS does, by ``step(closure)``."""
-    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
-    return closure is not None and closure.default is inspect.Parameter.empty
-
-
-def require_loss(value, step):
-    """Raise unless the loss of a step is a finite real number that torch can differentiate."""
-    if not isinstance(value, torch.Tensor):
-        raise TypeError(
-            f"the loss is of type {type(value).__name__}, expected a real tensor of shape (); "
-            "compute it with torch, without .item()."
-        )
-    if value.ndim or value.is_complex():
-        raise ValueError(
-            f"the loss is of shape {tuple(value.shape)} and dtype {value.dtype}, expected a real "
-            "tensor of shape (); take the mean, for complex images of the squared modulus."
-        )
-    if not torch.isfinite(value):
-        raise FloatingPointError(_diverged(f"the loss is {value.item()}", step))
-    if not value.requires_grad:
-        raise ValueError(
-            "the loss does not depend on the parameters, expected one that torch can "
-            "differentiate; leave out detach, numpy and no_grad in model and loss."
-        )
-
-
-def clip_gradient(optimizer, clip_norm, step):
-    """Scale the gradient down to the norm ``clip_norm``, if one is given.
-
-    Parameters
-    ----------
-    optimizer : torch.optim.Optimizer
-    clip_norm : float or None
-    step : int
-        Number of the step, for the message.
-
-    Raises
-    ------
-    FloatingPointError
-        If the norm of the gradient is not finite.
-    """
-    bound = float("inf") if clip_norm is None else clip_norm
-    norm = torch.nn.utils.clip_grad_norm_(_parameters(optimizer), bound)
-    if not torch.isfinite(norm):
-        raise FloatingPointError(_diverged(f"the norm of the gradient is {norm.item()}", step))
-
-
-def require_finite_parameters(model, step):
-    """Raise FloatingPointError unless all parameters of the model are finite."""
-    for name, parameter in model.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise FloatingPointError(_diverged(f"the parameter {name} is not finite", step))
-
-
-def _diverged(what, step):
-    return (
-        f"{what} in step {step}, expected finite numbers; lower the learning rate or set clip_norm "
-        "and start anew. The last checkpoint, if any, is of an earlier step."
-    )
-
-
-def _parameters(optimizer):
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

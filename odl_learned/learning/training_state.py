@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 
+from odl_learned.learning.best import BestSoFar
 from odl_learned.learning.checkpoint import require_keys
 from odl_learned.learning.identity import (
     ADVICE,
@@ -12,6 +13,7 @@ from odl_learned.learning.identity import (
     require_same_model,
     require_same_training,
 )
+from odl_learned.learning.objective import Objective
 from odl_learned.learning.record import Record
 
 _KIND = "a supervised training"
@@ -20,13 +22,16 @@ _STEPS = (0, 1, 2, 3, 5, 10, 20, 50, 100, 1000, 10000)
 
 
 class Learner(NamedTuple):
-    """What changes in a training.
+    """What changes in a training: each part has a ``state_dict`` and takes it back.
 
     Parameters
     ----------
     model : torch.nn.Module
     optimizer : torch.optim.Optimizer
     schedule : torch.optim.lr_scheduler.LRScheduler or None
+    objective : Objective
+    scaler : torch.amp.GradScaler or None
+    best : BestSoFar
     record : Record
         Losses and validations so far; their number is that of the steps.
     """
@@ -34,7 +39,21 @@ class Learner(NamedTuple):
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
     schedule: object
+    objective: Objective
+    scaler: object
+    best: BestSoFar
     record: Record
+
+    def states(self) -> dict:
+        """Return the states of all parts by name, None for those that there are not."""
+        return {name: None if part is None else part.state_dict()
+                for name, part in self._asdict().items()}
+
+    def load_states(self, states: dict) -> None:
+        """Go on from states; what was read or received is not shared."""
+        for name, part in self._asdict().items():
+            if part is not None:
+                part.load_state_dict(copy.deepcopy(states[name]))
 
 
 def training_state(setting, identity, learner, data, random):
@@ -57,20 +76,21 @@ def training_state(setting, identity, learner, data, random):
     dict
         For `checkpoint.write_checkpoint`; the tensors are not copied.
     """
-    model, optimizer, schedule, record = learner
     return {
         "setting": setting,
         "identity": identity,
-        "model_identity": model_identity(model, data),
-        "model": model.state_dict(),
-        "optimizer_kind": type(optimizer).__name__,
-        "optimizer": optimizer.state_dict(),
-        "schedule_kind": type(schedule).__name__,
-        "schedule_factors": _factors(schedule),
-        "schedule": None if schedule is None else schedule.state_dict(),
-        "record": record.state(),
+        "model_identity": model_identity(learner.model, data),
+        "kinds": kinds_of(learner),
+        "schedule_factors": factors_of(learner.schedule),
         "random": random,
+        **learner.states(),
     }
+
+
+def kinds_of(learner: Learner) -> dict:
+    """Return the names of the classes of those parts that a training is made with."""
+    names = ("optimizer", "schedule", "scaler")
+    return {name: type(getattr(learner, name)).__name__ for name in names}
 
 
 def restore(path, state, setting, steps, learner, training, probes):
@@ -99,7 +119,7 @@ def restore(path, state, setting, steps, learner, training, probes):
         If the state is of other data, another model, loss, metric, optimizer, schedule or setting,
         ahead of `steps`, or not whole.
     """
-    model, optimizer, schedule, record = learner
+    model, state = learner.model, _of_this_format(state)
     _require_whole(path, state, setting)
     done = len(state["record"]["loss"])
     if done > steps:
@@ -107,19 +127,23 @@ def restore(path, state, setting, steps, learner, training, probes):
             f"checkpoint {path} is at step {done}, expected at most steps = {steps}; ask for more "
             "steps, or move it away to start anew."
         )
-    found, expected = _signature(state["model"]), _signature(model.state_dict())
-    for name in [*expected, *found]:
-        if found.get(name) != expected.get(name):
-            raise ValueError(
-                f"checkpoint {path} is of another model: {name} is {found.get(name, 'absent')}, "
-                f"expected {expected.get(name, 'absent')}. {ADVICE}"
-            )
-    found = {name: state[f"{name}_kind"] for name in ("optimizer", "schedule")}
-    found |= state["setting"] | {"optimizer groups": _groups(state["optimizer"]),
-                                 "factors of the schedule": state["schedule_factors"]}
-    expected = {"optimizer": type(optimizer).__name__, "schedule": type(schedule).__name__}
-    expected |= setting | {"optimizer groups": _groups(optimizer.state_dict()),
-                           "factors of the schedule": _factors(schedule)}
+    for name in ("model", "objective"):
+        part = getattr(learner, name).state_dict()
+        found, expected = signature(state[name]), signature(part)
+        if name == "objective":  # optimizers of its own have states after their first steps alone
+            found = {key: kind for key, kind in found.items() if key in expected}
+        for key in [*expected, *found]:
+            if found.get(key) != expected.get(key):
+                raise ValueError(
+                    f"checkpoint {path} is of another {name}: {key} is "
+                    f"{found.get(key, 'absent')}, expected {expected.get(key, 'absent')}. {ADVICE}"
+                )
+    found = state["kinds"] | state["setting"] | {
+        "optimizer groups": _groups(state["optimizer"]),
+        "factors of the schedule": state["schedule_factors"]}
+    expected = kinds_of(learner) | setting | {
+        "optimizer groups": _groups(learner.optimizer.state_dict()),
+        "factors of the schedule": factors_of(learner.schedule)}
     for name, value in expected.items():
         if found[name] != value:
             raise ValueError(
@@ -131,10 +155,20 @@ def restore(path, state, setting, steps, learner, training, probes):
     data = probes[0][0].to(training.device)
     _load(path, state, learner, lambda: require_same_model(
         path, state["model_identity"], model, data, same_pairs))
-    record.restore(state["record"])
     torch.set_rng_state(state["random"]["cpu"])
     if state["random"]["cuda"]:
         torch.cuda.set_rng_state_all(state["random"]["cuda"])
+
+
+def _of_this_format(state):
+    """A state of format 2 as one of format 3; what it lacks was not there at its time."""
+    if state["format"] > 2 or not {"setting", "optimizer_kind", "schedule_kind"} <= set(state):
+        return state
+    kinds = {"optimizer": state["optimizer_kind"], "schedule": state["schedule_kind"],
+             "scaler": "NoneType"}  # fmt: skip
+    setting = {**state["setting"], "precision": "None"}
+    return {**state, "kinds": kinds, "setting": setting, "objective": {}, "scaler": None,
+            "best": {}}  # fmt: skip
 
 
 def random_states():
@@ -145,14 +179,15 @@ def random_states():
 
 def _require_whole(path, state, setting):
     wanted = {
-        None: ("setting", "identity", "model_identity", "model", "optimizer_kind", "optimizer",
-               "schedule_kind", "schedule_factors", "schedule", "record", "random"),
+        None: ("setting", "identity", "model_identity", "kinds", "schedule_factors", "random",
+               *Learner._fields),
         "setting": tuple(setting),
+        "kinds": ("optimizer", "schedule", "scaler"),
         "identity": ("pairs", "validation", "loss", "validation_metric"),
         "model_identity": ("text", "torch", "device", "output"),
         "model": (),
         "optimizer": ("state", "param_groups"),
-        "record": tuple(Record().state()),
+        "record": tuple(Record().state_dict()),
         "random": ("cpu", "cuda"),
     }  # fmt: skip
     for part, keys in wanted.items():
@@ -163,8 +198,7 @@ def _require_whole(path, state, setting):
 
 def _load(path, state, learner, check):
     """Load all states and check, or leave everything as it was."""
-    parts = {"model": learner.model, "optimizer": learner.optimizer, "schedule": learner.schedule}
-    parts = {name: part for name, part in parts.items() if part is not None}
+    parts = {name: part for name, part in learner._asdict().items() if part is not None}
     before = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items()}
     name = None
     try:
@@ -191,7 +225,7 @@ def _require_devices(path, random):
         )
 
 
-def _factors(schedule):
+def factors_of(schedule):
     """Values of the functions that a schedule was made with: they are in no state of it."""
     functions = getattr(schedule, "lr_lambdas", [])
     try:
@@ -204,9 +238,12 @@ def _groups(optimizer_state):
     return [len(group["params"]) for group in optimizer_state["param_groups"]]
 
 
-def _signature(state_dict):
-    return {
-        name: f"{value.dtype} of shape {tuple(value.shape)}"
-        for name, value in state_dict.items()
-        if isinstance(value, torch.Tensor)
-    }
+def signature(state_dict):
+    """Return dtype and shape of each tensor of a state, by name."""
+    found = {}
+    for name, value in state_dict.items():
+        if isinstance(value, torch.Tensor):
+            found[name] = f"{value.dtype} of shape {tuple(value.shape)}"
+        elif isinstance(value, dict):
+            found |= {f"{name}.{key}": kind for key, kind in signature(value).items()}
+    return found

@@ -45,10 +45,14 @@ def objective_values(
     """An objective for two stand-ins of the model, or None.
 
     With t the truth and s its largest modulus, their images are ``3 t + s`` and ``-t - s/2``: far
-    from t, different losses have different values. Without truth, t is random.
+    from t, different losses have different values. Without truth, t is random. An objective that
+    learns itself is another one in every step, and has no values here.
     """
+    if objective.state_dict():
+        return None
+
     def evaluate():
-        t = _random_image(model, data) if truth is None else truth
+        t = random_image(model, data) if truth is None else truth
         s = t.abs().max().item() or 1.0
         values = []
         for point in (3 * t + s, -t - s / 2):
@@ -59,7 +63,33 @@ def objective_values(
     return repeatable(evaluate, data.device)
 
 
-def _random_image(model, data):
+def is_mean(objective: Objective, image: torch.Tensor, data, truth) -> bool:
+    """Whether the value for two samples is the mean of those for each, where this can be told.
+
+    Parameters
+    ----------
+    objective : Objective
+    image : torch.Tensor, shape (1, *X.shape)
+        What a stand-in of the model is made of.
+    data, truth : torch.Tensor, shape (2, ...)
+        Two samples; the truth may be None.
+    """
+    def value(rows, seed):
+        batch = Batch(data[rows], None if truth is None else truth[rows], generator_of(seed, 0),
+                      "for a comparison")  # fmt: skip
+        return float(objective(_StandIn(image), batch))
+
+    with torch.no_grad(), uncompiled(), kept_random_states([data.device], 0):
+        try:
+            both, other = (value(slice(None), seed) for seed in (0, 1))
+            mean = (value(slice(0, 1), 0) + value(slice(1, 2), 0)) / 2
+        except Exception:  # of functions of which nothing is known
+            return True
+    return both != other or abs(both - mean) <= 1e-3 * max(abs(both), abs(mean))
+
+
+def random_image(model: torch.nn.Module, data: torch.Tensor) -> torch.Tensor:
+    """Return normal random numbers of the shape of the output of a model."""
     with evaluation_mode(model):
         x = model(data)
     source = torch.Generator().manual_seed(0)

@@ -15,7 +15,7 @@ from odl_learned.learning.bilevel.coefficients import (
 )
 from odl_learned.learning.bilevel.continuation import continuation
 from odl_learned.learning.bilevel.differences import BackwardDifferences, ForwardDifferences
-from odl_learned.learning.bilevel.distributed import all_reduce, processes, share
+from odl_learned.learning.bilevel.distributed import all_reduce, share
 from odl_learned.learning.bilevel.dynamic_accuracy import dynamic_accuracy
 from odl_learned.learning.bilevel.energy import AutogradEnergy, FixedEnergy, ParametricEnergy
 from odl_learned.learning.bilevel.energy_checks import check_energy
@@ -106,7 +106,6 @@ __all__ = [
     "natural",
     "odds_weights",
     "semismooth_newton",
-    "processes",
     "quadratic",
     "sampling",
     "share",

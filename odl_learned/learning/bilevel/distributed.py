@@ -2,7 +2,7 @@ r"""Bilevel learning by several processes, each with its share of the training p
 
     torchrun --nproc_per_node=2 learn.py
 
-with, in ``learn.py``,
+with, in ``learn.py``, `learning.processes` and
 
     with processes() as (rank, size):
         learned = lbfgsb(share(problem, rank, size), params0, Implicit(), Newton(),
@@ -15,7 +15,6 @@ and others had not, all go on from the last step that all have (`common_step`).
 """
 
 import dataclasses
-from contextlib import contextmanager
 
 import torch
 import torch.distributed
@@ -57,35 +56,6 @@ def share(problem, rank, size):
     penalty = problem.penalty
     part = problem.take(torch.arange(rank, pairs, size))
     return dataclasses.replace(part, penalty=lambda params: penalty(params) / size)
-
-
-@contextmanager
-def processes(backend="gloo"):
-    """Join the processes that torchrun has started, as a context that gives ``(rank, size)``.
-
-    Parameters
-    ----------
-    backend : str
-        Of torch.distributed: ``"gloo"`` between CPUs, ``"nccl"`` between GPUs, where each process
-        is given the GPU of its local rank.
-
-    Raises
-    ------
-    RuntimeError
-        If the program was not started by torchrun.
-    """
-    if not torch.distributed.is_torchelastic_launched():
-        raise RuntimeError(
-            "this process was not started by torchrun; start it by `torchrun --nproc_per_node=2 "
-            "program.py`, or leave out processes() and reduce=."
-        )
-    torch.distributed.init_process_group(backend)
-    try:
-        if backend == "nccl":
-            torch.cuda.set_device(torch.distributed.get_node_local_rank())
-        yield torch.distributed.get_rank(), torch.distributed.get_world_size()
-    finally:
-        torch.distributed.destroy_process_group()
 
 
 def all_reduce(values):

@@ -8,11 +8,12 @@
 Parts: ``ct`` and ``mri`` (64 x 64 pixels, ``reconstruction_problems``), each with the analytical
 method, total variation with alpha tuned on validation images, and the maps of
 ``reconstruction_maps``, trained for so many CPU seconds on one core (``reconstruction_training``),
-once or in stages; ``speed`` races their parts; ``demo`` compares the weights of the demonstration
-with total variation, over three seeds. ``mri`` reads ``mri/mri_brain_256.npz`` in the folder of
-``--data`` and is left out without it. Means over the test images, which are looked at once for each
-stage; numbers that were not measured are null. With ``--keep FOLDER`` trainings that were
-interrupted continue, and those that are done are taken from there.
+once or in stages; ``speed`` races their parts, and a training step with deepinv's where it is
+installed; ``demo`` compares the weights of the demonstration with total variation, over three
+seeds. ``mri`` reads ``mri/mri_brain_256.npz`` in the folder of ``--data`` and is left out without
+it. Means over the test images, which are looked at once for each stage; numbers that were not
+measured are null. With ``--keep FOLDER`` trainings that were interrupted continue, and those that
+are done are taken from there.
 """
 
 import argparse
@@ -25,6 +26,7 @@ import reconstruction_demo
 import reconstruction_maps
 import reconstruction_problems
 import reconstruction_speed
+import reconstruction_steps
 import reconstruction_training
 import torch
 
@@ -124,6 +126,7 @@ def measured(arguments, parts, folder):
         numbers.update({f"mri_{name}_db": found[name] for name in arguments.maps})
     if "speed" in parts:
         numbers.update(reconstruction_speed.measure(arguments.size))
+        numbers.update(reconstruction_steps.measure(arguments.size))
     if "demo" in parts:
         numbers.update(reconstruction_demo.measure(arguments.size))
     return {name: value if value is None else float(f"{value:.4g}")

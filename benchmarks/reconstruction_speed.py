@@ -1,4 +1,7 @@
-"""What parts of reconstruction maps cost: activations, filtered backprojection, fixed points."""
+"""What parts of reconstruction maps cost: activations, filtered backprojection, fixed points.
+
+What a whole step of training costs is in ``reconstruction_steps``.
+"""
 
 import numpy as np
 import odl

@@ -4,21 +4,13 @@ import numpy as np
 import torch
 
 import odl_learned  # noqa: F401  (imports odl first)
-from odl_learned.learning.bilevel import (
-    Accelerated,
-    BilevelProblem,
-    Charbonnier,
-    Denoising,
-    ForwardDifferences,
-    FourierSampling,
-    Implicit,
-    LowerLevel,
-    Newton,
-    SquaredError,
-    VariationEnergy,
-    natural,
-    squared_weights,
-)
+from odl_learned.energies import Denoising, FourierSampling, VariationEnergy
+from odl_learned.energies.coefficients import natural, squared_weights
+from odl_learned.energies.potentials import Charbonnier
+from odl_learned.energies.transforms import ForwardDifferences
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.hypergradients import Implicit
+from odl_learned.learning.bilevel.lower import Accelerated, LowerLevel, Newton
 
 NAMES = "x", "f", "hypergradient"
 

@@ -19,22 +19,23 @@ import time
 import numpy as np
 import torch
 
-from odl_learned.learning.bilevel.coefficients import decimal, decimal_alpha, odds_weights
-from odl_learned.learning.bilevel.differences import BackwardDifferences
-from odl_learned.learning.bilevel.dynamic_accuracy import dynamic_accuracy
-from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
-from odl_learned.learning.bilevel.fixed_accuracy import fixed_accuracy
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.lower_solvers import (
+from odl_learned.energies import Denoising, FourierSampling, VariationEnergy
+from odl_learned.energies.coefficients import decimal, decimal_alpha, odds_weights
+from odl_learned.energies.potentials import Charbonnier
+from odl_learned.energies.transforms import BackwardDifferences
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.derivative_free import (
+    ImageResiduals,
+    dynamic_accuracy,
+    fixed_accuracy,
+)
+from odl_learned.learning.bilevel.lower import (
     Accelerated,
     FixedIterations,
+    LowerLevel,
     Newton,
     Restarted,
 )
-from odl_learned.learning.bilevel.potentials import Charbonnier
-from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
-from odl_learned.learning.bilevel.residuals import ImageResiduals
-from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 from odl_learned.solvers import accelerated_gradient, fista, no_restart
 from odl_learned.threads import limit_threads
 

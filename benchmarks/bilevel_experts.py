@@ -18,15 +18,10 @@ import torch
 import odl_learned  # noqa: F401  (imports odl first)
 from odl_learned import solvers
 from odl_learned.data import downsample
-from odl_learned.learning.bilevel import (
-    BilevelProblem,
-    Implicit,
-    LowerLevel,
-    Newton,
-    RidgeEnergy,
-    SquaredError,
-    dct_filters,
-)
+from odl_learned.energies.filters import RidgeEnergy, dct_filters
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.hypergradients import Implicit
+from odl_learned.learning.bilevel.lower import LowerLevel, Newton
 from odl_learned.threads import limit_threads
 
 NOISE_LEVEL, SCALES = 0.1, (0.003,)

@@ -12,18 +12,14 @@ import numpy as np
 import torch
 
 import odl_learned  # noqa: F401  (imports odl first)
-from odl_learned.learning.bilevel.coefficients import Coefficients, decimal, odds_weights
-from odl_learned.learning.bilevel.continuation import continuation
-from odl_learned.learning.bilevel.differences import BackwardDifferences, ForwardDifferences
-from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
-from odl_learned.learning.bilevel.gradient_based import lbfgsb
-from odl_learned.learning.bilevel.hypergradient import Implicit
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.lower_solvers import Newton
-from odl_learned.learning.bilevel.potentials import Charbonnier, CubicAbsolute
-from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
-from odl_learned.learning.bilevel.transforms import Separate
-from odl_learned.learning.bilevel.variation_energy import VariationEnergy
+from odl_learned.energies import Denoising, FourierSampling, VariationEnergy
+from odl_learned.energies.coefficients import Coefficients, decimal, odds_weights
+from odl_learned.energies.potentials import Charbonnier, CubicAbsolute
+from odl_learned.energies.transforms import BackwardDifferences, ForwardDifferences, Separate
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError, continuation
+from odl_learned.learning.bilevel.first_order import lbfgsb
+from odl_learned.learning.bilevel.hypergradients import Implicit
+from odl_learned.learning.bilevel.lower import LowerLevel, Newton
 
 OPTIMA = {1e-6: 2.8268742, 1e-4: 4.9796783}
 

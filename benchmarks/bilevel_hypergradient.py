@@ -12,18 +12,13 @@ import numpy as np
 import torch
 
 import odl_learned  # noqa: F401  (imports odl first)
-from odl_learned.learning.bilevel import (
-    BilevelProblem,
-    Coefficients,
-    CubicAbsolute,
-    ForwardDifferences,
-    FourierSampling,
-    Implicit,
-    LowerLevel,
-    Newton,
-    SquaredError,
-    VariationEnergy,
-)
+from odl_learned.energies import FourierSampling, VariationEnergy
+from odl_learned.energies.coefficients import Coefficients
+from odl_learned.energies.potentials import CubicAbsolute
+from odl_learned.energies.transforms import ForwardDifferences
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.hypergradients import Implicit
+from odl_learned.learning.bilevel.lower import LowerLevel, Newton
 
 
 def hypergradient(folder, rounds=3):

@@ -21,7 +21,10 @@ import numpy as np
 import torch
 
 from odl_learned import data, metrics
-from odl_learned.learning.bilevel import Implicit, LowerLevel, Newton, lbfgsb, sampling
+from odl_learned.learning.bilevel import sampling
+from odl_learned.learning.bilevel.first_order import lbfgsb
+from odl_learned.learning.bilevel.hypergradients import Implicit
+from odl_learned.learning.bilevel.lower import LowerLevel, Newton
 from odl_learned.threads import limit_threads
 
 N = 64

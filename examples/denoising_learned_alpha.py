@@ -19,9 +19,8 @@ import odl
 import torch
 from matplotlib.image import imread
 
-from odl_learned import bridge, data, functionals, metrics, plotting, solvers, variational
+from odl_learned import bridge, data, energies, functionals, metrics, plotting, solvers, variational
 from odl_learned.learning import bilevel
-from odl_learned.learning.bilevel.gradient_based import lbfgsb
 
 SIZES = {"smoke": {"n": 32, "steps": 20}, "paper": {"n": 96, "steps": 20}}
 IMAGES, NOISE_LEVEL, NU, START = 7, 0.1, 0.01, torch.tensor([-5.0], dtype=torch.float64)
@@ -47,11 +46,12 @@ def main(n, steps, out, folder=None):
     alpha = functionals.Exponential(functionals.Coordinate(domain[1], 0)) @ theta
     fidelity = 0.5 * odl.functionals.L2NormSquared(X) @ (u - y)
     E = bridge.as_energy(fidelity + odl.functionals.FunctionalProduct(alpha, tv))
-    energy = bilevel.AutogradEnergy(E, lambda theta: 1 + 8 / NU * theta.exp(), lambda theta: 1)
-    training, given = (torch.from_numpy(z[:-1].astype("float64")) for z in (truth, noisy))
-    loss = bilevel.SquaredError(training, 1 / training.numel())
-    problem = bilevel.BilevelProblem(energy, given, loss, x0=given)
-    learned = lbfgsb(problem, START, bilevel.Implicit(), bilevel.Newton(), maxiter=steps)
+    energy = energies.AutogradEnergy(E, lambda theta: 1 + 8 / NU * theta.exp(), lambda theta: 1)
+    target, given = (torch.from_numpy(z[:-1].astype("float64")) for z in (truth, noisy))
+    loss = bilevel.SquaredError(target, 1 / target.numel())
+    problem = bilevel.BilevelProblem(energy, given, loss, given)
+    learned = bilevel.first_order.lbfgsb(
+        problem, START, bilevel.hypergradients.Implicit(), bilevel.lower.Newton(), maxiter=steps)
     alpha = float(learned.params.exp())
     f, g, L = tested = variational.tv_problem(
         odl.IdentityOperator(X), functionals.l2_fidelity(X.element(noisy[-1])), alpha)

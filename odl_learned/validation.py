@@ -109,6 +109,14 @@ def shown(value):
     return " ".join(reprlib.repr(value).split())
 
 
+def require_method(name, value, example):
+    """Raise TypeError for what cannot be called, and for a class in place of its object."""
+    if isinstance(value, type) or not callable(value):
+        raise TypeError(
+            f"{name} is {value!r}, expected an object to be called, such as {example}."
+        )
+
+
 def require_rng(rng):
     """Raise TypeError unless ``rng`` is a numpy.random.Generator."""
     if not isinstance(rng, np.random.Generator):

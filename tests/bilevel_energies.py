@@ -8,25 +8,22 @@ import torch
 
 from odl_learned import operators
 from odl_learned.bridge import as_module
-from odl_learned.learning.bilevel import (
-    AutogradEnergy,
-    BackwardDifferences,
-    Charbonnier,
+from odl_learned.energies import AutogradEnergy, Denoising, FourierSampling, VariationEnergy
+from odl_learned.energies.coefficients import (
     Coefficients,
-    CubicAbsolute,
-    Denoising,
-    ForwardDifferences,
-    FourierSampling,
-    HalfSquare,
-    OrthogonalTransform,
-    Separate,
-    VariationEnergy,
     decimal,
     decimal_alpha,
     decimal_times_alpha,
     natural,
     odds_weights,
     squared_weights,
+)
+from odl_learned.energies.potentials import Charbonnier, CubicAbsolute, HalfSquare
+from odl_learned.energies.transforms import (
+    BackwardDifferences,
+    ForwardDifferences,
+    OrthogonalTransform,
+    Separate,
 )
 
 F64, C128 = torch.float64, torch.complex128

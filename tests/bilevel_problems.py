@@ -3,14 +3,12 @@
 import numpy as np
 import torch
 
-from odl_learned.learning.bilevel.coefficients import Coefficients
-from odl_learned.learning.bilevel.differences import BackwardDifferences, ForwardDifferences
-from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.lower_solvers import Newton
-from odl_learned.learning.bilevel.potentials import Charbonnier, CubicAbsolute
-from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
-from odl_learned.learning.bilevel.variation_energy import VariationEnergy
+from odl_learned.energies import Denoising, FourierSampling, VariationEnergy
+from odl_learned.energies.coefficients import Coefficients
+from odl_learned.energies.potentials import Charbonnier, CubicAbsolute
+from odl_learned.energies.transforms import BackwardDifferences, ForwardDifferences
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.lower import LowerLevel, Newton
 
 
 def denoising(pairs=4, size=32, seed=0):

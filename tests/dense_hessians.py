@@ -3,12 +3,11 @@
 import torch
 from hypergradient_problems import PROBLEMS, noisy, pictures
 
-from odl_learned.learning.bilevel.coefficients import Coefficients
-from odl_learned.learning.bilevel.differences import ForwardDifferences
-from odl_learned.learning.bilevel.fidelities import FourierSampling
-from odl_learned.learning.bilevel.potentials import Charbonnier
-from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
-from odl_learned.learning.bilevel.variation_energy import VariationEnergy
+from odl_learned.energies import FourierSampling, VariationEnergy
+from odl_learned.energies.coefficients import Coefficients
+from odl_learned.energies.potentials import Charbonnier
+from odl_learned.energies.transforms import ForwardDifferences
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
 
 
 def energies(rng):

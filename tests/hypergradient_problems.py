@@ -11,20 +11,12 @@ from odl.applications import tomo
 
 from odl_learned import functionals, operators
 from odl_learned.bridge import as_energy, as_module
+from odl_learned.energies import AutogradEnergy, Denoising, FourierSampling, VariationEnergy
+from odl_learned.energies.coefficients import decimal, natural, odds_weights, squared_weights
+from odl_learned.energies.potentials import Charbonnier, CubicAbsolute
+from odl_learned.energies.transforms import BackwardDifferences, ForwardDifferences, Separate
 from odl_learned.functionals import Coordinate, Exponential, parameter_space
-from odl_learned.learning.bilevel.coefficients import (
-    decimal,
-    natural,
-    odds_weights,
-    squared_weights,
-)
-from odl_learned.learning.bilevel.differences import BackwardDifferences, ForwardDifferences
-from odl_learned.learning.bilevel.energy import AutogradEnergy
-from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
-from odl_learned.learning.bilevel.potentials import Charbonnier, CubicAbsolute
-from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
-from odl_learned.learning.bilevel.transforms import Separate
-from odl_learned.learning.bilevel.variation_energy import VariationEnergy
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
 
 
 def pictures(shape, count, rng, dtype=torch.float64):

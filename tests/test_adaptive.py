@@ -12,11 +12,10 @@ from bilevel_problems import (
     stop_after,
 )
 
-from odl_learned.learning.bilevel.adaptive import maid
-from odl_learned.learning.bilevel.gradient_based import lbfgsb
-from odl_learned.learning.bilevel.hoag import cubic, exponential, hoag, quadratic
-from odl_learned.learning.bilevel.hypergradient import Implicit
-from odl_learned.learning.bilevel.lower_solvers import Newton
+from odl_learned.learning.bilevel.first_order import hoag, lbfgsb, maid
+from odl_learned.learning.bilevel.first_order.schedules import cubic, exponential, quadratic
+from odl_learned.learning.bilevel.hypergradients import Implicit
+from odl_learned.learning.bilevel.lower import Newton
 
 NEAR = torch.tensor([-0.6, -1.5], dtype=torch.float64)
 

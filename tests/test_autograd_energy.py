@@ -5,15 +5,10 @@ import math
 import pytest
 from bilevel_energies import build, formula, norm
 
-from odl_learned.learning.bilevel import (
-    AutogradEnergy,
-    BilevelProblem,
-    Direct,
-    Implicit,
-    LowerLevel,
-    SquaredError,
-    check_energy,
-)
+from odl_learned.energies import AutogradEnergy, check_energy
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.hypergradients import Direct, Implicit
+from odl_learned.learning.bilevel.lower import LowerLevel
 
 
 def test_autograd_energy_bounds_rounding():

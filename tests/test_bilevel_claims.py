@@ -9,26 +9,26 @@ import pytest
 import torch
 from bilevel_energies import ENERGIES, build, formula
 
-from odl_learned.learning.bilevel import (
-    Accelerated,
-    AutogradEnergy,
-    BilevelProblem,
+from odl_learned.energies import AutogradEnergy, ParametricEnergy
+from odl_learned.energies.energy import Linearization
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.claims import Claims
+from odl_learned.learning.bilevel.first_order import lbfgsb
+from odl_learned.learning.bilevel.hypergradients import (
     Direct,
-    FixedIterations,
-    GradientDescent,
     Implicit,
     JacobianFree,
+    Piggyback,
+    Unrolled,
+)
+from odl_learned.learning.bilevel.lower import (
+    Accelerated,
+    FixedIterations,
+    GradientDescent,
     LowerLevel,
     Newton,
-    ParametricEnergy,
-    Piggyback,
     Restarted,
-    SquaredError,
-    Unrolled,
-    lbfgsb,
 )
-from odl_learned.learning.bilevel.claims import Claims
-from odl_learned.learning.bilevel.energy import Linearization
 from odl_learned.solvers import Solution
 from odl_learned.solvers.solution import DivergenceError
 

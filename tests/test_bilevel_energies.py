@@ -9,12 +9,9 @@ import torch
 from bilevel_energies import C128, ENERGIES, F64, build, close, formula, norm, real
 from rounding import assert_rounded
 
-from odl_learned.learning.bilevel import (
-    Coefficients,
-    ForwardDifferences,
-    FourierSampling,
-    VariationEnergy,
-)
+from odl_learned.energies import FourierSampling, VariationEnergy
+from odl_learned.energies.coefficients import Coefficients
+from odl_learned.energies.transforms import ForwardDifferences
 
 
 @pytest.mark.parametrize("name", ENERGIES)

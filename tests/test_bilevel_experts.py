@@ -8,23 +8,15 @@ import scipy.ndimage
 import torch
 
 from odl_learned import operators
+from odl_learned.energies import AutogradEnergy
+from odl_learned.energies.filters import ExpertsEnergy, RidgeEnergy, dct_filters, fixed_filters
+from odl_learned.energies.filters.reflecting_filters import ReflectingFilters
+from odl_learned.energies.potentials import Charbonnier, CubicAbsolute, HalfSquare
 from odl_learned.functionals import l2_fidelity
-from odl_learned.learning.bilevel import (
-    AutogradEnergy,
-    BilevelProblem,
-    Charbonnier,
-    CubicAbsolute,
-    HalfSquare,
-    Implicit,
-    LowerLevel,
-    Newton,
-    RidgeEnergy,
-    SquaredError,
-    check_hypergradient,
-)
-from odl_learned.learning.bilevel.experts import ExpertsEnergy, fixed_filters
-from odl_learned.learning.bilevel.gradient_based import lbfgsb
-from odl_learned.learning.bilevel.reflecting_filters import ReflectingFilters, dct_filters
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.first_order import lbfgsb
+from odl_learned.learning.bilevel.hypergradients import Implicit, check_hypergradient
+from odl_learned.learning.bilevel.lower import LowerLevel, Newton
 from odl_learned.solvers import newton_krylov
 
 F64 = torch.float64
@@ -52,7 +44,7 @@ def test_responses_are_those_of_the_filter_bank(shape):
 
 
 def test_many_samples_in_pieces_are_the_same(monkeypatch):
-    module = "odl_learned.learning.bilevel.reflecting_filters.CHUNK"
+    module = "odl_learned.energies.filters.reflecting_filters.CHUNK"
     filters, x = ReflectingFilters((6, 5), normal(0, 2, 3, 3)), normal(1, 7, 6, 5)
     weight = normal(2, 7, 2, 6, 5).square()
     whole = filters.normal(x, weight)

@@ -10,29 +10,19 @@ import torch
 from bilevel_energies import ENERGIES, build, formula, norm
 from rounding import EPS, assert_rounded
 
-from odl_learned.learning.bilevel import (
+from odl_learned.energies import AutogradEnergy, Denoising, FourierSampling, VariationEnergy
+from odl_learned.energies.coefficients import decimal, decimal_alpha, natural, squared_weights
+from odl_learned.energies.potentials import Charbonnier, CubicAbsolute
+from odl_learned.energies.transforms import BackwardDifferences, ForwardDifferences, Separate
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.lower import (
     Accelerated,
-    AutogradEnergy,
-    BackwardDifferences,
-    BilevelProblem,
-    Charbonnier,
-    CubicAbsolute,
-    Denoising,
     FixedIterations,
-    ForwardDifferences,
-    FourierSampling,
     GradientDescent,
     LowerLevel,
     Newton,
     PrimalDual,
     Restarted,
-    Separate,
-    SquaredError,
-    VariationEnergy,
-    decimal,
-    decimal_alpha,
-    natural,
-    squared_weights,
 )
 from odl_learned.solvers.gradient_descent import gradient_descent
 

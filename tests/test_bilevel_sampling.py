@@ -10,10 +10,9 @@ import torch
 from odl_learned import data, operators
 from odl_learned.bridge import as_module
 from odl_learned.functionals import l2_fidelity
-from odl_learned.learning.bilevel.gradient_based import lbfgsb
-from odl_learned.learning.bilevel.hypergradient import Implicit
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.lower_solvers import Newton
+from odl_learned.learning.bilevel.first_order import lbfgsb
+from odl_learned.learning.bilevel.hypergradients import Implicit
+from odl_learned.learning.bilevel.lower import LowerLevel, Newton
 from odl_learned.learning.bilevel.sampling.coils import CoilSampling
 from odl_learned.learning.bilevel.sampling.patterns import (
     LearnedPattern,

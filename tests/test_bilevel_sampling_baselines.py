@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from odl_learned import data, operators
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.lower_solvers import Newton
+from odl_learned.learning.bilevel.lower import LowerLevel, Newton
 from odl_learned.learning.bilevel.sampling.baselines import (
     Draws,
     adapted_random,

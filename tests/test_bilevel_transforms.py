@@ -11,8 +11,8 @@ from rounding import assert_rounded
 
 from odl_learned import operators
 from odl_learned.bridge import as_module
-from odl_learned.learning.bilevel import BackwardDifferences, ForwardDifferences, Separate
-from odl_learned.learning.bilevel.tridiagonal import Tridiagonal
+from odl_learned.energies.transforms import BackwardDifferences, ForwardDifferences, Separate
+from odl_learned.energies.transforms.tridiagonal import Tridiagonal
 
 
 @pytest.mark.parametrize("transform", [

@@ -7,15 +7,9 @@ import pytest
 import torch
 from bilevel_energies import ENERGIES, build, formula
 
-from odl_learned.learning.bilevel import (
-    AutogradEnergy,
-    CubicAbsolute,
-    ExpertsEnergy,
-    RidgeEnergy,
-    check_energy,
-    dct_filters,
-    fixed_filters,
-)
+from odl_learned.energies import AutogradEnergy, check_energy
+from odl_learned.energies.filters import ExpertsEnergy, RidgeEnergy, dct_filters, fixed_filters
+from odl_learned.energies.potentials import CubicAbsolute
 
 SHAPE = (6, 7)
 

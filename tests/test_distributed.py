@@ -12,11 +12,10 @@ from bilevel_problems import START, Stop, denoising, require_same_bits, stop_aft
 
 from odl_learned.learning import processes
 from odl_learned.learning.bilevel.distributed import common_step, share
-from odl_learned.learning.bilevel.evaluations import Accuracy, Evaluations
-from odl_learned.learning.bilevel.gradient_based import lbfgsb
-from odl_learned.learning.bilevel.hypergradient import Implicit
-from odl_learned.learning.bilevel.lower_solvers import Newton
-from odl_learned.learning.bilevel.stochastic import isgd
+from odl_learned.learning.bilevel.first_order import isgd, lbfgsb
+from odl_learned.learning.bilevel.first_order.evaluations import Accuracy, Evaluations
+from odl_learned.learning.bilevel.hypergradients import Implicit
+from odl_learned.learning.bilevel.lower import Newton
 
 SCRIPT = """
     import sys
@@ -26,9 +25,9 @@ SCRIPT = """
     from bilevel_problems import START, denoising
     from odl_learned.learning import processes
     from odl_learned.learning.bilevel.distributed import all_reduce, share
-    from odl_learned.learning.bilevel.gradient_based import lbfgsb
-    from odl_learned.learning.bilevel.hypergradient import Implicit
-    from odl_learned.learning.bilevel.lower_solvers import Newton
+    from odl_learned.learning.bilevel.first_order import lbfgsb
+    from odl_learned.learning.bilevel.hypergradients import Implicit
+    from odl_learned.learning.bilevel.lower import Newton
     with processes() as (rank, size):
         problem = share(denoising(3, 16), rank, size)
         learned = lbfgsb(problem, START, Implicit(), Newton(), maxiter=int(sys.argv[3]),

@@ -7,20 +7,23 @@ import numpy as np
 import pytest
 import torch
 
-from odl_learned.learning.bilevel.coefficients import decimal, decimal_alpha, odds_weights
-from odl_learned.learning.bilevel.differences import BackwardDifferences
-from odl_learned.learning.bilevel.dynamic_accuracy import DynamicAccuracy, dynamic_accuracy
-from odl_learned.learning.bilevel.energy import AutogradEnergy
-from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
-from odl_learned.learning.bilevel.fixed_accuracy import bobyqa, fixed_accuracy
-from odl_learned.learning.bilevel.gradient_based import lbfgsb
-from odl_learned.learning.bilevel.hypergradient import Implicit
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.lower_solvers import Accelerated, FixedIterations, Newton
-from odl_learned.learning.bilevel.potentials import Charbonnier
-from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
-from odl_learned.learning.bilevel.residuals import ImageResiduals, PixelResiduals, Point
-from odl_learned.learning.bilevel.variation_energy import VariationEnergy
+from odl_learned.energies import AutogradEnergy, Denoising, FourierSampling, VariationEnergy
+from odl_learned.energies.coefficients import decimal, decimal_alpha, odds_weights
+from odl_learned.energies.potentials import Charbonnier
+from odl_learned.energies.transforms import BackwardDifferences
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.derivative_free import (
+    ImageResiduals,
+    PixelResiduals,
+    bobyqa,
+    dynamic_accuracy,
+    fixed_accuracy,
+)
+from odl_learned.learning.bilevel.derivative_free.dynamic_accuracy import DynamicAccuracy
+from odl_learned.learning.bilevel.derivative_free.residuals import Point
+from odl_learned.learning.bilevel.first_order import lbfgsb
+from odl_learned.learning.bilevel.hypergradients import Implicit
+from odl_learned.learning.bilevel.lower import Accelerated, FixedIterations, LowerLevel, Newton
 
 
 def signals(count, size, rng):

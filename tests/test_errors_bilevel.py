@@ -11,48 +11,40 @@ import pytest
 import torch
 from bilevel_problems import START, denoising
 
-from odl_learned.learning.bilevel import (
-    AutogradEnergy,
+from odl_learned.energies import AutogradEnergy, VariationEnergy, check_energy
+from odl_learned.energies.coefficients import Coefficients, decimal, decimal_alpha, squared_weights
+from odl_learned.energies.energy import UnsolvableError
+from odl_learned.energies.filters import ExpertsEnergy, RidgeEnergy, dct_filters, fixed_filters
+from odl_learned.energies.potentials import Charbonnier
+from odl_learned.energies.transforms import (
     BackwardDifferences,
-    BilevelProblem,
-    Coefficients,
-    Direct,
-    ExpertsEnergy,
-    FixedIterations,
     ForwardDifferences,
-    Implicit,
-    JacobianFree,
-    Journal,
-    LowerLevel,
-    Newton,
     OrthogonalTransform,
-    Piggyback,
-    PixelResiduals,
-    RidgeEnergy,
     Separate,
+)
+from odl_learned.learning.bilevel import (
+    BilevelProblem,
+    Journal,
     SquaredError,
-    Unrolled,
-    VariationEnergy,
-    bobyqa,
-    check_energy,
-    check_hypergradient,
     continuation,
-    dct_filters,
-    decimal,
-    decimal_alpha,
+    sampling,
+)
+from odl_learned.learning.bilevel.derivative_free import (
+    PixelResiduals,
+    bobyqa,
     dynamic_accuracy,
     fixed_accuracy,
-    fixed_filters,
-    hoag,
-    isgd,
-    lbfgsb,
-    maid,
-    sampling,
-    semismooth_newton,
-    squared_weights,
 )
-from odl_learned.learning.bilevel.energy import UnsolvableError
-from odl_learned.learning.bilevel.potentials import Charbonnier
+from odl_learned.learning.bilevel.first_order import hoag, isgd, lbfgsb, maid, semismooth_newton
+from odl_learned.learning.bilevel.hypergradients import (
+    Direct,
+    Implicit,
+    JacobianFree,
+    Piggyback,
+    Unrolled,
+    check_hypergradient,
+)
+from odl_learned.learning.bilevel.lower import FixedIterations, LowerLevel, Newton
 from odl_learned.solvers import DivergenceError
 
 P = denoising(pairs=2, size=8)

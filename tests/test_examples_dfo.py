@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from odl_learned.learning import bilevel
+from odl_learned.learning.bilevel.derivative_free import ImageResiduals, dynamic_accuracy
+from odl_learned.learning.bilevel.lower import (
+    Accelerated,
+    FixedIterations,
+    GradientDescent,
+    LowerLevel,
+    Newton,
+)
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "figures" / "dfo2021"
 
@@ -159,12 +166,12 @@ def test_one_trial_with_a_large_alpha_is_what_plain_gradient_descent_pays_for():
     truth, y = module["signals"](3, 256, 0.1, np.random.default_rng(0))
     problem = module["one_parameter"](truth, y, 2e-2)
     start, share = torch.zeros(1, dtype=torch.float64), {}
-    for solver in (bilevel.GradientDescent(), bilevel.Accelerated()):
-        run = bilevel.dynamic_accuracy(problem, start, 6, solver, bilevel.ImageResiduals())
+    for solver in (GradientDescent(), Accelerated()):
+        run = dynamic_accuracy(problem, start, 6, solver, ImageResiduals())
         work = np.diff(run.history["gradients"], prepend=0)
         at = run.history["params"][:, 0] > 0.7
         share[type(solver)] = work[at].sum() / work.sum()
-    assert share[bilevel.GradientDescent] > 0.7 > share[bilevel.Accelerated], share
+    assert share[GradientDescent] > 0.7 > share[Accelerated], share
 
 
 def test_few_iterations_from_zero_are_wrong_where_warm_starts_are_not():
@@ -173,10 +180,10 @@ def test_few_iterations_from_zero_are_wrong_where_warm_starts_are_not():
     truth, y = module["signals"](1, 64, 0.1, np.random.default_rng(0))
     problem = module["one_parameter"](truth, y, module["NU"])
     params = torch.tensor([-0.5], dtype=torch.float64)
-    exact = bilevel.LowerLevel(problem, bilevel.Newton()).solve(params, 1e-9).x
+    exact = LowerLevel(problem, Newton()).solve(params, 1e-9).x
     errors = {}
     for memory in (0, 8):
-        few = bilevel.LowerLevel(problem, bilevel.FixedIterations(40), memory)
+        few = LowerLevel(problem, FixedIterations(40), memory)
         for _ in range(25):
             x = few.solve(params, 1e-9).x
         errors[memory] = float((x - exact).norm())

@@ -18,14 +18,13 @@ from bilevel_problems import (
     stop_after,
 )
 
-from odl_learned.learning.bilevel.energy import AutogradEnergy
-from odl_learned.learning.bilevel.evaluations import Accuracy, Evaluations
-from odl_learned.learning.bilevel.gradient_based import lbfgsb
-from odl_learned.learning.bilevel.hypergradient import Direct, Implicit, JacobianFree
-from odl_learned.learning.bilevel.limited_memory import LimitedMemory, free_parameters
-from odl_learned.learning.bilevel.line_search import search
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.lower_solvers import Accelerated, Newton
+from odl_learned.energies import AutogradEnergy
+from odl_learned.learning.bilevel.first_order import lbfgsb
+from odl_learned.learning.bilevel.first_order.evaluations import Accuracy, Evaluations
+from odl_learned.learning.bilevel.first_order.limited_memory import LimitedMemory, free_parameters
+from odl_learned.learning.bilevel.first_order.line_search import search
+from odl_learned.learning.bilevel.hypergradients import Direct, Implicit, JacobianFree
+from odl_learned.learning.bilevel.lower import Accelerated, LowerLevel, Newton
 
 
 def grid_minimum(problem):

@@ -8,16 +8,20 @@ import pytest
 import torch
 from hypergradient_problems import PROBLEMS, denoising, odds, step
 
-from odl_learned.learning.bilevel.checks import check_hypergradient
-from odl_learned.learning.bilevel.coefficients import Coefficients
-from odl_learned.learning.bilevel.differences import ForwardDifferences
-from odl_learned.learning.bilevel.fidelities import FourierSampling
-from odl_learned.learning.bilevel.hypergradient import Direct, Implicit
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.potentials import CubicAbsolute
-from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
-from odl_learned.learning.bilevel.unrolled import Piggyback, Unrolled, plain
-from odl_learned.learning.bilevel.variation_energy import VariationEnergy
+from odl_learned.energies import FourierSampling, VariationEnergy
+from odl_learned.energies.coefficients import Coefficients
+from odl_learned.energies.potentials import CubicAbsolute
+from odl_learned.energies.transforms import ForwardDifferences
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.hypergradients import (
+    Direct,
+    Implicit,
+    Piggyback,
+    Unrolled,
+    check_hypergradient,
+)
+from odl_learned.learning.bilevel.hypergradients.unrolled import plain
+from odl_learned.learning.bilevel.lower import LowerLevel
 
 # Condition numbers are at most 90: after 250 accelerated steps, errors are below 1e-9.
 MODES = {

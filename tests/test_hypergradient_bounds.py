@@ -16,26 +16,24 @@ from hypergradient_problems import (
     signals,
 )
 
-from odl_learned.learning.bilevel.bounds import (
-    corrected_value_bound,
-    global_variation,
-    gradient_bound,
-    sample_norms,
-    variation,
+from odl_learned.energies import Denoising, FixedEnergy, VariationEnergy
+from odl_learned.energies.coefficients import natural
+from odl_learned.energies.hessian_variation import global_variation, variation
+from odl_learned.energies.intervals import block_variation
+from odl_learned.energies.potentials import Charbonnier, CubicAbsolute
+from odl_learned.energies.samples import sample_norms
+from odl_learned.energies.transforms import ForwardDifferences
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.hypergradients import (
+    Direct,
+    Implicit,
+    JacobianFree,
+    Piggyback,
+    Unrolled,
 )
-from odl_learned.learning.bilevel.certificates import Reconstruction, certified
-from odl_learned.learning.bilevel.coefficients import natural
-from odl_learned.learning.bilevel.differences import ForwardDifferences
-from odl_learned.learning.bilevel.energy import FixedEnergy
-from odl_learned.learning.bilevel.fidelities import Denoising
-from odl_learned.learning.bilevel.hypergradient import Direct, Implicit, JacobianFree
-from odl_learned.learning.bilevel.intervals import block_variation
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.lower_solvers import Accelerated
-from odl_learned.learning.bilevel.potentials import Charbonnier, CubicAbsolute
-from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
-from odl_learned.learning.bilevel.unrolled import Piggyback, Unrolled
-from odl_learned.learning.bilevel.variation_energy import VariationEnergy
+from odl_learned.learning.bilevel.hypergradients.bounds import corrected_value_bound, gradient_bound
+from odl_learned.learning.bilevel.hypergradients.certificates import Reconstruction, certified
+from odl_learned.learning.bilevel.lower import Accelerated, LowerLevel
 
 
 @pytest.mark.parametrize("radius", [1e-3, 0.3])

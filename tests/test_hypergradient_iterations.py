@@ -6,9 +6,9 @@ import pytest
 import torch
 from hypergradient_problems import PROBLEMS, denoising, derivative, penalty, step, twin
 
-from odl_learned.learning.bilevel.hypergradient import Direct, Implicit, JacobianFree
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.unrolled import Unrolled, accelerated, plain
+from odl_learned.learning.bilevel.hypergradients import Direct, Implicit, JacobianFree, Unrolled
+from odl_learned.learning.bilevel.hypergradients.unrolled import accelerated, plain
+from odl_learned.learning.bilevel.lower import LowerLevel
 
 
 def fixed(scheme):

@@ -8,13 +8,18 @@ import pytest
 import torch
 from hypergradient_problems import PROBLEMS, denoising, pictures, sampling, signals
 
-from odl_learned.learning.bilevel.adjoint import AdjointOperator
-from odl_learned.learning.bilevel.bounds import sample_norms
-from odl_learned.learning.bilevel.energy import FixedEnergy
-from odl_learned.learning.bilevel.hypergradient import Direct, Implicit, JacobianFree
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.problem import SquaredError
-from odl_learned.learning.bilevel.unrolled import Piggyback, Unrolled
+from odl_learned.energies import FixedEnergy
+from odl_learned.energies.samples import sample_norms
+from odl_learned.learning.bilevel import SquaredError
+from odl_learned.learning.bilevel.hypergradients import (
+    Direct,
+    Implicit,
+    JacobianFree,
+    Piggyback,
+    Unrolled,
+)
+from odl_learned.learning.bilevel.hypergradients.adjoint import AdjointOperator
+from odl_learned.learning.bilevel.lower import LowerLevel
 
 
 @pytest.mark.parametrize("mode", [Implicit(), Piggyback(3000)], ids=["implicit", "piggyback"])

@@ -19,9 +19,11 @@ ROOMS = {
     "functionals": {"operators", "solvers"},
     "variational": {"functionals", "operators", "solvers"},
     "bridge": {"operators", "functionals", "solvers"},
-    "regularizers": {"bridge", "networks", "functionals", "solvers"},
+    "energies": {"bridge", "operators", "functionals", "solvers"},
+    "regularizers": {"bridge", "energies", "networks", "functionals", "solvers"},
     "reconstruction": {"bridge", "networks", "solvers"},
-    "learning": GROUND | {"bridge", "networks", "regularizers", "reconstruction", "threads"},
+    "learning": GROUND
+    | {"bridge", "energies", "networks", "regularizers", "reconstruction", "threads"},
     "conformance": {"bridge", "functionals", "operators"},
     "validation": set(),
     "odl_validation": set(),
@@ -30,6 +32,14 @@ ROOMS = {
     "metrics": set(),
     "plotting": {"data"},
     "threads": set(),
+}
+#: Rooms of bilevel learning, each above those it may import; the files beside them may be imported.
+BILEVEL = {
+    "lower": set(),
+    "hypergradients": {"lower"},
+    "first_order": {"lower", "hypergradients"},
+    "derivative_free": {"lower"},
+    "sampling": {"lower", "hypergradients", "first_order", "derivative_free"},
 }
 ENTRANCES = {"__init__", "__main__", "demo"}
 FORBIDDEN = dict.fromkeys(GROUND | {"odl_validation", "weights"}, {"torch"}) | {
@@ -56,6 +66,15 @@ def violations(room, source):
             yield f"{room} imports {top}"
         elif top == "odl_learned" and other not in ROOMS[room] | NEUTRAL | {room}:
             yield f"{room} imports {other or top}"
+
+
+def bilevel_violations(room, source):
+    """Sentences that say which rooms of bilevel learning one of them, or a file, may not import."""
+    above = "odl_learned.learning.bilevel."
+    for name in imported(ast.parse(source)):
+        other = name.removeprefix(above).partition(".")[0] if name.startswith(above) else None
+        if other in BILEVEL.keys() - BILEVEL.get(room, set()) - {room}:
+            yield f"{room} imports {other}"
 
 
 def asserts(tree):
@@ -94,7 +113,18 @@ def test_module_imports_only_what_its_room_may(path):
     assert list(public_kwargs(ast.parse(path.read_text()))) == []
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "learning" / "bilevel").rglob("[!_]*.py")),
+                         ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_rooms_of_bilevel_learning_lie_above_each_other(path):
+    room = path.relative_to(PACKAGE / "learning" / "bilevel").parts[0].removesuffix(".py")
+    assert list(bilevel_violations(room, path.read_text())) == []
+
+
 def test_the_rules_catch_violations():
+    source = "from odl_learned.learning.bilevel.first_order import lbfgsb"
+    assert list(bilevel_violations("lower", source)) == ["lower imports first_order"]
+    assert list(bilevel_violations("problem", source)) == ["problem imports first_order"]
+    assert list(bilevel_violations("sampling", source)) == []
     assert list(violations("data", "def f():\n    from torch.nn import Module")) == [
         "data imports torch"]
     assert list(violations("networks", "import odl.tomo, numpy")) == ["networks imports odl"]

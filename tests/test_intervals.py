@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from odl_learned.learning.bilevel.intervals import interval
-from odl_learned.learning.bilevel.potentials import Charbonnier, CubicAbsolute, HalfSquare
+from odl_learned.energies.intervals import interval
+from odl_learned.energies.potentials import Charbonnier, CubicAbsolute, HalfSquare
 
 POTENTIALS = [Charbonnier(), CubicAbsolute(), HalfSquare()]
 

@@ -9,31 +9,27 @@ import torch
 from dense_hessians import energies, jacobians, norm, reals, root_of
 from hypergradient_problems import noisy, pictures
 
-from odl_learned.learning.bilevel import metric_bounds
-from odl_learned.learning.bilevel.bounds import sample_norms
-from odl_learned.learning.bilevel.certificates import Reconstruction
-from odl_learned.learning.bilevel.coefficients import (
-    Coefficients,
-    evaluated,
-    squared_weights,
-)
-from odl_learned.learning.bilevel.differences import BackwardDifferences, ForwardDifferences
-from odl_learned.learning.bilevel.fidelities import Denoising, FourierSampling
-from odl_learned.learning.bilevel.intervals import interval
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.metric_bounds import (
+from odl_learned.energies import Denoising, FourierSampling, VariationEnergy
+from odl_learned.energies.coefficients import Coefficients, squared_weights
+from odl_learned.energies.coefficients.functions import evaluated
+from odl_learned.energies.intervals import interval
+from odl_learned.energies.potentials import Charbonnier
+from odl_learned.energies.samples import sample_norms
+from odl_learned.energies.transforms import BackwardDifferences, ForwardDifferences
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.hypergradients import metric_bounds
+from odl_learned.learning.bilevel.hypergradients.certificates import Reconstruction
+from odl_learned.learning.bilevel.hypergradients.metric_bounds import (
     EnergyBall,
     FidelityMetric,
     metric_gradient_bound,
 )
-from odl_learned.learning.bilevel.potentials import Charbonnier
-from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.lower import LowerLevel
 from odl_learned.learning.bilevel.sampling import (
     points,
     sampling_and_alpha_problem,
     smoothed_variation,
 )
-from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 
 
 def measured(rng):

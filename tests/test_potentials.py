@@ -7,7 +7,7 @@ import pytest
 import torch
 from bilevel_energies import F64
 
-from odl_learned.learning.bilevel import Charbonnier, CubicAbsolute, HalfSquare
+from odl_learned.energies.potentials import Charbonnier, CubicAbsolute, HalfSquare
 
 
 @pytest.mark.parametrize("potential", [Charbonnier(), CubicAbsolute(), HalfSquare()])

@@ -5,12 +5,16 @@ import pytest
 import torch
 from dense_hessians import norm, root_of
 
-from odl_learned.learning.bilevel.differences import BackwardDifferences, ForwardDifferences
-from odl_learned.learning.bilevel.intervals import interval
-from odl_learned.learning.bilevel.metric_bounds import pencil_bound
-from odl_learned.learning.bilevel.perron import perron_bound
-from odl_learned.learning.bilevel.potentials import Charbonnier, CubicAbsolute, HalfSquare
-from odl_learned.learning.bilevel.transforms import OrthogonalTransform, Separate
+from odl_learned.energies.intervals import interval
+from odl_learned.energies.potentials import Charbonnier, CubicAbsolute, HalfSquare
+from odl_learned.energies.transforms import (
+    BackwardDifferences,
+    ForwardDifferences,
+    OrthogonalTransform,
+    Separate,
+)
+from odl_learned.energies.transforms.perron import perron_bound
+from odl_learned.learning.bilevel.hypergradients.metric_bounds import pencil_bound
 
 ORTHOGONAL = torch.linalg.qr(torch.randn(20, 20, dtype=torch.float64,
                                          generator=torch.Generator().manual_seed(0)))[0]

@@ -7,7 +7,12 @@ import torch
 from quadratics import Energies, random_hessians
 
 from odl_learned import functionals
-from odl_learned.learning import bilevel
+from odl_learned.energies import FourierSampling, VariationEnergy
+from odl_learned.energies.coefficients import Coefficients
+from odl_learned.energies.potentials import Charbonnier
+from odl_learned.energies.transforms import BackwardDifferences
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.lower import Accelerated, LowerLevel, Restarted
 from odl_learned.solvers import accelerated_gradient, restarted_gradient
 from odl_learned.solvers.momentum import ConstantMomentum, RestartedMomentum
 from odl_learned.solvers.samples import samples_of
@@ -78,14 +83,14 @@ def test_curvature_around_the_minimizer_is_found(rng):
     truth = torch.from_numpy(np.repeat(rng.uniform(0, 1, (6, 8)), 8, axis=1))
     weights = torch.from_numpy((np.arange(64) % 3 < 2).astype(float))
     weights[:5] = weights[-4:] = 1.0
-    energy = bilevel.VariationEnergy(
-        bilevel.FourierSampling(), bilevel.BackwardDifferences(64), bilevel.Charbonnier(),
-        lambda p: bilevel.Coefficients(1e-2, 1e-2, 1e-3, weights))  # fmt: skip
+    energy = VariationEnergy(
+        FourierSampling(), BackwardDifferences(64), Charbonnier(),
+        lambda p: Coefficients(1e-2, 1e-2, 1e-3, weights))  # fmt: skip
     data = torch.fft.fft(truth, norm="ortho")
-    problem = bilevel.BilevelProblem(energy, data, bilevel.SquaredError(truth), 0 * truth)
+    problem = BilevelProblem(energy, data, SquaredError(truth), 0 * truth)
     params = torch.zeros(1, dtype=torch.float64)
-    slow, fast = (bilevel.LowerLevel(problem, solver()).solve(params, 1e-6)
-                  for solver in (bilevel.Accelerated, bilevel.Restarted))  # fmt: skip
+    slow, fast = (LowerLevel(problem, solver()).solve(params, 1e-6)
+                  for solver in (Accelerated, Restarted))  # fmt: skip
     assert np.all(fast.error_bound <= 1e-6) and (fast.x - slow.x).norm(dim=1).max() <= 2e-6
     assert max(fast.niter) <= 0.5 * min(slow.niter)
 

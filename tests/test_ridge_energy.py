@@ -6,7 +6,7 @@ import scipy.ndimage
 import torch
 from bilevel_energies import F64, close
 
-from odl_learned.learning.bilevel import RidgeEnergy
+from odl_learned.energies.filters import RidgeEnergy
 
 
 def ridge(dtype=F64):

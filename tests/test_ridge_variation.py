@@ -7,27 +7,17 @@ import pytest
 import torch
 from dense_hessians import jacobians
 
-from odl_learned.learning.bilevel import (
-    Accelerated,
-    BilevelProblem,
-    Charbonnier,
-    CubicAbsolute,
-    Direct,
-    ExpertsEnergy,
-    FixedEnergy,
-    HalfSquare,
-    Implicit,
-    LowerLevel,
-    RidgeEnergy,
-    SquaredError,
-    check_energy,
-    dct_filters,
-    fixed_filters,
-)
-from odl_learned.learning.bilevel.bounds import sample_norms, variation
-from odl_learned.learning.bilevel.certificates import Reconstruction, certified
-from odl_learned.learning.bilevel.filter_norms import Patches, product_norm, row_norms
-from odl_learned.learning.bilevel.reflecting_filters import ReflectingFilters
+from odl_learned.energies import FixedEnergy, check_energy
+from odl_learned.energies.filters import ExpertsEnergy, RidgeEnergy, dct_filters, fixed_filters
+from odl_learned.energies.filters.filter_norms import Patches, product_norm, row_norms
+from odl_learned.energies.filters.reflecting_filters import ReflectingFilters
+from odl_learned.energies.hessian_variation import variation
+from odl_learned.energies.potentials import Charbonnier, CubicAbsolute, HalfSquare
+from odl_learned.energies.samples import sample_norms
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.hypergradients import Direct, Implicit
+from odl_learned.learning.bilevel.hypergradients.certificates import Reconstruction, certified
+from odl_learned.learning.bilevel.lower import Accelerated, LowerLevel
 
 SHAPE = (5, 6)
 NODES, SHARES = np.polynomial.legendre.leggauss(8)

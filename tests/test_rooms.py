@@ -1,7 +1,9 @@
 """``import odl_learned`` gives all rooms, each imported when it is first asked for."""
 
+import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,17 @@ def test_rooms_are_attributes_and_lazy():
         "print('done')\n")
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
     assert done.stdout == "done\n", done.stderr
+
+
+@pytest.mark.parametrize("room", [
+    "energies", "energies.coefficients", "energies.filters", "energies.potentials",
+    "energies.transforms", "learning.bilevel", "learning.bilevel.derivative_free",
+    "learning.bilevel.first_order", "learning.bilevel.hypergradients", "learning.bilevel.lower"])
+def test_faces_are_short_and_tell_what_is_behind(room):
+    room = importlib.import_module(f"odl_learned.{room}")
+    assert len(room.__all__) <= 12 and len(list(Path(room.__file__).parent.glob("*.py"))) <= 16
+    untold = [name for name in room.__all__ if f"`{name}`" not in room.__doc__]
+    assert untold == []
 
 
 def test_unknown_names_say_what_exists():

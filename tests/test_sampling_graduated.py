@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from odl_learned import data, operators
-from odl_learned.learning.bilevel import Implicit, Newton, lbfgsb, sampling
+from odl_learned.learning.bilevel import sampling
+from odl_learned.learning.bilevel.first_order import lbfgsb
+from odl_learned.learning.bilevel.hypergradients import Implicit
+from odl_learned.learning.bilevel.lower import Newton
 
 SHAPE = (8, 6)
 

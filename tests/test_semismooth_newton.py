@@ -4,22 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from odl_learned.learning.bilevel import (
-    AutogradEnergy,
-    BilevelProblem,
-    Charbonnier,
-    CubicAbsolute,
-    HalfSquare,
-    Implicit,
-    LowerLevel,
-    Newton,
-    RidgeEnergy,
-    SquaredError,
-)
-from odl_learned.learning.bilevel.experts import ExpertsEnergy, fixed_filters
-from odl_learned.learning.bilevel.gradient_based import lbfgsb
-from odl_learned.learning.bilevel.reflecting_filters import dct_filters
-from odl_learned.learning.bilevel.semismooth_newton import _Reduced, semismooth_newton
+from odl_learned.energies import AutogradEnergy
+from odl_learned.energies.filters import ExpertsEnergy, RidgeEnergy, dct_filters, fixed_filters
+from odl_learned.energies.potentials import Charbonnier, CubicAbsolute, HalfSquare
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.first_order import lbfgsb, semismooth_newton
+from odl_learned.learning.bilevel.first_order.semismooth_newton import _Reduced
+from odl_learned.learning.bilevel.hypergradients import Implicit
+from odl_learned.learning.bilevel.lower import LowerLevel, Newton
 
 F64 = torch.float64
 

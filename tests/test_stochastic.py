@@ -5,10 +5,9 @@ import pytest
 import torch
 from bilevel_problems import Stop, denoising, exact, require_same_bits, stop_after
 
-from odl_learned.learning.bilevel.gradient_based import lbfgsb
-from odl_learned.learning.bilevel.hypergradient import Implicit
-from odl_learned.learning.bilevel.lower_solvers import Newton
-from odl_learned.learning.bilevel.stochastic import isgd
+from odl_learned.learning.bilevel.first_order import isgd, lbfgsb
+from odl_learned.learning.bilevel.hypergradients import Implicit
+from odl_learned.learning.bilevel.lower import Newton
 
 START = torch.tensor([-0.3, -1.5], dtype=torch.float64)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from odl_learned.learning.bilevel.interpolation import InterpolationSet, axis_points
-from odl_learned.learning.bilevel.residuals import Point
-from odl_learned.learning.bilevel.trust_region import (
+from odl_learned.learning.bilevel.derivative_free.interpolation import InterpolationSet, axis_points
+from odl_learned.learning.bilevel.derivative_free.residuals import Point
+from odl_learned.learning.bilevel.derivative_free.trust_region import (
     ball_box_step,
     convex_box_step,
     criticality,

@@ -4,15 +4,46 @@ import numpy as np
 import torch
 from bilevel_problems import START, denoising
 
-from odl_learned.learning import bilevel
-from odl_learned.learning.bilevel import sampling
+from odl_learned.energies import (
+    AutogradEnergy,
+    Denoising,
+    FixedEnergy,
+    VariationEnergy,
+    check_energy,
+)
+from odl_learned.energies.coefficients import decimal_alpha, natural, odds_weights, squared_weights
+from odl_learned.energies.filters import ExpertsEnergy, RidgeEnergy, dct_filters, fixed_filters
+from odl_learned.energies.potentials import Charbonnier
+from odl_learned.energies.transforms import BackwardDifferences, ForwardDifferences, Separate
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError, sampling
+from odl_learned.learning.bilevel.derivative_free import bobyqa, dynamic_accuracy, fixed_accuracy
+from odl_learned.learning.bilevel.distributed import share
+from odl_learned.learning.bilevel.first_order import hoag, isgd, lbfgsb, maid, semismooth_newton
+from odl_learned.learning.bilevel.first_order.schedules import cubic, exponential, quadratic
+from odl_learned.learning.bilevel.hypergradients import (
+    Direct,
+    Implicit,
+    JacobianFree,
+    Piggyback,
+    Unrolled,
+    check_hypergradient,
+)
+from odl_learned.learning.bilevel.lower import (
+    Accelerated,
+    FixedIterations,
+    GradientDescent,
+    LowerLevel,
+    Newton,
+    PrimalDual,
+    Restarted,
+)
 
 P = denoising(pairs=2, size=8)
 START2 = START.clone()
 SHAPE = (6, 6)
 LINES = sampling.lines(SHAPE)
 SMOOTH = sampling.smoothed_variation(SHAPE)
-NEWTON, IMPLICIT = bilevel.Newton(20), bilevel.Implicit(50)
+NEWTON, IMPLICIT = Newton(20), Implicit(50)
 
 
 def rng():
@@ -35,9 +66,8 @@ def scan():
 def experts():
     """Fields of experts for two small images, with weights as parameters."""
     truth = images().real.clone()
-    energy = bilevel.ExpertsEnergy(SHAPE, bilevel.Charbonnier(), (0.1,),
-                                   bilevel.fixed_filters(bilevel.dct_filters(3)), 0.1)
-    return bilevel.BilevelProblem(energy, truth + 0.1, bilevel.SquaredError(truth), truth,
+    energy = ExpertsEnergy(SHAPE, Charbonnier(), (0.1,), fixed_filters(dct_filters(3)), 0.1)
+    return BilevelProblem(energy, truth + 0.1, SquaredError(truth), truth,
                                   lower=0.0)  # fmt: skip
 
 
@@ -55,64 +85,64 @@ def derivative_free(**options):
 
 
 ENERGIES = {
-    "AutogradEnergy": (bilevel.AutogradEnergy, lambda: dict(
+    "AutogradEnergy": (AutogradEnergy, lambda: dict(
         function=lambda x, p, y: (x**2).sum(-1), lipschitz=lambda p: 2.0,
         strong_convexity=lambda p: 2.0)),
-    "BackwardDifferences": (bilevel.BackwardDifferences, lambda: dict(size=8)),
-    "ForwardDifferences": (bilevel.ForwardDifferences, lambda: dict(shape=(5, 7))),
-    "BilevelProblem": (bilevel.BilevelProblem, lambda: dict(
+    "BackwardDifferences": (BackwardDifferences, lambda: dict(size=8)),
+    "ForwardDifferences": (ForwardDifferences, lambda: dict(shape=(5, 7))),
+    "BilevelProblem": (BilevelProblem, lambda: dict(
         energy=P.energy, data=P.data, loss=P.loss, x0=P.x0, lower=-4.0, upper=2.0)),
-    "ExpertsEnergy": (bilevel.ExpertsEnergy, lambda: dict(
-        shape=(5, 7), potential=bilevel.Charbonnier(), scales=(0.1, 0.5),
-        experts=bilevel.fixed_filters(torch.ones(2, 3, 3, dtype=torch.float64)), xi=0.1)),
-    "FixedEnergy": (bilevel.FixedEnergy, lambda: dict(
+    "ExpertsEnergy": (ExpertsEnergy, lambda: dict(
+        shape=(5, 7), potential=Charbonnier(), scales=(0.1, 0.5),
+        experts=fixed_filters(torch.ones(2, 3, 3, dtype=torch.float64)), xi=0.1)),
+    "FixedEnergy": (FixedEnergy, lambda: dict(
         energy=P.energy, params=START2, data=P.data)),
-    "LowerLevel": (bilevel.LowerLevel, lambda: dict(problem=P, solver=NEWTON, memory=2)),
-    "RidgeEnergy": (bilevel.RidgeEnergy, lambda: dict(
+    "LowerLevel": (LowerLevel, lambda: dict(problem=P, solver=NEWTON, memory=2)),
+    "RidgeEnergy": (RidgeEnergy, lambda: dict(
         shape=(5, 7), filter_shape=(2, 3, 3), scales=(0.1, 0.5), xi=0.1)),
-    "Separate": (bilevel.Separate, lambda: dict(transform=bilevel.ForwardDifferences((5, 7)))),
-    "SquaredError": (bilevel.SquaredError, lambda: dict(truth=P.data, factor=1.0)),
-    "VariationEnergy": (bilevel.VariationEnergy, lambda: dict(
-        fidelity=bilevel.Denoising(), transform=bilevel.ForwardDifferences((5, 7)),
-        potential=bilevel.Charbonnier(), coefficients=bilevel.natural)),
-    "cubic": (bilevel.cubic, lambda: dict(k=2)),
-    "dct_filters": (bilevel.dct_filters, lambda: dict(size=3)),
-    "decimal_alpha": (bilevel.decimal_alpha, lambda: dict(nu=0.1, xi=0.1)),
-    "exponential": (bilevel.exponential, lambda: dict(k=2)),
-    "fixed_filters": (bilevel.fixed_filters, lambda: dict(filters=torch.ones(2, 3, 3).double())),
-    "odds_weights": (bilevel.odds_weights, lambda: dict(alpha=0.1, nu=0.1, xi=0.1)),
-    "quadratic": (bilevel.quadratic, lambda: dict(k=2)),
-    "squared_weights": (bilevel.squared_weights, lambda: dict(shape=(5, 7), nu=0.1, xi=0.1)),
+    "Separate": (Separate, lambda: dict(transform=ForwardDifferences((5, 7)))),
+    "SquaredError": (SquaredError, lambda: dict(truth=P.data, factor=1.0)),
+    "VariationEnergy": (VariationEnergy, lambda: dict(
+        fidelity=Denoising(), transform=ForwardDifferences((5, 7)),
+        potential=Charbonnier(), coefficients=natural)),
+    "cubic": (cubic, lambda: dict(k=2)),
+    "dct_filters": (dct_filters, lambda: dict(size=3)),
+    "decimal_alpha": (decimal_alpha, lambda: dict(nu=0.1, xi=0.1)),
+    "exponential": (exponential, lambda: dict(k=2)),
+    "fixed_filters": (fixed_filters, lambda: dict(filters=torch.ones(2, 3, 3).double())),
+    "odds_weights": (odds_weights, lambda: dict(alpha=0.1, nu=0.1, xi=0.1)),
+    "quadratic": (quadratic, lambda: dict(k=2)),
+    "squared_weights": (squared_weights, lambda: dict(shape=(5, 7), nu=0.1, xi=0.1)),
 }
 
 METHODS = {
-    "Accelerated": (bilevel.Accelerated, lambda: dict(maxiter=5)),
-    "Direct": (bilevel.Direct, lambda: dict(largest=50)),
-    "FixedIterations": (bilevel.FixedIterations, lambda: dict(niter=5)),
-    "GradientDescent": (bilevel.GradientDescent, lambda: dict(maxiter=5)),
-    "Implicit": (bilevel.Implicit, lambda: dict(maxiter=5)),
-    "JacobianFree": (bilevel.JacobianFree, lambda: dict(step=0.5)),
-    "Newton": (bilevel.Newton, lambda: dict(maxiter=5)),
-    "Piggyback": (bilevel.Piggyback, lambda: dict(maxiter=5, every=2)),
-    "PrimalDual": (bilevel.PrimalDual, lambda: dict(maxiter=5)),
-    "Restarted": (bilevel.Restarted, lambda: dict(maxiter=5)),
-    "Unrolled": (bilevel.Unrolled, lambda: dict(niter=5, every=2)),
-    "bobyqa": (bilevel.bobyqa, derivative_free),
-    "check_energy": (bilevel.check_energy, lambda: dict(
+    "Accelerated": (Accelerated, lambda: dict(maxiter=5)),
+    "Direct": (Direct, lambda: dict(largest=50)),
+    "FixedIterations": (FixedIterations, lambda: dict(niter=5)),
+    "GradientDescent": (GradientDescent, lambda: dict(maxiter=5)),
+    "Implicit": (Implicit, lambda: dict(maxiter=5)),
+    "JacobianFree": (JacobianFree, lambda: dict(step=0.5)),
+    "Newton": (Newton, lambda: dict(maxiter=5)),
+    "Piggyback": (Piggyback, lambda: dict(maxiter=5, every=2)),
+    "PrimalDual": (PrimalDual, lambda: dict(maxiter=5)),
+    "Restarted": (Restarted, lambda: dict(maxiter=5)),
+    "Unrolled": (Unrolled, lambda: dict(niter=5, every=2)),
+    "bobyqa": (bobyqa, derivative_free),
+    "check_energy": (check_energy, lambda: dict(
         energy=P.energy, x=P.x0, params=START2, data=P.data, rng=rng(), tolerance=1e-4)),
-    "check_hypergradient": (bilevel.check_hypergradient, lambda: dict(
+    "check_hypergradient": (check_hypergradient, lambda: dict(
         problem=P, params=START2, mode=IMPLICIT, rng=rng(), tolerance=1e-4, directions=1)),
-    "dynamic_accuracy": (bilevel.dynamic_accuracy, derivative_free),
-    "fixed_accuracy": (bilevel.fixed_accuracy, derivative_free),
-    "hoag": (bilevel.hoag, learning),
-    "isgd": (bilevel.isgd, lambda: dict(
+    "dynamic_accuracy": (dynamic_accuracy, derivative_free),
+    "fixed_accuracy": (fixed_accuracy, derivative_free),
+    "hoag": (hoag, learning),
+    "isgd": (isgd, lambda: dict(
         problem=P, params0=START2, mode=IMPLICIT, solver=NEWTON, batch_size=1, epochs=1,
         generator=generator())),
-    "lbfgsb": (bilevel.lbfgsb, lambda: learning(gtol=1e-2, ftol=1e-2, memory=3)),
-    "maid": (bilevel.maid, learning),
-    "semismooth_newton": (bilevel.semismooth_newton, lambda: dict(
+    "lbfgsb": (lbfgsb, lambda: learning(gtol=1e-2, ftol=1e-2, memory=3)),
+    "maid": (maid, learning),
+    "semismooth_newton": (semismooth_newton, lambda: dict(
         problem=EXPERTS, params0=torch.full((8,), 0.1).double(), solver=NEWTON, maxiter=2)),
-    "share": (bilevel.share, lambda: dict(problem=P, rank=0, size=2)),
+    "share": (share, lambda: dict(problem=P, rank=0, size=2)),
 }
 
 SAMPLING = {

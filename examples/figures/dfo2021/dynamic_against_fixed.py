@@ -45,7 +45,20 @@ import torch
 from matplotlib.figure import Figure
 from signal_denoising import one_parameter, signals, three_parameters
 
-from odl_learned.learning import bilevel
+from odl_learned.learning.bilevel.derivative_free import (
+    ImageResiduals,
+    dynamic_accuracy,
+    fixed_accuracy,
+)
+from odl_learned.learning.bilevel.first_order import lbfgsb
+from odl_learned.learning.bilevel.hypergradients import Implicit
+from odl_learned.learning.bilevel.lower import (
+    Accelerated,
+    FixedIterations,
+    GradientDescent,
+    LowerLevel,
+    Newton,
+)
 from odl_learned.solvers.gradient_descent import gradient_descent
 
 SIZES = {
@@ -88,50 +101,50 @@ def _three(rng, n, count, few, many, plain, maxeval):
     start = torch.tensor([0.0, -1.0, -1.0], dtype=torch.float64)
 
     def dynamic(solver):
-        return bilevel.dynamic_accuracy(problem, start, maxeval, solver)
+        return dynamic_accuracy(problem, start, maxeval, solver)
 
     def fixed(solver, memory):
-        return bilevel.fixed_accuracy(problem, start, maxeval, solver, 1e-8, memory=memory)
+        return fixed_accuracy(problem, start, maxeval, solver, 1e-8, memory=memory)
 
     return _compared(problem, start, {
-        "dynamic": dynamic(bilevel.Accelerated()),
-        "few": fixed(bilevel.FixedIterations(few), 0),
-        "many": fixed(bilevel.FixedIterations(many), 0),
-        "1e-8, warm starts": fixed(bilevel.Accelerated(), 8),
-        "plain, dynamic": dynamic(bilevel.GradientDescent()),
-        "plain, many": fixed(bilevel.FixedIterations(plain, gradient_descent), 0),
-        "Newton, dynamic": dynamic(bilevel.Newton()),
-        "Newton, 1e-8": fixed(bilevel.Newton(), 8),
+        "dynamic": dynamic(Accelerated()),
+        "few": fixed(FixedIterations(few), 0),
+        "many": fixed(FixedIterations(many), 0),
+        "1e-8, warm starts": fixed(Accelerated(), 8),
+        "plain, dynamic": dynamic(GradientDescent()),
+        "plain, many": fixed(FixedIterations(plain, gradient_descent), 0),
+        "Newton, dynamic": dynamic(Newton()),
+        "Newton, 1e-8": fixed(Newton(), 8),
     })  # fmt: skip
 
 
 def _one(rng, n, count, nu, many, plain, maxeval):
     problem = one_parameter(*signals(count, n, NOISE_LEVEL, rng), nu)
-    start, images = torch.zeros(1, dtype=torch.float64), bilevel.ImageResiduals()
+    start, images = torch.zeros(1, dtype=torch.float64), ImageResiduals()
 
     def dynamic(solver):
-        return bilevel.dynamic_accuracy(problem, start, maxeval, solver, images)
+        return dynamic_accuracy(problem, start, maxeval, solver, images)
 
     def fixed(solver):
-        return bilevel.fixed_accuracy(problem, start, maxeval, solver, 1e-8, images, memory=0)
+        return fixed_accuracy(problem, start, maxeval, solver, 1e-8, images, memory=0)
 
     return _compared(problem, start, {
-        "dynamic": dynamic(bilevel.Accelerated()),
-        "many": fixed(bilevel.FixedIterations(many)),
-        "plain, dynamic": dynamic(bilevel.GradientDescent()),
-        "plain, many": fixed(bilevel.FixedIterations(plain, gradient_descent)),
+        "dynamic": dynamic(Accelerated()),
+        "many": fixed(FixedIterations(many)),
+        "plain, dynamic": dynamic(GradientDescent()),
+        "plain, many": fixed(FixedIterations(plain, gradient_descent)),
     })  # fmt: skip
 
 
 def _compared(problem, start, learned):
-    sharp = bilevel.LowerLevel(problem, bilevel.Newton())
+    sharp = LowerLevel(problem, Newton())
 
     def value(params):
         params = torch.as_tensor(params)
         x = sharp.solve(params, 1e-9).x
         return float(problem.loss.value(x).sum() + problem.penalty(params))
 
-    reference = bilevel.lbfgsb(problem, start, bilevel.Implicit(), bilevel.Newton())
+    reference = lbfgsb(problem, start, Implicit(), Newton())
     runs = {name: {"work": run.history["gradients"] + run.history["hessian_products"],
                    "exact": _values(run.history["best"], value), "bound": run.value_bound}
             for name, run in learned.items()}  # fmt: skip

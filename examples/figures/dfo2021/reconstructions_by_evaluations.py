@@ -28,7 +28,10 @@ import torch
 from matplotlib.figure import Figure
 from signal_denoising import signals, three_parameters
 
-from odl_learned.learning import bilevel
+from odl_learned.learning.bilevel.derivative_free import dynamic_accuracy
+from odl_learned.learning.bilevel.first_order import lbfgsb
+from odl_learned.learning.bilevel.hypergradients import Implicit
+from odl_learned.learning.bilevel.lower import LowerLevel, Newton
 
 SIZES = {
     "smoke": {"n": 32, "signals": 3, "counts": (1, 8, 16, 24)},
@@ -56,8 +59,8 @@ def compute(size, rng):
     n, count, counts = (SIZES[size][key] for key in ("n", "signals", "counts"))
     truth, y = signals(count, n, NOISE_LEVEL, rng)
     problem = dataclasses.replace(three_parameters(truth, y, BETA), x0=y)
-    exact = bilevel.LowerLevel(problem, bilevel.Newton())
-    learned = bilevel.dynamic_accuracy(problem, START, counts[-1])
+    exact = LowerLevel(problem, Newton())
+    learned = dynamic_accuracy(problem, START, counts[-1])
     history, results = learned.history, {"counts": np.array(counts), "truth": truth[0].numpy(),
                                          "data": y[0].numpy()}  # fmt: skip
     rows = [np.flatnonzero(history["evaluation"] <= k)[-1] for k in counts]
@@ -72,7 +75,7 @@ def compute(size, rng):
     results["reconstructions"] = np.stack([x for _, x in pairs])
     results["believed"] = history["best_value"][rows]
     results["bound"] = np.array([_bound_known(history, row) for row in rows])
-    reference = bilevel.lbfgsb(problem, START, bilevel.Implicit(), bilevel.Newton())
+    reference = lbfgsb(problem, START, Implicit(), Newton())
     results["minimum"] = value(reference.params)[0]
     return results
 

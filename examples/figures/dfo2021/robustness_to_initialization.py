@@ -31,7 +31,8 @@ import torch
 from matplotlib.figure import Figure
 from signal_denoising import one_parameter, signals
 
-from odl_learned.learning import bilevel
+from odl_learned.learning.bilevel.derivative_free import dynamic_accuracy, fixed_accuracy
+from odl_learned.learning.bilevel.lower import FixedIterations, LowerLevel, Newton
 
 SIZES = {
     "smoke": {"n": 64, "signals": 3, "few": 70, "starts": (-2.0, 2.0), "points": 13},
@@ -62,9 +63,9 @@ def compute(size, rng):
     n, count, few, starts, points = SIZES[size].values()
     truth, y = signals(count, n, NOISE_LEVEL, rng)
     problem = one_parameter(truth, y, NU)
-    steps = bilevel.FixedIterations(few)
-    sharp = bilevel.LowerLevel(dataclasses.replace(problem, x0=y), bilevel.Newton())
-    coarse = bilevel.LowerLevel(problem, steps, memory=0)
+    steps = FixedIterations(few)
+    sharp = LowerLevel(dataclasses.replace(problem, x0=y), Newton())
+    coarse = LowerLevel(problem, steps, memory=0)
 
     def value(lower_level, a):
         x = lower_level.solve(torch.tensor([a], dtype=torch.float64), 1e-9).x
@@ -72,8 +73,8 @@ def compute(size, rng):
 
     def learn(method, params0):
         if method == "dynamic":
-            return bilevel.dynamic_accuracy(problem, params0, EVALUATIONS)
-        return bilevel.fixed_accuracy(problem, params0, EVALUATIONS, steps,
+            return dynamic_accuracy(problem, params0, EVALUATIONS)
+        return fixed_accuracy(problem, params0, EVALUATIONS, steps,
                                       memory=0 if method == "cold" else 8)  # fmt: skip
 
     grid = np.linspace(-1.5, 0.5, points)

@@ -11,7 +11,11 @@ J. Math. Imaging Vis. 63 (2021), section 4.
 import numpy as np
 import torch
 
-from odl_learned.learning import bilevel
+from odl_learned.energies import Denoising, VariationEnergy
+from odl_learned.energies.coefficients import decimal, decimal_alpha
+from odl_learned.energies.potentials import Charbonnier
+from odl_learned.energies.transforms import BackwardDifferences
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
 
 
 def signals(count, n, noise_level, rng):
@@ -34,17 +38,17 @@ def three_parameters(truth, y, beta):
         return beta * len(truth) * ((1 + 4 * alpha / nu + xi) / (1 + xi)) ** 2
 
     bounds = torch.tensor([[-7.0, -7, -7], [7, 0, 0]], dtype=torch.float64)
-    return bilevel.BilevelProblem(_energy(y, bilevel.decimal), y, bilevel.SquaredError(truth),
+    return BilevelProblem(_energy(y, decimal), y, SquaredError(truth),
                                   torch.zeros_like(y), penalty, *bounds)  # fmt: skip
 
 
 def one_parameter(truth, y, nu):
     """Return the problem of ``log10 alpha``, with ``xi = nu``, whose lower level begins at zero."""
-    return bilevel.BilevelProblem(_energy(y, bilevel.decimal_alpha(nu, nu)), y,
-                                  bilevel.SquaredError(truth), torch.zeros_like(y),
+    return BilevelProblem(_energy(y, decimal_alpha(nu, nu)), y, SquaredError(truth),
+                          torch.zeros_like(y),
                                   lower=-7.0, upper=7.0)  # fmt: skip
 
 
 def _energy(y, coefficients):
-    return bilevel.VariationEnergy(bilevel.Denoising(), bilevel.BackwardDifferences(y.shape[1]),
-                                   bilevel.Charbonnier(), coefficients)  # fmt: skip
+    return VariationEnergy(Denoising(), BackwardDifferences(y.shape[1]), Charbonnier(),
+                           coefficients)  # fmt: skip

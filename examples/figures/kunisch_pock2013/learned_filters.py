@@ -28,19 +28,12 @@ import torch
 from matplotlib.figure import Figure
 
 from odl_learned import data
-from odl_learned.learning.bilevel import (
-    BilevelProblem,
-    CubicAbsolute,
-    ExpertsEnergy,
-    HalfSquare,
-    Implicit,
-    Newton,
-    SquaredError,
-    dct_filters,
-    fixed_filters,
-    lbfgsb,
-    semismooth_newton,
-)
+from odl_learned.energies.filters import ExpertsEnergy, dct_filters, fixed_filters
+from odl_learned.energies.potentials import CubicAbsolute, HalfSquare
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.first_order import lbfgsb, semismooth_newton
+from odl_learned.learning.bilevel.hypergradients import Implicit
+from odl_learned.learning.bilevel.lower import Newton
 
 SIZES = {"smoke": {"n": 16, "images": 3, "filter_size": 3},
          "paper": {"n": 32, "images": 4, "filter_size": 4}}  # fmt: skip

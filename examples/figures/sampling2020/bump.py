@@ -23,7 +23,8 @@ from matplotlib.figure import Figure
 from pattern_training import tuned
 
 from odl_learned import data, operators
-from odl_learned.learning.bilevel import LowerLevel, Newton, continuation, sampling
+from odl_learned.learning.bilevel import continuation, sampling
+from odl_learned.learning.bilevel.lower import LowerLevel, Newton
 from odl_learned.threads import limit_threads
 
 SIZES = {"smoke": {"n": 48}, "paper": {"n": 192}}

@@ -30,7 +30,8 @@ from matplotlib.figure import Figure
 from pattern_training import images, tuned
 
 from odl_learned import data, operators
-from odl_learned.learning.bilevel import LowerLevel, Newton, sampling
+from odl_learned.learning.bilevel import sampling
+from odl_learned.learning.bilevel.lower import LowerLevel, Newton
 from odl_learned.threads import limit_threads
 
 SIZES = {

@@ -23,7 +23,8 @@ from matplotlib.figure import Figure
 from pattern_training import bodies, tuned
 
 from odl_learned import data
-from odl_learned.learning.bilevel import LowerLevel, Newton, sampling
+from odl_learned.learning.bilevel import sampling
+from odl_learned.learning.bilevel.lower import LowerLevel, Newton
 from odl_learned.threads import limit_threads
 
 SIZES = {

@@ -8,7 +8,9 @@ import odl
 import torch
 
 from odl_learned import data
-from odl_learned.learning.bilevel import Implicit, Newton, lbfgsb
+from odl_learned.learning.bilevel.first_order import lbfgsb
+from odl_learned.learning.bilevel.hypergradients import Implicit
+from odl_learned.learning.bilevel.lower import Newton
 
 
 def bodies(n, count, rng):

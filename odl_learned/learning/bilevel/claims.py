@@ -19,7 +19,7 @@ import warnings
 
 import torch
 
-from odl_learned.learning.bilevel.bounds import sample_inner, sample_norms
+from odl_learned.energies.samples import sample_inner, sample_norms
 
 MARGIN = 1e-6
 EPS = torch.finfo(torch.float64).eps

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from odl_learned.learning.bilevel.problem import BilevelProblem, require_method
+from odl_learned.learning.bilevel.problem import BilevelProblem
+from odl_learned.validation import require_method
 
 
 def continuation(problems, params0, learn):

@@ -11,69 +11,10 @@ from typing import Any
 
 import torch
 
-from odl_learned.learning.bilevel.energy import ParametricEnergy, UnsolvableError, take
-from odl_learned.validation import require_positive, shown
-
-
-class SquaredError:
-    r"""The squared distance to the truth, ``l_i(x) = c |x_i - x_i*|^2``, as upper-level loss.
-
-    Parameters
-    ----------
-    truth : tensor ``(B, *shape)``
-        Real or complex.
-    factor : float, optional
-        ``c``, positive; for example ``1 / (2 N)`` for half the mean over ``N`` images.
-    """
-
-    def __init__(self, truth, factor=1.0):
-        require_positive("factor", factor)
-        require_samples("truth", truth)
-        self.truth, self.factor = truth, float(factor)
-
-    def error(self, x):
-        """Return ``x_i - x_i*``; ValueError unless the shapes are equal: others are broadcast."""
-        if not isinstance(x, torch.Tensor):
-            raise TypeError(f"x is {type(x).__name__}, expected a tensor (B, *shape); convert it "
-                            "by torch.as_tensor.")
-        if x.shape != self.truth.shape:
-            raise ValueError(
-                f"x has shape {tuple(x.shape)}, expected {tuple(self.truth.shape)}, that of the "
-                "truth; reshape it, or take the samples of the loss, loss.take(index)."
-            )
-        return x - self.truth
-
-    def value(self, x):
-        """Return ``l_i(x_i)``, of shape ``(B,)``, in double precision."""
-        return self.factor * _squares(self.error(x).to(_double(x)))
-
-    def gradient(self, x):
-        """Return ``2 c (x_i - x_i*)``, of the shape of ``x``."""
-        return 2 * self.factor * self.error(x)
-
-    def value_bound(self, x, error_bound):
-        """Bound ``|l_i(x_i) - l_i(z_i)|`` for all ``|z_i - x_i| <= error_bound_i``, ``(B,)``.
-
-        ``| |z - t|^2 - |x - t|^2 | <= 2 |x - t| e + e^2``.
-        """
-        length = torch.sqrt(_squares(self.error(x)))
-        try:
-            e = torch.as_tensor(error_bound, dtype=torch.float64)
-        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-            raise TypeError(f"error_bound is {shown(error_bound)}, expected numbers.") from error
-        if tuple(e.shape) not in ((), (1,), (len(x),)) or not bool((e >= 0).all()):
-            raise ValueError(f"error_bound is {shown(error_bound)}, expected numbers of at least "
-                             f"zero, of shape ({len(x)},), one per sample.")
-        return self.factor * e * (2 * length.to(e) + e)
-
-    @property
-    def lipschitz(self):
-        """Lipschitz constant of the gradient."""
-        return 2 * self.factor
-
-    def take(self, index):
-        """Return the loss of some of the samples."""
-        return SquaredError(self.truth[index], self.factor)
+from odl_learned.energies.doors import require_samples
+from odl_learned.energies.energy import ParametricEnergy, UnsolvableError, take
+from odl_learned.learning.bilevel.loss import SquaredError
+from odl_learned.validation import shown
 
 
 def no_penalty(params):
@@ -277,30 +218,6 @@ def _finite(penalty):
     return penalty
 
 
-def require_samples(name, x):
-    """Raise unless ``x`` is a tensor ``(B, ...)`` of finite floats with at least one sample."""
-    if not (isinstance(x, torch.Tensor) and (x.is_floating_point() or x.is_complex())):
-        given = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
-        raise TypeError(
-            f"{name} is {given}, expected a tensor of real or complex floats; convert it by "
-            "torch.as_tensor(array, dtype=torch.float64)."
-        )
-    if x.ndim == 0 or not len(x):
-        raise ValueError(
-            f"{name} has shape {tuple(x.shape)}, expected (B, ...) with at least one sample; one "
-            "image is image[None]."
-        )
-    if x.device.type == "meta":
-        raise ValueError(f"{name} is on the device meta, expected numbers; build it on a real one.")
-    finite = torch.isfinite(x)
-    if not bool(finite.all()):
-        bad = ~finite.flatten(1).all(1) if x.ndim > 1 else ~finite
-        raise ValueError(
-            f"{name} contains NaN or infinite values in sample {int(bad.int().argmax())}; expected "
-            "finite numbers only. Find them with torch.isfinite and mask or replace them first."
-        )
-
-
 def require_problem(problem):
     """Raise TypeError unless this is a `BilevelProblem`."""
     if not isinstance(problem, BilevelProblem):
@@ -312,19 +229,3 @@ def require_lower(lower):
     """Raise TypeError unless this is a `LowerLevel`, or an object with its methods."""
     if not all(hasattr(lower, name) for name in ("problem", "fixed", "work")):
         raise TypeError(f"lower is {shown(lower)}, expected a LowerLevel(problem).")
-
-
-def require_method(name, value, example):
-    """Raise TypeError for what cannot be called, and for a class in place of its object."""
-    if isinstance(value, type) or not callable(value):
-        raise TypeError(
-            f"{name} is {value!r}, expected an object to be called, such as {example}."
-        )
-
-
-def _squares(x):
-    return (torch.view_as_real(x.contiguous()) if x.is_complex() else x).flatten(1).square().sum(1)
-
-
-def _double(x):
-    return torch.complex128 if x.is_complex() else torch.float64

@@ -3,8 +3,8 @@
 import copy
 import dataclasses
 
+from odl_learned.energies.energy import FixedEnergy, in_double
 from odl_learned.learning.bilevel.claims import Claims
-from odl_learned.learning.bilevel.energy import FixedEnergy, in_double
 
 
 @dataclasses.dataclass

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from odl_learned.learning.bilevel.doors import require_kind
+from odl_learned.energies.doors import require_kind
 from odl_learned.learning.bilevel.sampling.doors import (
     require_generator,
     require_measurements,

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from odl_learned.learning.bilevel.fidelities import FourierSampling
+from odl_learned.energies.fidelities import FourierSampling
 
 
 class CoilSampling:

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from odl_learned.learning.bilevel.problem import require_samples
+from odl_learned.energies.doors import require_samples
 from odl_learned.validation import is_finite_number, shown
 
 

@@ -11,10 +11,11 @@ import dataclasses
 import numpy as np
 import torch
 
-from odl_learned.learning.bilevel.coefficients import Coefficients
-from odl_learned.learning.bilevel.hypergradient import Implicit
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.lower_solvers import Newton
+from odl_learned.energies.coefficients.functions import Coefficients
+from odl_learned.energies.variation_energy import VariationEnergy
+from odl_learned.learning.bilevel.hypergradients.hypergradient import Implicit
+from odl_learned.learning.bilevel.lower.lower_level import LowerLevel
+from odl_learned.learning.bilevel.lower.lower_solvers import Newton
 from odl_learned.learning.bilevel.problem import no_penalty
 from odl_learned.learning.bilevel.sampling.baselines import Greedy
 from odl_learned.learning.bilevel.sampling.problems import (
@@ -25,7 +26,6 @@ from odl_learned.learning.bilevel.sampling.problems import (
     sampling_problem,
 )
 from odl_learned.learning.bilevel.sampling.trials import Trials
-from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 from odl_learned.validation import require_count, require_positive, shown
 
 

@@ -12,7 +12,7 @@ import math
 import numpy as np
 import torch
 
-from odl_learned.learning.bilevel.doors import require_image_shape, require_kind, require_length
+from odl_learned.energies.doors import require_image_shape, require_kind, require_length
 from odl_learned.learning.bilevel.sampling.doors import (
     require_params,
 )

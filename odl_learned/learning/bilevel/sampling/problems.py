@@ -26,15 +26,12 @@ import math
 
 import torch
 
-from odl_learned.learning.bilevel.coefficients import Coefficients
-from odl_learned.learning.bilevel.doors import require_kind
-from odl_learned.learning.bilevel.fidelities import FourierSampling
-from odl_learned.learning.bilevel.problem import (
-    BilevelProblem,
-    SquaredError,
-    no_penalty,
-    require_samples,
-)
+from odl_learned.energies.coefficients.functions import Coefficients
+from odl_learned.energies.doors import require_kind, require_samples
+from odl_learned.energies.fidelities import FourierSampling
+from odl_learned.energies.variation_energy import VariationEnergy
+from odl_learned.learning.bilevel.loss import SquaredError
+from odl_learned.learning.bilevel.problem import BilevelProblem, no_penalty
 from odl_learned.learning.bilevel.sampling.coils import CoilSampling, one_below_the_other
 from odl_learned.learning.bilevel.sampling.doors import (
     require_measurements,
@@ -44,7 +41,6 @@ from odl_learned.learning.bilevel.sampling.doors import (
 )
 from odl_learned.learning.bilevel.sampling.patterns import Pattern
 from odl_learned.learning.bilevel.sampling.regularizers import Regularizer
-from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 from odl_learned.validation import require_count, require_positive
 
 LOG_ALPHA = (-25.0, 5.0)

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import torch
 
 from odl_learned import bridge
-from odl_learned.learning.bilevel.differences import ForwardDifferences
-from odl_learned.learning.bilevel.doors import require_image_shape
-from odl_learned.learning.bilevel.potentials import CubicAbsolute, HalfSquare, Potential
-from odl_learned.learning.bilevel.transforms import OrthogonalTransform, Transform
+from odl_learned.energies.doors import require_image_shape
+from odl_learned.energies.potentials.potential import CubicAbsolute, HalfSquare, Potential
+from odl_learned.energies.transforms.differences import ForwardDifferences
+from odl_learned.energies.transforms.transform import OrthogonalTransform, Transform
 from odl_learned.validation import require_positive
 
 

@@ -5,11 +5,13 @@ import copy
 import numpy as np
 import torch
 
-from odl_learned.learning.bilevel.coefficients import Coefficients
-from odl_learned.learning.bilevel.energy import ParametricEnergy
-from odl_learned.learning.bilevel.lower_level import LowerLevel
-from odl_learned.learning.bilevel.lower_solvers import Newton
-from odl_learned.learning.bilevel.problem import BilevelProblem, SquaredError
+from odl_learned.energies.coefficients.functions import Coefficients
+from odl_learned.energies.energy import ParametricEnergy
+from odl_learned.energies.variation_energy import VariationEnergy
+from odl_learned.learning.bilevel.loss import SquaredError
+from odl_learned.learning.bilevel.lower.lower_level import LowerLevel
+from odl_learned.learning.bilevel.lower.lower_solvers import Newton
+from odl_learned.learning.bilevel.problem import BilevelProblem
 from odl_learned.learning.bilevel.sampling.problems import (
     error_factor,
     measured,
@@ -17,7 +19,6 @@ from odl_learned.learning.bilevel.sampling.problems import (
     require_pattern,
     require_regularizer,
 )
-from odl_learned.learning.bilevel.variation_energy import VariationEnergy
 from odl_learned.validation import require_count, require_positive
 
 

@@ -1,0 +1,18 @@
+"""Norms and inner products of the samples of a batch, in double precision."""
+
+import torch
+
+
+def sample_norms(x):
+    """Return Euclidean norms of samples, ``(B,)`` in double precision."""
+    return torch.linalg.vector_norm(_real(x), dim=1)
+
+
+def sample_inner(x, y):
+    """Return ``Re <x_b, y_b>``, ``(B,)`` in double precision."""
+    return (_real(x) * _real(y)).sum(1)
+
+
+def _real(x):
+    x = torch.view_as_real(x.resolve_conj().contiguous()) if x.is_complex() else x
+    return x.flatten(1).to(torch.float64)

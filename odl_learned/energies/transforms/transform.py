@@ -1,0 +1,181 @@
+r"""Linear maps ``D`` from images to groups of coefficients, for energies in closed form.
+
+A transform maps ``x`` of shape ``(B, *shape)``, real or complex, to coefficients of shape
+``(B, d, *shape)``. Its groups are the vectors of ``d`` coefficients at one place. The adjoint is
+the transpose, in the Euclidean inner product.
+"""
+
+import abc
+import math
+
+import torch
+
+from odl_learned.energies.doors import require_function, require_image_shape, require_kind
+from odl_learned.energies.fidelities import real_products
+from odl_learned.energies.transforms.perron import POWERS
+
+
+class Transform(abc.ABC):
+    """A linear map to groups of coefficients, with norms and its spectrum.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of images.
+    norm, group_norm : float
+        Bounds of ``|D|``, and of ``|(D x)_g| / |x|`` for all groups ``g``.
+    groups : int
+        Number of groups.
+    """
+
+    def __init__(self, shape, norm, group_norm, groups):
+        self.shape, self.groups = tuple(shape), int(groups)
+        self.norm, self.group_norm = float(norm), float(group_norm)
+
+    @abc.abstractmethod
+    def forward(self, x):
+        """Return ``D x``, of shape ``(B, d, *shape)``."""
+
+    @abc.abstractmethod
+    def adjoint(self, p):
+        """Return ``D^T p``, of shape ``(B, *shape)``."""
+
+    @abc.abstractmethod
+    def fourier_symbol(self, curvatures):
+        """Return ``s >= 0``, ``(B, *shape)``: ``F^* s F`` is near ``D^T diag(curvatures) D``."""
+
+    @abc.abstractmethod
+    def shifted_inverse(self, shift, curvatures):
+        """Return ``v -> M^-1 v`` with ``M`` near ``shift + D^T diag(curvatures) D``.
+
+        ``shift`` is a positive float, ``curvatures`` are nonnegative, of shape
+        ``(B, d, *shape)``.
+        """
+
+    def product_norm(self, curvatures, powers=POWERS):
+        """Bound ``|D^T diag(curvatures) D|``, ``(B,)``, for nonnegative curvatures.
+
+        Parameters
+        ----------
+        curvatures : tensor ``(B, d, *shape)``, or ``(B, 1, *shape)`` for one number per group
+        powers : int, optional
+            How many products it may take, where more make it tighter.
+        """
+        return self.norm**2 * curvatures.flatten(1).amax(1)
+
+
+class OrthogonalTransform(Transform):
+    """A unitary transform, such as a wavelet basis, with groups of one coefficient each.
+
+    Parameters
+    ----------
+    analysis, synthesis : callable
+        ``W`` and its adjoint, its inverse, on tensors ``(B, *shape)``: for example ``as_module(W)``
+        and ``as_module(W.adjoint)`` of `bridge` for ``W = operators.OrthogonalWavelet(...)``.
+    shape : tuple of int
+        Of images and coefficients.
+    """
+
+    def __init__(self, analysis, synthesis, shape):
+        require_function("analysis", analysis, "as_module(W)")
+        require_function("synthesis", synthesis, "as_module(W.adjoint)")
+        shape = require_image_shape(shape)
+        super().__init__(shape, 1.0, 1.0, math.prod(shape))
+        self._analysis, self._synthesis, self._is_tried = analysis, synthesis, False
+
+    def forward(self, x):
+        """Return ``W x``, of shape ``(B, 1, *shape)``."""
+        with torch.no_grad():
+            coefficients = self._analysis(x)
+            if not self._is_tried:
+                self._try(x, coefficients)
+            return coefficients[:, None]
+
+    def _try(self, x, coefficients):
+        """Raise unless the first images keep shape and length, and come back."""
+        if coefficients.shape != x.shape:
+            raise ValueError(f"analysis makes the shape {tuple(coefficients.shape)} of "
+                             f"{tuple(x.shape)}, expected the same: one coefficient per pixel.")
+        back, length = self._synthesis(coefficients), torch.linalg.vector_norm(x)
+        # A transform of N entries rounds log2(N) times, with a unit each; this is far more.
+        error = max(abs(float(torch.linalg.vector_norm(coefficients) - length)),
+                    float(torch.linalg.vector_norm(back - x)))  # fmt: skip
+        if error > 1e3 * torch.finfo(x.dtype).eps * float(length) and error > 1e-4 * float(length):
+            raise ValueError(
+                f"analysis and synthesis change images by {error / float(length):.3g} of their "
+                "length, expected a unitary transform and its inverse, such as "
+                "operators.OrthogonalWavelet; divide a multiple of one by its factor."
+            )
+        self._is_tried = bool(length > 0)
+
+    def adjoint(self, p):
+        """Return ``W^* p``."""
+        with torch.no_grad():
+            return self._synthesis(p[:, 0])
+
+    def fourier_symbol(self, curvatures):
+        """Return the mean curvature: ``W^* W = 1``."""
+        axes = tuple(range(2, curvatures.ndim))
+        return curvatures.mean(axes, keepdim=True)[:, 0].expand(-1, *curvatures.shape[2:])
+
+    def shifted_inverse(self, shift, curvatures):
+        """Divide the coefficients, exactly."""
+        factors = 1 / (shift + curvatures)
+        return lambda v: self.adjoint(self.forward(v).mul_(factors))
+
+
+class Separate(Transform):
+    """A transform with all coefficients on their own, groups of one: anisotropic variation.
+
+    Coefficients have the shape ``(B, 1, d, *shape)``.
+
+    Parameters
+    ----------
+    transform : Transform
+    """
+
+    def __init__(self, transform):
+        require_kind("transform", transform, Transform, "such as ForwardDifferences(shape)")
+        groups = transform.groups * len(transform.shape)
+        super().__init__(transform.shape, transform.norm, transform.group_norm, groups)
+        self.transform = transform
+
+    def forward(self, x):
+        """Return ``D x``."""
+        return self.transform.forward(x)[:, None]
+
+    def adjoint(self, p):
+        """Return ``D^T p``."""
+        return self.transform.adjoint(p[:, 0])
+
+    def fourier_symbol(self, curvatures):
+        """Return the one of the transform."""
+        return self.transform.fourier_symbol(curvatures[:, 0])
+
+    def shifted_inverse(self, shift, curvatures):
+        """Return the one of the transform."""
+        return self.transform.shifted_inverse(shift, curvatures[:, 0])
+
+    def product_norm(self, curvatures, powers=POWERS):
+        """Return the one of the transform."""
+        return self.transform.product_norm(curvatures[:, 0], powers)
+
+
+def group_products(p, q):
+    """Return ``Re <p_g, q_g>`` of the groups of ``p`` and ``q``, ``(B, *shape)``."""
+    # Groups have few members: faster than sum(1).
+    products = real_products(p, q)
+    result = products[:, 0]
+    for i in range(1, products.shape[1]):
+        result = result + products[:, i]
+    return result
+
+
+def group_squares(p):
+    """Return ``|p_g|^2`` of the groups, ``(B, *shape)``."""
+    return group_products(p, p)
+
+
+def scaled_groups(factors, p):
+    """Return one real number per group, ``(B, *shape)``, times its vector."""
+    return factors[:, None] * p

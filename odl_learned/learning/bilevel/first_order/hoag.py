@@ -1,0 +1,114 @@
+r"""HOAG: gradient descent with accuracies that follow a schedule.
+
+F. Pedregosa, Hyperparameter optimization with approximate gradient, ICML 2016, Algorithm 1.
+"""
+
+from odl_learned.learning.bilevel.first_order.descent import Rule, descend
+from odl_learned.learning.bilevel.first_order.evaluations import Accuracy, alone
+from odl_learned.learning.bilevel.first_order.line_search import half
+from odl_learned.learning.bilevel.first_order.schedules import exponential
+from odl_learned.learning.bilevel.problem import require_problem
+from odl_learned.learning.bilevel.settings import described
+from odl_learned.validation import require_method, require_positive
+
+
+def hoag(
+    problem,
+    params0,
+    mode,
+    solver,
+    *,
+    schedule=exponential,
+    step=None,
+    accuracy=None,
+    adjoint_accuracy=None,
+    gtol=1e-6,
+    ftol=1e-8,
+    maxiter=200,
+    reduce=alone,
+    checkpoint=None,
+    callback=None,
+    progress=False,
+):
+    r"""Minimize the upper level by projected gradient steps of scheduled accuracy.
+
+    .. math:: \theta_{k+1} = P(\theta_k - t_k z_k), \qquad |x_i - \hat x_i| \le s_k \epsilon_0,
+              \quad |r_i| \le s_k \delta_0 .
+
+    The step is halved until the exact upper level certainly decreases, for which values may be
+    computed more accurately than scheduled, and grows by 5 % after a success.
+
+    Parameters
+    ----------
+    schedule : callable
+        ``k -> s_k``: one of `schedules` or another one that is summable, with
+        ``s_0 = 1``.
+    step : float, optional
+        ``t_0``. Default: the first step changes the parameters by at most 0.1.
+    others
+        As for `gradient_based.lbfgsb`; ``accuracy`` and ``adjoint_accuracy`` are ``eps_0`` and
+        ``delta_0``.
+
+    Returns
+    -------
+    Learned
+
+    Source: Pedregosa 2016, Algorithm 1, with the adaptive step of section 4.
+    """
+    require_problem(problem)
+    problem.require_start(params0)
+    require_method("schedule", schedule, "exponential")
+    rule = _Scheduled(problem, schedule, step)
+    return descend(
+        problem, params0, mode, solver, rule, accuracy=accuracy, adjoint_accuracy=adjoint_accuracy,
+        gtol=gtol, ftol=ftol, maxiter=maxiter, reduce=reduce, checkpoint=checkpoint,
+        callback=callback, progress=progress,
+    )  # fmt: skip
+
+
+class _Scheduled(Rule):
+    name, backtrack, tries = "hoag", staticmethod(half), 30
+
+    def __init__(self, problem, schedule, step):
+        if step is not None:
+            require_positive("step", step)
+        self._problem, self._schedule, self._step = problem, schedule, step
+        self._start, self._count = None, 0
+        self._settings = {"schedule": described(schedule),
+                          "step": None if step is None else float(step)}  # fmt: skip
+
+    def settings(self):
+        return self._settings
+
+    def prepare(self, evaluations, here):
+        if self._start is None:
+            self._start = here.accuracy
+        asked = self._start.times(self._schedule(self._count))
+        if here.accuracy.lower <= asked.lower and here.accuracy.adjoint <= asked.adjoint:
+            return here
+        return evaluations.attempt(here.params, here.accuracy.least(asked)) or here
+
+    def arc(self, here):
+        if self._step is None:
+            self._step = 0.1 / float(here.gradient.abs().max())
+        direction = -self._step * here.gradient
+        return lambda t: self._problem.clip(here.params + t * direction)
+
+    @property
+    def stretch(self):
+        return self._step
+
+    def accepted(self, found):
+        self._step, self._count = self._step * found.time / 0.95, self._count + 1
+        return self._start.times(self._schedule(self._count + 1))
+
+    def restart(self):
+        return False
+
+    def state(self):
+        start = None if self._start is None else tuple(self._start)
+        return {"step": self._step, "count": self._count, "start": start}
+
+    def restore(self, state):
+        self._step, self._count = state["step"], state["count"]
+        self._start = None if state["start"] is None else Accuracy(*state["start"])

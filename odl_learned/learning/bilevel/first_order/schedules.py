@@ -1,0 +1,20 @@
+"""Schedules of accuracies for `hoag`: functions of the number of the step, 1 at the first.
+
+HOAG converges where the accuracies can be summed over all steps, as each of these can
+(F. Pedregosa, Hyperparameter optimization with approximate gradient, ICML 2016).
+"""
+
+
+def quadratic(k):
+    """Return ``(k + 1)^-2``."""
+    return (k + 1.0) ** -2
+
+
+def cubic(k):
+    """Return ``(k + 1)^-3``."""
+    return (k + 1.0) ** -3
+
+
+def exponential(k):
+    """Return ``0.9^k``."""
+    return 0.9**k

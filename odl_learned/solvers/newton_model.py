@@ -66,6 +66,6 @@ def _linearize(f, x):
             raise
         raise TypeError(
             f"f is {f!r}; expected f.linearize(x) with gradient and hessian, or f.gradient with "
-            "derivative(x). Energies of learning.bilevel have it; an ODL functional gets second "
+            "derivative(x). Those of odl_learned.energies have it; an ODL functional gets second "
             "derivatives by bridge.as_functional(bridge.as_module(f), f.domain)."
         ) from error

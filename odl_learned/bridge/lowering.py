@@ -6,6 +6,7 @@ import odl
 import torch
 from torch import nn
 
+from odl_learned.bridge.full_precision import in_full_precision
 from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
 from odl_learned.bridge.generic_functional import GenericFunctional
 from odl_learned.bridge.layout import layout_of
@@ -82,7 +83,7 @@ class OperatorModule(nn.Module):
                     f"{probe.device}, as the operator was built. Use x.to(...) on the input, or "
                     "build the operator on a space of that dtype and move the module with .to."
                 )
-        return self.native(x)
+        return in_full_precision(self.native, x)
 
 
 def as_module(op):
@@ -91,7 +92,7 @@ def as_module(op):
     ``as_module(A)(x)[i] = A(x[i])`` for every index ``i`` of the leading axes, differentiable
     twice, in forward and in reverse mode. Torch's gradients are Euclidean: the backward of
     ``as_module(A)`` is the transpose ``W_X A* W_Y^-1``, not the adjoint ``A*``, which is
-    ``as_module(A.adjoint)``.
+    ``as_module(A.adjoint)``. Within ``torch.autocast`` it computes in the precision of its spaces.
 
     Parameters
     ----------

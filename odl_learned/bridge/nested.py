@@ -27,6 +27,13 @@ def each(function, *values):
     return function(*values)
 
 
+def first_tensor(x):
+    """Return the first tensor of nested tuples, or the tensor."""
+    while isinstance(x, tuple):
+        x = x[0]
+    return x
+
+
 def pack(layout, x):
     """Batch of elements as one tensor: itself, or ``(*batch, N)`` for a tuple."""
     if not hasattr(layout, "parts"):

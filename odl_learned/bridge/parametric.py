@@ -14,6 +14,7 @@ import odl
 import torch
 from torch import nn
 
+from odl_learned.bridge.full_precision import in_full_precision
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import OperatorModule, lower
 from odl_learned.bridge.nested import Held, each
@@ -50,7 +51,7 @@ class EnergyModule(nn.Module):
         blocks = [x, _for_every_sample(self.parameter_door, params, lead, "params")]
         if data is not None:
             blocks.append(_for_every_sample(self.data_door, data, lead, "data"))
-        return self.native(self.layout.join(blocks))
+        return in_full_precision(self.native, self.layout.join(blocks))
 
 
 class Entry(nn.Module):

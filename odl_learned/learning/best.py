@@ -29,7 +29,7 @@ class Best:
     """
 
     def __init__(self, choose: Callable, restored: bool = False) -> None:
-        if choose not in (min, max):
+        if not any(choose is function for function in (min, max)):
             raise TypeError(f"choose is {shown(choose)}, expected the function min or max.")
         if not isinstance(restored, bool):
             raise TypeError(f"restored is {shown(restored)}, expected True or False.")

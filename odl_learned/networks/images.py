@@ -85,7 +85,8 @@ def from_channels(
     Parameters
     ----------
     channels : torch.Tensor, shape (N, C, *shape) or (N, 2 C, *shape)
-        Real; if `like` is complex, C real parts and then C imaginary ones.
+        Real; if `like` is complex, C real parts and then C imaginary ones. Those of networks in
+        half precision, under ``torch.autocast``, are converted.
     like : torch.Tensor, shape (*batch, *component axes, *shape)
         The images that `to_channels` was given, or others with as many components as are wanted.
     dimension, components : int
@@ -93,7 +94,7 @@ def from_channels(
 
     Returns
     -------
-    torch.Tensor of the shape of `like`
+    torch.Tensor of the shape and dtype of `like`
 
     Raises
     ------
@@ -110,6 +111,7 @@ def from_channels(
             f"images of shape {tuple(like.shape)}; give the network {count} output channel(s) and "
             "keep the size of the image."
         )
+    channels = channels.to(like.real.dtype)
     if like.is_complex():
         channels = torch.complex(*channels.chunk(2, dim=1))
     return channels.reshape(like.shape)

@@ -75,7 +75,7 @@ def require_channels(
             f"x has shape {tuple(x.shape)}, expected (N, {in_channels}, {axes}); for images "
             "without a channel axis wrap the network in networks.OnImages."
         )
-    if x.dtype != weight.dtype:
+    if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
         raise TypeError(
             f"x is of dtype {x.dtype}, expected {weight.dtype}, that of the weights; convert one "
             "of them with .to(dtype), or wrap the network in networks.OnImages if x is complex."

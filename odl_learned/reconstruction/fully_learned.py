@@ -104,6 +104,6 @@ class AUTOMAP(nn.Module):
         if self.data_parts == 2:
             flat = torch.cat([flat.real, flat.imag], dim=1)
         channels = self.dense(flat).reshape(len(flat), self.image_parts, *self.image_shape)
-        image = self.refine(channels)
+        image = self.refine(channels).to(flat.dtype)  # from torch.autocast, half precision
         image = torch.complex(image[:, 0], image[:, 1]) if self.image_parts == 2 else image[:, 0]
         return image.reshape(*batch, *self.image_shape)

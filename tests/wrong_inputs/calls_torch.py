@@ -34,7 +34,8 @@ def value():
 def trained(**changes):
     model = image_net()
     options = {"pairs": [(T[0].numpy(), T[1].numpy())], "steps": 1, "batch_size": 1, "seed": 0,
-               "clip_norm": 1.0, "validate_every": 5, "checkpoint_every": 5, "progress": False}
+               "clip_norm": 1.0, "validate_every": 5, "checkpoint_every": 5, "progress": False,
+               "workers": None, "precision": None, "best": None, "folder": None}
     return {"model": model, "optimizer": torch.optim.SGD(model.parameters(), 0.1),
             "loss": learning.mean_squared_error, **options, **changes}
 
@@ -118,6 +119,10 @@ RECONSTRUCTION = {
 LEARNING = {
     "mean_squared_error": (learning.mean_squared_error, lambda: dict(x=T, truth=T + 1)),
     "train": (learning.train, trained),
+    "Best": (learning.Best, lambda: dict(choose=min, restored=True)),
+    "Workers": (learning.Workers, lambda: dict(count=2, ahead=2, context=None)),
+    "MixedPrecision": (learning.MixedPrecision, lambda: dict(
+        autocast=torch.autocast("cpu", torch.bfloat16), scaler=None)),
 }
 
 CONFORMANCE = {

@@ -22,6 +22,7 @@ from torch import nn
 
 from odl_learned.bridge.generic import Loop
 from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.full_precision import in_full_precision
 from odl_learned.bridge.lowering import OperatorModule
 from odl_learned.bridge.nested import each, pack, unpack
 from odl_learned.validation import require_positive
@@ -60,7 +61,7 @@ class ProximalModule(nn.Module):
         x = self.door(x)
         steps = _steps(sigma, x, self.layout)
         valid = None if isinstance(sigma, float) else _require_valid(_leaves(steps))
-        y = self.native(x, steps)
+        y = in_full_precision(self.native, x, steps)
         return y if valid is None else each(lambda part: _where(valid, part), y)
 
 

@@ -20,9 +20,9 @@ import odl
 import torch
 from torch import nn
 
+from odl_learned.bridge.full_precision import in_full_precision
 from odl_learned.bridge.generic import Loop
 from odl_learned.bridge.layout import layout_of
-from odl_learned.bridge.full_precision import in_full_precision
 from odl_learned.bridge.lowering import OperatorModule
 from odl_learned.bridge.nested import each, pack, unpack
 from odl_learned.validation import require_positive

@@ -24,7 +24,7 @@ ROOMS = {
     "reconstruction": {"bridge", "networks", "solvers"},
     "learning": GROUND
     | {"bridge", "energies", "networks", "regularizers", "reconstruction", "threads"},
-    "conformance": {"bridge", "functionals", "operators"},
+    "conformance": {"bridge", "functionals", "networks", "operators"},
     "validation": set(),
     "odl_validation": set(),
     "weights": set(),

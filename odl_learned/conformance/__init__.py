@@ -15,6 +15,9 @@ by itself is checked on an example, ``check(module, example)``.
 
 A proximal that is an iteration may say how accurate it is, by a method ``gap(x)`` of the operator
 that ``f.proximal(sigma)`` returns; what is allowed follows from it (`conformance.accuracy`).
+
+`equivariance_error` measures how far a map is from commuting with a group of rotations and
+reflections, or a functional from being invariant.
 """
 
 import functools
@@ -23,10 +26,19 @@ import odl
 import torch
 
 from odl_learned.conformance import derivatives, functionals, modules, operators, torch_modules
+from odl_learned.conformance.actions import Translations
+from odl_learned.conformance.equivariance import EquivarianceErrors, equivariance_error
 from odl_learned.conformance.failure import ConformanceError
 from odl_learned.conformance.sampling import sample
 
-__all__ = ["ConformanceError", "checks_for", "sample"]
+__all__ = [
+    "ConformanceError",
+    "EquivarianceErrors",
+    "Translations",
+    "checks_for",
+    "equivariance_error",
+    "sample",
+]
 
 
 @functools.singledispatch

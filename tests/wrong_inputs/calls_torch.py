@@ -129,6 +129,10 @@ CONFORMANCE = {
     "checks_for": (positional(conformance.checks_for), lambda: dict(obj=GRAD)),
     "sample": (positional(conformance.sample), lambda: dict(
         obj=GRAD, rng=np.random.default_rng(0))),
+    "equivariance_error": (conformance.equivariance_error, lambda: dict(
+        phi=nn.Identity(), group=networks.equivariant.Cyclic(4), samples=torch.ones(1, 4, 4),
+        elements=[1])),
+    "Translations": (conformance.Translations, lambda: dict(shifts=[(1, 0)])),
 }
 
 EAST = {

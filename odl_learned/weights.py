@@ -56,12 +56,20 @@ def entry_weights(space):
             return weights
         return np.array(np.broadcast_to(weights, space.shape))
     weights = np.array(np.broadcast_to(weights, space.shape))
-    for axis, fractions in enumerate(space.partition.boundary_cell_fractions):
-        along = np.moveaxis(weights, axis, 0)
-        for end, fraction in zip((0, -1), fractions, strict=True):
-            if not np.isclose(fraction, 1.0):
-                along[end] *= fraction
+    for axis, fractions in enumerate(_cell_fractions(space)):
+        weights *= fractions.reshape([-1 if k == axis else 1 for k in range(space.ndim)])
     return weights
+
+
+def axis_weights(space):
+    """Return arrays ``w_a``, one per axis, whose product is proportional to the weights, or None.
+
+    They are the fractions ``phi_a`` of `entry_weights` for a constant weighting; arrays of weights
+    need not be such products.
+    """
+    if isinstance(space, odl.ProductSpace) or not hasattr(space.weighting, "const"):
+        return None
+    return _cell_fractions(space) if _cuts_cells(space) else [np.ones(n) for n in space.shape]
 
 
 def constant_weight(name, space):
@@ -226,6 +234,16 @@ def integral(space, values):
     if isinstance(weights, float):
         return weights * float(np.sum(values, dtype=np.float64))
     return float(np.sum(weights * values))
+
+
+def _cell_fractions(space):
+    """Fractions of the cells along each axis that are inside the domain."""
+    result = [np.ones(n) for n in space.shape]
+    for along, fractions in zip(result, space.partition.boundary_cell_fractions, strict=True):
+        for end, fraction in zip((0, -1), fractions, strict=True):
+            if not np.isclose(fraction, 1.0):
+                along[end] *= fraction
+    return result
 
 
 def _of_weighting(space):

@@ -9,6 +9,7 @@ import math
 import numpy as np
 import odl
 
+from odl_learned import variational
 from odl_learned.weights import entry_weights
 
 WEIGHTS = ("constant", "array", "boundary")
@@ -30,6 +31,13 @@ def random_space(kind, rng):
     on_boundary = [n > 1 for n in shape] if weights == "boundary" else False
     return odl.uniform_discr(np.zeros(len(shape)), top, shape, dtype=dtype,
                              nodes_on_bdry=on_boundary)  # fmt: skip
+
+
+def random_spaces(kind, rng):
+    """A space of the kind, and one for a few numbers as data, with a weight."""
+    X, weight = random_space(kind, rng), float(10 ** rng.uniform(-1, 1))
+    numbers = odl.cn if is_complex(X) else odl.rn
+    return X, numbers(rng.integers(2, 9), weighting=weight)
 
 
 def entries(space, rng):
@@ -63,17 +71,16 @@ class Dense(odl.Operator):
 class LeastSquares(odl.functionals.Functional):
     """``|A x - y|^2 / 2 + mu |x|^2 / 2`` with its constants, solution and Hessian."""
 
-    def __init__(self, kind, rng):
-        self.space = X = random_space(kind, rng)
-        m = rng.integers(2, 9)
-        Y = odl.cn(m, weighting=float(10 ** rng.uniform(-1, 1))) if is_complex(X) else odl.rn(
-            m, weighting=float(10 ** rng.uniform(-1, 1)))
+    def __init__(self, kind, rng, spaces=None):
+        X, Y = random_spaces(kind, rng) if spaces is None else spaces
+        m = Y.size
         matrix = rng.standard_normal((m, X.size)) * np.geomspace(1, 10 ** rng.uniform(-2, 0), m)[
             :, None]
         if is_complex(X):
             matrix = matrix * np.exp(2j * np.pi * rng.random(matrix.shape))
         self.A, self.mu = Dense(matrix, X, Y), float(10 ** rng.uniform(-1, 1))
-        self.data = Y.element(entries(Y, rng))
+        self.data = Y.element(10 ** rng.uniform(-2, 2) * entries(Y, rng))
+        self.data_norm = self.data.norm()
         self.w = np.broadcast_to(entry_weights(X), X.shape).ravel()
         v = entry_weights(Y)
         # (A* A + mu) in coordinates sqrt(w) x, in which the inner product is Euclidean.
@@ -88,11 +95,27 @@ class LeastSquares(odl.functionals.Functional):
 
     def element(self, coordinates):
         """The element with these entries times the roots of the weights."""
-        return self.space.element((coordinates / np.sqrt(self.w)).reshape(self.space.shape))
+        return self.domain.element((coordinates / np.sqrt(self.w)).reshape(self.domain.shape))
 
     def start(self, rng):
         """A random starting point."""
-        return self.space.element(entries(self.space, rng))
+        return self.domain.element(10 ** rng.uniform(-2, 2) * entries(self.domain, rng))
+
+    def norm(self, x):
+        """Norm of an element."""
+        return x.norm()
+
+    def smooth_and_ridge(self):
+        """The fidelity and ``mu |x|^2 / 2`` by themselves."""
+        return self.fidelity * self.A, (self.mu / 2) * odl.functionals.L2NormSquared(self.domain)
+
+    def tikhonov(self):
+        """The same as a problem of `variational`."""
+        return variational.tikhonov_problem(self.A, self.fidelity, self.mu)
+
+    def steps(self):
+        """``x -> x - s grad f(x)`` with the best step for a contraction."""
+        return lambda x: x - (2 / (self.grad_lipschitz + self.mu)) * self.gradient(x)
 
     def _call(self, x):
         return 0.5 * (self.A(x) - self.data).norm() ** 2 + self.mu / 2 * x.norm() ** 2

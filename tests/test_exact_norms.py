@@ -82,6 +82,12 @@ def known_cases():
     yield "reflecting blur", ops.ReflectingConvolution(X, ops.gaussian_kernel(X, 0.2))
     yield "periodic", odl.Gradient(X, method="forward", pad_mode="periodic")
     yield "zeros outside", odl.Gradient(X, method="backward", pad_mode="constant")
+    yield "cut cells", ops.gradient(odl.uniform_discr([0, 0], [1, 2], (4, 3), nodes_on_bdry=True))
+    yield "cut cells, backward", odl.Gradient(
+        odl.uniform_discr(0, 1, 5, nodes_on_bdry=[(False, True)]),
+        method="backward", pad_mode="symmetric")
+    yield "cut cell, two points", ops.gradient(
+        odl.uniform_discr([0, 0], [1, 2], (1, 2), nodes_on_bdry=[False, (True, False)]))
     yield "divergence", ops.gradient(X).adjoint
     yield "derivative", odl.PartialDerivative(X, 1, method="backward", pad_mode="periodic")
 

@@ -1,12 +1,16 @@
 """Gradient and symmetrized gradient, with one boundary convention for both."""
 
 import math
+import weakref
 
 import numpy as np
 import odl
 
 from odl_learned.odl_validation import require_array_space, require_operator
 from odl_learned.weights import has_constant_weight, unweigh, weigh
+
+#: Gradients in use: problems on one space share one, and with it its norm and its twin in torch.
+_gradients = weakref.WeakValueDictionary()
 
 
 def gradient(space):
@@ -38,7 +42,10 @@ def gradient(space):
             "odl.uniform_discr(min_pt, max_pt, shape), since differences need cell sides."
         )
     require_array_space("space", space)
-    return odl.Gradient(space, method="forward", pad_mode="symmetric")
+    op = _gradients.get(space)
+    if op is None:
+        op = _gradients[space] = odl.Gradient(space, method="forward", pad_mode="symmetric")
+    return op
 
 
 # Staggered grid, written for d = 2. u lives at (i, j). Forward differences put

@@ -5,13 +5,19 @@ import math
 
 import numpy as np
 import odl
+from scipy.linalg import eigh_tridiagonal
 
 from odl_learned.odl_validation import require_operator
 from odl_learned.operators.blocks import BlockEmbedding
 from odl_learned.operators.convolution import ReflectedExtension, ReflectingConvolution
 from odl_learned.operators.factors import Diagonal, Opaque, adjoint_of, factors, simplified
 from odl_learned.operators.multicoil import MultiCoilFourier
-from odl_learned.weights import component_weights, constant_weight, has_constant_weight
+from odl_learned.weights import (
+    axis_weights,
+    component_weights,
+    constant_weight,
+    has_constant_weight,
+)
 
 #: Largest number of multiplications of a dense singular value decomposition, half a second or so.
 DENSE_LIMIT = 2**28
@@ -188,11 +194,16 @@ def _(op: ReflectingConvolution):
 
 @exact_norm.register
 def _(op: odl.Gradient):
-    # D* D is a sum of D_i* D_i, each along its own axis; eigenvectors multiply up to joint ones.
+    # D* D is a sum of D_i* D_i, each along its own axis, where the weights are products of those of
+    # the axes; eigenvectors multiply up to joint ones.
     space = op.domain
-    if op.range != space**space.ndim or not has_constant_weight(space):
+    weights = axis_weights(space)
+    if op.range != space**space.ndim or weights is None:
         return None
-    norms = [_difference_norm(op.method, op.pad_mode, n) for n in space.shape]
+    if has_constant_weight(space):
+        norms = [_difference_norm(op.method, op.pad_mode, n) for n in space.shape]
+    else:
+        norms = [_weighted_norm(op.method, op.pad_mode, w) for w in weights]
     if None in norms:
         return None
     return math.hypot(*(norm / h for norm, h in zip(norms, space.cell_sides, strict=True)))
@@ -217,3 +228,19 @@ def _difference_norm(method, pad_mode, n):
     if pad_mode == "constant":  # (2 cos(pi k / (2 n + 1)))^2, k = 1, ..., n
         return 2 * math.cos(math.pi / (2 * n + 1))
     return None
+
+
+def _weighted_norm(method, pad_mode, weights):
+    """The same with weights: of ``B = W^(1/2) D W^(-1/2)``, for which ``B^T B`` is tridiagonal."""
+    if method not in ("forward", "backward") or pad_mode != "symmetric":
+        return None
+    if len(weights) == 1:
+        return 0.0
+    w = weights if method == "forward" else weights[::-1]
+    # sum_(j < n - 1) w_j (x_(j+1) - x_j)^2 with x = W^(-1/2) z
+    diagonal = np.append(1.0, w[:-1] / w[1:])
+    diagonal[1:-1] += 1.0
+    off = -np.sqrt(w[:-1] / w[1:])
+    largest = eigh_tridiagonal(diagonal, off, eigvals_only=True, select="i",
+                               select_range=(len(w) - 1, len(w) - 1))  # fmt: skip
+    return math.sqrt(largest.item())

@@ -144,6 +144,7 @@ CONSTRUCTORS = {
     equivariant.EquivariantCNN: _equivariant_cnn,
     equivariant.EquivariantDnCNN: _equivariant_dncnn,
     equivariant.EquivariantUNet: _equivariant_unet,
+    equivariant.GroupAverage: _named("net", "group"),
     equivariant.OnHalfCircle: _named("net", "margin"),
     reconstruction.Checkpointed: _named("step"),
     reconstruction.AUTOMAP: lambda net: {

@@ -3,6 +3,7 @@
 import torch
 
 from instances.shaking import shaken
+from odl_learned import networks
 from odl_learned.networks import equivariant as eq
 
 Z4 = eq.Cyclic(4)
@@ -31,6 +32,8 @@ EQUIVARIANT = {
             4, 4, 4)[None]),
     "EquivariantDnCNN": lambda: (shaken(eq.EquivariantDnCNN(Z4, 2, 1, 3)), IMAGE),
     "EquivariantUNet": lambda: (shaken(eq.EquivariantUNet(Z4, 2, 1, (1, 2))), IMAGE),
+    "GroupAverage": lambda: (
+        eq.GroupAverage(shaken(networks.CNN(2, 1, 2, 2, dimension=2)), eq.Dihedral(4)), IMAGE),
     "OnHalfCircle": lambda: (
         eq.OnHalfCircle(shaken(eq.EquivariantCNN(eq.Dihedral(1), 2, 1, 2, 2)), 2), IMAGE),
 }

@@ -12,9 +12,11 @@ without weights. Pointwise functions of torch are equivariant as they are; `Fiel
 
 The maps are `EquivariantCNN`, `EquivariantDnCNN` and `EquivariantUNet`, and `OnHalfCircle` for the
 data of parallel beams; they have the interface of `networks.CNN`, so that everything that takes one
-of these takes them. `exported` makes ordinary networks of them.
+of these takes them. `exported` makes ordinary networks of them. `GroupAverage` makes any network
+equivariant, at the price of one evaluation for each element.
 """
 
+from odl_learned.networks.equivariant.averaging import GroupAverage
 from odl_learned.networks.equivariant.convolutions import (
     GroupConvolution,
     GroupTransposedConvolution,
@@ -46,6 +48,7 @@ __all__ = [
     "FieldSum",
     "Fields",
     "Group",
+    "GroupAverage",
     "GroupConvolution",
     "GroupTransposedConvolution",
     "NormNonlinearity",

@@ -13,9 +13,10 @@ Measurements are those of the demonstration, `demo.scenes`, of random reflection
 the stages of `STAGES`. An image of CT is scaled with the width of the body: it is reconstructed on
 [-1, 1]^2, so that one operator serves all slices. Photons are chosen such that the noise of a pixel
 is that of the demonstration at 256 x 256, up to twice as many. In MRI every pair has lines of its
-own, which the model reads off the data: they are zero elsewhere. The last stage is at the
-resolution of the demonstration, since the noise of a pixel and the wavelength of the artifacts in
-pixels are part of what is learned. With ``--keep``, a training that was interrupted continues.
+own, which the model reads off the data: they are zero elsewhere. Its slices are neither enlarged
+nor reduced, since the noise of a pixel, the wavelength of the artifacts and the sharpness of edges,
+in pixels, are part of what is learned; the last stage is at the size of the demonstration. With
+``--keep``, a training that was interrupted continues.
 """
 
 import argparse
@@ -48,9 +49,8 @@ class Stage(NamedTuple):
 
 STAGES = {
     "ct": [Stage(64, 1500, 2, 900, 2.5e-3)],
-    "mri": [Stage(64, 1500, 2, 700, 2.5e-3), Stage(128, 1000, 1, 500, 1.5e-3),
-            Stage(256, 400, 1, 200, 1e-3)],
-}  # fmt: skip
+    "mri": [Stage(128, 2200, 1, 900, 2e-3), Stage(256, 400, 1, 250, 1e-3)],
+}
 
 
 class OwnLines(torch.nn.Module):
@@ -101,18 +101,19 @@ def ct_pairs(folder, split, n, number, rng):
 
 
 def mri_pairs(folder, split, n, number, rng):
-    """Fourier data and complex images, of squares of twice the side, or all, at random places."""
+    """Fourier data and complex images, of squares of n pixels at random places."""
     with np.load(Path(folder) / "mri" / "mri_brain_256.npz") as file:
         chosen = file["split"] == split
         slices, bright = data.from_rows(file["images"][chosen].astype("float32")), file["p999"]
-    bright, side = bright[chosen], min(2 * n, 256)
+    bright = bright[chosen]
     pairs = []
     for k in _rounds(len(slices), None, rng):
-        i, j = rng.integers(256 - side + 1, size=2)
-        square = np.clip(slices[k, i : i + side, j : j + side] / bright[k], 0, None)
+        i, j = rng.integers(256 - n + 1, size=2)
+        square = np.clip(slices[k, i : i + n, j : j + n] / bright[k], 0, None)
         if np.mean(square > 0.15) < 0.2:
             continue  # next to nothing but background
-        scene = scenes.mri_scene(reflected(square, rng), n, rng)
+        turned = np.rot90(reflected(square, rng), rng.integers(2))
+        scene = scenes.mri_scene(np.ascontiguousarray(turned), n, rng)
         pairs.append((scene.data.data, scene.truth.data))
         if len(pairs) == number:
             return data.FixedPairs(*zip(*pairs))

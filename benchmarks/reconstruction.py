@@ -128,7 +128,7 @@ def measured(arguments, parts, folder):
         numbers.update(reconstruction_speed.measure(arguments.size))
         numbers.update(reconstruction_steps.measure(arguments.size))
     if "demo" in parts:
-        numbers.update(reconstruction_demo.measure(arguments.size))
+        numbers.update(reconstruction_demo.measure(arguments.size, folder))
     return {name: value if value is None else float(f"{value:.4g}")
             for name, value in numbers.items()}
 

@@ -47,6 +47,8 @@ OPERATORS = {
     "parallel": lambda rng: operators.parallel_ray_transform(PLANE, 6),
     "normalized": lambda rng: operators.normalized(operators.parallel_ray_transform(PLANE, 6)),
     "fan": lambda rng: operators.fan_beam_ray_transform(PLANE, 6, 3.0, 2.0),
+    "symmetrized": lambda rng: 0.5 * operators.SymmetrizedRayTransform(
+        operators.parallel_ray_transform(PLANE, 6)),
     "irregular angles": lambda rng: tomo.RayTransform(PLANE, tomo.Parallel2dGeometry(
         odl.nonuniform_partition([0.1, 0.5, 2.0]), odl.uniform_partition(-1, 2, 9),
         det_pos_init=(0.6, 0.8), translation=(0.1, 0.2)), impl="astra_cpu"),

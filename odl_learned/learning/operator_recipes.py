@@ -13,9 +13,9 @@ from odl_learned import operators
 from odl_learned.odl_validation import shown
 from odl_learned.weights import component_weights, constant_weight, has_constant_weight
 
-_KINDS = ("ray transforms of parallel and fan beams, SampledFourier, MultiCoilFourier, "
-          "convolutions, masks and other multiplications, matrices, identities, orthogonal "
-          "wavelets, and multiples of these")
+_KINDS = ("ray transforms of parallel and fan beams, also symmetrized, SampledFourier, "
+          "MultiCoilFourier, convolutions, masks and other multiplications, matrices, "
+          "identities, orthogonal wavelets, and multiples of these")
 
 
 def describe_space(space) -> dict:
@@ -84,6 +84,8 @@ def _describe(op):
                 "domain": describe_space(op.domain), "geometry": _geometry(op.geometry)}
     if type(op) is operators.OrthogonalWaveletAdjoint:
         return {"kind": name, "operator": _describe(op.adjoint)}
+    if type(op) is operators.SymmetrizedRayTransform:
+        return {"kind": name, "operator": _describe(op.forward_op)}
     recipe = {"kind": name, "domain": describe_space(op.domain)} if hasattr(op, "domain") else {}
     if type(op) in _CONVOLUTIONS.values():
         return recipe | {"kernel": torch.tensor(op.kernel)}
@@ -112,6 +114,8 @@ def build_operator(recipe: dict) -> odl.Operator:
         return recipe["scalar"] * build_operator(recipe["operator"])
     if kind == "OrthogonalWaveletAdjoint":
         return build_operator(recipe["operator"]).adjoint
+    if kind == "SymmetrizedRayTransform":
+        return operators.SymmetrizedRayTransform(build_operator(recipe["operator"]))
     domain = build_space(recipe["domain"])
     if kind == "RayTransform":
         return tomo.RayTransform(domain, _build_geometry(recipe["geometry"]), impl=recipe["impl"])

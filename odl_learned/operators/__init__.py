@@ -29,6 +29,11 @@ from odl_learned.operators.norms import normalized, operator_norm
 from odl_learned.operators.random_elements import random_element
 from odl_learned.operators.ray import parallel_ray_transform, require_even_angles
 from odl_learned.operators.real_parts import real_parts
+from odl_learned.operators.symmetrized import (
+    SinogramTurn,
+    SymmetrizedRayTransform,
+    SymmetrizedRayTransformAdjoint,
+)
 from odl_learned.operators.wavelet import OrthogonalWavelet, OrthogonalWaveletAdjoint
 
 __all__ = [
@@ -53,8 +58,11 @@ __all__ = [
     "SampledFourier",
     "SampledFourierAdjoint",
     "Shear",
+    "SinogramTurn",
     "SymmetrizedGradient",
     "SymmetrizedGradientAdjoint",
+    "SymmetrizedRayTransform",
+    "SymmetrizedRayTransformAdjoint",
     "Translation",
     "ZeroConvolution",
     "attenuation_factors",

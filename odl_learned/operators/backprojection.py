@@ -8,6 +8,7 @@ import odl
 from odl.applications import tomo
 
 from odl_learned.operators.ray import ray_transform_in
+from odl_learned.operators.symmetrized import SymmetrizedRayTransform
 
 FILTERS = ("ram-lak", "shepp-logan", "cosine", "hamming", "hann")
 
@@ -25,7 +26,8 @@ def fbp(forward_op: odl.Operator, filter_type: str = "Hann",
     Parameters
     ----------
     forward_op : odl.applications.tomo.RayTransform, or a scalar multiple of one
-        The forward operator. In the plane its angles may be any that leave no large gap.
+        The forward operator. In the plane its angles may be any that leave no large gap. For a
+        `SymmetrizedRayTransform` ``A*`` is symmetrized, too.
     filter_type : str, optional
         Window ``w`` of ``odl.applications.tomo.fbp_op``: Ram-Lak, Shepp-Logan, Cosine, Hamming or
         Hann.
@@ -54,6 +56,7 @@ def fbp(forward_op: odl.Operator, filter_type: str = "Hann",
     ----------
     Natterer, F. The Mathematics of Computerized Tomography. SIAM 2001, section V.1.
     """
+    symmetrized, forward_op = _without_symmetrization(forward_op)
     op = ray_transform_in(forward_op)
     if not 0 < frequency_scaling <= 1:
         raise ValueError(
@@ -67,6 +70,8 @@ def fbp(forward_op: odl.Operator, filter_type: str = "Hann",
     if str(filter_type).lower() not in FILTERS:
         raise ValueError(f"filter_type is {filter_type!r}; expected one of {', '.join(FILTERS)}.")
     inverse = tomo.fbp_op(op, filter_type=filter_type, frequency_scaling=frequency_scaling)
+    if symmetrized is not None:  # the filter commutes with what turns do to data
+        inverse = symmetrized.adjoint @ inverse.right
     if isinstance(op.geometry, (tomo.Parallel2dGeometry, tomo.FanBeamGeometry)):
         _warn_if_truncated(op)
         weights = _angular_weights(op.geometry)
@@ -74,6 +79,16 @@ def fbp(forward_op: odl.Operator, filter_type: str = "Hann",
             inverse = inverse @ odl.MultiplyOperator(op.range.element(
                 np.broadcast_to(weights[:, None], op.range.shape).astype(op.range.dtype)))
     return inverse if scalar == 1 else float(1 / scalar) * inverse
+
+
+def _without_symmetrization(forward_op):
+    """The symmetrized ray transform inside of scalar multiples, or None, and the others of A."""
+    scalar, op = 1.0, forward_op
+    while isinstance(op, odl.OperatorLeftScalarMult):
+        scalar, op = scalar * op.scalar, op.operator
+    if not isinstance(op, SymmetrizedRayTransform):
+        return None, forward_op
+    return op, op.forward_op if scalar == 1 else scalar * op.forward_op
 
 
 # ODL weighs all views alike: they should stand for the same part of the circle each, and the

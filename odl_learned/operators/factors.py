@@ -16,6 +16,7 @@ from odl_learned.operators.fourier import SampledFourier
 from odl_learned.operators.fourier_multiplier import FourierMultiplier
 from odl_learned.operators.group import QuarterTurn, Reflection
 from odl_learned.operators.motions import Shear, Translation
+from odl_learned.operators.symmetrized import SinogramTurn
 from odl_learned.weights import component_weights, constant_weight, has_constant_weight
 
 
@@ -191,6 +192,7 @@ def _arrays(element):
 
 @parts_of.register(QuarterTurn)
 @parts_of.register(Reflection)
+@parts_of.register(SinogramTurn)
 @parts_of.register(Translation)
 @parts_of.register(Shear)
 def _(op):

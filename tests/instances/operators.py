@@ -36,6 +36,12 @@ def fan_beam():
         src_radius=5, det_radius=4)
 
 
+def symmetrized():
+    """The mean of a ray transform over quarter turns."""
+    return operators.SymmetrizedRayTransform(
+        operators.parallel_ray_transform(square(dtype="float32"), 4))
+
+
 def emission():
     """An attenuated and scaled ray transform."""
     ray = operators.parallel_ray_transform(square(dtype="float32"), 4)
@@ -133,6 +139,13 @@ OPERATORS = {
     "SymmetrizedGradientAdjoint": lambda: operators.SymmetrizedGradient(V).adjoint,
     "QuarterTurn": lambda: operators.QuarterTurn(square(), 1),
     "fan beam": lambda: operators.fan_beam_ray_transform(square(dtype="float32"), 5, 4.0, 2.0),
+    "SymmetrizedRayTransform": lambda: symmetrized(),
+    "SymmetrizedRayTransform, fan beam": lambda: operators.SymmetrizedRayTransform(
+        operators.fan_beam_ray_transform(square(dtype="float32"), 8, 4.0, 2.0)),
+    "SymmetrizedRayTransformAdjoint": lambda: symmetrized().adjoint,
+    "SinogramTurn": lambda: operators.SinogramTurn(symmetrized().forward_op, 1),
+    "SinogramTurn, fan beam": lambda: operators.SinogramTurn(
+        operators.fan_beam_ray_transform(square(dtype="float32"), 8, 4.0, 2.0), 3),
     "emission": lambda: emission(),
     "emission adjoint": lambda: emission().adjoint,
     "QuarterTurn complex": lambda: operators.QuarterTurn(square(5, "complex128"), 3),

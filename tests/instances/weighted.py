@@ -143,6 +143,10 @@ REFUSED = {
         space((6, 6), "float32"), 5),
     "operators.fan_beam_ray_transform": lambda space: operators.fan_beam_ray_transform(
         space((6, 6), "float32"), 5, 4.0, 2.0),
+    "operators.SymmetrizedRayTransform": lambda space: operators.SymmetrizedRayTransform(
+        operators.parallel_ray_transform(space((6, 6), "float32"), 4)),
+    "operators.SinogramTurn": lambda space: operators.SinogramTurn(
+        operators.parallel_ray_transform(space((6, 6), "float32"), 4), 1),
     "functionals.TotalVariation": lambda space: functionals.TotalVariation(space()),
     "functionals.TotalGeneralizedVariation": lambda space: functionals.TotalGeneralizedVariation(
         space(), 0.1),
@@ -154,6 +158,7 @@ REFUSED = {
 MADE_BY_OTHERS = {
     "operators.SampledFourierAdjoint", "operators.MultiCoilFourierAdjoint",
     "operators.ReflectedExtensionAdjoint", "operators.OrthogonalWaveletAdjoint",
+    "operators.SymmetrizedRayTransformAdjoint",
     "functionals.H1SeminormConjugate", "functionals.WaveletBound",
 }  # fmt: skip
 

@@ -11,13 +11,15 @@ the same, over SPARSE_LIMIT    ``linked.LinkedPair``: ASTRA          single; CPU
 ``astra_cuda``, also in 3D     ``linked.LinkedVolumePair``: ASTRA    single; CUDA, CPU
 =============================  ====================================  =====================
 
-Complex images are projected part by part. Any other ray transform is looped through ODL.
+A symmetrized ray transform has the mean of the matrices over quarter turns, and where there is no
+matrix that of the values. Complex images are projected part by part. Any other ray transform is
+looped through ODL.
 """
 
 import warnings
 
 import torch
-from odl.applications.tomo import RayTransform
+from odl.applications.tomo import Parallel2dGeometry, RayTransform
 from odl.applications.tomo.backends.astra_cuda import (
     astra_cuda_bp_scaling_factor,
     astra_cuda_fp_scaling_factor,
@@ -31,7 +33,13 @@ from odl_learned.bridge.lowering import local_rules, lower
 from odl_learned.bridge.ray.geometry import ray_geometry
 from odl_learned.bridge.ray.linked import LinkedPair, LinkedVolumePair
 from odl_learned.bridge.ray.sparse import cache_folder, sparse_pair
+from odl_learned.bridge.ray.symmetrized import SymmetrizedGeometry, TurnedPair, ViewTurn
 from odl_learned.bridge.rules.expressions import Composition, Scale
+from odl_learned.operators import (
+    SinogramTurn,
+    SymmetrizedRayTransform,
+    SymmetrizedRayTransformAdjoint,
+)
 from odl_learned.weights import weighting_constant
 
 __all__ = ["SPARSE_LIMIT", "RayBackprojector", "RayProjector", "cache_folder"]
@@ -96,7 +104,7 @@ local_rules["RayBackProjection"] = back_projection
 
 def _pair(op):
     """The pair that computes a ray transform, or None where ODL has to."""
-    if op.impl in ("astra_cpu", "AstraCpuImpl") and op.domain.ndim == 2:
+    if _is_on_cpu(op):
         geometry = ray_geometry(op, "cpu")
         return sparse_pair(geometry) if _is_small(geometry) else LinkedPair(geometry)
     if op.impl in ("astra_cuda", "AstraCudaImpl") and op.range.ndim == op.domain.ndim:
@@ -108,9 +116,45 @@ def _pair(op):
     return None
 
 
+@lower.register
+def _(op: SymmetrizedRayTransform):
+    pair = _symmetrized_pair(op)
+    return GenericLinear(op) if pair is None else RayProjector(pair, layout_of(op.domain).dtype)
+
+
+@lower.register
+def _(op: SymmetrizedRayTransformAdjoint):
+    pair = _symmetrized_pair(op.adjoint)
+    if pair is None:
+        return GenericLinear(op)
+    weight = _constants_ratio(op.domain, op.range)
+    return Composition(Scale(weight), RayBackprojector(pair, layout_of(op.domain).dtype))
+
+
+def _symmetrized_pair(op):
+    """The mean of the matrices where there is one, else of the values of the pair."""
+    flips = isinstance(op.geometry, Parallel2dGeometry)
+    if _is_on_cpu(op.forward_op):
+        geometry = ray_geometry(op.forward_op, "cpu")
+        if _is_small(geometry):
+            return sparse_pair(SymmetrizedGeometry(geometry, flips))
+        return TurnedPair(LinkedPair(geometry), flips)
+    pair = _pair(op.forward_op)
+    return pair if pair is None else TurnedPair(pair, flips)
+
+
+@lower.register
+def _(op: SinogramTurn):
+    return ViewTurn(op.k, op.flips)
+
+
 def _constants_ratio(over, under):
     """The ratio by which ODL scales; `odl_fixes.adjoints` brings in the weights that it forgets."""
     return weighting_constant(over) / weighting_constant(under)
+
+
+def _is_on_cpu(op):
+    return op.impl in ("astra_cpu", "AstraCpuImpl") and op.domain.ndim == 2
 
 
 def _is_small(geometry):

@@ -55,6 +55,18 @@ class RayGeometry:
         """
         return 16 * self.matrix_shape[0] * 2 * max(self.source)
 
+    def build_matrix(self):
+        """Return the matrix of a projector on the CPU, a ``csr_matrix`` in single precision."""
+        projector = self.create_projector()
+        try:
+            number = astra.projector.matrix(projector)
+            try:
+                return astra.matrix.get(number).tocsr().astype(np.float32)
+            finally:
+                astra.matrix.delete(number)
+        finally:
+            astra.projector.delete(projector)
+
     def create_projector(self):
         """Return the number of a new projector of ASTRA; the caller deletes it."""
         is_plane = self.kind == "cuda3d" and len(self.source) == 2

@@ -11,8 +11,6 @@ import pathlib
 import warnings
 import weakref
 
-import astra
-import numpy as np
 import torch
 
 from odl_learned.bridge.ray.storage import stored
@@ -77,7 +75,7 @@ def sparse_pair(geometry, dtype=torch.float32):
 
     Parameters
     ----------
-    geometry : RayGeometry
+    geometry : RayGeometry or SymmetrizedGeometry
         In the plane, with a projector of ASTRA that runs on the CPU.
     dtype : torch.dtype, optional
         ``torch.float32`` or ``torch.float64``; the entries are ASTRA's, in single precision.
@@ -91,8 +89,8 @@ def sparse_pair(geometry, dtype=torch.float32):
     pair = _pairs.get(key)
     if pair is None:
         folder = _folder.get()
-        matrix = _astra_matrix(geometry) if folder is None else (
-            stored(folder, geometry, _astra_matrix))
+        matrix = geometry.build_matrix() if folder is None else (
+            stored(folder, geometry, type(geometry).build_matrix))
         pair = SparsePair(geometry, _as_torch(matrix), _as_torch(matrix.T.tocsr()))
         _pairs[geometry.digest, pair.matrix.dtype, pair.matrix.device] = pair
     return pair.to("cpu", dtype)
@@ -132,18 +130,6 @@ def cache_folder(path):
         yield
     finally:
         _folder.reset(token)
-
-
-def _astra_matrix(geometry):
-    projector = geometry.create_projector()
-    try:
-        number = astra.projector.matrix(projector)
-        try:
-            return astra.matrix.get(number).tocsr().astype(np.float32)
-        finally:
-            astra.matrix.delete(number)
-    finally:
-        astra.projector.delete(projector)
 
 
 def _product(matrix, x, source, target):

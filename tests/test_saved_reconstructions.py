@@ -126,6 +126,15 @@ MODELS = {
         reconstruction.LearnedStepSize(0.5))),
     "free": shrinkage(lambda A: reconstruction.FreeShrinkage(*lowered(A), 0.1)),
     "AUTOMAP": lambda A: reconstruction.AUTOMAP((5, 7), (5, 7), 2),
+    "Tikhonov": lambda A: reconstruction.Tikhonov(
+        *lowered(A), reconstruction.LearnedStepSize(0.3), dimension=2,
+        normal=bridge.as_module(A.adjoint @ A)),
+    "least squares": lambda A: reconstruction.Postprocessing(
+        reconstruction.LeastSquares(*lowered(A), 2, dimension=2), reconstruction.Landweber(
+            *lowered(A), 0.5, 2)),
+    "learned Landweber": lambda A: reconstruction.LearnedLandweber(
+        *lowered(A), 0.5, 5.0, dimension=2, direction=shaken(
+            reconstruction.PositiveFilter((5, 7)))),
     "checkpointed": post(lambda: reconstruction.Checkpointed(
         networks.OnImages(shaken(networks.CNN(1, 1, 4, 2)), dimension=2))),
 }  # fmt: skip

@@ -104,6 +104,9 @@ _EQUILIBRIUM = ("step", "dimension", "initial", "accuracy", "backward_accuracy",
 _PRIMAL_DUAL = ("dual_steps", "primal_steps", "dual_memory", "primal_memory", "dimension",
                 "initial")
 
+_TIKHONOV = ("alpha", "dimension", "accuracy", "maxiter")
+_LANDWEBER = ("step_size", "noise_norm", "dimension", "direction", "tau", "maxiter", "initial")
+
 #: What the constructor of a class takes, read off its modules. Values are those of the weights.
 CONSTRUCTORS = {
     nn.Identity: lambda module: {},
@@ -160,6 +163,12 @@ CONSTRUCTORS = {
     reconstruction.LearnedPrimalDual: _with_operator(*_PRIMAL_DUAL),
     reconstruction.StateStep: _named("net", "dimension", "components"),
     reconstruction.DataResidual: lambda module: {},
+    reconstruction.Tikhonov: _with_operator(*_TIKHONOV),
+    reconstruction.LeastSquares: _with_operator("iterations", "dimension"),
+    reconstruction.Landweber: _with_operator("step_size", "iterations", "initial"),
+    reconstruction.LearnedLandweber: lambda module: {
+        "forward": module.forward_op, "adjoint": module.adjoint_op, **_named(*_LANDWEBER)(module)},
+    reconstruction.PositiveFilter: lambda module: {"shape": list(module.logarithms.shape)},
     reconstruction.DeepEquilibrium: _with_operator(*_EQUILIBRIUM),
     reconstruction.LearnedShrinkage: lambda module: {
         "forward": module.forward_op, **_named("synthesis", "steps")(module)},

@@ -8,11 +8,18 @@ both sides, `StateStep` and `DataResidual`; `LearnedShrinkage`, for sparse coeff
 `CoupledShrinkage` or `FreeShrinkage`. `DeepEquilibrium` is the limit of a step; `Checkpointed`
 saves the memory of one. `AUTOMAP` knows no forward operator.
 
+What they begin with, and are compared with: `Tikhonov`, `LeastSquares` and `Landweber`, with their
+derivatives; `LearnedLandweber` stops by the discrepancy principle, with `PositiveFilter` in a
+direction for which that is proven.
+
 `stability_report` says how far to trust any of them, and solvers beside them.
 """
 
 from odl_learned.reconstruction.checkpointed import Checkpointed
+from odl_learned.reconstruction.classical import Landweber, LeastSquares
+from odl_learned.reconstruction.early_stopping import LearnedLandweber
 from odl_learned.reconstruction.equilibrium import DeepEquilibrium
+from odl_learned.reconstruction.filters import PositiveFilter
 from odl_learned.reconstruction.fully_learned import AUTOMAP
 from odl_learned.reconstruction.lipschitz import local_lipschitz
 from odl_learned.reconstruction.perturbations import WorstPerturbation, worst_perturbation
@@ -25,6 +32,7 @@ from odl_learned.reconstruction.sparse_coding import (
 )
 from odl_learned.reconstruction.stability import Stability, StabilityReport, stability_report
 from odl_learned.reconstruction.structures import small_disc, small_letter
+from odl_learned.reconstruction.tikhonov import Tikhonov
 from odl_learned.reconstruction.unrolled import (
     GradientStep,
     LearnedProximalGradient,
@@ -41,15 +49,20 @@ __all__ = [
     "DeepEquilibrium",
     "FreeShrinkage",
     "GradientStep",
+    "Landweber",
+    "LearnedLandweber",
     "LearnedPrimalDual",
     "LearnedProximalGradient",
     "LearnedShrinkage",
     "LearnedStepSize",
+    "LeastSquares",
     "MemoryStep",
+    "PositiveFilter",
     "Postprocessing",
     "Stability",
     "StabilityReport",
     "StateStep",
+    "Tikhonov",
     "VariationalStep",
     "WorstPerturbation",
     "local_lipschitz",

@@ -8,7 +8,9 @@ iteration never leaves the space of images.
 
 import torch
 
+from odl_learned.bridge.layout import TensorLayout
 from odl_learned.bridge.lowering import OperatorModule
+from odl_learned.networks.images import require_dimension
 from odl_learned.reconstruction.tensor_maps import (
     TensorMap,
     require_data_of,
@@ -80,3 +82,32 @@ def require_normal(forward: TensorMap, adjoint: TensorMap, normal: TensorMap | N
             "else than adjoint(forward(u)). Expected bridge.as_module(A.adjoint @ A) of the same A "
             "with the same scaling; leave it out if there is no such map."
         )
+
+
+def require_maps(
+    forward: TensorMap, adjoint: TensorMap, normal: TensorMap | None, dimension: int | None = None
+) -> None:
+    """Raise TypeError or ValueError unless these are linear maps and ``normal`` their product.
+
+    If the dimension of an image is said, it must be that of the space, where it is known.
+    """
+    require_linear_map("forward", forward)
+    require_linear_map("adjoint", adjoint)
+    require_normal(forward, adjoint, normal)
+    if dimension is not None:
+        require_dimension(dimension)
+        layout = layout_of_images(forward)
+        if layout is not None and layout.ndim != dimension:
+            raise ValueError(f"dimension is {dimension}, expected {layout.ndim}: the images of "
+                             f"forward have shape {layout.shape}.")
+
+
+def layout_of_images(forward: TensorMap) -> TensorLayout | None:
+    """Return how images are laid out, where the forward operator knows, else None."""
+    known = isinstance(forward, OperatorModule) and isinstance(forward.layout, TensorLayout)
+    return forward.layout if known else None
+
+
+def normal_image(maps, u: torch.Tensor) -> torch.Tensor:
+    """Return ``A* A u``, by one map where there is one."""
+    return maps.adjoint_op(maps.forward_op(u)) if maps.normal_op is None else maps.normal_op(u)

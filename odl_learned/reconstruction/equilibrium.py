@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from odl_learned.networks.images import require_dimension
-from odl_learned.reconstruction.data_gradient import DataGradient, require_normal
+from odl_learned.reconstruction.data_gradient import DataGradient, require_maps
 from odl_learned.reconstruction.implicit import differentiable_limit
 from odl_learned.reconstruction.tensor_maps import (
     TensorMap,
@@ -85,13 +85,11 @@ class DeepEquilibrium(nn.Module):
         normal: TensorMap | None = None,
     ):
         super().__init__()
-        require_tensor_map("forward", forward)
-        require_tensor_map("adjoint", adjoint)
+        require_maps(forward, adjoint, normal)
         require_tensor_map("initial", initial, optional=True)
         if not isinstance(step, nn.Module):
             raise TypeError(f"step is {step!r}; expected a torch module such as GradientStep(net, "
                             "step_size).")
-        require_normal(forward, adjoint, normal)
         require_dimension(dimension)
         require_positive("accuracy", accuracy)
         require_positive("backward_accuracy", backward_accuracy)

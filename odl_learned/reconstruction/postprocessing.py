@@ -21,7 +21,7 @@ class Postprocessing(nn.Module):
     initial : torch.nn.Module or callable
         ``A^+``, maps data ``(*batch, *Y.shape)`` to images ``(*batch, *X.shape)``: filtered
         backprojection, ``bridge.as_module(operators.fbp(A))``; the adjoint, which is zero filling
-        for `operators.SampledFourier`; or `Landweber`.
+        for `operators.SampledFourier`; or `Tikhonov`, `LeastSquares` or `Landweber`.
     net : torch.nn.Module
         N, maps images to images, for example ``networks.OnImages(networks.Residual(networks.UNet(
         1, 1, (16, 32, 64), dimension=2)), dimension=2)``.

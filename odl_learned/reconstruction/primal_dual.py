@@ -9,13 +9,12 @@ from odl_learned.networks.images import (
     require_network,
     to_channels,
 )
-from odl_learned.reconstruction.data_gradient import DataGradient, require_normal
+from odl_learned.reconstruction.data_gradient import DataGradient, require_maps
 from odl_learned.reconstruction.tensor_maps import (
     TensorMap,
     modules,
     require_data_of,
     require_images,
-    require_linear_map,
     require_samples_apart,
     require_tensor,
     require_tensor_map,
@@ -84,13 +83,11 @@ class LearnedPrimalDual(nn.Module):
         normal: TensorMap | None = None,
     ):
         super().__init__()
-        require_linear_map("forward", forward)
-        require_linear_map("adjoint", adjoint)
+        require_maps(forward, adjoint, normal)
         require_tensor_map("initial", initial, optional=True)
         require_count("dual_memory", dual_memory)
         require_count("primal_memory", primal_memory)
         require_dimension(dimension)
-        require_normal(forward, adjoint, normal)
         self.forward_op, self.adjoint_op, self.initial = forward, adjoint, initial
         self.normal_op = normal
         self.dual_steps = modules("dual_steps", dual_steps)

@@ -11,11 +11,10 @@ from odl_learned.networks.images import (
     require_network,
     to_channels,
 )
-from odl_learned.reconstruction.data_gradient import DataGradient, require_normal
+from odl_learned.reconstruction.data_gradient import DataGradient, require_maps
 from odl_learned.reconstruction.tensor_maps import (
     modules,
     require_images,
-    require_linear_map,
     require_samples_apart,
     require_tensor,
     require_tensor_map,
@@ -64,10 +63,8 @@ class LearnedProximalGradient(nn.Module):
 
     def __init__(self, forward, adjoint, steps, initial=None, normal=None):
         super().__init__()
-        require_linear_map("forward", forward)
-        require_linear_map("adjoint", adjoint)
+        require_maps(forward, adjoint, normal)
         require_tensor_map("initial", initial, optional=True)
-        require_normal(forward, adjoint, normal)
         self.forward_op, self.adjoint_op, self.normal_op = forward, adjoint, normal
         self.steps = modules("steps", steps)
         self.initial = initial

@@ -4,7 +4,7 @@ import torch
 
 from instances.equivariant import EQUIVARIANT
 from instances.shaking import shaken
-from instances.spaces import X, mask
+from instances.spaces import GRAD, X, mask
 from odl_learned import networks, operators, reconstruction
 from odl_learned.bridge import as_module
 
@@ -39,6 +39,11 @@ def state_step(in_channels, out_channels):
     """A step with random weights."""
     return reconstruction.StateStep(
         shaken(networks.CNN(in_channels, out_channels, 4, 2)), dimension=2)
+
+
+def most_of_it(data):
+    """Norms of a noise that is nine tenths of the data, much of which lies behind the mask."""
+    return 0.9 * torch.linalg.vector_norm(data.flatten(1), dim=1)
 
 
 def net(in_channels, out_channels):
@@ -127,6 +132,18 @@ MODULES = {
         reconstruction.DeepEquilibrium(
             as_module(MASK), as_module(MASK.adjoint),
             reconstruction.GradientStep(Half(), 0.5), dimension=2, accuracy=1e-13), IMAGE),
+    "Tikhonov": lambda: (
+        reconstruction.Tikhonov(as_module(MASK), as_module(MASK.adjoint), 0.5, dimension=2,
+                                accuracy=1e-13), IMAGE),
+    "LeastSquares": lambda: (
+        reconstruction.LeastSquares(as_module(GRAD), as_module(GRAD.adjoint), 3, dimension=2),
+        torch.stack([IMAGE, IMAGE.flip(0)])),
+    "Landweber": lambda: (
+        reconstruction.Landweber(as_module(MASK), as_module(MASK.adjoint), 0.5, 3), IMAGE),
+    "LearnedLandweber": lambda: (
+        reconstruction.LearnedLandweber(
+            as_module(MASK), as_module(MASK.adjoint), 0.5, most_of_it, dimension=2), IMAGE),
+    "PositiveFilter": lambda: (shaken(reconstruction.PositiveFilter((5, 7))), IMAGE),
     "Checkpointed": lambda: (
         unrolled(reconstruction.Checkpointed(reconstruction.GradientStep(
             networks.OnImages(net(1, 1), dimension=2), 0.5))), IMAGE),

@@ -10,7 +10,14 @@ import pytest
 import torch
 from instances.spaces import X
 
-from odl_learned import conformance, functionals, networks, operators, reconstruction
+from odl_learned import (
+    conformance,
+    functionals,
+    networks,
+    operators,
+    reconstruction,
+    regularizers,
+)
 
 build = functools.cache(lambda table, name: getattr(instances, table)[name]())
 
@@ -99,7 +106,7 @@ def public_classes(*rooms):
 
 
 def test_every_public_class_has_an_instance():
-    classes = public_classes(operators, functionals, networks, reconstruction)
+    classes = public_classes(operators, functionals, networks, reconstruction, regularizers)
     classes |= {name: cls for name, cls in public_classes(networks.equivariant).items()
                 if issubclass(cls, torch.nn.Module)}  # fmt: skip
     assert len(classes) >= 12
@@ -107,6 +114,8 @@ def test_every_public_class_has_an_instance():
     built += [instances.FUNCTIONALS[name]() for name in instances.FUNCTIONALS]
     for name in instances.MODULES:
         built += instances.MODULES[name]()[0].modules()
+    for functional in [f for f in built if isinstance(f, regularizers.RidgeRegularizer)]:
+        built += functional.ridge.modules()
     types = {type(obj) for obj in built}
     missing = [name for name, cls in classes.items() if cls not in types]
     assert not missing, f"add an instance of {missing} to tests/instances/"

@@ -11,7 +11,7 @@ from instances.modules import shaken
 from odl.applications import tomo
 from torch import nn
 
-from odl_learned import bridge, learning, networks, operators, reconstruction
+from odl_learned import bridge, learning, networks, operators, reconstruction, regularizers
 from odl_learned.learning.model_recipes import CONSTRUCTORS, build_model, describe_model
 
 PLANE = odl.uniform_discr([-1, -1], [1, 1], (12, 12), dtype="float32")
@@ -107,7 +107,16 @@ def shrinkage(step):
     return lambda A: reconstruction.LearnedShrinkage(*lowered(A), [step(A)] * 2)
 
 
+def regularized(A):
+    filters = regularizers.ComposedFilters((1, 2, 4), 3, networks.Inside(), dimension=2)
+    ridge = shaken(regularizers.Ridge(filters, networks.ConvexSpline(4, 3, 1.0),
+                                      networks.ConvexSpline(4, 2, 1.0), strength=0.7))
+    return reconstruction.RegularizedLeastSquares(
+        *lowered(A), ridge, noise_level=0.3, norm=1.0, dimension=2, alpha=0.1, maxiter=20)
+
+
 MODELS = {
+    "regularized": regularized,
     "variational": variational,
     "primal-dual": primal_dual,
     "memory": lambda A: reconstruction.LearnedProximalGradient(*lowered(A), [
@@ -154,7 +163,7 @@ def test_maps_come_back_to_the_same_bits(rng, name, tmp_path):
 
 
 def test_every_public_map_can_be_stored():
-    for room in (networks, networks.equivariant, reconstruction):
+    for room in (networks, networks.equivariant, reconstruction, regularizers):
         for name in room.__all__:
             cls = getattr(room, name)
             if isinstance(cls, type) and issubclass(cls, nn.Module):

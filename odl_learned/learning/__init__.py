@@ -8,11 +8,13 @@ from odl_learned.learning.losses import mean_squared_error
 from odl_learned.learning.objective import Batch, Objective, Supervised, WeightedSum
 from odl_learned.learning.precision import MixedPrecision
 from odl_learned.learning.record import History
+from odl_learned.learning.ridge_start import search_scale
 from odl_learned.learning.saved import (
     SavedReconstruction,
     load_reconstruction,
     save_reconstruction,
 )
+from odl_learned.learning.saved_regularizers import load_regularizer, save_regularizer
 from odl_learned.learning.supervised import train
 
 __all__ = [
@@ -26,9 +28,12 @@ __all__ = [
     "WeightedSum",
     "Workers",
     "load_reconstruction",
+    "load_regularizer",
     "mean_squared_error",
     "processes",
     "read_checkpoint",
     "save_reconstruction",
+    "save_regularizer",
+    "search_scale",
     "train",
 ]

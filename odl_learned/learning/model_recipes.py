@@ -12,7 +12,7 @@ import odl
 import torch
 from torch import nn
 
-from odl_learned import networks, operators, reconstruction
+from odl_learned import networks, operators, reconstruction, regularizers
 from odl_learned.bridge import OperatorModule, as_module
 from odl_learned.bridge.layout import TensorLayout
 from odl_learned.bridge.random_states import kept_random_states
@@ -98,9 +98,17 @@ def _with_operator(*names: str) -> Callable:
                            "normal": module.normal_op, **_named(*names)(module)}  # fmt: skip
 
 
+def _ridge(ridge):
+    return {"filters": ridge.filters, "potential": ridge.potential,
+            **({} if ridge.subtracted is None else {"subtracted": ridge.subtracted}),
+            "strength": 0.5}  # fmt: skip
+
+
 _GROUP_CONVOLUTION = ("source", "target", "size", "stride", "dilation", "padding")
 _EQUILIBRIUM = ("step", "dimension", "initial", "accuracy", "backward_accuracy", "maxiter",
                 "memory", "contraction")
+_REGULARIZED = ("regularizer", "noise_level", "norm", "coercivity", "dimension", "alpha",
+                "accuracy", "maxiter", "initial")
 _PRIMAL_DUAL = ("dual_steps", "primal_steps", "dual_memory", "primal_memory", "dimension",
                 "initial")
 
@@ -121,6 +129,7 @@ CONSTRUCTORS = {
     networks.RadialBasis: lambda net: {
         "channels": net.weights.shape[0], "centers": net.weights.shape[1], "radius": net.radius},
     networks.Circular: lambda module: {},
+    networks.Inside: lambda module: {},
     networks.Reflecting: lambda module: {},
     networks.Zero: lambda module: {},
     networks.NormalizedConvolution: _convolution,
@@ -169,6 +178,15 @@ CONSTRUCTORS = {
     reconstruction.LearnedLandweber: lambda module: {
         "forward": module.forward_op, "adjoint": module.adjoint_op, **_named(*_LANDWEBER)(module)},
     reconstruction.PositiveFilter: lambda module: {"shape": list(module.logarithms.shape)},
+    reconstruction.RegularizedLeastSquares: lambda module: {
+        "forward": module.forward_op, "adjoint": module.adjoint_op,
+        **_named(*_REGULARIZED)(module)},
+    regularizers.ComposedFilters: lambda filters: {
+        "channels": list(filters.channels),
+        **_named("size", "boundary", "dimension")(filters)},
+    regularizers.Huber: lambda module: {},
+    regularizers.LogCosh: lambda module: {},
+    regularizers.Ridge: _ridge,
     reconstruction.DeepEquilibrium: _with_operator(*_EQUILIBRIUM),
     reconstruction.LearnedShrinkage: lambda module: {
         "forward": module.forward_op, **_named("synthesis", "steps")(module)},

@@ -6,15 +6,15 @@ Channel networks map ``(N, C, *shape)`` to ``(N, C', *shape)``: `CNN`, `UNet`, `
 `RadialBasis` is a learned activation that has a potential.
 
 1-Lipschitz by construction, for images of every size: `NormalizedConvolution` with the boundaries
-`Circular`, `Zero` and `Reflecting`, `OrthogonalConvolution`, `GroupSort`, `ConvexSpline`, and
-`Averaged`, which makes a firmly nonexpansive map of a stack of them.
+`Circular`, `Inside`, `Zero` and `Reflecting`, `OrthogonalConvolution`, `GroupSort`,
+`ConvexSpline`, and `Averaged`, which makes a firmly nonexpansive map of a stack of them.
 
 `equivariant` is a room of its own, with networks that commute with rotations and reflections.
 """
 
 from odl_learned.networks import equivariant
 from odl_learned.networks.activations import RadialBasis
-from odl_learned.networks.boundaries import Circular, Reflecting, Zero
+from odl_learned.networks.boundaries import Circular, Inside, Reflecting, Zero
 from odl_learned.networks.convolutional import CNN, ResidualCNN
 from odl_learned.networks.denoisers import DnCNN, NoiseLevelOnImages, NoiseLevelUNet
 from odl_learned.networks.images import OnImages, from_channels, to_channels
@@ -30,6 +30,7 @@ __all__ = [
     "ConvexSpline",
     "DnCNN",
     "GroupSort",
+    "Inside",
     "NoiseLevelOnImages",
     "NoiseLevelUNet",
     "NormalizedConvolution",

@@ -106,6 +106,29 @@ class Zero(Boundary):
         return factor * _largest_eigenvalue(_gram(symbols(kernel.double(), grid)))
 
 
+class Inside(Boundary):
+    """Responses only where the filter is inside of the image: nothing is padded.
+
+    They are some of those of the circular convolution, with a bound that is nearly attained.
+    """
+
+    def forward(self, x: torch.Tensor, sizes: tuple[int, ...]) -> torch.Tensor:
+        for axis, size in zip(range(-len(sizes), 0), sizes):
+            if x.shape[axis] < size:
+                raise ValueError(f"the image has {x.shape[axis]} entries along axis {axis}, "
+                                 f"expected at least {size} for a filter of {size}.")
+        return x
+
+    def fold(self, x: torch.Tensor, sizes: tuple[int, ...]) -> torch.Tensor:
+        return x
+
+    def largest_square(
+        self, kernel: torch.Tensor, shape: tuple[int, ...] | None = None
+    ) -> torch.Tensor:
+        grid, factor = _grid(kernel, shape)
+        return factor * _largest_eigenvalue(_gram(symbols(kernel.double(), grid)))
+
+
 class Reflecting(Boundary):
     r"""Images go on as their mirror images, edge values repeated (Neumann).
 

@@ -6,7 +6,8 @@ behind a known reconstruction. `LearnedProximalGradient` unrolls gradient steps:
 `MemoryStep`, and `VariationalStep` of the variational network. `LearnedPrimalDual` has steps on
 both sides, `StateStep` and `DataResidual`; `LearnedShrinkage`, for sparse coefficients,
 `CoupledShrinkage` or `FreeShrinkage`. `DeepEquilibrium` is the limit of a step; `Checkpointed`
-saves the memory of one. `AUTOMAP` knows no forward operator.
+saves the memory of one. `RegularizedLeastSquares` minimizes a data term and a learned regularizer,
+with `LastSteps` or `ImplicitDerivative`. `AUTOMAP` knows no forward operator.
 
 What they begin with, and are compared with: `Tikhonov`, `LeastSquares` and `Landweber`, with their
 derivatives; `LearnedLandweber` stops by the discrepancy principle, with `PositiveFilter` in a
@@ -25,6 +26,11 @@ from odl_learned.reconstruction.lipschitz import local_lipschitz
 from odl_learned.reconstruction.perturbations import WorstPerturbation, worst_perturbation
 from odl_learned.reconstruction.postprocessing import Postprocessing
 from odl_learned.reconstruction.primal_dual import DataResidual, LearnedPrimalDual, StateStep
+from odl_learned.reconstruction.regularized import (
+    ImplicitDerivative,
+    LastSteps,
+    RegularizedLeastSquares,
+)
 from odl_learned.reconstruction.sparse_coding import (
     CoupledShrinkage,
     FreeShrinkage,
@@ -49,7 +55,9 @@ __all__ = [
     "DeepEquilibrium",
     "FreeShrinkage",
     "GradientStep",
+    "ImplicitDerivative",
     "Landweber",
+    "LastSteps",
     "LearnedLandweber",
     "LearnedPrimalDual",
     "LearnedProximalGradient",
@@ -59,6 +67,7 @@ __all__ = [
     "MemoryStep",
     "PositiveFilter",
     "Postprocessing",
+    "RegularizedLeastSquares",
     "Stability",
     "StabilityReport",
     "StateStep",

@@ -1,9 +1,27 @@
 """Learned regularizers as ODL functionals, and certificates of what they are made of.
 
+`Ridge` is the torch module that learns, convex or weakly convex: `ComposedFilters`, and potentials
+`Huber`, `LogCosh` or `networks.ConvexSpline`. `RidgeRegularizer` is it on a space, for
+`odl.solvers` and ours.
+
 `certificates` says whether a network is what it is claimed to be: certified with a bound, refuted
 with a witness, or unknown.
 """
 
-from odl_learned.regularizers import certificates
+from odl_learned.regularizers import (
+    certificates,
+    ridge_certificates,  # noqa: F401  (importing registers its rules)
+)
+from odl_learned.regularizers.ridge import Ridge
+from odl_learned.regularizers.ridge_filters import ComposedFilters
+from odl_learned.regularizers.ridge_functional import RidgeRegularizer
+from odl_learned.regularizers.ridge_potentials import Huber, LogCosh
 
-__all__ = ["certificates"]
+__all__ = [
+    "ComposedFilters",
+    "Huber",
+    "LogCosh",
+    "Ridge",
+    "RidgeRegularizer",
+    "certificates",
+]

@@ -31,6 +31,7 @@ from odl_learned.solvers.rof import rof
 from odl_learned.solvers.solution import DivergenceError, Solution
 from odl_learned.solvers.steps import Accelerated, AdaptiveSteps, FixedSteps, LinearRate
 from odl_learned.solvers.tgv import tgv_denoising, tgv_gradient, tgv_value
+from odl_learned.solvers.weakly_convex import stationary_gradient
 
 __all__ = [
     "Accelerated",
@@ -62,6 +63,7 @@ __all__ = [
     "proximal_gradient",
     "restarted_gradient",
     "rof",
+    "stationary_gradient",
     "tgv_denoising",
     "tgv_gradient",
     "tgv_value",

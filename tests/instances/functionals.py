@@ -4,7 +4,7 @@ import numpy as np
 import odl
 
 from instances.spaces import GRAD, MATRICES, RA, RW, XC, F, R, V, X, blocks, element, filters, plane
-from odl_learned import functionals, operators
+from odl_learned import functionals, networks, operators, regularizers
 from odl_learned.bridge import as_functional, as_module
 
 
@@ -23,7 +23,23 @@ def parametric_energy(space):
             + F.L2NormSquared(space) @ scaled)
 
 
+def ridge(space, potential, subtracted=None, boundary=None):
+    """A small learned ridge on a space."""
+    boundary = networks.Reflecting() if boundary is None else boundary
+    filters = regularizers.ComposedFilters((1, 2, 5), 3, boundary, dimension=space.ndim)
+    return regularizers.RidgeRegularizer(
+        regularizers.Ridge(filters, potential, subtracted, sharpness=0.5), space, 0.7)
+
+
 FUNCTIONALS = {
+    # regularizers room
+    "RidgeRegularizer": lambda: ridge(X, regularizers.LogCosh(), regularizers.LogCosh()),
+    "RidgeRegularizer complex": lambda: ridge(XC, regularizers.LogCosh(), regularizers.LogCosh()),
+    "RidgeRegularizer, Huber": lambda: ridge(X, regularizers.Huber(), boundary=networks.Inside()),
+    "RidgeRegularizer, splines, float32": lambda: ridge(
+        plane(dtype="float32"), networks.ConvexSpline(5, 3, 1.5), networks.ConvexSpline(5, 2, 1.0)),
+    "RidgeRegularizer 3D": lambda: ridge(
+        odl.uniform_discr([0] * 3, [1, 2, 3], (3, 4, 2)), regularizers.LogCosh()),
     # functionals room
     "Coordinate": lambda: functionals.Coordinate(RA, 2),
     "Coordinate complex": lambda: functionals.Coordinate(XC, (2, -1)),

@@ -5,7 +5,7 @@ import torch
 from instances.equivariant import EQUIVARIANT
 from instances.shaking import shaken
 from instances.spaces import GRAD, X, mask
-from odl_learned import networks, operators, reconstruction
+from odl_learned import networks, operators, reconstruction, regularizers
 from odl_learned.bridge import as_module
 
 MASK = operators.mask_operator(X, mask((5, 7)))
@@ -44,6 +44,12 @@ def state_step(in_channels, out_channels):
 def most_of_it(data):
     """Norms of a noise that is nine tenths of the data, much of which lies behind the mask."""
     return 0.9 * torch.linalg.vector_norm(data.flatten(1), dim=1)
+
+
+def ridge(potential, subtracted=None, channels=(1, 4), dimension=2):
+    """A small ridge with filters of width three."""
+    filters = regularizers.ComposedFilters(channels, 3, networks.Reflecting(), dimension=dimension)
+    return regularizers.Ridge(filters, potential, subtracted, sharpness=0.5).double()
 
 
 def net(in_channels, out_channels):
@@ -128,6 +134,12 @@ MODULES = {
         shrinkage(reconstruction.FreeShrinkage(as_module(MASK.adjoint), as_module(MASK), 0.1)),
         IMAGE),
     "AUTOMAP": lambda: (shaken(reconstruction.AUTOMAP((5, 7), (3, 4), 2)), IMAGE),
+    "RegularizedLeastSquares": lambda: (
+        reconstruction.RegularizedLeastSquares(
+            torch.nn.Identity(), torch.nn.Identity(),
+            ridge(regularizers.LogCosh(), regularizers.LogCosh()), noise_level=0.5, norm=1.0,
+            coercivity=1.0, dimension=2, accuracy=1e-13, maxiter=2000,
+            derivative=reconstruction.ImplicitDerivative(1e-13)), IMAGE),
     "DeepEquilibrium": lambda: (
         reconstruction.DeepEquilibrium(
             as_module(MASK), as_module(MASK.adjoint),

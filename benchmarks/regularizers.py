@@ -1,0 +1,111 @@
+"""Learned regularizers on real images; the last line printed is one JSON object.
+
+    python benchmarks/regularizers.py --data FOLDER                     everything
+    python benchmarks/regularizers.py --data FOLDER --part ridges       some of it
+    python benchmarks/regularizers.py --data FOLDER --size tiny         does it run?
+
+Parts: ``certificates`` counts planted violators that are refuted and sound networks that are
+certified; ``ridges`` trains a convex and a weakly convex ridge on noisy photographs, by bilevel
+learning for so many CPU seconds on one core, and compares them with total variation, alpha tuned on
+training images; ``transfer`` takes the weakly convex one, as it is, to tomography and inpainting,
+with alpha and contrast tuned on validation images, as that of total variation is. Means over test
+images in dB; numbers that were not measured are null. The folder has ``natural/kodak24_gray.npz``
+and ``ct/ct_slices_256.npz``.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import timing  # isort: skip
+import regularizers_problems as problems
+import regularizers_ridges as ridges
+import torch
+
+#: What a part measures; later parts add theirs.
+PARTS = {
+    "certificates": ("violators_caught", "violators_planted", "sound_passed", "sound_planted"),
+    "ridges": ("tv_db", "crr_db", "wcrr_db", "crr_start_db", "wcrr_start_db", "crr_seconds",
+               "wcrr_seconds"),
+    "transfer": ("tv_ct_db", "wcrr_ct_db", "tv_inpainting_db", "wcrr_inpainting_db"),
+}  # fmt: skip
+
+
+def certificates(arguments, shared):
+    """Verdicts on the networks of ``tests/planted_networks.py``."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+    import planted_networks as planted
+
+    counts = []
+    for table, expected in ((planted.VIOLATORS, "Refuted"), (planted.SOUND, "Certified")):
+        verdicts = [type(build()).__name__ for build in table.values()]
+        counts += [sum(verdict == expected for verdict in verdicts), len(verdicts)]
+    return dict(zip(PARTS["certificates"], counts))
+
+
+def denoise(arguments, shared):
+    """Both ridges against total variation, before and after training."""
+    problem = problems.denoising(arguments.data, arguments.size)
+    images = problems.kodak(arguments.data)[:18]
+    numbers = {"tv_db": problems.tuned(problem, problems.total_variation, problem.alphas)}
+    print(f"TV {numbers['tv_db']:.2f} dB")
+    y, truth = problem.test
+    for name, build in (("crr", ridges.crr), ("wcrr", ridges.wcrr)):
+        ridge = build()
+        seconds, started = ridges.trained(ridge, images, arguments.seconds)
+        before = build()
+        before.load_state_dict(started)
+        for key, one in (("_start_db", before), ("_db", ridge)):
+            solution = ridges.denoiser(one, 400).solve(y)
+            numbers[name + key] = problems.mean_psnr(solution.x, truth)
+        numbers[f"{name}_seconds"], shared[name] = seconds, ridge
+        L, mu = ridges.denoiser(ridge, 400).constants()
+        print(f"{name} {numbers[name + '_start_db']:.2f} dB at the start, "
+              f"{numbers[name + '_db']:.2f} dB after {seconds:.0f} CPU s; L = {L:.3g}, "
+              f"mu = {mu:.3g}, {solution}", flush=True)
+        if arguments.keep is not None:
+            torch.save(ridge.state_dict(), arguments.keep / f"{name}.pt")
+    return numbers
+
+
+def transfer(arguments, shared):
+    """The weakly convex ridge of denoising in other problems."""
+    ridge = shared.get("wcrr")
+    if ridge is None:
+        ridge = ridges.wcrr()
+        ridge.load_state_dict(torch.load(arguments.keep / "wcrr.pt", weights_only=True))
+    numbers = {}
+    for short, make in (("ct", problems.tomography), ("inpainting", problems.inpainting)):
+        problem = make(arguments.data, arguments.size)
+        numbers[f"tv_{short}_db"] = problems.tuned(
+            problem, problems.total_variation, problem.alphas)
+        numbers[f"wcrr_{short}_db"] = ridges.tuned(ridge, problem, ridges.GRIDS[short])
+        print(short, {key: round(value, 2) for key, value in numbers.items()}, flush=True)
+    return numbers
+
+
+MEASURES = {"certificates": certificates, "ridges": denoise, "transfer": transfer}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, type=Path)
+    parser.add_argument("--size", choices=tuple(problems.SIZES), default="full")
+    parser.add_argument("--part", choices=PARTS, action="append", help="default: all of them")
+    parser.add_argument("--seconds", type=float, help="CPU time of the training of each ridge")
+    parser.add_argument("--keep", type=Path, help="folder for trained weights")
+    arguments = parser.parse_args()
+    if arguments.seconds is None:
+        arguments.seconds = ridges.SECONDS[arguments.size]
+    print(json.dumps(timing.machine()))
+    torch.set_num_threads(1)
+    numbers, shared = dict.fromkeys(key for keys in PARTS.values() for key in keys), {}
+    for part in arguments.part or PARTS:
+        numbers.update(MEASURES[part](arguments, shared))
+    print(json.dumps({name: float(f"{value:.4g}") if isinstance(value, float) else value
+                      for name, value in numbers.items()}))
+
+
+if __name__ == "__main__":
+    main()

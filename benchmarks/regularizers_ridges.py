@@ -1,0 +1,134 @@
+"""Ridges of ``regularizers.py``: bilevel training by the one loop of training, from cosines."""
+
+import copy
+import itertools
+import math
+import time
+
+import numpy as np
+import regularizers_problems as problems
+import torch
+
+from odl_learned import bridge, learning, networks, operators, reconstruction
+from odl_learned.regularizers import ComposedFilters, Huber, Ridge
+
+CROP, BATCH, ITERATIONS, RATE = 40, 8, 25, 1e-2
+#: CPU seconds of training, and steps at most
+SECONDS = {"tiny": 0.0, "full": 55.0}
+
+
+def crr(channels=(1, 24), size=5):
+    """A convex ridge."""
+    filters = ComposedFilters(channels, size, networks.Reflecting(), dimension=2)
+    return Ridge(filters, Huber(), sharpness=3.0, strength=0.6)
+
+
+def wcrr(channels=(1, 24), size=5):
+    """A weakly convex one."""
+    filters = ComposedFilters(channels, size, networks.Reflecting(), dimension=2)
+    return Ridge(filters, Huber(), Huber(), sharpness=3.0, strength=0.94)
+
+
+def denoiser(ridge, maxiter, accuracy=1e-5):
+    """``argmin 1/2 |x - y|^2 + R(x)`` at the noise level one: that of training is in the scales."""
+    return reconstruction.RegularizedLeastSquares(
+        torch.nn.Identity(), torch.nn.Identity(), ridge, noise_level=1.0, norm=1.0, coercivity=1.0,
+        dimension=2, maxiter=maxiter, accuracy=accuracy)
+
+
+def scale(ridge, sigma):
+    """Begin with scales for the noise level sigma."""
+    with torch.no_grad():
+        ridge.log_scale.fill_(-math.log(sigma))
+    ridge.growth.requires_grad_(False)
+
+
+def trained(ridge, images, seconds, sigma=problems.SIGMA, seed=0):
+    """Train a ridge to denoise photographs; return the CPU seconds that it took."""
+    began = time.process_time()
+    scale(ridge, sigma)
+    model = denoiser(ridge, ITERATIONS)
+    few = problems.Crops(images, CROP, 4, seed + 1, sigma).stacked()
+    learning.search_scale(denoiser(ridge, 2 * ITERATIONS), *few)
+    started = {name: value.clone() for name, value in ridge.state_dict().items()}
+    if seconds > 0:
+        spent = time.process_time() - began
+        step = _seconds_of_a_step(copy.deepcopy(model), images, sigma)
+        _train(model, images, max(1, int((seconds - spent) / step - 8)), sigma, seed)
+    return time.process_time() - began, started
+
+
+def _seconds_of_a_step(model, images, sigma, steps=6):
+    _train(model, images, 1, sigma, 1)
+    began = time.process_time()
+    _train(model, images, steps, sigma, 1)
+    return (time.process_time() - began) / steps
+
+
+def _train(model, images, steps, sigma, seed):
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(parameters, RATE)
+    cosine = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda k: 0.5 * (1 + math.cos(math.pi * k / steps)) + 0.01)
+    pairs = problems.Crops(images, CROP, 10**6, seed, sigma)
+    learning.train(model, _Drawn(pairs, steps * BATCH), steps=steps, optimizer=optimizer,
+                   schedule=cosine, batch_size=BATCH, seed=seed, progress=False)
+
+
+class _Drawn:
+    """The first of many pairs."""
+
+    def __init__(self, pairs, count):
+        self.pairs, self.count = pairs, max(count, BATCH)
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, i):
+        return self.pairs[i]
+
+
+#: alphas, and noise levels at which the ridge is, of the search on validation images
+GRIDS = {"ct": ((3e-4, 1e-3, 3e-3, 1e-2), (0.125, 0.25, 0.5, 1.0)),
+         "inpainting": ((0.03, 0.1, 0.3), (0.125, 0.25, 0.5))}  # fmt: skip
+
+
+def tuned(ridge, problem, grids):
+    """PSNR on the test images, with alpha and noise level the best on validation images.
+
+    A coarse search with few iterations, and one step of a finer one around its best point.
+    """
+    few = slice(0, 6)
+    y, truth = problem.val[0][few], problem.val[1][few]
+
+    def quality(point):
+        x = reconstructed(ridge, problem.val_ops[few], y, *point, maxiter=100)
+        return problems.mean_psnr(x, truth)
+
+    found = {point: quality(point) for point in itertools.product(*grids)}
+    for _ in range(2):
+        alpha, level = max(found, key=found.get)
+        for point in ((alpha * 1.7, level), (alpha / 1.7, level), (alpha, level * 1.4),
+                      (alpha, level / 1.4)):  # fmt: skip
+            found.setdefault(point, quality(point))
+    best = max(found, key=found.get)
+    print("  validation: alpha {:.3g}, noise level {:.3g},".format(*best), round(found[best], 2))
+    x = reconstructed(ridge, problem.test_ops, problem.test[0], *best, maxiter=400)
+    return problems.mean_psnr(x, problem.test[1])
+
+
+def reconstructed(ridge, ops, data, alpha, noise_level, maxiter):
+    """Stationary points of least squares with the ridge; one batch if the operator is one."""
+    if all(A is ops[0] for A in ops):
+        data = data if isinstance(data, torch.Tensor) else torch.as_tensor(np.stack(data))
+        groups = [(ops[0], data)]
+    else:
+        groups = [(A, torch.as_tensor(y)[None]) for A, y in zip(ops, data)]
+    images = []
+    for A, y in groups:
+        model = reconstruction.RegularizedLeastSquares(
+            bridge.as_module(A), bridge.as_module(A.adjoint), ridge, noise_level=noise_level,
+            norm=float(operators.operator_norm(A)), alpha=alpha, dimension=2, maxiter=maxiter,
+            accuracy=1e-6)
+        images.append(model.solve(y).x)
+    return torch.cat(images)

@@ -1,0 +1,64 @@
+"""The start of bilevel learning of ridges: one factor of all scales, found by a small search."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from odl_learned.reconstruction import RegularizedLeastSquares
+from odl_learned.regularizers import Ridge
+from odl_learned.validation import shown
+
+#: Logarithms of the factors that are tried.
+FACTORS = (-1.5, -0.75, 0.0, 0.75, 1.5)
+
+
+def search_scale(
+    model: RegularizedLeastSquares,
+    data: torch.Tensor,
+    truth: torch.Tensor,
+    factors: Sequence[float] = FACTORS,
+) -> float:
+    r"""Set the scales of a ridge to the best of a few multiples of one, by the squared error.
+
+    .. math:: s_k \leftarrow s_k + \log 2 + f, \qquad
+              f \in \text{argmin} \sum_i |\hat x_i - x_i|^2
+
+    Potentials bend where ``a_k |w_k * x|`` is about one; at the noise level sigma this is at
+    ``sigma e^(-s_k)``. With cosines as filters, the result is a good regularizer before training.
+
+    Parameters
+    ----------
+    model : RegularizedLeastSquares
+        With a `Ridge`, whose ``log_scale`` is changed.
+    data, truth : tensors ``(B, *Y.shape)`` and ``(B, *X.shape)``
+        A few training pairs.
+    factors : sequence of float, optional
+        Candidates for f.
+
+    Returns
+    -------
+    factor : float
+        The best ``log 2 + f``.
+
+    Raises
+    ------
+    TypeError
+        If the model is none of these.
+    ValueError
+        If there are no factors.
+    """
+    if not isinstance(model, RegularizedLeastSquares) or not isinstance(model.regularizer, Ridge):
+        raise TypeError(f"model is {shown(model)}, expected a RegularizedLeastSquares with a "
+                        "regularizers.Ridge.")
+    if not len(factors):
+        raise ValueError("factors is empty; expected some numbers, such as (-1.0, 0.0, 1.0).")
+    scales, errors = model.regularizer.log_scale, {}
+    first = scales.detach().clone()
+    with torch.no_grad():
+        for factor in factors:
+            scales.copy_(first + math.log(2) + float(factor))
+            errors[math.log(2) + float(factor)] = float((model(data) - truth).square().sum())
+        best = min(errors, key=errors.get)
+        scales.copy_(first + best)
+    return best

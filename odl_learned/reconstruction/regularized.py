@@ -1,0 +1,251 @@
+r"""Minimizers of a data term and a learned regularizer, as maps with derivatives.
+
+With ``E(x) = 1/2 |A x - y|^2 + alpha R(x)`` and ``H = E''(x_hat)``, the implicit function theorem
+gives ``d x_hat = - H^-1 d (grad E)(x_hat)``. Training this map by a loss is bilevel learning, in
+the one loop of training, `learning.train`.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from odl_learned.networks.images import require_dimension
+from odl_learned.reconstruction.tensor_maps import (
+    TensorMap,
+    require_data_of,
+    require_tensor_map,
+)
+from odl_learned.solvers import (
+    Solution,
+    conjugate_gradient,
+    restarted_gradient,
+    stationary_gradient,
+)
+from odl_learned.validation import require_count, require_nonnegative, require_positive, shown
+
+
+class LastSteps(NamedTuple):
+    r"""Derivatives of the last few gradient steps only: a descent direction, no limit.
+
+    Parameters
+    ----------
+    steps : int, optional
+        At least 1.
+
+    Source: Fung et al., JFB: Jacobian-free backpropagation for implicit networks (2022).
+    """
+
+    steps: int = 2
+
+
+class ImplicitDerivative(NamedTuple):
+    """Derivatives of the limit, ``H^-1`` by conjugate gradients; H has to be positive definite.
+
+    Parameters
+    ----------
+    accuracy : float, optional
+        Relative residual.
+    maxiter : int, optional
+    """
+
+    accuracy: float = 1e-4
+    maxiter: int = 200
+
+
+class RegularizedLeastSquares(nn.Module):
+    r"""The minimizer of least squares with a learned regularizer, as a map from data to images.
+
+    .. math:: \hat x(y) \in \text{argmin}_x \ \tfrac12 |A x - y|^2 + \alpha R(x)
+
+    With ``mu = c - alpha rho > 0``, where ``|A x|^2 >= c |x|^2`` and R is rho-weakly convex, the
+    energy is mu-strongly convex and `solve` stops at ``|grad E| / mu``, a bound of the distance to
+    the minimizer. Otherwise it finds a stationary point and stops at ``|grad E|``.
+
+    Parameters
+    ----------
+    forward, adjoint : torch.nn.Module or callable
+        The linear operator A, ``(*batch, *X.shape) -> (*batch, *Y.shape)``, and its adjoint.
+    regularizer : torch.nn.Module
+        With ``at(noise_level).gradient(x)`` and ``constants()``, ``(L, rho)``, such as
+        `regularizers.Ridge`.
+    noise_level : float
+        At which the regularizer is taken.
+    norm : float
+        A bound of ``|A|``.
+    coercivity : float, optional
+        ``c``, one for denoising; default: zero.
+    alpha : float, optional
+        Positive.
+    accuracy : float, optional
+        Distance, or norm of the gradient, to reach, as a root mean square over the pixels.
+    maxiter : int, optional
+    derivative : LastSteps or ImplicitDerivative, optional
+        How the map is differentiated.
+    initial : torch.nn.Module or callable, optional
+        Maps the data to the first point; the default is the adjoint.
+    dimension : int
+        Number of axes of an image, ``len(X.shape)``.
+
+    Maps data ``(*batch, *Y.shape)`` to images ``(*batch, *X.shape)``.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of bounds, or data do not fit the operator.
+    TypeError
+        If an argument is of another kind.
+    """
+
+    def __init__(
+        self,
+        forward: TensorMap,
+        adjoint: TensorMap,
+        regularizer: nn.Module,
+        *,
+        noise_level: float,
+        norm: float,
+        dimension: int,
+        coercivity: float = 0.0,
+        alpha: float = 1.0,
+        accuracy: float = 1e-4,
+        maxiter: int = 400,
+        derivative: LastSteps | ImplicitDerivative | None = None,
+        initial: TensorMap | None = None,
+    ):
+        super().__init__()
+        require_tensor_map("forward", forward)
+        require_tensor_map("adjoint", adjoint)
+        require_tensor_map("initial", initial, optional=True)
+        if not (isinstance(regularizer, nn.Module) and hasattr(regularizer, "constants")
+                and hasattr(regularizer, "at")):  # fmt: skip
+            raise TypeError(f"regularizer is {shown(regularizer)}, expected a torch module with at "
+                            "and constants, such as regularizers.Ridge.")
+        for name, value in (("noise_level", noise_level), ("norm", norm), ("alpha", alpha),
+                            ("accuracy", accuracy)):  # fmt: skip
+            require_positive(name, value)
+        require_nonnegative("coercivity", coercivity)
+        require_count("maxiter", maxiter)
+        require_dimension(dimension)
+        derivative = LastSteps() if derivative is None else derivative
+        if isinstance(derivative, LastSteps):
+            require_count("steps", derivative.steps)
+        elif isinstance(derivative, ImplicitDerivative):
+            require_positive("accuracy", derivative.accuracy)
+            require_count("maxiter", derivative.maxiter)
+        else:
+            raise TypeError(f"derivative is {shown(derivative)}, expected LastSteps() or "
+                            "ImplicitDerivative().")
+        self.forward_op, self.adjoint_op, self.initial = forward, adjoint, initial
+        self.regularizer, self.noise_level, self.alpha = regularizer, float(noise_level), alpha
+        self.norm, self.coercivity, self.dimension = float(norm), float(coercivity), dimension
+        self.accuracy, self.maxiter, self.derivative = float(accuracy), maxiter, derivative
+
+    def constants(self) -> tuple[float, float]:
+        """Return ``(L, mu)`` of the energy; mu may be negative."""
+        lipschitz, rho = self.regularizer.constants()
+        return (self.norm**2 + self.alpha * lipschitz, self.coercivity - self.alpha * rho)
+
+    def solve(self, data: torch.Tensor) -> Solution:
+        """Return minimizers with certificates, or stationary points with residuals.
+
+        Parameters
+        ----------
+        data : torch.Tensor, shape (B, *Y.shape)
+            With one batch axis.
+
+        Returns
+        -------
+        solution : Solution
+            ``error_bound`` where the energy is strongly convex, else ``residual``.
+        """
+        with torch.no_grad():
+            energy = _Energy(self, data, self.regularizer.at(self.noise_level))
+            x0 = energy.back if self.initial is None else self.initial(data)
+            accuracy = self.accuracy * math.sqrt(x0[0].numel())
+            L, mu = self.constants()
+            if mu > 0:
+                return restarted_gradient(energy, x0, accuracy, self.maxiter, L, mu)
+            return stationary_gradient(energy, x0, accuracy, self.maxiter, L, max(-mu, 1e-12 * L))
+
+    def forward(self, data: torch.Tensor) -> torch.Tensor:
+        # (*batch, *Y.shape) -> (*batch, *X.shape)
+        like = self.adjoint_op(data)
+        batch = like.shape[: like.ndim - self.dimension]
+        flat = data.reshape(batch.numel(), *data.shape[len(batch) :])
+        x = self.solve(flat).x
+        if torch.is_grad_enabled():
+            energy = _Energy(self, flat, self.regularizer.at(self.noise_level))
+            if isinstance(self.derivative, LastSteps):
+                L, mu = self.constants()
+                for _ in range(self.derivative.steps):
+                    x = x - energy.gradient(x) * (2 / (L + max(mu, 0.0)))
+            else:
+                x = x - _Inverse.apply(energy.gradient(x), x, energy, self.derivative)
+        return x.reshape(like.shape)
+
+
+class _Energy:
+    """``E`` for the data of some samples."""
+
+    def __init__(self, model, data, regularizer):
+        self.model, self.data, self.regularizer = model, data, regularizer
+        self.back = model.adjoint_op(data)
+
+    def gradient(self, x):
+        """Return ``A^* (A x - y) + alpha grad R(x)``."""
+        model = self.model
+        simulated = model.forward_op(x)
+        require_data_of(simulated, self.data, x)
+        return (model.adjoint_op(simulated) - self.back
+                + model.alpha * self.regularizer.gradient(x))  # fmt: skip
+
+    def take(self, index):
+        """Return the same for some of the samples."""
+        return _Energy(self.model, self.data[index], self.regularizer)
+
+
+class _Inverse(torch.autograd.Function):
+    """``g -> 0``, next to the zero ``g``, with the derivative ``H^-1``."""
+
+    @staticmethod
+    def forward(ctx, g, x, energy, rule):
+        ctx.save_for_backward(x)
+        ctx.energy, ctx.rule = energy, rule
+        return torch.zeros_like(g)
+
+    @staticmethod
+    def backward(ctx, slope):
+        (x,) = ctx.saved_tensors
+        hessian = _Hessian(ctx.energy, x)
+        accuracy = ctx.rule.accuracy * slope.flatten(1).norm(dim=1).clamp_min(
+            torch.finfo(slope.dtype).tiny)  # fmt: skip
+        q = conjugate_gradient(hessian, slope, torch.zeros_like(slope), accuracy.cpu().numpy(),
+                               ctx.rule.maxiter).x  # fmt: skip
+        return q, None, None, None
+
+
+class _Hessian:
+    """``v -> E''(x) v``, by double backward; it is symmetric."""
+
+    is_linear = True
+
+    def __init__(self, energy, x):
+        self.energy = energy
+        with torch.enable_grad():
+            self.x = x.detach().requires_grad_()
+            self.slope = energy.gradient(self.x)
+
+    def __call__(self, v):
+        (product,) = torch.autograd.grad(self.slope, self.x, v, retain_graph=True)
+        return product.detach()
+
+    @property
+    def adjoint(self):
+        """Itself."""
+        return self
+
+    def take(self, index):
+        """Return the same for some of the samples."""
+        return _Hessian(self.energy.take(index), self.x.detach()[index])

@@ -19,7 +19,8 @@ def test_a_run_is_a_folder_that_goes_on(tmp_path):
     found = run(None, Pairs(), folder=folder, best=Best(min), seed_of_model=5)
     assert_same_bits(found, straight())
     names = {path.name for path in folder.iterdir()}
-    assert names == {"state.pt", "best.pt", "settings.json", "starts.jsonl", "curve.csv"}
+    assert names == {"state.pt", "best.pt", "settings.json", "starts.jsonl", "curve.csv",
+                     "curve.png"}  # fmt: skip
     history = found[3]
     with open(folder / "curve.csv") as file:
         rows = list(csv.DictReader(file))

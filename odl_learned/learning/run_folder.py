@@ -127,6 +127,14 @@ class RunFolder:
                 "step": kept.step, "value": kept.value, "model": kept.weights})
             self.best_step = kept.step
 
+    def draw(self) -> None:
+        """Draw the learning curve, if there is one."""
+        from odl_learned import plotting  # matplotlib takes a second
+
+        if self.learner.record.steps:
+            history = self.learner.record.history(self.learner.best.kept)
+            plotting.learning_curves({self.folder.name: history}, self.folder / PICTURE)
+
     def _require_same(self, settings):
         path = self.folder / SETTINGS
         if not path.exists():

@@ -61,8 +61,9 @@ def train(
 
     With `folder`, the training is a folder with this state (``state.pt``), what it was made with
     (``settings.json``), when it was started with which versions (``starts.jsonl``), the learning
-    curve (``curve.csv``) and the best weights (``best.pt``). It goes on if it is there; it is an
-    error if any setting is another one, learning rates included.
+    curve (``curve.csv``, and ``curve.png`` at the end or when it is interrupted) and the best
+    weights (``best.pt``). It goes on if it is there; it is an error if any setting is another one,
+    learning rates included.
 
     **Several processes.** Where ``torch.distributed`` is initialized, as within
     ``learning.processes()`` under torchrun, each process calls `train` with the same arguments and
@@ -173,8 +174,10 @@ def train(
             stack.enter_context(sole_writer(place))
             if folder is None:
                 return Keeper(place, setting, training, learner, steps)
-            return RunFolder(place.parent, settings_of(learner, setting, training, best), learner,
-                             setting, training, steps, group.size)  # fmt: skip
+            found = RunFolder(place.parent, settings_of(learner, setting, training, best), learner,
+                              setting, training, steps, group.size)  # fmt: skip
+            stack.callback(found.draw)
+            return found
 
         keeper = group.together(kept)
         if group.size > 1:

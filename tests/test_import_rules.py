@@ -21,7 +21,7 @@ ROOMS = {
     "bridge": {"operators", "functionals", "solvers"},
     "energies": {"bridge", "operators", "functionals", "solvers"},
     "regularizers": {"bridge", "energies", "networks", "functionals", "solvers"},
-    "reconstruction": {"bridge", "networks", "solvers"},
+    "reconstruction": {"bridge", "networks", "solvers", "functionals", "operators", "variational"},
     "learning": GROUND
     | {"bridge", "energies", "networks", "regularizers", "reconstruction", "threads"},
     "conformance": {"bridge", "functionals", "networks", "operators"},

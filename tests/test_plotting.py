@@ -7,7 +7,7 @@ import pytest
 from matplotlib.text import Text
 
 from odl_learned.data import to_rows
-from odl_learned.plotting import comparison
+from odl_learned.plotting import comparison, perturbations
 
 
 def draw(path, count, shape=(40, 30), **options):
@@ -139,3 +139,72 @@ def test_refusals(change, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         comparison(**(arguments | change))
     assert not (tmp_path / "a.png").exists()
+
+
+def perturbed(path, **options):
+    rng = np.random.default_rng(0)
+    before = {name: rng.random((40, 30)) for name in ("map", "another map")}
+    after = {name: x + 0.1 * rng.standard_normal(x.shape) for name, x in before.items()}
+    return perturbations(before, after, path, **options), before, after
+
+
+def test_perturbations_show_images_changes_and_the_reference(tmp_path):
+    rng = np.random.default_rng(1)
+    added = {name: rng.standard_normal((20, 50)) for name in ("map", "another map")}
+    reference = {name: rng.random((40, 30)) for name in added}
+    truth = rng.random((40, 30))
+    figure, before, after = perturbed(tmp_path / "a.png", added=added, reference=reference,
+                                      truth=truth, window=(0.1, 0.9))  # fmt: skip
+    drawn = [(image.get_array(), image.get_clim()) for image in panels(figure)]
+    gray = (0.1, 0.9)
+    changes = [after[n] - before[n] for n in before]
+    scale = max(np.quantile(np.abs(x), 0.995) for x in changes)
+    size = max(np.quantile(np.abs(x), 0.995) for x in added.values())
+    expected = [(truth, gray), *((x, gray) for x in before.values()),
+                *((x, (-size, size)) for x in added.values()), *((x, gray) for x in after.values()),
+                *((x, (-scale, scale)) for x in changes), *((x, gray) for x in reference.values())]
+    assert len(drawn) == len(expected) == 11
+    for (array, limits), (x, own) in zip(drawn, expected):
+        assert np.array_equal(array, to_rows(x)) and limits == own
+
+
+def test_changes_of_complex_images_are_moduli(tmp_path):
+    before = {"a": np.full((6, 5), 1 + 1j)}
+    figure = perturbations(before, {"a": np.full((6, 5), 1 - 1j)}, tmp_path / "a.png",
+                           window=(0, 2))  # fmt: skip
+    first, second, change = (image.get_array() for image in panels(figure))
+    assert np.allclose(first, 2**0.5) and np.allclose(second, 2**0.5) and np.allclose(change, 2)
+
+
+def test_the_table_is_beside_the_images_and_inside(tmp_path):
+    table = {"map": {"worst": 0.12345, "TV, same e": "3 %"},
+             "another map": {"worst": 2.0, "TV, same e": "10 %"}}  # fmt: skip
+    figure, *_ = perturbed(tmp_path / "a.png", table=table, title="Title", truth=np.eye(40, 30),
+                           captions={"map": "25.2 dB"})  # fmt: skip
+    figure.canvas.draw()
+    texts = {t.get_text(): t.get_window_extent() for t in figure.findobj(Text) if t.get_text()}
+    assert {"0.123", "3 %", "2", "10 %", "worst", "25.2 dB", "Title"} <= set(texts)
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(box.x0, box.y0, width - box.x1, height - box.y1) >= 0
+    right = max(ax.get_window_extent().x1 for ax in figure.axes)
+    assert texts["worst"].x0 > right
+
+
+@pytest.mark.parametrize("spoil, error, message", [
+    ({"before": {}}, ValueError, "before is empty"),
+    ({"before": 3}, TypeError, "before is int"),
+    ({"after": {"b": np.ones((3, 3))}}, ValueError, r"after has the names \['b'\], expected"),
+    ({"after": {"a": np.ones((3, 4))}}, ValueError, r"after\['a'\] has shape \(3, 4\)"),
+    ({"added": {"a": np.ones(3)}}, ValueError, "expected two axes"),
+    ({"truth": np.full((3, 3), np.nan)}, ValueError, "truth"),
+    ({"table": {"b": {}}}, ValueError, r"table has \['b'\]"),
+    ({"table": {"a": 3}}, TypeError, r"table\['a'\] is int"),
+    ({"captions": {"b": ""}}, ValueError, r"captions has \['b'\]"),
+    ({"window": (1, 0)}, ValueError, r"window is \(1, 0\)"),
+    ({"path": "no/such/a.png"}, FileNotFoundError, "is no folder"),
+])  # fmt: skip
+def test_wrong_arguments_of_perturbations_are_named(spoil, error, message, tmp_path):
+    one = {"a": np.eye(3)}
+    arguments = {"before": one, "after": one, "path": tmp_path / "a.png"} | spoil
+    with pytest.raises(error, match=message):
+        perturbations(**arguments)

@@ -72,6 +72,20 @@ def test_bounds_are_lower_ones_and_grow_with_the_search(rng):
     assert bounds == sorted(bounds) and bounds[0] < bounds[-1] <= 3 * (1 + 1e-14)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_change_is_found_again_by_applying_the_perturbation(dtype):
+    space = odl.rn(6, dtype="float32" if dtype == torch.float32 else "float64")
+    A, model = odl.IdentityOperator(space), Cliff(50.0).to(dtype)
+    model.direction = model.direction.to(dtype)
+    y = torch.linspace(0, 1, 12, dtype=dtype).reshape(2, 6)
+    found = worst_perturbation(model, A, y, 0.1, generator=source(), steps=5)
+    assert (found.perturbation.double().norm(dim=1) <= 0.1).all()
+    assert torch.equal(found.before, model(y))
+    assert torch.equal(found.after, model(y + found.perturbation))
+    change = (found.after.double() - found.before.double()).norm(dim=1)
+    assert found.change.tolist() == pytest.approx(change.tolist(), rel=1e-12)
+
+
 class Cliff(nn.Module):
     """The identity, with a jump of the given slope at a distance of 0.1 from zero."""
 
@@ -108,7 +122,7 @@ def test_functions_are_searched_without_derivatives(rng):
         return phi(element)
 
     weak = worst_perturbation(function, phi.adjoint, y, 1.0, generator=source(), steps=60)
-    assert len(calls) == 2 * (60 + 6 + 1)
+    assert len(calls) == 2 * (60 + 6 + 2)
     assert (weak.change > weak.random_change).all() and (weak.change <= 3 * (1 + 1e-14)).all()
     assert (weak.change > 2.7).all()  # five unknowns are few
     hint = torch.as_tensor(np.stack([worst, -worst]))
@@ -167,7 +181,9 @@ def test_the_report_has_closed_forms(rng):
     lines = str(report).splitlines()
     assert lines[0].split()[:2] == ["map", "error"] and lines[0].endswith("disc")
     assert "0.5*" in lines[1] and lines[1].endswith("100 %") and lines[3].endswith("0 %")
-    assert "3 samples, eps = 0.3" in lines[-1] and "random search" in lines[-1]
+    assert lines[5].startswith("3 samples, eps = 0.3, ") and "% of |y|" in lines[5]
+    assert "3 starts of 10 steps found, a lower bound" in str(report)
+    assert "random search" in lines[-1] and "do not compare" in lines[-1]
 
 
 def test_complex_data_of_several_coils(rng):

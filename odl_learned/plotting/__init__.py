@@ -1,6 +1,7 @@
-"""Figures: reconstructions next to the truth, and curves of learning."""
+"""Figures: reconstructions next to the truth and of perturbed data, and curves of learning."""
 
 from odl_learned.plotting.compared import comparison
 from odl_learned.plotting.curves import learning_curves
+from odl_learned.plotting.perturbed import perturbations
 
-__all__ = ["comparison", "learning_curves"]
+__all__ = ["comparison", "learning_curves", "perturbations"]

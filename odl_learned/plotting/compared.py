@@ -2,8 +2,6 @@
 
 import numbers
 import textwrap
-from os import PathLike
-from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -11,40 +9,22 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from odl_learned.data.orientation import to_rows
-from odl_learned.metrics import as_array
-from odl_learned.validation import is_finite_number, require_finite, require_shape
-
-# Inches and points; a page of nine columns stays readable.
-WIDTH, GAP, MARGIN, BAR, BAR_LABEL = 1.9, 0.07, 0.12, 0.1, 0.62
-LINE, LABEL_SIZE, CAPTION_SIZE, TITLE_SIZE = 0.165, 10, 8, 12
-
-
-def _magnitude(name, x, shape=None):
-    """A real two-dimensional image; the magnitude of a complex one."""
-    array = as_array(x)
-    if array.ndim != 2:
-        raise ValueError(
-            f"{name} has shape {array.shape}, expected two axes; pass one image without batch or "
-            "channel axes."
-        )
-    if shape is not None:
-        require_shape(name, array, shape, "This is the shape of truth; crop or resample it.")
-    require_finite(name, array)
-    return np.abs(array) if np.iscomplexobj(array) else array.astype(np.float64)
-
-
-def _checked_window(window, truth):
-    if window is None:
-        window = float(truth.min()), float(truth.max())
-    pair = isinstance(window, (tuple, list)) and len(window) == 2
-    if not (pair and all(map(is_finite_number, window)) and window[0] < window[1]):
-        if pair and all(isinstance(value, numbers.Real) for value in window):
-            window = f"({window[0]:g}, {window[1]:g})"
-        raise ValueError(
-            f"window is {window}, expected two increasing finite values, the ones that "
-            "are drawn black and white."
-        )
-    return float(window[0]), float(window[1])
+from odl_learned.plotting.panels import (
+    BAR,
+    BAR_LABEL,
+    CAPTION_SIZE,
+    GAP,
+    LABEL_SIZE,
+    LINE,
+    MARGIN,
+    TITLE_SIZE,
+    WIDTH,
+    checked_path,
+    checked_window,
+    largest,
+    magnitude,
+    require_kind,
+)
 
 
 def _checked_zoom(zoom, shape):
@@ -107,11 +87,10 @@ def comparison(images, truth, path, window=None, zoom=None, title="", captions=N
     FileNotFoundError
         If the folder of ``path`` does not exist.
     """
-    _require_kind("images", images, dict, "a dict of names and reconstructions")
-    _require_kind("captions", captions or {}, dict, "a dict of names and lines")
-    _require_kind("path", path, str | PathLike, "a path such as 'comparison.png'")
+    require_kind("images", images, dict, "a dict of names and reconstructions")
+    require_kind("captions", captions or {}, dict, "a dict of names and lines")
     for name, text in (("title", title), ("reference", reference)):
-        _require_kind(name, text, str, "a string")
+        require_kind(name, text, str, "a string")
     if not images or "truth" in images:
         raise ValueError(
             f"images has the names {list(images)}, expected at least one reconstruction and none "
@@ -121,21 +100,14 @@ def comparison(images, truth, path, window=None, zoom=None, title="", captions=N
     unknown = sorted(set(captions) - {"truth", *images})
     if unknown:
         raise ValueError(f"captions has {unknown}, expected names among {['truth', *images]}.")
-    truth = _magnitude("truth", truth)
-    drawn = {name: _magnitude(name, x, truth.shape) for name, x in images.items()}
-    window = _checked_window(window, truth)
+    truth = magnitude("truth", truth)
+    drawn = {name: magnitude(name, x, truth.shape) for name, x in images.items()}
+    window = checked_window(window, truth)
     zoom = _checked_zoom(zoom, truth.shape)
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent} is no folder, expected one for {path}; create it.")
+    path = checked_path(path)
     figure = _draw(drawn, truth, window, zoom, title, captions, reference)
     figure.savefig(path, dpi=200)
     return figure
-
-
-def _require_kind(name, value, kind, expected):
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} is {type(value).__name__}, expected {expected}; convert it.")
 
 
 def _labels(names, captions, reference):
@@ -188,8 +160,7 @@ def _draw(drawn, truth, window, zoom, title, captions, reference):
     second = third + full + GAP
     first = second + detail + GAP
     errors = {name: truth - x for name, x in drawn.items()}
-    scale = max(float(np.quantile(np.abs(error), 0.995)) for error in errors.values())
-    scale = scale or max(float(np.abs(error).max()) for error in errors.values()) or 1.0
+    scale = largest(errors.values())
     frame = {"fill": False, "edgecolor": "#ffb000", "linewidth": 1.2}
     for column, name in enumerate(names):
         image = drawn.get(name, truth) if column else truth

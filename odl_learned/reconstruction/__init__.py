@@ -13,7 +13,8 @@ What they begin with, and are compared with: `Tikhonov`, `LeastSquares` and `Lan
 derivatives; `LearnedLandweber` stops by the discrepancy principle, with `PositiveFilter` in a
 direction for which that is proven.
 
-`stability_report` says how far to trust any of them, and solvers beside them.
+`stability_report` says how far to trust any of them, and solvers beside them; `tv_map` is total
+variation for it.
 """
 
 from odl_learned.reconstruction.checkpointed import Checkpointed
@@ -39,6 +40,7 @@ from odl_learned.reconstruction.sparse_coding import (
 from odl_learned.reconstruction.stability import Stability, StabilityReport, stability_report
 from odl_learned.reconstruction.structures import small_disc, small_letter
 from odl_learned.reconstruction.tikhonov import Tikhonov
+from odl_learned.reconstruction.total_variation import tv_map
 from odl_learned.reconstruction.unrolled import (
     GradientStep,
     LearnedProximalGradient,
@@ -78,5 +80,6 @@ __all__ = [
     "small_disc",
     "small_letter",
     "stability_report",
+    "tv_map",
     "worst_perturbation",
 ]

@@ -36,17 +36,22 @@ class WorstPerturbation(NamedTuple):
     Parameters
     ----------
     perturbation : torch.Tensor, shape (N, *Y.shape)
-        With ``|e|_Y <= epsilon``.
+        With ``|e|_Y <= epsilon`` in double precision.
     change : torch.Tensor, shape (N,), float64
         ``|Phi(y + e) - Phi(y)|_X``, a lower bound of the largest one; infinite where the map gives
-        values that are not finite.
+        values that are not finite. It is measured on the two images below after the search, so that
+        whoever applies the map to ``data`` and to ``data + perturbation`` finds it again.
     random_change : torch.Tensor, shape (N,), float64
         The mean of the same over random directions of norm epsilon and their opposites.
+    before, after : torch.Tensor, shape (N, *X.shape)
+        ``Phi(y)`` and ``Phi(y + e)``.
     """
 
     perturbation: torch.Tensor
     change: torch.Tensor
     random_change: torch.Tensor
+    before: torch.Tensor
+    after: torch.Tensor
 
 
 def worst_perturbation(
@@ -71,6 +76,9 @@ def worst_perturbation(
     a quarter, with e as before, where it does not. For large t and linear maps this is the power
     iteration for ``Phi* Phi``, whose limit is the largest singular value times epsilon.
 
+    The starts are restarts: each ascends by itself, and the best one counts. For total variation
+    there is `tv_map`, which has directions to ascend.
+
     For other functions, such as solvers, by a random search that steps where it improves: weaker,
     because it needs as many steps as there are bad directions. What is found for them says less;
     pass the worst perturbations of other maps as ``candidates``.
@@ -90,7 +98,7 @@ def worst_perturbation(
     steps, starts : int, optional
         Steps of each search, and random directions with which it begins; of each and its opposite
         the one is taken that moves the image more. A function is evaluated ``N (steps + 2 starts +
-        number of candidates + 1)`` times: its search goes on from the best start.
+        number of candidates + 2)`` times: its search goes on from the best start.
     candidates : sequence of tensors (N, *Y.shape), optional
         Further starts, scaled to norm epsilon.
 
@@ -124,7 +132,9 @@ def worst_perturbation(
     e = onto_sphere(spaces.data, e, epsilon)
     with torch.no_grad():
         image = phi(y)
-        change = torch.stack([_change(phi, spaces, image, y + start) for start in e])
+        many = e.shape[0]
+        change = norm(spaces.images, phi((y + e).flatten(0, 1)).reshape(many, *image.shape) - image)
+        change = or_infinite(change)
     random_change = change[: 2 * starts].mean(0)
     turned = change[starts : 2 * starts] > change[:starts]
     e = torch.cat([torch.where(each(turned, e[:starts]), -e[:starts], e[:starts]), e[2 * starts :]])
@@ -132,8 +142,21 @@ def worst_perturbation(
     search = _ascend if phi.is_differentiable else _climb
     e, change = search(phi, spaces, y, image, e, change, epsilon, steps, generator)
     best = change.argmax(0)
-    samples = torch.arange(len(y))
-    return WorstPerturbation(e[best, samples], change[best, samples], random_change)
+    e = _shortened(spaces.data, e[best, torch.arange(len(y))], epsilon)
+    with torch.no_grad():  # alone, not among other starts, whose number rounding may depend on
+        after = phi(y + e)
+    change = or_infinite(norm(spaces.images, after - image))
+    return WorstPerturbation(e, change, random_change, image, after)
+
+
+def _shortened(layout, e, epsilon):
+    """Not longer than epsilon, by no more than the rounding of its scaling; zero if too short."""
+    for k in range(8):
+        longer = norm(layout, e) > epsilon
+        if not longer.any():
+            return e
+        e = torch.where(each(longer, e), e * (1 - 2**k * torch.finfo(e.dtype).eps), e)
+    return torch.where(each(norm(layout, e) > epsilon, e), 0.0, e)
 
 
 def _ascend(phi, spaces, y, image, e, change, epsilon, steps, generator):

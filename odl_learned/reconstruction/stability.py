@@ -38,8 +38,11 @@ class Stability(NamedTuple):
         Of `worst_perturbation`, in the norm of X, for ``|e|_Y <= epsilon``. Lower bounds.
     perturbation : torch.Tensor, shape (N, *Y.shape)
         The e of the worst change.
+    before, after : torch.Tensor, shape (N, *X.shape)
+        ``Phi(y)`` and ``Phi(y + e)``, whose difference has the norm ``worst_change``.
     lipschitz : torch.Tensor, shape (N,), or None
-        Of `local_lipschitz`, a lower bound; None where the map has no derivative.
+        Of `local_lipschitz`, a lower bound; None where the map has no derivative, or only
+        directions, as `tv_map` has.
     recovered : dict, str -> torch.Tensor of shape (N,)
         By structure m, ``<Phi(y + A(x + m) - A x) - Phi(y), m>_X / |m|_X^2``: 1 where all of it
         comes back, 0 where nothing does.
@@ -53,6 +56,8 @@ class Stability(NamedTuple):
     worst_change: torch.Tensor
     random_change: torch.Tensor
     perturbation: torch.Tensor
+    before: torch.Tensor
+    after: torch.Tensor
     lipschitz: torch.Tensor | None
     recovered: dict[str, torch.Tensor]
     is_searched: bool
@@ -66,10 +71,17 @@ class StabilityReport(NamedTuple):
     epsilon : float
         Largest norm of the perturbations.
     rows : dict, str -> Stability
+    relative_epsilon : float
+        The same over the mean norm of the data.
+    steps, starts : int
+        Of the searches.
     """
 
     epsilon: float
     rows: dict[str, Stability]
+    relative_epsilon: float
+    steps: int
+    starts: int
 
     def __str__(self) -> str:
         names = list(next(iter(self.rows.values())).recovered)
@@ -85,12 +97,28 @@ class StabilityReport(NamedTuple):
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
                  for row in table]  # fmt: skip
+        return "\n".join([*lines, *self._legend()])
+
+    def _legend(self):
+        """What the columns mean, and what they do not."""
         count = len(next(iter(self.rows.values())).relative_error)
-        note = (f"{count} sample{'s' if count > 1 else ''}, eps = {self.epsilon:.3g}; worst and "
-                "Lipschitz: largest, lower bounds; others: means")
+        legend = [
+            f"{count} sample{'s' if count > 1 else ''}, eps = {self.epsilon:.3g}, "
+            f"{100 * self.relative_epsilon:.2g} % of |y|; worst/eps and Lipschitz are the largest "
+            "of the samples, others means.",
+            "error: |Phi(y) - x| / |x|, smaller is better. discrepancy: |A Phi(y) - y| / |noise|, "
+            "about 1 is right,",
+            "more: the image does not explain the data. worst/eps: |change of the image| / |change "
+            "of the data|, smaller",
+            f"is more stable; the most that {self.starts} start{'s' if self.starts > 1 else ''} of "
+            f"{self.steps} steps found, a lower bound: the worst case may be worse.",
+        ]  # fmt: skip
+        if any(row.recovered for row in self.rows.values()):
+            legend.append("%: how much of a structure comes back, 100 % is right.")
         if any(row.is_searched for row in self.rows.values()):
-            note += "; *: random search without derivatives, weaker"
-        return "\n".join([*lines, note])
+            legend.append("*: random search without derivatives finds less: do not compare with "
+                          "the other rows.")
+        return legend
 
 
 def stability_report(
@@ -115,8 +143,8 @@ def stability_report(
     ----------
     maps : mapping, str -> torch.nn.Module, odl.Operator or callable
         A module on tensors, in the dtype of the data space; an operator from data to images, such
-        as ``bridge.as_operator(model, A.range, A.domain)`` or ``operators.fbp(A)``; or a function
-        of an element, such as a variational solver.
+        as ``bridge.as_operator(model, A.range, A.domain)`` or ``operators.fbp(A)``; `tv_map`, total
+        variation; or a function of an element, such as another solver.
     forward_op : odl.Operator
         ``A: X -> Y``, whose spaces have the norms.
     truths, data : torch.Tensor (N, *X.shape) and (N, *Y.shape), or lists of elements
@@ -165,26 +193,27 @@ def stability_report(
         rows[name] = _measure(phi, maps[name], spaces, x, y, marked, epsilon, generator, steps,
                               starts, [] if phi.is_differentiable else found)
         found.append(rows[name].perturbation)
-    return StabilityReport(float(epsilon), {name: rows[name] for name in maps})
+    return StabilityReport(float(epsilon), {name: rows[name] for name in maps},
+                           float(epsilon / norm(spaces.data, y).mean()), steps, starts)
 
 
 def _measure(phi, map, spaces, x, y, marked, epsilon, generator, steps, starts, candidates):
     A = spaces.forward_op
     with torch.no_grad():
-        image = phi(y)
+        image, *others = phi(torch.cat([y, *(data for data, _ in marked.values())])).split(len(y))
         noise = norm(spaces.data, spaces.simulate(x) - y)
         misfit = norm(spaces.data, spaces.simulate(image.to(x.dtype)) - y)
-        recovered = {name: _overlap(spaces, phi(data) - image, mark)
-                     for name, (data, mark) in marked.items()}  # fmt: skip
+        recovered = {name: _overlap(spaces, other - image, mark)
+                     for other, (name, (_, mark)) in zip(others, marked.items())}  # fmt: skip
     worst = worst_perturbation(map, A, y, epsilon, generator=generator, steps=steps, starts=starts,
                                candidates=candidates)
     slope = None
-    if phi.is_differentiable:
+    if phi.has_derivative:
         slope = local_lipschitz(map, A, y, generator=generator, steps=max(steps, 1))
     return Stability(
         _ratio(norm(spaces.images, image - x), norm(spaces.images, x)), _ratio(misfit, noise),
-        worst.change, worst.random_change, worst.perturbation, slope, recovered,
-        not phi.is_differentiable)
+        worst.change, worst.random_change, worst.perturbation, worst.before, worst.after, slope,
+        recovered, not phi.is_differentiable)
 
 
 def _with(spaces, x, y, mark):

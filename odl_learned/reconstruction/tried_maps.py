@@ -16,6 +16,10 @@ from odl_learned.odl_validation import require_operator, shown
 ReconstructionMap = nn.Module | odl.Operator | Callable[[Any], Any]
 
 
+class SolvedMap(nn.Module):
+    """A solver as a module, whose gradients are directions to search in and no derivatives."""
+
+
 class Spaces:
     """The layouts of data and images of a forward operator, and the norms of both.
 
@@ -89,8 +93,10 @@ class TriedMap:
     Attributes
     ----------
     is_differentiable : bool
-        Whether derivatives are known: of modules and of operators that are linear or define
+        Whether there are gradients to ascend: of modules and of operators that are linear or define
         ``derivative``.
+    has_derivative : bool
+        Whether these are derivatives, and not only directions, as for a `SolvedMap`.
 
     Raises
     ------
@@ -100,7 +106,6 @@ class TriedMap:
 
     def __init__(self, name: str, map: ReconstructionMap, spaces: Spaces):
         self.name, self.spaces = name, spaces
-        self.is_differentiable = True
         if isinstance(map, odl.Operator):
             Y, X = spaces.data.space, spaces.images.space
             if map.domain != Y or map.range != X:
@@ -112,8 +117,8 @@ class TriedMap:
             raise TypeError(f"{name} is {shown(map)}, expected a torch module, an ODL operator, or "
                             "a function of an element of the data.")
         self.map = map
-        if not isinstance(map, nn.Module):
-            self.is_differentiable = False
+        self.is_differentiable = isinstance(map, nn.Module)
+        self.has_derivative = self.is_differentiable and not isinstance(map, SolvedMap)
 
     def __call__(self, data: torch.Tensor) -> torch.Tensor:
         spaces = self.spaces

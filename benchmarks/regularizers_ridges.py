@@ -29,27 +29,20 @@ def wcrr(channels=(1, 24), size=5):
     return Ridge(filters, Huber(), Huber(), sharpness=3.0, strength=0.94)
 
 
-def denoiser(ridge, maxiter, accuracy=1e-5):
-    """``argmin 1/2 |x - y|^2 + R(x)`` at the noise level one: that of training is in the scales."""
+def denoiser(ridge, maxiter, sigma=problems.SIGMA, accuracy=1e-5):
+    """``argmin 1/2 |x - y|^2 + R_sigma(x)``."""
     return reconstruction.RegularizedLeastSquares(
-        torch.nn.Identity(), torch.nn.Identity(), ridge, noise_level=1.0, norm=1.0, coercivity=1.0,
-        dimension=2, maxiter=maxiter, accuracy=accuracy)
-
-
-def scale(ridge, sigma):
-    """Begin with scales for the noise level sigma."""
-    with torch.no_grad():
-        ridge.log_scale.fill_(-math.log(sigma))
-    ridge.growth.requires_grad_(False)
+        torch.nn.Identity(), torch.nn.Identity(), ridge, noise_level=sigma, norm=1.0,
+        coercivity=1.0, dimension=2, maxiter=maxiter, accuracy=accuracy)
 
 
 def trained(ridge, images, seconds, sigma=problems.SIGMA, seed=0):
     """Train a ridge to denoise photographs; return the CPU seconds that it took."""
     began = time.process_time()
-    scale(ridge, sigma)
-    model = denoiser(ridge, ITERATIONS)
+    ridge.growth.requires_grad_(False)  # one noise level does not tell
+    model = denoiser(ridge, ITERATIONS, sigma)
     few = problems.Crops(images, CROP, 4, seed + 1, sigma).stacked()
-    learning.search_scale(denoiser(ridge, 2 * ITERATIONS), *few)
+    learning.search_scale(denoiser(ridge, 2 * ITERATIONS, sigma), *few)
     started = {name: value.clone() for name, value in ridge.state_dict().items()}
     if seconds > 0:
         spent = time.process_time() - began
@@ -89,8 +82,8 @@ class _Drawn:
 
 
 #: alphas, and noise levels at which the ridge is, of the search on validation images
-GRIDS = {"ct": ((3e-4, 1e-3, 3e-3, 1e-2), (0.125, 0.25, 0.5, 1.0)),
-         "inpainting": ((0.03, 0.1, 0.3), (0.125, 0.25, 0.5))}  # fmt: skip
+GRIDS = {"ct": ((3e-4, 1e-3, 3e-3, 1e-2), (0.012, 0.025, 0.05, 0.1)),
+         "inpainting": ((0.03, 0.1, 0.3), (0.012, 0.025, 0.05))}  # fmt: skip
 
 
 def tuned(ridge, problem, grids):

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from odl_learned import bridge, learning, networks, reconstruction, regularizers, solvers
+from odl_learned.energies import check_energy
 from odl_learned.functionals import l2_fidelity
+from odl_learned.learning import bilevel
 from odl_learned.regularizers import certificates
 
 BOUNDARIES = {"reflecting": networks.Reflecting, "inside": networks.Inside,
@@ -144,6 +146,22 @@ def test_implicit_derivatives_are_difference_quotients():
         quotient = (values[0] - values[1]) / 2e-5
         assert float((parameter.grad * direction).sum()) == pytest.approx(quotient, rel=1e-5,
                                                                           abs=1e-7)
+
+
+def test_bilevel_learning_takes_a_ridge_with_certified_hypergradients():
+    R = ridge(channels=(1, 3))
+    energy, params = regularizers.denoising_energy(R, 0.5)
+    y, truth = images(2, 5, 6), images(2, 5, 6, seed=1)
+    check_energy(energy, y, params, y, np.random.default_rng(0))
+    problem = bilevel.BilevelProblem(energy, y, bilevel.SquaredError(truth), y.clone())
+    lower = bilevel.lower.LowerLevel(problem, bilevel.lower.Accelerated())
+    found = bilevel.hypergradients.Implicit()(lower, params, 1e-9, 1e-9)
+    model = denoiser(R, derivative=reconstruction.ImplicitDerivative(1e-11))
+    problem.loss.value(model(y)).sum().backward()
+    expected = torch.cat([p.grad.flatten() for p in R.parameters()])
+    assert torch.allclose(found.gradient, expected, rtol=1e-5, atol=1e-7)
+    changed = regularizers.with_params(ridge(channels=(1, 3), seed=5), params)
+    assert torch.equal(changed(y), R(y))
 
 
 def test_training_by_the_last_steps_reduces_the_loss():

@@ -2,7 +2,7 @@
 
 `Ridge` is the torch module that learns, convex or weakly convex: `ComposedFilters`, and potentials
 `Huber`, `LogCosh` or `networks.ConvexSpline`. `RidgeRegularizer` is it on a space, for
-`odl.solvers` and ours.
+`odl.solvers` and ours; `denoising_energy` is it in a parametric energy, for `learning.bilevel`.
 
 `certificates` says whether a network is what it is claimed to be: certified with a bound, refuted
 with a witness, or unknown.
@@ -13,6 +13,7 @@ from odl_learned.regularizers import (
     ridge_certificates,  # noqa: F401  (importing registers its rules)
 )
 from odl_learned.regularizers.ridge import Ridge
+from odl_learned.regularizers.ridge_denoising import denoising_energy, with_params
 from odl_learned.regularizers.ridge_filters import ComposedFilters
 from odl_learned.regularizers.ridge_functional import RidgeRegularizer
 from odl_learned.regularizers.ridge_potentials import Huber, LogCosh
@@ -24,4 +25,6 @@ __all__ = [
     "Ridge",
     "RidgeRegularizer",
     "certificates",
+    "denoising_energy",
+    "with_params",
 ]

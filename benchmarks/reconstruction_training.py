@@ -80,20 +80,23 @@ def _stage(model, problem, path, seconds, batch_size, rate):
         log = json.loads(file.read_text())
     else:
         duration = _duration(model, problem, batch_size, 10 if seconds else 1)
-        log = {"steps": max(PARTS, round(seconds / duration)), "duration": duration, "done": 0,
+        log = {"steps": max(2, round(seconds / duration)), "duration": duration, "done": 0,
                "seconds": 0.0, "curve": []}  # fmt: skip
     optimizer, schedule = _optimizer(model, rate, log["steps"])
     chunk = math.ceil(log["steps"] / PARTS)
-    while True:
+    state = path.with_suffix(".pt")
+    while log["done"] < log["steps"]:
         begin = time.process_time()
-        done = min(log["steps"], log["done"] + (chunk if log["done"] < log["steps"] else 0))
-        _train(model, problem, done, batch_size, optimizer, schedule, path.with_suffix(".pt"))
-        if log["done"] == log["steps"]:  # the weights are those of the file
-            return log
-        quality = float(reconstruction_problems.evaluated(model.eval(), problem.val).mean())
-        log["done"], log["curve"] = done, [*log["curve"], round(quality, 2)]
-        log["seconds"] += time.process_time() - begin
-        file.write_text(json.dumps(log))
+        try:
+            done = min(log["steps"], log["done"] + chunk)
+            _train(model, problem, done, batch_size, optimizer, schedule, state)
+            quality = reconstruction_problems.evaluated(model.eval(), problem.val).mean()
+            log["done"], log["curve"] = done, [*log["curve"], round(float(quality), 2)]
+        finally:
+            log["seconds"] += time.process_time() - begin
+            file.write_text(json.dumps(log))
+    _train(model, problem, log["steps"], batch_size, optimizer, schedule, state)  # reads the file
+    return log
 
 
 def _optimizer(model, rate, steps):

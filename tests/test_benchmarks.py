@@ -63,9 +63,11 @@ def test_reconstruction_maps_print_their_numbers():
     assert done.returncode == 0, done.stderr
     numbers = json.loads(done.stdout.splitlines()[-1])
     measured = {"fbp_db", "tv_db", "learned_gradient_db", "primal_dual_db", "unet_db", "best_db",
-                "variational_network_db", "lista_db", "deep_equilibrium_db", "automap_db",
+                "learned_primal_db", "learned_proximal_gradient_db", "variational_network_db",
+                "lista_db", "free_lista_db", "deep_equilibrium_db", "automap_db",
                 "rbf_speedup", "fbp_vs_adjoint", "anderson_vs_plain"}
-    assert {name for name, value in numbers.items() if value is not None} == measured
+    found = {name for name, value in numbers.items() if value is not None}
+    assert {name for name in found if "deepinv" not in name} == measured
     assert {"mri_tv_db", "demo_ct_gain_db", "checkpoint_time"} <= set(numbers)
 
 

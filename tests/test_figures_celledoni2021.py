@@ -1,0 +1,57 @@
+"""The claims of the figures on equivariance can fail."""
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent / "examples" / "figures" / "celledoni2021"
+SMALL_DATA = runpy.run_path(str(FOLDER / "small_data.py"))
+
+
+def results(ordinary=(28.0, 27.2), equivariant=(28.5, 28.5)):
+    """Two sizes and two seeds with these means on upright and turned images."""
+    offsets = np.array([[-1, -0.5], [0.5, 1]])
+    return {"counts": (10, 50)} | {
+        name: np.stack([offsets, upright + offsets, turned + offsets], -1)
+        for name, (upright, turned) in {"ordinary": ordinary, "equivariant": equivariant}.items()}
+
+
+def test_the_claim_can_hold_and_numbers_are_means():
+    SMALL_DATA["claim"](results())
+    found = SMALL_DATA["summary"](results())
+    assert found == pytest.approx({"rotation_gap_ordinary": 0.8, "rotation_gap_equivariant": 0.0,
+                                   "rotated_gain_db": 1.3, "small_data_gain_db": 0.5})
+
+
+@pytest.mark.parametrize("spoiled", [
+    {"equivariant": (28.5, 28.3)}, {"equivariant": (28.5, 28.7)}, {"ordinary": (28.0, 27.8)},
+    {"ordinary": (29.0, 28.4)},
+])  # fmt: skip
+def test_the_claim_can_fail(spoiled):
+    with pytest.raises(AssertionError):
+        SMALL_DATA["claim"](results(**spoiled))
+
+
+def test_curves_are_compared_where_training_images_are_equally_good():
+    """The curve passes 27 dB halfway between its second and third row; a dip does not matter."""
+    rows = np.array([[20, 19, 18], [26, 24, 22], [28, 25, 20], [27.5, 0, 0]], float)
+    np.testing.assert_allclose(SMALL_DATA["at"](rows, 27), [27, 24.5, 21])
+
+
+INPAINTING = runpy.run_path(str(FOLDER / "tv_inpainting.py"))
+RESULTS = {"proximal": 1e-15, "promised": 1e-6, "inpainting": 0.26,
+           "values": {"upright": (10.0, 0.01), "turned with its mask": (10.01, 0.01)}}
+
+
+@pytest.mark.parametrize("spoiled", [
+    {"proximal": 1e-3}, {"inpainting": 0.01},
+    {"values": RESULTS["values"] | {"upright": (10.0, np.inf)}},
+    {"values": RESULTS["values"] | {"upright": (10.0, -0.01)}},
+    {"values": RESULTS["values"] | {"upright": (10.04, 0.01)}},
+])  # fmt: skip
+def test_the_claim_about_inpainting_can_fail(spoiled):
+    INPAINTING["claim"](RESULTS)
+    with pytest.raises(AssertionError):
+        INPAINTING["claim"](RESULTS | spoiled)

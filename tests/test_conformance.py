@@ -58,9 +58,6 @@ KNOWN_FAILURES |= {
     "ODL takes the derivative of the gradient of the L1 norm for zero on complex spaces, too"
     for name in ("translation", "L1Norm complex, cut cells")
 }
-KNOWN_FAILURES["QuadraticForm complex", "check_fenchel_young"] = (
-    "ODL's conjugate of a quadratic form has a wrong value on complex spaces"
-)
 
 
 def cases(table):

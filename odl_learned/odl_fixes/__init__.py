@@ -13,6 +13,7 @@ from odl_learned.odl_fixes import (  # noqa: F401  (importing registers repairs)
     functionals,
     nuclear_norms,
     projections,
+    quadratic_forms,
     spaces,
     tomography,
     unit_balls,

@@ -140,6 +140,8 @@ FUNCTIONALS = {
     "IndicatorBox": lambda: F.IndicatorBox(X, -0.5, 1.0),
     "ZeroFunctional": lambda: F.ZeroFunctional(X),
     "QuadraticForm": lambda: F.QuadraticForm(operator=GRAD.adjoint @ GRAD, vector=element(X)),
+    "QuadraticForm, multiplication": lambda: F.QuadraticForm(
+        operator=odl.MultiplyOperator(X.element(1 + odl.abs(element(X)))), vector=element(X)),
     "QuadraticForm complex": lambda: F.QuadraticForm(
         operator=odl.IdentityOperator(XC), vector=element(XC), constant=2),
     "OnRealParts": lambda: functionals.OnRealParts(

@@ -7,6 +7,7 @@ from reproductions.functionals import (
     grad_lipschitz,
     huber_proximal,
     lp_norm,
+    quadratic_conjugate,
     real_constants,
     separable_sum_linear,
 )
@@ -44,7 +45,7 @@ REPRODUCTIONS = {
     for f in (
         numpy_scalars, divergence_out, array_lookup, aliasing, separable_sum_linear, inner_once,
         complex_values, real_constants, lp_norm, grad_lipschitz, l1_projections, sum_constraint,
-        huber_proximal,
+        huber_proximal, quadratic_conjugate,
         norm_cache, lincomb_one_term, real_part_adjoint, weighted_adjoints, indexed_weights,
         weights_shown, weightings_compared, ray_pixels, foreign_arrays,
         simplex_value, lp_balls, group_balls, nuclear_norm, nuclear_ball, exact_indicators,

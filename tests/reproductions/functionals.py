@@ -48,6 +48,26 @@ def real_constants():
     assert constants == [0, 0, 0, 2, -2, 5, 3]
 
 
+def quadratic_conjugate():
+    for space in (odl.rn(2, weighting=3.0), odl.cn(2), image_space() ** 2):
+        A = 2 * odl.IdentityOperator(space)
+        for form in (F.QuadraticForm(A, draw(space), 4), F.QuadraticForm(A)):
+            # Young's equality at a point and its gradient.
+            x, conjugate = draw(space), form.convex_conj
+            p = form.gradient(x)
+            close(form(x) + conjugate(p), p.inner(x).real)
+            # The conjugate of the conjugate is the form itself, and the gradients are inverse.
+            close(conjugate.convex_conj(x), form(x))
+            close((conjugate.gradient(p) - x).norm(), 0)
+    turn = odl.MatrixOperator([[1.0, 1.0], [0.0, 1.0]], domain=odl.rn(2), range=odl.rn(2))
+    try:
+        F.QuadraticForm(turn).convex_conj
+    except NotImplementedError as error:
+        assert "not self-adjoint" in str(error)
+    else:
+        raise AssertionError("there is a conjugate of a form that is not symmetric")
+
+
 def lp_norm():
     for impl in ("numpy", "pytorch"):
         weighted = odl.uniform_discr(0, 1, 2, dtype="complex128", impl=impl)

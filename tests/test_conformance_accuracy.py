@@ -7,9 +7,10 @@ from instances.spaces import X, element
 
 from odl_learned import functionals
 from odl_learned.conformance import ConformanceError
-from odl_learned.conformance.accuracy import proximal_error, proximal_gap
+from odl_learned.conformance.accuracy import gradient_gap, proximal_error, proximal_gap
 from odl_learned.conformance.functionals import (
     check_firmly_nonexpansive,
+    check_gradient,
     check_moreau,
     check_proximal,
 )
@@ -85,3 +86,53 @@ def test_total_variation_passes_at_any_accuracy(accuracy, exponent):
     for seed in range(2):
         for check in (check_proximal, check_firmly_nonexpansive, check_moreau):
             check(f, np.random.default_rng(seed))
+
+
+class Sloped(F.Functional):
+    """``|x|`` with a gradient that is too large by a factor, and a gap that is declared."""
+
+    def __init__(self, space, factor, declared):
+        super().__init__(space)
+        self.factor, self.declared = factor, declared
+
+    def _call(self, x):
+        return x.norm()
+
+    @property
+    def gradient(self):
+        return SlopedGradient(self)
+
+
+class SlopedGradient(odl.Operator):
+    def __init__(self, f):
+        super().__init__(f.domain, f.domain)
+        self.f = f
+
+    def _call(self, x):
+        return (self.f.factor / x.norm()) * x
+
+    def gap(self, x):
+        return self.f.declared * x.norm()
+
+
+def test_a_subgradient_up_to_the_declared_gap_is_allowed_and_no_more(rng):
+    # <p, x> is off by one percent of |x|, on the rays through x and -x.
+    for factor, declared in ((0.99, 0.01), (1.0, 1e-3)):
+        check_gradient(Sloped(X, factor, declared), rng)
+        check_gradient(2.0 * Sloped(X, factor, declared).translated(element(X)), rng)
+    for factor, declared in ((0.99, 0.009), (1.01, 0.009)):
+        with pytest.raises(ConformanceError, match="the gap that the gradient declares"):
+            check_gradient(Sloped(X, factor, declared), rng)
+    with pytest.raises(ConformanceError, match="declares the gap nan, expected a finite"):
+        check_gradient(Sloped(X, 1.0, np.nan), rng)
+
+
+def test_gaps_of_expressions_are_those_of_their_parts(rng):
+    f, x = Sloped(X, 0.99, 0.01), element(X)
+    assert gradient_gap(f, x) == 0.01 * x.norm()
+    assert gradient_gap(3.0 * f * 2.0, x) == pytest.approx(0.06 * x.norm())
+    assert gradient_gap(f + F.L2NormSquared(X), x) == 0.01 * x.norm()
+    twice = odl.ScalingOperator(X, 2.0)
+    assert gradient_gap(f @ twice, x) == pytest.approx(0.02 * x.norm())
+    assert gradient_gap(F.SeparableSum(f, f), (X**2).element([x, 3 * x])) == pytest.approx(
+        0.04 * x.norm())

@@ -14,7 +14,8 @@ operator, a nonlinear one, or a functional, each with the checks of its torch mo
 by itself is checked on an example, ``check(module, example)``.
 
 A proximal that is an iteration may say how accurate it is, by a method ``gap(x)`` of the operator
-that ``f.proximal(sigma)`` returns; what is allowed follows from it (`conformance.accuracy`).
+that ``f.proximal(sigma)`` returns; so may the operator ``f.gradient`` of a convex functional. What
+is allowed follows from it (`conformance.accuracy`).
 
 `equivariance_error` measures how far a map is from commuting with a group of rotations and
 reflections, or a functional from being invariant.

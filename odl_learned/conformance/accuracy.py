@@ -1,4 +1,4 @@
-r"""What proximals that are iterations declare of their accuracy, and what follows from it.
+r"""What proximals and gradients that are iterations declare of their accuracy, and what follows.
 
 A proximal operator may bring a method ``gap(x)``: a bound of how far the objective at the point
 ``u = prox(x)`` that it returns is above its minimum,
@@ -13,6 +13,13 @@ distance of ``u`` to the minimizer. Identities of proximals then hold up to
   ``d`` of the minimizers, ``|d| <= |x - z|``, and that of the errors, ``|c| <= e``,
   ``|d + c|^2 - <d + c, x - z> <= |d|^2 - <d, x - z> + 2 |d| |c| + |c|^2 + |c| |x - z|``;
 * ``e`` for the identity of Moreau.
+
+A gradient operator of a convex functional may bring a method ``gap(x)``, too: its value ``p`` at
+``x`` is a subgradient up to that, for the values that are computed,
+
+.. math:: f(z) \ge f(x) + \text{Re} \langle p, z - x \rangle - \gamma(x) \quad \text{for all } z .
+
+Difference quotients would divide the errors of such values by a short step.
 """
 
 import functools
@@ -22,6 +29,7 @@ import numpy as np
 import odl
 
 from odl_learned.conformance.failure import require
+from odl_learned.conformance.sampling import has_gradient, sample
 
 F = odl.functionals
 
@@ -73,3 +81,59 @@ def _(f: F.functional.FunctionalDefaultConvexConjugate, sigma, x):
 @proximal_gap.register
 def _(f: F.SeparableSum, sigma, x):
     return sum(proximal_gap(part, sigma, xi) for part, xi in zip(f.functionals, x, strict=True))
+
+
+def is_approximate(op, rng):
+    """Whether this is a functional whose gradient declares a gap at a sample."""
+    is_functional = isinstance(op, F.Functional) and has_gradient(op)
+    return is_functional and gradient_gap(op, sample(op, rng)) > 0
+
+
+@functools.singledispatch
+def gradient_gap(f, x):
+    """Return the gap that ``f.gradient`` declares at ``x``, zero where it declares none.
+
+    Expressions of functionals have the gaps of what they consist of, as for `proximal_gap`.
+    """
+    declared = getattr(f.gradient, "gap", None)
+    if declared is None:
+        return 0.0
+    gap = float(declared(x))
+    require(0 <= gap < math.inf,
+            f"the gradient declares the gap {gap}, expected a finite number of at least zero")
+    return gap
+
+
+@gradient_gap.register
+def _(f: F.FunctionalLeftScalarMult, x):
+    return abs(f.scalar) * gradient_gap(f.functional, x)
+
+
+@gradient_gap.register
+def _(f: F.FunctionalRightScalarMult, x):
+    return gradient_gap(f.functional, f.scalar * x)
+
+
+@gradient_gap.register
+def _(f: F.FunctionalTranslation, x):
+    return gradient_gap(f.functional, x - f.translation)
+
+
+@gradient_gap.register
+def _(f: F.FunctionalComp, x):
+    return gradient_gap(f.left, f.right(x))
+
+
+@gradient_gap.register
+def _(f: F.FunctionalSum, x):
+    return gradient_gap(f.left, x) + gradient_gap(f.right, x)
+
+
+@gradient_gap.register
+def _(f: F.FunctionalQuadraticPerturb, x):
+    return gradient_gap(f.functional, x)
+
+
+@gradient_gap.register
+def _(f: F.SeparableSum, x):
+    return sum(gradient_gap(part, xi) for part, xi in zip(f.functionals, x, strict=True))

@@ -15,6 +15,7 @@ from odl_learned.bridge import as_module
 from odl_learned.bridge.generic import GenericNonlinear
 from odl_learned.bridge.generic_functional import GenericFunctional
 from odl_learned.bridge.nested import each
+from odl_learned.conformance.accuracy import is_approximate
 from odl_learned.conformance.failure import ConformanceError, require, require_small
 from odl_learned.conformance.sampling import (
     available,
@@ -27,8 +28,11 @@ from odl_learned.conformance.tensors import as_tensor, entries, leaves, like, re
 
 
 def check_module_gradients(op, rng):
-    """First and second derivatives of the module agree with finite differences, in double."""
-    if precision(op) > 1e-9:
+    """First and second derivatives of the module agree with finite differences, in double.
+
+    Where a gradient is known up to a gap, the round trip of the bridge compares it with ODL's.
+    """
+    if precision(op) > 1e-9 or is_approximate(op, rng):
         return
     module, x = as_module(op), as_tensor(op, sample(op, rng))
     x = stack(x, as_tensor(op, sample(op, rng)))

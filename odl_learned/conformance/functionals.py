@@ -7,7 +7,7 @@ import numpy as np
 import odl
 
 from odl_learned.conformance import operators
-from odl_learned.conformance.accuracy import proximal_error, proximal_gap
+from odl_learned.conformance.accuracy import gradient_gap, proximal_error, proximal_gap
 from odl_learned.conformance.failure import require, require_small
 from odl_learned.conformance.sampling import (
     available,
@@ -73,9 +73,15 @@ def check_in_place(f, rng):
 def check_gradient(f, rng, draws=3):
     """``Re <grad f(x), h>`` is the directional derivative, by central differences.
 
-    Where a draw is near a kink, another one decides.
+    Where a draw is near a kink, another one decides. A gradient with a ``gap`` is a subgradient up
+    to that, also at points on the ray through ``x``, where norms are linear.
     """
     if not has_gradient(f) or not has_value(f):
+        return
+    x = sample(f, rng)
+    gap = gradient_gap(f, x)
+    if gap > 0:
+        _check_subgradient(f, x, gap, rng)
         return
     step = precision(f) ** (1 / 3)
     for _ in range(draws):
@@ -90,6 +96,17 @@ def check_gradient(f, rng, draws=3):
                   f"The left side is {slope:.6g}, differences give {quotient:.6g}. The gradient is "
                   "the Riesz representative in the weighted inner product: the partial derivatives "
                   "over the weights.")
+
+
+def _check_subgradient(f, x, gap, rng):
+    value, gradient = f(x), f.gradient(x)
+    for h in (x, draw(f.domain, rng), draw(f.domain, rng)):
+        for step in (-1.0, -0.03, 0.03, 1.0):
+            excess = f(x + step * h) - value - step * np.real(inner(gradient, h))
+            rounding = 100 * precision(f) * (abs(value) + norm(gradient) * norm(h))
+            require(excess >= -gap - rounding,
+                    f"f(z) - f(x) - Re <grad f(x), z - x> is {excess:.6g}, expected at least "
+                    f"{-gap:.6g}, the gap that the gradient declares")
 
 
 def check_gradient_derivative(f, rng):

@@ -1,5 +1,6 @@
 """Total generalized variation of second order: value and proximal to a certified accuracy."""
 
+import numpy as np
 import odl
 
 from odl_learned.functionals.total_variation import DenoisingProximal
@@ -81,3 +82,11 @@ class _TotalGeneralizedVariationGradient(odl.Operator):
     def _call(self, u):
         f = self.functional
         return tgv_gradient(u, f.beta, f.accuracy, f.maxiter)
+
+    def gap(self, u):
+        """Return ``f(u) - Re <p, u>``, for the gradient ``p`` at ``u``.
+
+        With feasible dual variables ``p = grad* q`` is below the functional, ``f(z) >= Re <p, z>``
+        for all ``z``. So it is a subgradient up to the gap: ``f(z) >= f(u) + Re <p, z - u> - gap``.
+        """
+        return max(0.0, self.functional(u) - float(np.real(self(u).inner(u))))

@@ -67,6 +67,8 @@ FUNCTIONALS = {
         plane(dtype="float32"), 1, accuracy=1e-7),
     "TotalGeneralizedVariation": lambda: functionals.TotalGeneralizedVariation(
         plane((3, 2)), 0.1, accuracy=1e-12, maxiter=3000),
+    "TotalGeneralizedVariation, default accuracy": lambda: 0.7 * functionals
+    .TotalGeneralizedVariation(plane((6, 5)), 0.1).translated(element(plane((6, 5)))),
     "l2_fidelity": lambda: functionals.l2_fidelity(element(X)),
     "l2_fidelity complex": lambda: functionals.l2_fidelity(element(XC)),
     "BoxConstraint": lambda: functionals.BoxConstraint(X, -0.5, 1.0),

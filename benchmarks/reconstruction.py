@@ -24,6 +24,7 @@ from pathlib import Path
 import timing  # isort: skip
 import reconstruction_demo
 import reconstruction_maps
+import reconstruction_memory
 import reconstruction_problems
 import reconstruction_speed
 import reconstruction_steps
@@ -127,6 +128,7 @@ def measured(arguments, parts, folder):
     if "speed" in parts:
         numbers.update(reconstruction_speed.measure(arguments.size))
         numbers.update(reconstruction_steps.measure(arguments.size))
+        numbers.update(reconstruction_memory.measure(arguments.size))
     if "demo" in parts:
         numbers.update(reconstruction_demo.measure(arguments.size, folder))
     return {name: value if value is None else float(f"{value:.4g}")

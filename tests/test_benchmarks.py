@@ -65,7 +65,8 @@ def test_reconstruction_maps_print_their_numbers():
     measured = {"fbp_db", "tv_db", "learned_gradient_db", "primal_dual_db", "unet_db", "best_db",
                 "learned_primal_db", "learned_proximal_gradient_db", "variational_network_db",
                 "lista_db", "free_lista_db", "deep_equilibrium_db", "automap_db",
-                "rbf_speedup", "fbp_vs_adjoint", "anderson_vs_plain"}
+                "rbf_speedup", "fbp_vs_adjoint", "anderson_vs_plain", "checkpoint_memory",
+                "checkpoint_time"}
     found = {name for name, value in numbers.items() if value is not None}
     assert {name for name in found if "deepinv" not in name} == measured
     assert {"mri_tv_db", "demo_ct_gain_db", "checkpoint_time"} <= set(numbers)

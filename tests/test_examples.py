@@ -91,6 +91,7 @@ SPOILED = {
     "walnut_tv_pdhg.py": {"niter": 3},
     "ct_landweber_discrepancy.py": {"niter": 5},
     "ct_learned_without_truth.py": {"steps": 1},
+    "ct_train_in_a_folder.py": {"steps": 1},
     "ct_tv_pdhg.py": {"niter": 5},
     "denoising_learned_alpha.py": {"steps": 1},
     "mri_tgv_pdhg.py": {"niter": 5},

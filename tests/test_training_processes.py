@@ -1,8 +1,11 @@
 """Two processes train as one does, and end together."""
 
+import csv
 import os
 import re
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -120,3 +123,19 @@ def test_processes_that_have_not_joined_are_an_error(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(RuntimeError, match="one of 2 processes of torchrun and they have not join"):
         learn()
+
+
+@pytest.mark.slow
+def test_torchrun_trains_as_one_process(tmp_path):
+    """The example, by torchrun in two processes and alone: the same curve."""
+    root, curves = os.path.dirname(os.path.dirname(__file__)), []
+    script = os.path.join(root, "examples", "ct_train_in_a_folder.py")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": root}
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    for name, launched in (("one", []), ("two", launcher)):
+        out = tmp_path / name
+        subprocess.run([sys.executable, *launched, script, "smoke", "--out", str(out)],
+                       check=True, capture_output=True, env=environment, timeout=300)  # fmt: skip
+        with open(f"{out}_run/curve.csv") as file:
+            curves.append([float(row["loss"]) for row in csv.DictReader(file)])
+    np.testing.assert_allclose(*curves, rtol=1e-5)

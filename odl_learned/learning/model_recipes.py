@@ -177,6 +177,14 @@ CONSTRUCTORS = {
     reconstruction.Landweber: _with_operator("step_size", "iterations", "initial"),
     reconstruction.LearnedLandweber: lambda module: {
         "forward": module.forward_op, "adjoint": module.adjoint_op, **_named(*_LANDWEBER)(module)},
+    reconstruction.LearnedSampling: lambda module: {
+        "members": module.members, "fixed": module.fixed, **_named("kept", "slope")(module)},
+    reconstruction.KeptRows: lambda module: {},
+    reconstruction.WeighedRows: lambda module: {
+        "forward": module.forward_op, "weights": module.weights},
+    reconstruction.WeighedRowsAdjoint: lambda module: {
+        "adjoint": module.adjoint_op, "weights": module.weights},
+    reconstruction.SampledReconstruction: _named("sampling", "model"),
     reconstruction.PositiveFilter: lambda module: {"shape": list(module.logarithms.shape)},
     reconstruction.RegularizedLeastSquares: lambda module: {
         "forward": module.forward_op, "adjoint": module.adjoint_op,

@@ -29,6 +29,7 @@ from odl_learned.operators.norms import normalized, operator_norm
 from odl_learned.operators.random_elements import random_element
 from odl_learned.operators.ray import parallel_ray_transform, require_even_angles
 from odl_learned.operators.real_parts import real_parts
+from odl_learned.operators.restricted import kept_rows, kept_views
 from odl_learned.operators.symmetrized import (
     SinogramTurn,
     SymmetrizedRayTransform,
@@ -74,6 +75,8 @@ __all__ = [
     "gaussian_kernel",
     "gradient",
     "mask_operator",
+    "kept_rows",
+    "kept_views",
     "normalized",
     "operator_norm",
     "parallel_ray_transform",

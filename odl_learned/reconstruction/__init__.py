@@ -12,6 +12,8 @@ with `LastSteps` or `ImplicitDerivative`. `AUTOMAP` knows no forward operator.
 What they begin with, and are compared with: `Tikhonov`, `LeastSquares` and `Landweber`, with their
 derivatives; `LearnedLandweber` stops by the discrepancy principle, with `PositiveFilter` in a
 direction for which that is proven.
+`LearnedSampling` is a pattern that is learned together with a map, `KeptRows` what a map may see of
+split data; both change the rows of its operator, `WeighedRows`.
 
 `stability_report` says how far to trust any of them, and solvers beside them; `tv_map` is total
 variation for it.
@@ -23,6 +25,11 @@ from odl_learned.reconstruction.early_stopping import LearnedLandweber
 from odl_learned.reconstruction.equilibrium import DeepEquilibrium
 from odl_learned.reconstruction.filters import PositiveFilter
 from odl_learned.reconstruction.fully_learned import AUTOMAP
+from odl_learned.reconstruction.learned_sampling import (
+    LearnedSampling,
+    sampling_lines,
+    sampling_points,
+)
 from odl_learned.reconstruction.lipschitz import local_lipschitz
 from odl_learned.reconstruction.perturbations import WorstPerturbation, worst_perturbation
 from odl_learned.reconstruction.postprocessing import Postprocessing
@@ -31,6 +38,12 @@ from odl_learned.reconstruction.regularized import (
     ImplicitDerivative,
     LastSteps,
     RegularizedLeastSquares,
+)
+from odl_learned.reconstruction.sampled import (
+    KeptRows,
+    SampledReconstruction,
+    WeighedRows,
+    WeighedRowsAdjoint,
 )
 from odl_learned.reconstruction.sparse_coding import (
     CoupledShrinkage,
@@ -58,11 +71,13 @@ __all__ = [
     "FreeShrinkage",
     "GradientStep",
     "ImplicitDerivative",
+    "KeptRows",
     "Landweber",
     "LastSteps",
     "LearnedLandweber",
     "LearnedPrimalDual",
     "LearnedProximalGradient",
+    "LearnedSampling",
     "LearnedShrinkage",
     "LearnedStepSize",
     "LeastSquares",
@@ -70,13 +85,18 @@ __all__ = [
     "PositiveFilter",
     "Postprocessing",
     "RegularizedLeastSquares",
+    "SampledReconstruction",
     "Stability",
     "StabilityReport",
     "StateStep",
     "Tikhonov",
     "VariationalStep",
+    "WeighedRows",
+    "WeighedRowsAdjoint",
     "WorstPerturbation",
     "local_lipschitz",
+    "sampling_lines",
+    "sampling_points",
     "small_disc",
     "small_letter",
     "stability_report",

@@ -41,6 +41,19 @@ def state_step(in_channels, out_channels):
         shaken(networks.CNN(in_channels, out_channels, 4, 2)), dimension=2)
 
 
+def lines_sampling():
+    """A pattern of three of seven lines."""
+    return reconstruction.LearnedSampling(
+        reconstruction.sampling_lines((5, 7), 1), 3, generator=torch.Generator()).double()
+
+
+def weighed(weights):
+    """Landweber's iteration with weighed rows."""
+    return reconstruction.Landweber(reconstruction.WeighedRows(as_module(MASK), weights),
+                                    reconstruction.WeighedRowsAdjoint(as_module(MASK), weights),
+                                    0.5, 3)  # fmt: skip
+
+
 def most_of_it(data):
     """Norms of a noise that is nine tenths of the data, much of which lies behind the mask."""
     return 0.9 * torch.linalg.vector_norm(data.flatten(1), dim=1)
@@ -156,6 +169,14 @@ MODULES = {
         reconstruction.LearnedLandweber(
             as_module(MASK), as_module(MASK.adjoint), 0.5, most_of_it, dimension=2), IMAGE),
     "PositiveFilter": lambda: (shaken(reconstruction.PositiveFilter((5, 7))), IMAGE),
+    "KeptRows": lambda: (weighed(reconstruction.KeptRows()), IMAGE),
+    "WeighedRows": lambda: (
+        reconstruction.WeighedRows(as_module(MASK), lines_sampling()), IMAGE),
+    "WeighedRowsAdjoint": lambda: (
+        reconstruction.WeighedRowsAdjoint(as_module(MASK.adjoint), lines_sampling()), IMAGE),
+    "SampledReconstruction": lambda: (
+        reconstruction.SampledReconstruction(lines_sampling(), weighed(lines_sampling())), IMAGE),
+    "LearnedSampling": lambda: (weighed(lines_sampling()), IMAGE),
     "Checkpointed": lambda: (
         unrolled(reconstruction.Checkpointed(reconstruction.GradientStep(
             networks.OnImages(net(1, 1), dimension=2), 0.5))), IMAGE),

@@ -166,7 +166,8 @@ class SelfSupervisedSplit(Objective):
     restricted : callable, optional
         ``(model, data, kept) -> images`` evaluates the model on the kept data; the default is
         ``model(kept * data)``. A model that compares with the data inside, such as an unrolled one,
-        would take zeros for measurements there: pass a function that restricts its operator, too.
+        would take zeros for measurements there: make it of ``reconstruction.KeptRows`` and pass
+        ``rows.restricted``, which restricts its operator, too.
 
     Source: Yaman et al., Self-supervised learning of physics-guided reconstruction (2020).
     """

@@ -1,5 +1,6 @@
 """Equivariant networks: exact on the grid, in the places of ordinary ones, stored and exported."""
 
+import numpy as np
 import odl
 import pytest
 import torch
@@ -244,3 +245,83 @@ def test_exported_networks_are_ordinary_and_the_same():
             assert torch.equal(ordinary(x), shared(x))
     with pytest.raises(TypeError, match="net is of type int"):
         eq.exported(3)
+
+
+def bumps(space, rng):
+    """A smooth image that vanishes near the border: six Gaussians of a width of 2.6 pixels."""
+    x, y = space.meshgrid
+    value = np.zeros(space.shape)
+    for _ in range(6):
+        radius, angle = 0.45 * np.sqrt(rng.random()), 2 * np.pi * rng.random()
+        center = radius * np.cos(angle), radius * np.sin(angle)
+        squares = (x - center[0]) ** 2 + (y - center[1]) ** 2
+        value += rng.standard_normal() * np.exp(-squares / (2 * 0.08**2))
+    return space.element(value)
+
+
+def on_image_without_biases(net, space):
+    """The network as an operator, with random weights; zero outside of a disk."""
+    with torch.no_grad():
+        for layer in net.modules():
+            if isinstance(layer, eq.GroupConvolution):
+                layer.he_uniform(torch.Generator().manual_seed(1))
+    x, y = space.meshgrid
+    disk = odl.MultiplyOperator(space.element((x**2 + y**2 < 0.75**2).astype(float)))
+    model = networks.OnImages(net.double(), dimension=2)
+    return disk, bridge.as_operator(model, space, space)
+
+
+def test_finer_turns_of_smooth_images(rng):
+    """The mark of the room is 1e-2; filters of quarter turns alone are far from it."""
+    X = odl.uniform_discr([-1, -1], [1, 1], (64, 64))
+    u = bumps(X, rng)
+    for group, size, angles, fits in (
+            (eq.Cyclic(8), 5, [np.pi / 4], True), (eq.Cyclic(16), 5, [np.pi / 8, np.pi / 4], True),
+            (eq.Dihedral(8), 5, [np.pi / 4], True), (Z4, 5, [np.pi / 4], False)):  # fmt: skip
+        net = eq.EquivariantCNN(group, 1, 1, 2, 3, size=size,
+                                generator=torch.Generator().manual_seed(0))  # fmt: skip
+        disk, N = on_image_without_biases(net, X)
+        for angle in angles:
+            turn = operators.Rotation(X, angle)
+            expected = disk(turn(N(u)))
+            error = (disk(N(turn(u))) - expected).norm() / expected.norm()
+            assert (error <= 1e-2) if fits else (error > 0.1), (group, angle)
+
+
+def learned_gradient(A, inverse):
+    """The learned proximal gradient of Celledoni et al. in small, all parameters at random."""
+    seed = torch.Generator().manual_seed(0)
+    steps = [reconstruction.MemoryStep(
+        eq.EquivariantCNN(Z4, 4, 3, 3, 3, generator=seed), 2, 1.0, dimension=2) for _ in range(3)]
+    for step in steps:
+        with torch.no_grad():
+            step.net.layers[-1].he_uniform(seed).weight.mul_(0.3)
+    return reconstruction.LearnedProximalGradient(*lowered(A), steps, bridge.as_module(inverse))
+
+
+def test_learned_proximal_gradient_commutes_before_and_after_training():
+    """Through ASTRA's matrix up to 1e-4, through the symmetrized one up to 1e-6."""
+    X = odl.uniform_discr([-1, -1], [1, 1], (32, 32), dtype="float32")
+    ray = operators.parallel_ray_transform(X, 16)
+    scale = float(1 / operators.operator_norm(ray))
+    u = noise(4, 32, 32, dtype=torch.float32)
+    for A, mark in ((scale * ray, 1e-4),
+                    (scale * operators.SymmetrizedRayTransform(ray), 1e-6)):  # fmt: skip
+        model = learned_gradient(A, operators.fbp(A))
+        forward = bridge.as_module(A)
+        y = forward(u)
+        optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+        losses = []
+        for step in range(4):
+            with torch.no_grad():
+                got, expected = model(forward(Z4.act(1, u))), Z4.act(1, model(y))
+            assert relative(got, expected) < mark
+            optimizer.zero_grad()
+            losses.append((model(y) - u).square().mean())
+            losses[-1].backward()
+            optimizer.step()
+        assert losses[-1] < losses[0]
+    broken = learned_gradient(A, operators.fbp(A))
+    broken.steps[1].net = networks.CNN(4, 3, 4, 2, dimension=2)
+    torch.nn.init.normal_(broken.steps[1].net.layers[-1].weight, std=0.1)
+    assert relative(broken(forward(Z4.act(1, u))), Z4.act(1, broken(y))) > 1e-3

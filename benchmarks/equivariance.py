@@ -1,0 +1,125 @@
+"""Equivariant networks: how exact, and what they cost; the last line printed is one JSON object.
+
+    python benchmarks/equivariance.py                     everything
+    python benchmarks/equivariance.py --part cost         one of the parts, see PARTS
+    python benchmarks/equivariance.py --size tiny         does it run?
+
+``layers``: largest relative error of every layer and network under all elements of the group, in
+single precision, for quarter turns, with reflections, and for the rotations of the cube; Z_8 and
+Z_16 at 45 and 22.5 degrees on smooth images, turned by `operators.Rotation`, in the disk of 3/4.
+``reconstruction``: learned proximal gradient and learned primal-dual through the ray transform on
+white noise, before and after some training, with ASTRA's matrix and with the symmetrized one.
+``cost``: CPU seconds of one thread of group convolutions over those of an ordinary convolution of
+equal width, forward and backward, and in evaluation with cached filters and exported. Numbers that
+were not measured are null.
+"""
+
+import argparse
+import json
+import math
+
+import timing  # isort: skip
+import equivariance_maps as maps
+import torch
+from torch import nn
+
+from odl_learned.networks import equivariant as eq
+
+KEYS = ("layer_error", "lpg_error", "lpg_error_symmetrized", "z8_error_45", "z16_error_22",
+        "p4_cost", "p4m_cost", "cached_cost")  # fmt: skip
+SIZES = {
+    "tiny": {"n": 16, "steps": 1, "rounds": 1, "races": ((8, 16, 1),)},
+    "full": {"n": 64, "steps": 20, "rounds": 15,
+             "races": ((32, 64, 4), (96, 64, 2), (32, 128, 1))},
+}  # fmt: skip
+
+
+def layers(n, steps, rounds, races):
+    """Errors of layers and networks, on the grid and between its elements."""
+    errors = {}
+    for group in (eq.Cyclic(2), eq.Cyclic(4), eq.Dihedral(4), eq.CubeRotations()):
+        for name, error in maps.layer_errors(group):
+            errors[f"{group} {name}"] = error
+    for name, error in errors.items():
+        print(f"  {name:60s} {error:.1e}")
+    numbers = {"layer_error": max(errors.values())}
+    for key, group, angle in (("z8_error_45", eq.Cyclic(8), math.pi / 4),
+                              ("z16_error_22", eq.Cyclic(16), math.pi / 8)):
+        found = [maps.smooth_error(group, angle, max(n, 32), seed) for seed in range(3)]
+        numbers[key] = max(found)
+        print(f"  {group} turned by {math.degrees(angle):.1f} degrees: " +
+              ", ".join(f"{error:.1e}" for error in found))  # fmt: skip
+    print(f"  Cyclic(4) turned by 45.0 degrees: "
+          f"{maps.smooth_error(eq.Cyclic(4), math.pi / 4, max(n, 32), 0):.1e}")
+    return numbers
+
+
+def reconstruction(n, steps, rounds, races):
+    """Errors of learned maps through the ray transform, the largest of before and after."""
+    found = {}
+    for symmetrized in (False, True):
+        for name in ("learned proximal gradient", "learned primal-dual"):
+            before, after = maps.unrolled_errors(name, n, symmetrized, steps)
+            print(f"  {name}, {n} x {n}, {'symmetrized' if symmetrized else 'as built'}: "
+                  f"{before:.1e} before, {after:.1e} after {steps} steps")  # fmt: skip
+            found[name, symmetrized] = max(before, after)
+    largest = [max(e for (_, s), e in found.items() if s == kind) for kind in (False, True)]
+    return {"lpg_error": largest[0], "lpg_error_symmetrized": largest[1]}
+
+
+def cost(n, steps, rounds, races):
+    """CPU seconds over those of an ordinary convolution, the largest over the races."""
+    numbers = {"p4_cost": 0.0, "p4m_cost": 0.0, "cached_cost": 0.0}
+    for width, side, batch in races:
+        x = torch.randn(batch, width, side, side, requires_grad=True)
+        contestants = {"ordinary": nn.Conv2d(width, width, 3, padding=1)}
+        for name, group in (("p4", eq.Cyclic(4)), ("p4m", eq.Dihedral(4))):
+            fields = eq.regular(group, width // group.order)
+            contestants[name] = eq.GroupConvolution(fields, fields, 3)
+        title = f"width {width}, {side} x {side}, batch {batch}"
+        seconds = timing.race(f"{title}, forward and backward", {
+            name: lambda layer=layer: trained(layer, x) for name, layer in contestants.items()},
+            rounds)  # fmt: skip
+        for name in ("p4", "p4m"):
+            ratio = seconds[name] / seconds["ordinary"]
+            numbers[f"{name}_cost"] = max(numbers[f"{name}_cost"], ratio)
+        contestants |= {f"{name}, exported": contestants[name].ordinary()
+                        for name in ("p4", "p4m")}  # fmt: skip
+        seconds = timing.race(f"{title}, evaluation", {
+            name: lambda layer=layer.eval(): evaluated(layer, x)
+            for name, layer in contestants.items()}, rounds)  # fmt: skip
+        largest = max(seconds.values()) / seconds["ordinary"]
+        numbers["cached_cost"] = max(numbers["cached_cost"], largest)
+    return numbers
+
+
+def trained(layer, x):
+    layer.zero_grad()
+    layer(x).square().mean().backward()
+
+
+def evaluated(layer, x):
+    with torch.no_grad():
+        layer(x)
+
+
+#: Each maps the numbers of a size to values of KEYS.
+PARTS = {"layers": layers, "reconstruction": reconstruction, "cost": cost}
+
+
+def main(parts, size):
+    numbers = dict.fromkeys(KEYS)
+    for part in parts:
+        print(f"\n{part}", flush=True)
+        torch.manual_seed(0)
+        numbers |= PARTS[part](**SIZES[size])
+    print(json.dumps(numbers))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=PARTS, nargs="+", default=list(PARTS))
+    parser.add_argument("--size", choices=SIZES, default="full")
+    arguments = parser.parse_args()
+    main(arguments.part, arguments.size)

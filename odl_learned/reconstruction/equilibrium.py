@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from odl_learned.networks.images import require_dimension
+from odl_learned.reconstruction.commuting import warn_of_broken_symmetry
 from odl_learned.reconstruction.data_gradient import DataGradient, require_maps
 from odl_learned.reconstruction.implicit import differentiable_limit
 from odl_learned.reconstruction.tensor_maps import (
@@ -103,6 +104,7 @@ class DeepEquilibrium(nn.Module):
         self.accuracy, self.backward_accuracy = float(accuracy), float(backward_accuracy)
         self.maxiter, self.memory = maxiter, memory
         require_samples_apart(self, adjoint)
+        warn_of_broken_symmetry(self, forward, adjoint)
 
     @property
     def compared_by(self) -> nn.Module:

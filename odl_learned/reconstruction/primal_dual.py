@@ -9,6 +9,7 @@ from odl_learned.networks.images import (
     require_network,
     to_channels,
 )
+from odl_learned.reconstruction.commuting import warn_of_broken_symmetry
 from odl_learned.reconstruction.data_gradient import DataGradient, require_maps
 from odl_learned.reconstruction.tensor_maps import (
     TensorMap,
@@ -102,6 +103,7 @@ class LearnedPrimalDual(nn.Module):
         self.dual_memory, self.primal_memory = dual_memory, primal_memory
         self.dimension = dimension
         require_samples_apart(self, adjoint)
+        warn_of_broken_symmetry(self.primal_steps, forward, adjoint)
 
     def iterates(self, data: torch.Tensor):
         """Generate ``f_0^(1), ..., f_K^(1)`` for data ``(*batch, *Y.shape)``."""

@@ -11,6 +11,7 @@ from odl_learned.networks.images import (
     require_network,
     to_channels,
 )
+from odl_learned.reconstruction.commuting import warn_of_broken_symmetry
 from odl_learned.reconstruction.data_gradient import DataGradient, require_maps
 from odl_learned.reconstruction.tensor_maps import (
     modules,
@@ -69,6 +70,7 @@ class LearnedProximalGradient(nn.Module):
         self.steps = modules("steps", steps)
         self.initial = initial
         require_samples_apart(self, adjoint)
+        warn_of_broken_symmetry(self.steps, forward, adjoint)
 
     def gradient(self, u, data):
         """Return ``grad E(u) = A^*(A u - y)`` for images u and data y."""

@@ -103,6 +103,10 @@ OPERATORS = {
     "ReflectedExtension": (operators.ReflectedExtension, lambda: dict(space=X, margin=(2, 1))),
     "ReflectedExtensionAdjoint": (operators.ReflectedExtensionAdjoint, lambda: dict(
         extension=operators.ReflectedExtension(X, (2, 1)))),
+    "SinogramTurn": (operators.SinogramTurn, lambda: dict(
+        forward_op=operators.parallel_ray_transform(square(dtype="float32"), 4), k=1)),
+    "SymmetrizedRayTransform": (operators.SymmetrizedRayTransform, lambda: dict(
+        forward_op=operators.parallel_ray_transform(square(dtype="float32"), 4))),
     "Reflection": (operators.Reflection, lambda: dict(space=X, axis=1)),
     "Rotation": (operators.Rotation, lambda: dict(space=square(), angle=0.3)),
     "RotoTranslation": (operators.RotoTranslation, lambda: dict(

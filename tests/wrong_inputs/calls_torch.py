@@ -7,6 +7,7 @@ from instances.spaces import GRAD, XC, X
 from torch import nn
 
 from odl_learned import bridge, conformance, functionals, learning, networks, reconstruction
+from odl_learned.networks import equivariant
 from odl_learned.regularizers import certificates
 from wrong_inputs.calls_ground import positional
 from wrong_inputs.calls_solvers import BOX, FIDELITY, PROBLEM, A
@@ -64,6 +65,43 @@ BRIDGE = {
     "a gradient module": (bridge.as_gradient_module(FIDELITY), lambda: dict(x=T)),
 }
 
+Z4 = equivariant.Cyclic(4)
+FIELDS = equivariant.regular(Z4, 2)
+FIELD_VALUES = torch.rand(1, 8, 4, 4, generator=torch.Generator().manual_seed(0))
+LAYER = {"source": FIELDS, "target": FIELDS, "size": 3, "stride": 1, "dilation": 1, "padding": 1,
+         "bias": True, "generator": torch.Generator()}
+SIZES = {"group": Z4, "fields": 1, "depth": 2, "size": 3, "generator": torch.Generator()}
+EQUIVARIANT = {
+    "Cyclic": (equivariant.Cyclic, lambda: dict(n=4)),
+    "Dihedral": (equivariant.Dihedral, lambda: dict(n=2)),
+    "act": (Z4.act, lambda: dict(element=1, x=T)),
+    "product": (Z4.product, lambda: dict(a=1, b=2)),
+    "Fields": (equivariant.Fields, lambda: dict(group=Z4, subgroup=(0, 2), count=2)),
+    "regular": (equivariant.regular, lambda: dict(group=Z4, count=2)),
+    "trivial": (equivariant.trivial, lambda: dict(group=Z4, count=2)),
+    "quotient": (equivariant.quotient, lambda: dict(group=Z4, generators=(2,), count=2)),
+    "act on fields": (FIELDS.act, lambda: dict(element=1, x=FIELD_VALUES)),
+    "GroupConvolution": (equivariant.GroupConvolution, lambda: dict(
+        **LAYER, padding_mode="zeros")),
+    "GroupTransposedConvolution": (equivariant.GroupTransposedConvolution, lambda: dict(**LAYER)),
+    "a layer": (equivariant.GroupConvolution(FIELDS, FIELDS, 3), lambda: dict(x=FIELD_VALUES)),
+    "FieldPReLU": (equivariant.FieldPReLU, lambda: dict(fields=FIELDS, slope=0.25)),
+    "NormNonlinearity": (equivariant.NormNonlinearity, lambda: dict(fields=FIELDS)),
+    "FieldNormalization": (equivariant.FieldNormalization, lambda: dict(
+        fields=FIELDS, joint=2, epsilon=1e-5)),
+    "FieldMax": (equivariant.FieldMax, lambda: dict(fields=FIELDS)),
+    "a projection": (equivariant.FieldNorm(FIELDS), lambda: dict(x=FIELD_VALUES)),
+    "EquivariantCNN": (equivariant.EquivariantCNN, lambda: dict(
+        in_channels=1, out_channels=2, **SIZES)),
+    "EquivariantDnCNN": (equivariant.EquivariantDnCNN, lambda: dict(channels=1, **SIZES)),
+    "EquivariantUNet": (equivariant.EquivariantUNet, lambda: dict(
+        group=Z4, in_channels=1, out_channels=1, fields=(1, 1), joint=1, size=3,
+        generator=torch.Generator())),
+    "OnHalfCircle": (equivariant.OnHalfCircle, lambda: dict(
+        net=equivariant.EquivariantCNN(equivariant.Dihedral(1), 1, 1, 1, 2), margin=2)),
+    "exported": (equivariant.exported, lambda: dict(
+        net=equivariant.EquivariantCNN(Z4, 1, 1, 1, 2))),
+}
 NETWORKS = {
     "CNN": (networks.CNN, lambda: dict(
         in_channels=2, out_channels=1, width=4, depth=2, dimension=2,
@@ -72,6 +110,7 @@ NETWORKS = {
         in_channels=1, out_channels=1, width=4, depth=2, dimension=2,
         generator=torch.Generator())),
     "OnImages": (networks.OnImages, lambda: dict(net=net(), dimension=2)),
+    **{f"equivariant.{name}": call for name, call in EQUIVARIANT.items()},
     "from_channels": (networks.from_channels, lambda: dict(
         channels=T[:, None], like=T, dimension=2)),
     "to_channels": (networks.to_channels, lambda: dict(x=T, dimension=2)),

@@ -46,7 +46,7 @@ class Fields:
     def __init__(self, group: Group, subgroup: tuple[int, ...], count: int):
         require_group(group)
         require_count("count", count)
-        subgroup = tuple(subgroup)
+        subgroup = _elements("subgroup", subgroup)
         if subgroup != group.subgroup(*subgroup):
             raise ValueError(f"subgroup is {shown(subgroup)}, expected all elements of one in "
                              f"increasing order, such as {group!r}.subgroup(1).")
@@ -65,9 +65,7 @@ class Fields:
 
         The pixels stay where they are; `act` moves them, too.
         """
-        if x.ndim != self.group.dimension + 2 or x.shape[1] != self.channels:
-            raise ValueError(f"x has shape {tuple(x.shape)}, expected (N, {self.channels}, ...) "
-                             f"with {self.group.dimension} axes of an image.")
+        require_field_values(self, x)
         fields = x.unflatten(1, (self.count, self.size))
         back = self.permutations[self.group.inverse(element)]
         return fields[:, :, back.to(x.device)].flatten(1, 2)
@@ -110,7 +108,24 @@ def quotient(group: Group, generators: tuple[int, ...], count: int) -> Fields:
     half turn does not distinguish.
     """
     require_group(group)
-    return Fields(group, group.subgroup(*generators), count)
+    return Fields(group, group.subgroup(*_elements("generators", generators)), count)
+
+
+def _elements(name, elements):
+    if not isinstance(elements, (tuple, list)):
+        raise TypeError(f"{name} is {shown(elements)}, expected a tuple of elements, whole "
+                        "numbers, such as (2,).")
+    return tuple(elements)
+
+
+def require_field_values(fields: Fields, x: torch.Tensor) -> None:
+    """Raise unless x is a tensor ``(N, channels, *shape)`` of the channels of these fields."""
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(f"x is of type {type(x).__name__}, expected a tensor; convert it with "
+                        "torch.as_tensor.")
+    if x.ndim != fields.group.dimension + 2 or x.shape[1] != fields.channels:
+        raise ValueError(f"x has shape {tuple(x.shape)}, expected (N, {fields.channels}, ...) "
+                         f"with {fields.group.dimension} axes of an image.")
 
 
 def require_fields(name: str, fields: Fields) -> None:

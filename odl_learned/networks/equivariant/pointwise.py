@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from odl_learned.networks.equivariant.fields import Fields, require_fields
 from odl_learned.networks.layers import require_channels
-from odl_learned.validation import require_count, require_positive
+from odl_learned.validation import is_finite_number, require_count, require_positive, shown
 
 #: Below the square root of it a norm counts as zero.
 TINY = 1e-12
@@ -32,6 +32,8 @@ class FieldPReLU(nn.Module):
     def __init__(self, fields: Fields, slope: float = 0.25):
         super().__init__()
         require_fields("fields", fields)
+        if not is_finite_number(slope):
+            raise ValueError(f"slope is {shown(slope)}, expected a finite number.")
         self.fields = fields
         self.weight = nn.Parameter(torch.full((fields.count,), float(slope)))
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from odl_learned.networks.equivariant.fields import Fields, require_fields
+from odl_learned.networks.equivariant.fields import Fields, require_field_values, require_fields
 
 
 class FieldProjection(nn.Module):
@@ -20,12 +20,10 @@ class FieldProjection(nn.Module):
         self.fields = fields
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        expected = self.fields.group.dimension + 2
-        if not isinstance(x, torch.Tensor) or x.ndim != expected or (
-                x.shape[1] != self.fields.channels):  # fmt: skip
-            found = tuple(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__
-            raise ValueError(f"x is {found}, expected (N, {self.fields.channels}, ...) with "
-                             f"{expected - 2} axes of an image.")
+        require_field_values(self.fields, x)
+        if not (x.is_floating_point() or x.is_complex()):
+            raise TypeError(f"x is of dtype {x.dtype}, expected floating point numbers; convert "
+                            "it with x.to(torch.float32).")
         return self.reduce(x.unflatten(1, (self.fields.count, self.fields.size)))
 
     def reduce(self, parts: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ from odl_learned.networks.equivariant.maps import EquivariantNetwork, require_eq
 from odl_learned.networks.equivariant.pointwise import FieldNormalization
 from odl_learned.networks.equivariant.scales import doubled, halved, symmetrically_padded
 from odl_learned.networks.layers import require_channels
+from odl_learned.validation import shown
 
 
 class EquivariantUNet(EquivariantNetwork):
@@ -61,6 +62,9 @@ class EquivariantUNet(EquivariantNetwork):
         size: int = 3,
         generator: torch.Generator | None = None,
     ):
+        if not isinstance(fields, (tuple, list)):
+            raise TypeError(f"fields is {shown(fields)}, expected a tuple of whole numbers, one "
+                            "for each scale.")
         named = {f"fields[{k}]": count for k, count in enumerate(fields)}
         require_equivariant_sizes(
             group, {"in_channels": in_channels, "out_channels": out_channels, "joint": joint,

@@ -211,7 +211,7 @@ def test_composed_filters_are_kept_in_evaluation_only(monkeypatch):
     with torch.no_grad():
         layer(x)
         assert len(counted) == 2
-        copied = copy.deepcopy(layer)
+        copied = copy.deepcopy(layer).eval()
         for change in (lambda: layer.weight.mul_(2), lambda: layer.bias.add_(1),
                        lambda: layer.load_state_dict(copied.state_dict()),
                        lambda: layer.load_state_dict(copied.state_dict(), assign=True),
@@ -231,6 +231,18 @@ def test_composed_filters_are_kept_in_evaluation_only(monkeypatch):
         other = {name: torch.zeros_like(p) for name, p in layer.named_parameters()}
         assert not torch.func.functional_call(layer.eval(), other, (x,)).any()
         assert layer(x).any()
+
+
+def test_kept_filters_serve_inference_and_gradients_in_the_image(monkeypatch):
+    fields = eq.regular(Z4, 1)
+    layer = shaken(eq.GroupConvolution(fields, fields, 3)).eval()
+    x = noise(1, 4, 5, 5).requires_grad_()
+    expected = torch.autograd.grad(layer(x).square().sum(), x)[0]
+    with torch.inference_mode():
+        layer(x)
+    layer.requires_grad_(False)
+    monkeypatch.setattr(type(layer), "composed", None)  # what is kept serves
+    assert torch.equal(torch.autograd.grad(layer(x).square().sum(), x)[0], expected)
 
 
 @pytest.mark.parametrize("group", [Z4, D4, eq.Cyclic(8), CUBE], ids=repr)

@@ -30,9 +30,9 @@ PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 class FieldConvolution(nn.Module):
     """Abstract: a convolution with composed filters and one bias for each field.
 
-    In training, and wherever gradients are recorded, the filters are composed anew; in evaluation
-    they are kept as long as the weights are the same tensors in the same version. (What writes to
-    ``weight.data`` behind the back of torch has to call ``eval()`` or ``train()`` afterwards.)
+    In training, and wherever gradients of the weights are recorded, the filters are composed anew;
+    in evaluation they are kept as long as the weights are the same tensors in the same version.
+    (What writes to ``weight.data`` behind the back of torch has to call ``eval()`` afterwards.)
 
     Parameters
     ----------
@@ -102,12 +102,16 @@ class FieldConvolution(nn.Module):
         return kernel
 
     def _filters(self):
-        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or not all(
-                type(p) is nn.Parameter and not p.is_inference() for p in self.parameters()):
+        own = tuple(self.parameters())
+        recorded = torch.is_grad_enabled() and any(p.requires_grad for p in own)
+        # tensors of a transformation or of inference mode have no identity or version to compare
+        plain = all(type(p) is nn.Parameter and not p.is_inference() for p in own)
+        if self.training or recorded or not plain or torch.compiler.is_compiling():
             return self.composed()
-        version = [(p, p._version, p.data_ptr()) for p in self.parameters()]
+        version = [(p, p._version, p.data_ptr()) for p in own]
         if self._kept is None or not _same(self._kept[0], version):
-            self._kept = version, self.composed()
+            with torch.inference_mode(False), torch.no_grad():  # for gradients in x, too
+                self._kept = version, self.composed()
         return self._kept[1]
 
     def ordinary(self) -> nn.Module:

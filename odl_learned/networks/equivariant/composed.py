@@ -86,11 +86,13 @@ class FieldConvolution(nn.Module):
         return kernel
 
     def _filters(self):
+        if self.training or torch.compiler.is_compiling():
+            return self.composed()
         own = tuple(self.parameters())
         recorded = torch.is_grad_enabled() and any(p.requires_grad for p in own)
         # tensors of a transformation or of inference mode have no identity or version to compare
         plain = all(type(p) is nn.Parameter and not p.is_inference() for p in own)
-        if self.training or recorded or not plain or torch.compiler.is_compiling():
+        if recorded or not plain:
             return self.composed()
         version = [(p, p._version, p.data_ptr()) for p in own]
         if self._kept is None or not _same(self._kept[0], version):

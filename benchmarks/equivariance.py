@@ -59,9 +59,10 @@ def reconstruction(n, steps, rounds, races):
     found = {}
     for symmetrized in (False, True):
         for name in ("learned proximal gradient", "learned primal-dual"):
-            before, after = maps.unrolled_errors(name, n, symmetrized, steps)
+            before, after, rounding, double = maps.unrolled_errors(name, n, symmetrized, steps)
             print(f"  {name}, {n} x {n}, {'symmetrized' if symmetrized else 'as built'}: "
-                  f"{before:.1e} before, {after:.1e} after {steps} steps")  # fmt: skip
+                  f"{before:.1e} before, {after:.1e} after {steps} steps (rounding of its values "
+                  f"{rounding:.1e}), in double precision {double:.1e}")  # fmt: skip
             found[name, symmetrized] = max(before, after)
     largest = [max(e for (_, s), e in found.items() if s == kind) for kind in (False, True)]
     return {"lpg_error": largest[0], "lpg_error_symmetrized": largest[1]}

@@ -81,7 +81,11 @@ def smooth_error(group, angle, n, seed):
 
 
 def unrolled_errors(name, n, symmetrized, steps):
-    """Relative errors of a map through the ray transform on white noise, before and after steps."""
+    """Relative errors of a map through the ray transform on white noise.
+
+    Before and after training steps, the rounding of its values in single precision beside them, and
+    the error in double precision.
+    """
     space = odl.uniform_discr([-1, -1], [1, 1], (n, n), dtype="float32")
     A = operators.parallel_ray_transform(space, 30)
     A = operators.SymmetrizedRayTransform(A) if symmetrized else A
@@ -109,16 +113,21 @@ def unrolled_errors(name, n, symmetrized, steps):
     u = torch.randn(1, n, n, generator=generator)
     y = forward(u)
 
-    def error():
+    def error(model, forward, u):
         with torch.no_grad():
-            value = model(y)
+            value = model(forward(u))
             return max(float((model(forward(Z4.act(k, u))) - Z4.act(k, value)).norm()
                              / value.norm()) for k in range(1, 4))  # fmt: skip
 
-    before = error()
+    before = error(model, forward, u)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     for _ in range(steps):
         optimizer.zero_grad()
         (model(y) - u).square().mean().backward()
         optimizer.step()
-    return before, error()
+    after = error(model, forward, u)
+    with torch.no_grad():
+        single = model(y)
+        double, precise = model.double(), bridge.as_module(A).double()
+        rounding = float((double(y.double()) - single).norm() / single.norm())
+    return before, after, rounding, error(double, precise, u.double())

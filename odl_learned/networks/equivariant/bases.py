@@ -70,7 +70,10 @@ class OrbitBasis(KernelBasis):
 
 
 class HarmonicBasis(KernelBasis):
-    """Filters sampled from circular harmonics: rings times ``cos(l theta), sin(l theta)``."""
+    """Filters sampled from circular harmonics: rings times ``cos(l theta), sin(l theta)``.
+
+    Those of fewer than 5 pixels have one ring, the center, and do not depend on the angle.
+    """
 
     def combined(self, weight, table):
         return table @ weight
@@ -166,6 +169,12 @@ def _functions(group: Group, keeping: list[int], points: torch.Tensor, size: int
 
 
 def rings(size: int) -> list[tuple[float, int]]:
-    """Return radii and highest frequencies of the rings of harmonic filters of a size."""
+    """Return radii and highest frequencies of the rings of harmonic filters of a size.
+
+    The outermost ring is half a pixel and more inside of the filter, so that its Gaussian is not
+    cut to a square. On a circle of radius r there are about 2 pi r pixels, which tell frequencies
+    up to pi r apart; 2 r stays clear of that. Errors at 45 degrees were smallest with these, of
+    four choices.
+    """
     half = (size - 1) // 2
     return [(float(r), 2 * r) for r in range(max(half, 1))]

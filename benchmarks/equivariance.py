@@ -17,8 +17,11 @@ were not measured are null.
 import argparse
 import json
 import math
+import random
+import statistics
+import time
 
-import timing  # isort: skip
+import timing  # isort: skip  # noqa: F401  (one thread)
 import equivariance_maps as maps
 import torch
 from torch import nn
@@ -29,7 +32,7 @@ KEYS = ("layer_error", "lpg_error", "lpg_error_symmetrized", "z8_error_45", "z16
         "p4_cost", "p4m_cost", "cached_cost")  # fmt: skip
 SIZES = {
     "tiny": {"n": 16, "steps": 1, "rounds": 1, "races": ((8, 16, 1),)},
-    "full": {"n": 64, "steps": 20, "rounds": 15,
+    "full": {"n": 64, "steps": 20, "rounds": 60,
              "races": ((32, 64, 4), (96, 64, 2), (32, 128, 1))},
 }  # fmt: skip
 
@@ -73,25 +76,45 @@ def cost(n, steps, rounds, races):
     numbers = {"p4_cost": 0.0, "p4m_cost": 0.0, "cached_cost": 0.0}
     for width, side, batch in races:
         x = torch.randn(batch, width, side, side, requires_grad=True)
-        contestants = {"ordinary": nn.Conv2d(width, width, 3, padding=1)}
+        layers = {"ordinary": nn.Conv2d(width, width, 3, padding=1),
+                  "ordinary, another": nn.Conv2d(width, width, 3, padding=1)}  # fmt: skip
         for name, group in (("p4", eq.Cyclic(4)), ("p4m", eq.Dihedral(4))):
             fields = eq.regular(group, width // group.order)
-            contestants[name] = eq.GroupConvolution(fields, fields, 3)
+            layers[name] = eq.GroupConvolution(fields, fields, 3)
         title = f"width {width}, {side} x {side}, batch {batch}"
-        seconds = timing.race(f"{title}, forward and backward", {
-            name: lambda layer=layer: trained(layer, x) for name, layer in contestants.items()},
-            rounds)  # fmt: skip
+        found = ratios(f"{title}, forward and backward", trained, layers, x, rounds)
         for name in ("p4", "p4m"):
-            ratio = seconds[name] / seconds["ordinary"]
-            numbers[f"{name}_cost"] = max(numbers[f"{name}_cost"], ratio)
-        contestants |= {f"{name}, exported": contestants[name].ordinary()
-                        for name in ("p4", "p4m")}  # fmt: skip
-        seconds = timing.race(f"{title}, evaluation", {
-            name: lambda layer=layer.eval(): evaluated(layer, x)
-            for name, layer in contestants.items()}, rounds)  # fmt: skip
-        largest = max(seconds.values()) / seconds["ordinary"]
+            numbers[f"{name}_cost"] = max(numbers[f"{name}_cost"], found[name])
+        layers |= {f"{name}, exported": layers[name].ordinary() for name in ("p4", "p4m")}
+        for layer in layers.values():
+            layer.eval()
+        found = ratios(f"{title}, evaluation", evaluated, layers, x, rounds)
+        largest = max(value for name, value in found.items() if name.startswith("p4"))
         numbers["cached_cost"] = max(numbers["cached_cost"], largest)
     return numbers
+
+
+def ratios(title, function, layers, x, rounds):
+    """Medians over the rounds of CPU seconds over those of the first layer in the same round.
+
+    Who comes first in a round finds another cache and another load, so that the order is random.
+    """
+    order, samples = list(layers), {name: [] for name in layers}
+    for name in 2 * order:
+        function(layers[name], x)
+    for _ in range(rounds):
+        random.shuffle(order)
+        for name in order:
+            begin = time.process_time()
+            function(layers[name], x)
+            samples[name].append(time.process_time() - begin)
+    reference = samples["ordinary"]
+    found = {name: statistics.median(a / b for a, b in zip(values, reference))
+             for name, values in samples.items()}  # fmt: skip
+    print(f"\n{title}: ordinary {1e3 * statistics.median(reference):.2f} ms")
+    for name, value in found.items():
+        print(f"  {name:20s} {value:7.3f}", flush=True)
+    return found
 
 
 def trained(layer, x):

@@ -30,19 +30,17 @@ class KernelBasis:
 
     Parameters
     ----------
-    table : torch.Tensor
-        What `expand` needs.
     count : int
         Number of basis filters, the weights of one pair of fields.
     shape : tuple of int
         ``(target size, source size, *filter shape)``.
     """
 
-    def __init__(self, table: torch.Tensor, count: int, shape: tuple[int, ...]):
-        self.table, self.count, self.shape = table, count, shape
+    def __init__(self, count: int, shape: tuple[int, ...]):
+        self.count, self.shape = count, shape
 
-    def combined(self, weight: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-        """The rows of all entries of the filters, ``(prod(shape), fields)``."""
+    def table(self, out: int, into: int) -> torch.Tensor:
+        """What `expand` needs for so many target and source fields: places or values."""
         raise NotImplementedError
 
     def expand(self, weight: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
@@ -52,31 +50,64 @@ class KernelBasis:
         ----------
         weight : torch.Tensor, shape (count, target fields, source fields)
         table : torch.Tensor
-            That of the basis, on the device and in the precision of the weights.
+            `table`, on the device and, if these are values, in the precision of the weights.
         """
-        out, into = weight.shape[1:]
-        rows = self.combined(weight.flatten(1), table).view(*self.shape, out, into)
+        raise NotImplementedError
+
+    def _arranged(self, rows):
+        """From ``(prod(shape), out, in)`` to ``(out p, in q, *filter shape)``."""
+        out, into = rows.shape[1:]
+        rows = rows.view(*self.shape, out, into)
         axes = rows.ndim
-        order = (axes - 2, 0, axes - 1, 1, *range(2, axes - 2))  # (out, p, in, q, *shape)
-        size, source = self.shape[:2]
-        return rows.permute(order).reshape(out * size, into * source, *self.shape[2:])
+        rows = rows.permute(axes - 2, 0, axes - 1, 1, *range(2, axes - 2))
+        return rows.reshape(out * self.shape[0], into * self.shape[1], *self.shape[2:])
 
 
 class OrbitBasis(KernelBasis):
-    """Exact filters on the grid: entries of one orbit have one weight."""
+    """Exact filters on the grid: entries of one orbit have one weight.
 
-    def combined(self, weight, table):
-        return weight.index_select(0, table)
+    Parameters
+    ----------
+    orbits : torch.Tensor, shape (prod(shape),), int64
+        The orbit of each entry.
+    count, shape
+        Those of `KernelBasis`.
+    """
+
+    def __init__(self, orbits: torch.Tensor, count: int, shape: tuple[int, ...]):
+        super().__init__(count, shape)
+        self.orbits = orbits
+
+    def table(self, out, into):
+        places = torch.arange(self.count * out * into).view(self.count, out, into)
+        return self._arranged(places[self.orbits])
+
+    def expand(self, weight, table):
+        return weight.flatten().index_select(0, table.flatten()).view(table.shape)
 
 
 class HarmonicBasis(KernelBasis):
     """Filters sampled from circular harmonics: rings times ``cos(l theta), sin(l theta)``.
 
     Those of fewer than 5 pixels have one ring, the center, and do not depend on the angle.
+
+    Parameters
+    ----------
+    values : torch.Tensor, shape (prod(shape), count), float64
+        The basis filters.
+    count, shape
+        Those of `KernelBasis`.
     """
 
-    def combined(self, weight, table):
-        return table @ weight
+    def __init__(self, values: torch.Tensor, count: int, shape: tuple[int, ...]):
+        super().__init__(count, shape)
+        self.values = values
+
+    def table(self, out, into):
+        return self.values
+
+    def expand(self, weight, table):
+        return self._arranged((table @ weight.flatten(1)).unflatten(1, weight.shape[1:]))
 
 
 def kernel_basis(source: Fields, target: Fields, size: int) -> KernelBasis:

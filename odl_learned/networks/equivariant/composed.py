@@ -59,7 +59,7 @@ class FieldConvolution(nn.Module):
         return self
 
     def _table(self):
-        table = self.basis.table.to(self.weight.device)
+        table = self.basis.table(self.target.count, self.source.count).to(self.weight.device)
         return table.to(self.weight.dtype) if table.is_floating_point() else table
 
     def _apply(self, fn, recurse=True):
@@ -78,8 +78,9 @@ class FieldConvolution(nn.Module):
     def composed(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return the dense filters and the bias of every channel of the ordinary convolution."""
         kernel = self._oriented(self.basis.expand(self.weight, self.table))
-        bias = None if self.bias is None else self.bias.repeat_interleave(self.target.size)
-        return kernel, bias
+        if self.bias is None:
+            return kernel, None
+        return kernel, self.bias[:, None].expand(-1, self.target.size).flatten()
 
     def _oriented(self, kernel):
         """The filters in the order of axes that torch expects."""
@@ -88,7 +89,7 @@ class FieldConvolution(nn.Module):
     def _filters(self):
         if self.training or torch.compiler.is_compiling():
             return self.composed()
-        own = tuple(self.parameters())
+        own = (self.weight,) if self.bias is None else (self.weight, self.bias)
         recorded = torch.is_grad_enabled() and any(p.requires_grad for p in own)
         # tensors of a transformation or of inference mode have no identity or version to compare
         plain = all(type(p) is nn.Parameter and not p.is_inference() for p in own)

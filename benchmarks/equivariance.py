@@ -88,7 +88,7 @@ def cost(n, steps, rounds, races):
         layers |= {f"{name}, exported": layers[name].ordinary() for name in ("p4", "p4m")}
         for layer in layers.values():
             layer.eval()
-        found = ratios(f"{title}, evaluation", evaluated, layers, x, rounds)
+        found = ratios(f"{title}, evaluation", evaluated, layers, x, 3 * rounds)
         largest = max(value for name, value in found.items() if name.startswith("p4"))
         numbers["cached_cost"] = max(numbers["cached_cost"], largest)
     return numbers

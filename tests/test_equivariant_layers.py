@@ -216,7 +216,9 @@ def test_composed_filters_are_kept_in_evaluation_only(monkeypatch):
         for change in (lambda: layer.weight.mul_(2), lambda: layer.bias.add_(1),
                        lambda: layer.load_state_dict(copied.state_dict()),
                        lambda: layer.load_state_dict(copied.state_dict(), assign=True),
-                       lambda: layer.train(), lambda: layer.float().double()):  # fmt: skip
+                       lambda: layer.train(), lambda: layer.float().double(),
+                       lambda: setattr(layer.bias, "data", 2 * layer.bias.data),
+                       lambda: setattr(layer.weight, "data", 2 * layer.weight.data)):
             layer(x)
             change()
             fresh = eq.GroupConvolution(fields, fields, 3).double()

@@ -89,17 +89,18 @@ class FieldConvolution(nn.Module):
     def _filters(self):
         if self.training or torch.compiler.is_compiling():
             return self.composed()
-        own = (self.weight,) if self.bias is None else (self.weight, self.bias)
-        recorded = torch.is_grad_enabled() and any(p.requires_grad for p in own)
-        # tensors of a transformation or of inference mode have no identity or version to compare
-        plain = all(type(p) is nn.Parameter and not p.is_inference() for p in own)
-        if recorded or not plain:
+        weight, bias, kept = self.weight, self.bias, self._kept
+        if torch.is_grad_enabled() and (
+                weight.requires_grad or bias is not None and bias.requires_grad):  # fmt: skip
             return self.composed()
-        version = [(p, p._version, p.data_ptr()) for p in own]
-        if self._kept is None or not _same(self._kept[0], version):
-            with torch.inference_mode(False), torch.no_grad():  # for gradients in x, too
-                self._kept = version, self.composed()
-        return self._kept[1]
+        if kept is not None and kept.fits(weight, bias):
+            return kept.filters
+        # tensors of a transformation or of inference mode have no identity or version to compare
+        if not all(type(p) is nn.Parameter and not p.is_inference() for p in self.parameters()):
+            return self.composed()
+        with torch.inference_mode(False), torch.no_grad():  # for gradients in x, too
+            self._kept = _Kept(weight, bias, self.composed())
+        return self._kept.filters
 
     def ordinary(self) -> nn.Module:
         """Return the ordinary convolution of torch that this is, with weights of its own."""
@@ -121,5 +122,20 @@ class FieldConvolution(nn.Module):
         return f"{self.source}, {self.target}, size={self.size}"
 
 
-def _same(kept, version):
-    return all(p is q and v == w and a == b for (p, v, a), (q, w, b) in zip(kept, version))
+class _Kept:
+    """Composed filters with the weights of which they are, at that time."""
+
+    __slots__ = ("bias", "filters", "state", "weight")
+
+    def __init__(self, weight, bias, filters):
+        self.weight, self.bias, self.filters = weight, bias, filters
+        self.state = _state(weight), _state(bias)
+
+    def fits(self, weight, bias):
+        return (weight is self.weight and bias is self.bias
+                and (_state(weight), _state(bias)) == self.state)
+
+
+def _state(parameter):
+    """The version that changes in place count up, and the memory that ``data`` replaces."""
+    return None if parameter is None else (parameter._version, parameter.data_ptr())

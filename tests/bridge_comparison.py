@@ -1,6 +1,7 @@
 """Modules of operators against ODL, and whether they fall back."""
 
 import numpy as np
+import odl
 
 from odl_learned.bridge import as_module
 from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
@@ -8,6 +9,15 @@ from odl_learned.bridge.generic_functional import GenericFunctional
 from odl_learned.bridge.nested import each
 from odl_learned.conformance.sampling import flat
 from odl_learned.conformance.tensors import as_tensor, entries, stack
+
+
+def nodes(op):
+    """An expression and everything inside it."""
+    yield op
+    for value in vars(op).values():
+        for child in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(child, odl.Operator):
+                yield from nodes(child)
 
 
 def fallbacks(module):

@@ -7,7 +7,7 @@ import torch
 from instances import FUNCTIONALS, OPERATORS
 
 from odl_learned import functionals, variational
-from odl_learned.bridge import as_batch
+from odl_learned.bridge import as_batch, as_functional
 from odl_learned.bridge.layout import layout_of
 from odl_learned.conformance import sample
 from odl_learned.operators import SampledFourier, gradient, mask_operator, random_element
@@ -215,3 +215,19 @@ def test_values_of_single_precision_are_summed_in_double(rng):
     difference = np.asarray(x.data, np.float64) - np.asarray(d.data, np.float64)
     expected = 0.5 * space.weighting.const * np.sum(difference**2)
     np.testing.assert_allclose(twin.precise(join(space, [x])), expected, rtol=1e-13)
+
+
+def test_precise_values_of_what_learns_follow_its_parameters(rng):
+    """In single precision the parameters are copied to double precision, at each call."""
+    space = odl.rn(4, dtype="float32")
+    layer = torch.nn.Sequential(torch.nn.Linear(4, 1), torch.nn.Tanh(), torch.nn.Flatten(0))
+    f = as_functional(layer, space)
+    twin = as_batch(f)
+    x = torch.from_numpy(rng.standard_normal((3, 4)).astype("float32"))
+    for _ in range(2):
+        W, b = (p.detach().double() for p in layer.parameters())
+        expected = torch.tanh(x.double() @ W[0] + b)
+        assert twin.precise(x).dtype == np.float64
+        np.testing.assert_allclose(twin.precise(x), expected, rtol=1e-14)
+        with torch.no_grad():
+            layer[0].weight.add_(1.0)

@@ -9,6 +9,7 @@ import instances
 import numpy as np
 import pytest
 import torch
+from bridge_comparison import nodes
 from instances.spaces import GRAD, XC, F, V, X, element
 from wrapped_networks import Integral, SteppedThreshold, channels_net, image_net
 
@@ -40,17 +41,25 @@ COPIES = {"pickle": lambda obj: pickle.loads(pickle.dumps(obj)), "deepcopy": cop
           "torch.save": saved}
 
 
+def learned(op):
+    """What an operator learned: the parameters of the torch modules that it holds."""
+    modules = [value for node in nodes(op) for value in vars(node).values()
+               if isinstance(value, torch.nn.Module)]
+    return {id(parameter) for module in modules for parameter in module.parameters()}
+
+
 # A copy computes the same operations on tensors of the same shapes: the same bits (`rounding`).
 @pytest.mark.parametrize("how", ["pickle", "deepcopy"])
 @pytest.mark.parametrize(("table", "name"), NAMES, ids=[name for _, name in NAMES])
-def test_lowered_modules_are_copied_and_hold_no_state(table, name, how, rng):
+def test_lowered_modules_are_copied_and_their_state_is_what_was_learned(table, name, how, rng):
     op = build(table, name)
     module = as_module(op)
     x = stack(as_tensor(op, sample(op, rng)))
     expected = entries(module(x))
     other = COPIES[how](module)
     assert np.array_equal(entries(other(x)), expected, equal_nan=True)
-    assert not module.state_dict(), "operators are given by their formula, not by a checkpoint"
+    state = {id(value) for value in module.state_dict(keep_vars=True).values()}
+    assert state == learned(op), "operators are given by their formula, not by a checkpoint"
 
 
 def test_state_of_a_reconstruction_is_what_is_trainable():

@@ -65,14 +65,20 @@ def select(module, index):
 
 
 def in_double(module):
-    """Return a module that computes in double precision, with constants of double precision."""
+    """Return a module that computes in double precision, with numbers of double precision.
+
+    Parameters are copied as they are now, without graphs.
+    """
     def buffer(value):
         if value is None or not (value.is_floating_point() or value.is_complex()):
             return value
         return value.to(torch.complex128 if value.is_complex() else torch.float64)
 
-    return _with(module, {k: in_double(m) for k, m in module._modules.items()},
-                 {k: buffer(b) for k, b in module._buffers.items()})
+    result = _with(module, {k: in_double(m) for k, m in module._modules.items()},
+                   {k: buffer(b) for k, b in module._buffers.items()})
+    result._parameters = {k: None if p is None else nn.Parameter(buffer(p.detach()), False)
+                          for k, p in module._parameters.items()}
+    return result
 
 
 def _stack(modules, path):

@@ -140,3 +140,46 @@ def test_single_precision_networks_are_certified_as_well():
     verdict = certificates.certify_firmly_nonexpansive(
         denoiser, shape=(9, 8), generator=planted.generator())
     assert type(verdict) is Certified and verdict.bound <= 1
+
+
+class _Steeper(nn.Conv2d):
+    def forward(self, x):
+        return super().forward(x) + 1e-3 * x.square()
+
+
+class _Alternating(nn.Sequential):
+    def forward(self, x):
+        return super().forward(x).cos()
+
+
+def _hooked():
+    layer = planted.scaled(planted.conv(1, 1, mode="circular"), 0.1)
+    layer.register_forward_hook(lambda module, x, y: y.sin())
+    return layer
+
+
+def _replaced():
+    layer = planted.conv(1, 1, mode="circular")
+    layer.forward = torch.tanh
+    return layer
+
+
+@pytest.mark.parametrize("build", [
+    lambda: planted.scaled(_Steeper(1, 1, 3, padding=1, bias=False).double(), 0.01),
+    lambda: _Alternating(planted.conv(1, 1)), _hooked, _replaced,
+    lambda: nn.Softplus(-1.0), lambda: nn.Softplus(1.0, 2.0),
+])  # fmt: skip
+def test_rules_are_about_modules_as_their_class_was_written(build):
+    """Subclasses, hooks and unusual settings compute something else than the class does."""
+    module = build()
+    assert certificates.lipschitz_bound(module, planted.SHAPE).value == math.inf
+    net = nn.Sequential(nn.Flatten(), nn.Linear(144, 1, dtype=torch.float64), module)
+    assert certificates.convexity_bound(net).value == -math.inf
+    assert type(planted.separate(module)) is Unknown or isinstance(module, nn.Softplus)
+
+
+def test_parametrized_weights_keep_their_rule():
+    layer = planted.conv(1, 2)
+    expected = certificates.lipschitz_bound(layer, planted.SHAPE).value
+    nn.utils.parametrize.register_parametrization(layer, "weight", nn.Identity())
+    assert certificates.lipschitz_bound(layer, planted.SHAPE).value == expected

@@ -9,11 +9,15 @@ convex neural networks (2017).
 """
 
 import enum
-import functools
 import math
 
 from torch import nn
 
+from odl_learned.regularizers.certificates.construction import (
+    is_softplus,
+    rules_of_construction,
+    unknown,
+)
 from odl_learned.regularizers.certificates.verdicts import Bound
 
 
@@ -26,7 +30,7 @@ class Kind(enum.Enum):
     OTHER = "neither affine nor convex and nondecreasing"
 
 
-@functools.singledispatch
+@rules_of_construction
 def layer_kind(layer: nn.Module) -> Kind:
     """Return the `Kind` of a layer; rules are registered by class, ``layer_kind.register``."""
     return Kind.OTHER
@@ -44,9 +48,14 @@ def _(layer):
     return Kind.NONNEGATIVE
 
 
-@layer_kind.register(nn.ReLU | nn.Softplus | nn.MaxPool1d | nn.MaxPool2d | nn.MaxPool3d)
+@layer_kind.register(nn.ReLU | nn.MaxPool1d | nn.MaxPool2d | nn.MaxPool3d)
 def _(layer):
     return Kind.CONVEX
+
+
+@layer_kind.register
+def _(layer: nn.Softplus):
+    return Kind.CONVEX if is_softplus(layer) else Kind.OTHER
 
 
 @layer_kind.register
@@ -68,7 +77,7 @@ def _(layer):
     return Kind.NONNEGATIVE if positive else Kind.AFFINE
 
 
-@functools.singledispatch
+@rules_of_construction
 def convexity_bound(module: nn.Module) -> Bound:
     """Return the largest known m for which ``f - m/2 |.|^2`` is convex; minus infinity if none.
 
@@ -78,7 +87,7 @@ def convexity_bound(module: nn.Module) -> Bound:
         A functional, images ``(N, *shape)`` to values ``(N,)``. Rules are registered by class:
         ``convexity_bound.register``.
     """
-    return Bound(-math.inf, f"no rule for {type(module).__name__}")
+    return Bound(-math.inf, unknown(module))
 
 
 @convexity_bound.register

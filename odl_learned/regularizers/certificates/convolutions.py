@@ -8,6 +8,7 @@ from torch import nn
 
 from odl_learned.networks.boundaries import ROUNDING, Circular, symbols
 from odl_learned.networks.lipschitz import BoundedConvolution
+from odl_learned.regularizers.certificates.construction import is_unaltered
 from odl_learned.regularizers.certificates.lipschitz_rules import (
     chained,
     dense_kernel,
@@ -112,6 +113,8 @@ def certify_product(
 
 
 def _is_circular(layer):
+    if not is_unaltered(layer, CONVOLUTIONS):
+        return False
     if isinstance(layer, BoundedConvolution):
         return isinstance(layer.boundary, Circular)
     return (getattr(layer, "padding_mode", "") == "circular" and set(layer.stride) == {1}

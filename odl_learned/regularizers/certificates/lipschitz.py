@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from odl_learned.networks import Averaged, OnImages
+from odl_learned.regularizers.certificates.construction import is_unaltered
 from odl_learned.regularizers.certificates.lipschitz_rules import lipschitz_bound
 from odl_learned.regularizers.certificates.measured import examined, steepest
 from odl_learned.regularizers.certificates.verdicts import Bound, Verdict, at_most
@@ -88,9 +89,9 @@ def certify_firmly_nonexpansive(
     copy = examined(module, shape, generator)
     measured, witness = steepest(lambda x: 2 * copy(x) - x, shape, generator)
     inner, inside = copy, shape
-    if isinstance(inner, OnImages):
+    if is_unaltered(inner, [OnImages]):
         inner, inside = inner.net, (getattr(inner.net, "in_channels", 1), *shape)
-    if isinstance(inner, Averaged):
+    if is_unaltered(inner, [Averaged]):
         bound = lipschitz_bound(inner.net, inside)
     else:
         bound = Bound(float("inf"), f"{type(inner).__name__} is no networks.Averaged")

@@ -5,7 +5,6 @@ r"""Lipschitz bounds from how networks are built, one rule for each kind of laye
 in the Euclidean norm over all channels and pixels, for real and for complex images.
 """
 
-import functools
 import math
 
 import torch
@@ -14,17 +13,22 @@ from torch import nn
 from odl_learned import networks
 from odl_learned.networks.boundaries import Boundary
 from odl_learned.networks.lipschitz import BoundedConvolution
+from odl_learned.regularizers.certificates.construction import (
+    is_softplus,
+    rules_of_construction,
+    unknown,
+)
 from odl_learned.regularizers.certificates.verdicts import Bound
 
 PADDINGS = {"circular": networks.Circular(), "zeros": networks.Zero()}
 
 
-@functools.singledispatch
+@rules_of_construction
 def lipschitz_bound(module: nn.Module, shape: tuple[int, ...]) -> Bound:
     """Return a `Bound` of the Lipschitz constant of a module on samples of a shape.
 
-    Rules are registered by class: ``lipschitz_bound.register``. Without a rule the bound is
-    infinite.
+    Rules are registered by class: ``lipschitz_bound.register``, and hold for modules whose forward
+    is that of the class. Without a rule the bound is infinite.
 
     Parameters
     ----------
@@ -33,7 +37,7 @@ def lipschitz_bound(module: nn.Module, shape: tuple[int, ...]) -> Bound:
     shape : tuple of int
         Of one sample, without batch axis.
     """
-    return Bound(math.inf, f"no rule for {type(module).__name__}")
+    return Bound(math.inf, unknown(module))
 
 
 def convolution_square(kernel: torch.Tensor, boundary: Boundary, shape: tuple[int, ...]) -> float:
@@ -123,8 +127,9 @@ def _activation(*kinds: type, constant=1.0):
             return Bound(value, f"slopes of {kind.__name__}")
 
 
-_activation(nn.Identity, nn.ReLU, nn.Tanh, nn.Softplus, nn.Hardtanh, nn.ReLU6, nn.Softshrink,
+_activation(nn.Identity, nn.ReLU, nn.Tanh, nn.Hardtanh, nn.ReLU6, nn.Softshrink,
            nn.LogSigmoid, nn.Softsign, nn.Flatten, nn.Unflatten, networks.GroupSort)  # fmt: skip
+_activation(nn.Softplus, constant=lambda m: 1.0 if is_softplus(m) else math.inf)
 _activation(nn.Sigmoid, constant=0.25)
 _activation(nn.LeakyReLU, constant=lambda m: max(1.0, abs(m.negative_slope)))
 _activation(nn.PReLU, constant=lambda m: max(1.0, float(m.weight.detach().abs().max())))

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from odl_learned.regularizers.certificates.construction import is_unaltered
 from odl_learned.regularizers.certificates.measured import examined, random_points
 from odl_learned.regularizers.certificates.verdicts import Bound, Verdict, at_most
 from odl_learned.validation import require_positive
@@ -52,7 +53,7 @@ def certify_separate_samples(
     """
     require_positive("tolerance", tolerance)
     copy = examined(module, shape, generator)
-    layers = list(copy) if isinstance(copy, nn.Sequential) else [copy]
+    layers = list(copy) if is_unaltered(copy, [nn.Sequential]) else [copy]
     strange = [type(layer).__name__ for layer in layers if not _is_separate(layer)]
     bound = (Bound(float("inf"), f"no rule for {', '.join(strange)}") if strange
              else Bound(tolerance, "a chain of layers that see one sample"))  # fmt: skip
@@ -69,4 +70,5 @@ def certify_separate_samples(
 
 
 def _is_separate(layer):
-    return isinstance(layer, ALWAYS) or isinstance(layer, IN_EVALUATION) and not layer.training
+    return is_unaltered(layer, ALWAYS) or (is_unaltered(layer, IN_EVALUATION)
+                                           and not layer.training)

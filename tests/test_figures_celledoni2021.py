@@ -55,3 +55,16 @@ def test_the_claim_about_inpainting_can_fail(spoiled):
     INPAINTING["claim"](RESULTS)
     with pytest.raises(AssertionError):
         INPAINTING["claim"](RESULTS | spoiled)
+
+
+def test_what_is_kept_is_not_computed_again(tmp_path):
+    """An unfinished file, as a run that was killed leaves it, is none."""
+    file, drawn = tmp_path / "cell.npz", iter(range(9))
+
+    def new():
+        return {"curve": np.array([next(drawn)])}
+
+    (tmp_path / "cell.unfinished.npz").write_bytes(b"PK")
+    kept = [SMALL_DATA["kept_or_new"](file, new)["curve"] for _ in range(2)]
+    assert kept == [0, 0] and [path.name for path in tmp_path.iterdir()] == ["cell.npz"]
+    assert SMALL_DATA["kept_or_new"](None, new)["curve"] == 1

@@ -12,9 +12,12 @@ equivariant map differs by at most 0.1 dB, that of the ordinary one by at least 
 images the equivariant one is ahead by at least 0.3 dB.
 
     python examples/figures/celledoni2021/small_data.py [smoke | paper] [--out results]
+
+``--keep FOLDER`` keeps the curves of each seed and number of images, and goes on from there.
 """
 
 import argparse
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +99,7 @@ def at(rows, training):
     return np.array([np.interp(training, reached, column) for column in rows.T])
 
 
-def compute(size, rng):
+def compute(size, rng, kept=None):
     """Return by network the PSNR at matched training error, ``(counts, seeds, 3)``.
 
     Parameters
@@ -104,32 +107,51 @@ def compute(size, rng):
     size : key of ``SIZES``
     rng : numpy.random.Generator
         Source of the test images; seeds are counted from zero.
+    kept : Path, optional
+        Folder of what an earlier run has finished, with the same source of test images.
     """
-    return experiment(**SIZES[size], rng=rng)
+    return experiment(**SIZES[size], rng=rng, kept=kept)
 
 
-def experiment(n, counts, seeds, stages, every, tests, rng):
+def experiment(n, counts, seeds, stages, every, tests, rng, kept=None):
     """Return what `compute` returns, for any numbers of pixels, images, seeds and steps."""
     space = odl.uniform_discr([-1, -1], [1, 1], (n, n), dtype="float32")
     forward_op = operators.normalized(operators.parallel_ray_transform(space, VIEWS))
     upright = images_of(space, tests, rng)
     turned = np.ascontiguousarray(np.rot90(upright, axes=(1, 2)))
     results = {"counts": counts} | {name: np.empty((len(counts), seeds, 3)) for name in NETWORKS}
-    for row, count in enumerate(counts):
-        for seed in range(seeds):
-            few = images_of(space, count, np.random.default_rng([1, seed]))
-            sets = {"training": few, "upright": upright, "turned": turned}
-            sets = {name: (measured(forward_op, x, k), x) for k, (name, x) in
-                    enumerate(sets.items())}  # fmt: skip
-            curves = {}
-            for name, network in NETWORKS.items():
-                model = learned(forward_op, network, torch.Generator().manual_seed(seed))
-                length = round(stages * (PATIENCE if name == "equivariant" else 1))
-                curves[name] = curve(model, sets, length, every, seed)
-            matched = min(rows[:, 0].max() for rows in curves.values())
-            for name, rows in curves.items():
-                results[name][row, seed] = at(rows, matched)
+    for row, seed in itertools.product(range(len(counts)), range(seeds)):
+        few = images_of(space, counts[row], np.random.default_rng([1, seed]))
+        sets = {"training": few, "upright": upright, "turned": turned}
+        sets = {name: (measured(forward_op, x, k), x) for k, (name, x) in enumerate(sets.items())}
+        file = kept and kept / f"{n}x{n}_{stages}x{every}_{tests}_{counts[row]}_{seed}.npz"
+        curves = kept_or_new(file, lambda: curves_of(forward_op, sets, stages, every, seed))
+        matched = min(rows[:, 0].max() for rows in curves.values())
+        for name, rows in curves.items():
+            results[name][row, seed] = at(rows, matched)
     return results
+
+
+def curves_of(forward_op, sets, stages, every, seed):
+    """Return the curve of each network from the same training images."""
+    curves = {}
+    for name, network in NETWORKS.items():
+        model = learned(forward_op, network, torch.Generator().manual_seed(seed))
+        length = round(stages * (PATIENCE if name == "equivariant" else 1))
+        curves[name] = curve(model, sets, length, every, seed)
+    return curves
+
+
+def kept_or_new(file, new):
+    """Return the arrays of a file, which is written first where there is none; None keeps none."""
+    if file is None:
+        return new()
+    if not file.exists():
+        unfinished = file.with_suffix(".unfinished.npz")
+        np.savez(unfinished, **new())
+        unfinished.replace(file)
+    with np.load(file) as arrays:
+        return dict(arrays)
 
 
 def draw(results, path):
@@ -167,9 +189,9 @@ def claim(results):
     assert found["rotated_gain_db"] >= 0.3, "equivariance gains next to nothing on turned images"
 
 
-def main(size, out):
+def main(size, out, kept=None):
     """Compute, draw, print, and assert the claims."""
-    results = compute(size, np.random.default_rng(0))
+    results = compute(size, np.random.default_rng(0), kept)
     path = out / "celledoni2021_small_data.png"
     draw(results, path)
     values = "; ".join(f"{name} {results[name][row, :, 1].mean():.2f} upright, "
@@ -184,6 +206,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("size", nargs="?", choices=SIZES, default="paper")
     parser.add_argument("--out", type=Path, default=Path("results"))
+    parser.add_argument("--keep", type=Path)
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    main(arguments.size, arguments.out)
+    for folder in filter(None, (arguments.out, arguments.keep)):
+        folder.mkdir(parents=True, exist_ok=True)
+    main(arguments.size, arguments.out, arguments.keep)

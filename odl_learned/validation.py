@@ -3,11 +3,14 @@
 import math
 import numbers
 import reprlib
+from typing import Any
 
 import numpy as np
 
 #: No count of anything here exceeds it.
 MANY = 2**53
+#: Largest number of entries of an image.
+MOST_ENTRIES = 2**28
 
 
 def require_finite(name, array):
@@ -89,8 +92,12 @@ def is_finite_number(value):
 
 def real_numbers(name, value):
     """Return real numbers as an array of float64, or raise TypeError; one number has no axes."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "iuf":
+    try:
+        array = np.asarray(value)
+        is_real = array.dtype.kind in "iuf"
+    except Exception:  # rows of different lengths, tensors of other devices
+        is_real = False
+    if not is_real:
         raise TypeError(f"{name} is {shown(value)}; expected one real number, or an array of them.")
     return array.astype(np.float64)
 
@@ -107,6 +114,41 @@ def require_count(name, value, least=1, most=MANY):
 def shown(value):
     """A value in a message: its repr, at most a line of it."""
     return " ".join(reprlib.repr(value).split())
+
+
+def require_image_shape(
+    shape: Any, axes: int | None = None, name: str = "shape"
+) -> tuple[int, ...]:
+    """Return the shape of an image as a tuple of positive whole numbers, or raise.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    axes : int, optional
+        How many there must be.
+    name : str, optional
+        What to call it in the message.
+
+    Raises
+    ------
+    TypeError
+        If it is no tuple.
+    ValueError
+        If it is empty, or a number is not positive and whole, or they are too large together.
+    """
+    if not isinstance(shape, tuple | list) or not shape:
+        raise TypeError(f"{name} is {shown(shape)}, expected a tuple of whole numbers, the shape "
+                        "of an image, such as (256, 256).")
+    total = 1
+    for n in shape:
+        if not isinstance(n, numbers.Integral) or isinstance(n, bool) or n < 1:
+            raise ValueError(f"{name} is {shown(shape)}, expected positive whole numbers.")
+        total *= int(n)
+    if total > MOST_ENTRIES:
+        raise ValueError(f"{name} is {shown(shape)}, expected at most {MOST_ENTRIES} entries.")
+    if axes is not None and len(shape) != axes:
+        raise ValueError(f"{name} is {shown(shape)}, expected {axes} numbers.")
+    return tuple(int(n) for n in shape)
 
 
 def require_method(name, value, example):

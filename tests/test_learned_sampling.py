@@ -128,7 +128,7 @@ def test_a_pattern_is_stored_with_its_map(tmp_path):
     (lambda: LearnedSampling(sampling_lines((8, 6)), 2, slope=0), "slope is 0"),
     (lambda: LearnedSampling(sampling_lines((8, 6)), 2, fixed=np.ones(8, bool)), "fewer than 2"),
     (lambda: sampling_lines((8, 6), 2), "axis is 2"),
-    (lambda: sampling_points((8, 0)), "shape\\[1\\] is 0"),
+    (lambda: sampling_points((8, 0)), "positive whole"),
 ])
 def test_patterns_that_are_none_are_refused(call, words):
     with pytest.raises(ValueError, match=words):

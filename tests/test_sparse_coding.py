@@ -146,7 +146,7 @@ def test_errors():
         (lambda: FreeShrinkage(D, D, 0.1), TypeError, "encode is an operator on spaces"),
         (lambda: AUTOMAP((512, 512), (512, 512), 64), ValueError,
          r"137,438,953,472 dense weights, 512 GiB.*largest = 268,435,456"),
-        (lambda: AUTOMAP((3,), (4, 0), 2), ValueError, r"image_shape\[1\] is 0; expected"),
+        (lambda: AUTOMAP((3,), (4, 0), 2), ValueError, r"image_shape is \(4, 0\), expected"),
         (lambda: AUTOMAP((3,), (4,), 2, image_parts=3), ValueError, "image_parts is 3; expected"),
         (lambda: AUTOMAP((3,), (4,), 2)(torch.ones(2, 4)), ValueError, r"expected \(\*batch, 3\)"),
         (lambda: AUTOMAP((3,), (4,), 2)(torch.ones(2, 3) + 0j), TypeError, "data_parts=2"),

@@ -7,10 +7,7 @@ from collections import Counter
 
 import pytest
 import torch
-from wrong_inputs.calls_bilevel import BILEVEL
-from wrong_inputs.calls_ground import GROUND, files
-from wrong_inputs.calls_solvers import WEST
-from wrong_inputs.calls_torch import EAST
+from wrong_inputs.calls import all_calls
 from wrong_inputs.kinds import wrong_values
 from wrong_inputs.outcomes import is_clear, outcome
 
@@ -25,7 +22,7 @@ def calls(tmp_path, monkeypatch):
     """All calls, in a folder of their own, where words are files."""
     monkeypatch.chdir(tmp_path)
     torch.func.grad(lambda x: x**2)(torch.ones(()))  # imports what torch imports the first time
-    return GROUND | WEST | EAST | BILEVEL | files(tmp_path)
+    return all_calls(tmp_path)
 
 
 def mistakes(calls):

@@ -1,45 +1,10 @@
 """Checks at the doors of energies and bilevel learning: shapes, kinds, parameters, samples."""
 
-import numbers
 from typing import Any
 
 import torch
 
 from odl_learned.validation import shown
-
-#: Largest number of entries of an image.
-MOST_ENTRIES = 2**28
-
-
-def require_image_shape(shape: Any, axes: int | None = None) -> tuple[int, ...]:
-    """Return the shape of an image as a tuple of positive whole numbers, or raise.
-
-    Parameters
-    ----------
-    shape : tuple of int
-    axes : int, optional
-        How many there must be.
-
-    Raises
-    ------
-    TypeError
-        If it is no tuple.
-    ValueError
-        If it is empty, or a number is not positive and whole, or they are too large together.
-    """
-    if not isinstance(shape, tuple | list | torch.Size) or not shape:
-        raise TypeError(f"shape is {shown(shape)}, expected a tuple of whole numbers, the shape of "
-                        "an image, such as (256, 256).")
-    total = 1
-    for n in shape:
-        if not isinstance(n, numbers.Integral) or isinstance(n, bool) or n < 1:
-            raise ValueError(f"shape is {shown(shape)}, expected positive whole numbers.")
-        total *= int(n)
-    if total > MOST_ENTRIES:
-        raise ValueError(f"shape is {shown(shape)}, expected at most {MOST_ENTRIES} entries.")
-    if axes is not None and len(shape) != axes:
-        raise ValueError(f"shape is {shown(shape)}, expected {axes} numbers.")
-    return tuple(int(n) for n in shape)
 
 
 def require_kind(name: str, value: Any, kind: type | tuple[type, ...], next_step: str) -> None:

@@ -75,15 +75,20 @@ def require_channels(
             f"x has shape {tuple(x.shape)}, expected (N, {in_channels}, {axes}); for images "
             "without a channel axis wrap the network in networks.OnImages."
         )
+    require_like_weights("x", x, weight)
+
+
+def require_like_weights(name: str, x: torch.Tensor, weight: torch.Tensor) -> None:
+    """Raise TypeError unless ``x`` has the dtype of the weights, ValueError unless their device."""
     if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
         raise TypeError(
-            f"x is of dtype {x.dtype}, expected {weight.dtype}, that of the weights; convert one "
-            "of them with .to(dtype), or wrap the network in networks.OnImages if x is complex."
+            f"{name} is of dtype {x.dtype}, expected {weight.dtype}, that of the weights; convert "
+            "one of them with .to(dtype), or wrap a network in networks.OnImages if x is complex."
         )
     if x.device != weight.device:
         raise ValueError(
-            f"x is on {x.device}, expected {weight.device}, where the weights are; move one of "
-            "them with .to(device)."
+            f"{name} is on {x.device}, expected {weight.device}, where the weights are; move one "
+            "of them with .to(device)."
         )
 
 

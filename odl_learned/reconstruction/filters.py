@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from odl_learned.validation import require_count
+from odl_learned.validation import require_image_shape
 
 
 class PositiveFilter(nn.Module):
@@ -22,17 +22,15 @@ class PositiveFilter(nn.Module):
 
     Raises
     ------
+    TypeError
+        If the shape is no tuple, or empty.
     ValueError
         If the shape is not one of positive whole numbers; on call, if the image has another one.
     """
 
     def __init__(self, shape: tuple[int, ...]):
         super().__init__()
-        shape = tuple(shape)
-        for i, n in enumerate(shape):
-            require_count(f"shape[{i}]", n)
-        if not shape:
-            raise ValueError("shape is (), expected at least one axis.")
+        shape = require_image_shape(shape)
         self.logarithms = nn.Parameter(torch.zeros(shape))
 
     @property

@@ -5,7 +5,15 @@ from math import prod
 import torch
 from torch import nn
 
-from odl_learned.networks.layers import CONVOLUTIONS, TRANSPOSED, require_sizes
+from odl_learned.networks.layers import (
+    CONVOLUTIONS,
+    TRANSPOSED,
+    require_generator,
+    require_like_weights,
+    require_sizes,
+)
+from odl_learned.reconstruction.tensor_maps import require_tensor
+from odl_learned.validation import require_image_shape
 
 
 class AUTOMAP(nn.Module):
@@ -57,13 +65,12 @@ class AUTOMAP(nn.Module):
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        data_shape, image_shape = tuple(data_shape), tuple(image_shape)
-        named = {f"{name}[{i}]": n for name, shape in (("data_shape", data_shape),
-                                                       ("image_shape", image_shape))
-                 for i, n in enumerate(shape)}  # fmt: skip
-        require_sizes({"width": width, "largest": largest, **named}, len(image_shape))
+        data_shape = require_image_shape(data_shape, name="data_shape")
+        image_shape = require_image_shape(image_shape, name="image_shape")
+        require_sizes({"width": width, "largest": largest}, len(image_shape))
+        require_generator(generator)
         for name, parts in (("data_parts", data_parts), ("image_parts", image_parts)):
-            if parts not in (1, 2):
+            if not isinstance(parts, int) or parts not in (1, 2):
                 raise ValueError(f"{name} is {parts!r}; expected 1 for real or 2 for complex.")
         self.data_shape, self.image_shape = data_shape, image_shape
         self.data_parts, self.image_parts = data_parts, image_parts
@@ -91,6 +98,7 @@ class AUTOMAP(nn.Module):
 
     def forward(self, data: torch.Tensor) -> torch.Tensor:
         # (*batch, *data_shape) -> (*batch, *image_shape)
+        require_tensor("data", data)
         batch = data.shape[: data.ndim - len(self.data_shape)]
         if data.ndim < len(self.data_shape) or data.shape[len(batch) :] != self.data_shape:
             raise ValueError(f"data has shape {tuple(data.shape)}, expected (*batch, "
@@ -103,6 +111,7 @@ class AUTOMAP(nn.Module):
         flat = data.reshape(batch.numel(), *self.data_shape).flatten(1)
         if self.data_parts == 2:
             flat = torch.cat([flat.real, flat.imag], dim=1)
+        require_like_weights("data", flat, self.dense[0].weight)
         channels = self.dense(flat).reshape(len(flat), self.image_parts, *self.image_shape)
         image = self.refine(channels).to(flat.dtype)  # from torch.autocast, half precision
         image = torch.complex(image[:, 0], image[:, 1]) if self.image_parts == 2 else image[:, 0]

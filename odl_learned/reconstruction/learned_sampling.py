@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from odl_learned.validation import require_count, require_positive, shown
+from odl_learned.networks.layers import require_generator
+from odl_learned.validation import require_count, require_image_shape, require_positive, shown
 
 
 class LearnedSampling(nn.Module):
@@ -67,6 +68,7 @@ class LearnedSampling(nn.Module):
         require_positive("slope", slope)
         if not kept < size:
             raise ValueError(f"kept is {kept}, expected fewer than {size}, the number of members.")
+        require_generator(generator)
         fixed = np.zeros(size, dtype=bool) if fixed is None else np.asarray(fixed)
         if fixed.dtype != bool or fixed.shape != (size,) or np.count_nonzero(fixed) >= kept:
             raise ValueError(f"fixed has shape {fixed.shape} and dtype {fixed.dtype}, expected bool"
@@ -102,11 +104,14 @@ def sampling_lines(shape: tuple[int, ...], axis: int = 0) -> np.ndarray:
 
     Raises
     ------
+    TypeError
+        If the shape is no tuple.
     ValueError
-        If the shape has no such axis.
+        If the shape has no such axis, or is not one of positive whole numbers.
     """
+    shape = require_image_shape(shape)
     if not (isinstance(axis, int) and -len(shape) <= axis < len(shape)):
-        raise ValueError(f"axis is {axis!r}, expected an axis of the shape {tuple(shape)}.")
+        raise ValueError(f"axis is {axis!r}, expected an axis of the shape {shape}.")
     return np.indices(shape)[axis]
 
 
@@ -115,9 +120,10 @@ def sampling_points(shape: tuple[int, ...]) -> np.ndarray:
 
     Raises
     ------
+    TypeError
+        If the shape is no tuple.
     ValueError
-        If the shape is not one of positive whole numbers.
+        If it is not one of positive whole numbers.
     """
-    for i, n in enumerate(shape):
-        require_count(f"shape[{i}]", n)
+    shape = require_image_shape(shape)
     return np.arange(int(np.prod(shape))).reshape(shape)

@@ -24,7 +24,7 @@ from odl_learned.reconstruction.tried_maps import (
     random_data,
     require_generator,
 )
-from odl_learned.validation import require_count, require_positive
+from odl_learned.validation import require_count, require_positive, shown
 
 #: The first step, in units of epsilon: next to it the old point hardly counts.
 FIRST_STEP = 16.0
@@ -119,6 +119,9 @@ def worst_perturbation(
     spaces = Spaces(forward_op)
     phi = TriedMap("map", map, spaces)
     y = batch("data", data, spaces.data)
+    if not isinstance(candidates, list | tuple):
+        raise TypeError(f"candidates is {shown(candidates)}, expected a list of tensors (N, "
+                        "*Y.shape).")
     candidates = [batch("a candidate", e, spaces.data) for e in candidates]
     for e in candidates:
         if e.shape != y.shape:

@@ -173,6 +173,8 @@ class RegularizedLeastSquares(nn.Module):
         # (*batch, *Y.shape) -> (*batch, *X.shape)
         like = self.adjoint_op(data)
         batch = like.shape[: like.ndim - self.dimension]
+        if not batch.numel():
+            return like
         flat = data.reshape(batch.numel(), *data.shape[len(batch) :])
         x = self.solve(flat).x
         if torch.is_grad_enabled():

@@ -8,6 +8,7 @@ from torch import nn
 from odl_learned.reconstruction.tensor_maps import (
     TensorMap,
     require_linear_map,
+    require_tensor,
     require_tensor_map,
 )
 
@@ -93,6 +94,7 @@ class SampledReconstruction(nn.Module):
         self.sampling, self.model = sampling, model
 
     def forward(self, data: torch.Tensor) -> torch.Tensor:
+        require_tensor("data", data)
         return self.model(self.sampling() * data)
 
 
@@ -117,6 +119,9 @@ class KeptRows(nn.Module):
         self, model: Callable[[torch.Tensor], torch.Tensor], data: torch.Tensor, kept: torch.Tensor
     ) -> torch.Tensor:
         """Return ``model(kept * data)``, evaluated with the operator of the kept data."""
+        require_tensor_map("model", model)
+        require_tensor("data", data)
+        require_tensor("kept", kept)
         self._kept = kept
         try:
             return model(data * kept)

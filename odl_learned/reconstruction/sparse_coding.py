@@ -8,9 +8,11 @@ from odl_learned.reconstruction.tensor_maps import (
     modules,
     require_data_of,
     require_samples_apart,
+    require_tensor,
     require_tensor_map,
 )
 from odl_learned.reconstruction.unrolled import step_size_of
+from odl_learned.validation import real_numbers
 
 
 class LearnedShrinkage(nn.Module):
@@ -61,6 +63,7 @@ class LearnedShrinkage(nn.Module):
 
     def coefficients(self, data: torch.Tensor) -> torch.Tensor:
         """Return ``z_K``, ``(*batch, *Y.shape) -> (*batch, *Z.shape)``."""
+        require_tensor("data", data)
 
         def residual(z):
             if z is None:
@@ -166,7 +169,13 @@ def soft_threshold(z: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
 
 
 def _log_threshold(threshold):
-    threshold = torch.as_tensor(threshold)
+    if not isinstance(threshold, torch.Tensor):
+        threshold = torch.as_tensor(real_numbers("threshold", threshold))
+        threshold = threshold.to(torch.get_default_dtype())
+    require_tensor("threshold", threshold)
+    if threshold.is_complex() or not threshold.numel():
+        raise ValueError(f"threshold has dtype {threshold.dtype} and shape "
+                         f"{tuple(threshold.shape)}, expected positive real numbers.")
     if not threshold.is_floating_point():
         threshold = threshold.to(torch.get_default_dtype())
     if not bool(torch.all(torch.isfinite(threshold) & (threshold > 0))):

@@ -20,6 +20,7 @@ from odl_learned.reconstruction.tried_maps import (
     TriedMap,
     batch,
     norm,
+    require_generator,
 )
 from odl_learned.validation import require_positive
 
@@ -180,7 +181,11 @@ def stability_report(
     if len(x) != len(y):
         raise ValueError(f"there are {len(x)} truths and {len(y)} data; expected as many.")
     require_positive("epsilon", epsilon)
-    structures = {} if structures is None else dict(structures)
+    require_generator(generator)
+    structures = {} if structures is None else structures
+    if not isinstance(structures, Mapping):
+        raise TypeError(f"structures is {shown(structures)}, expected elements of the domain by "
+                        "their names, such as {'disc': small_disc(...)}.")
     for name, mark in structures.items():
         require_element(f"structures[{name!r}]", mark, forward_op.domain)
     with torch.no_grad():

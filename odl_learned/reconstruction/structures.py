@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import odl
 
-from odl_learned.odl_validation import shown
-from odl_learned.validation import is_finite_number, require_positive
+from odl_learned.odl_validation import require_array_space
+from odl_learned.validation import is_finite_number, real_numbers, require_positive, shown
 
 #: A letter that neither reflection nor quarter turn keeps, as rows of a picture.
 _LETTER = np.array([list(row) for row in ("###", "#..", "##.", "#..", "#..")]) == "#"
@@ -106,7 +106,8 @@ def _point(space, center):
     if not isinstance(space, odl.DiscretizedSpace):
         raise TypeError(f"space is {shown(space)}, expected odl.uniform_discr(...), whose points "
                         "have coordinates.")
-    point = np.asarray(center, dtype=float).reshape(-1)
+    require_array_space("space", space)
+    point = real_numbers("center", center).reshape(-1)
     if len(point) != space.ndim or not np.isfinite(point).all():
         raise ValueError(f"center is {shown(center)}, expected {space.ndim} finite numbers, one "
                          "for each axis.")

@@ -46,13 +46,15 @@ def modules(name: str, steps) -> nn.ModuleList:
 
 
 def require_tensor(name: str, value: torch.Tensor) -> None:
-    """Raise TypeError unless this is a tensor; elements go to the operator of a module."""
+    """Raise TypeError unless this is a tensor with numbers; elements go to `as_operator`."""
     if not isinstance(value, torch.Tensor):
         raise TypeError(
             f"{name} is of type {type(value).__name__}, expected a tensor (*batch, *shape). Use "
             "torch.from_numpy for arrays, and bridge.as_operator(module, domain, range) for "
             "elements."
         )
+    if value.device.type == "meta":
+        raise TypeError(f"{name} is on the device meta, expected numbers; build it on a real one.")
 
 
 def require_data_of(simulated: torch.Tensor, data: torch.Tensor, u: torch.Tensor) -> None:

@@ -28,6 +28,7 @@ from torch import nn
 from odl_learned.bridge import as_batch, as_module
 from odl_learned.functionals import l2_fidelity
 from odl_learned.operators import gradient, operator_norm
+from odl_learned.reconstruction.tensor_maps import require_tensor
 from odl_learned.reconstruction.tried_maps import SolvedMap, Spaces
 from odl_learned.solvers import Solution, conjugate_gradient, primal_dual
 from odl_learned.validation import require_count, require_positive
@@ -123,7 +124,11 @@ class TVMap(SolvedMap):
     def forward(self, data: torch.Tensor) -> torch.Tensor:
         layout = self.spaces.data
         layout.check(data, "data")
+        require_tensor("data", data)
         lead = data.shape[: data.ndim - layout.ndim]
+        if not lead.numel():
+            images = self.spaces.images
+            return torch.zeros(*lead, *images.shape, dtype=images.dtype, device=data.device)
         u = _Solved.apply(data.reshape(-1, *layout.shape), self)
         return u.reshape(*lead, *u.shape[1:])
 

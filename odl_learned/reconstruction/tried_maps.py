@@ -11,6 +11,7 @@ from odl_learned.bridge.layout import TensorLayout, layout_of
 from odl_learned.bridge.lowering import as_module
 from odl_learned.bridge.separation import evaluation_mode
 from odl_learned.odl_validation import require_operator, shown
+from odl_learned.reconstruction.tensor_maps import require_tensor
 
 #: A module on tensors, an operator, or a function of elements, such as a solver.
 ReconstructionMap = nn.Module | odl.Operator | Callable[[Any], Any]
@@ -70,6 +71,7 @@ def batch(name: str, values, layout: TensorLayout) -> torch.Tensor:
     if values.ndim != layout.ndim + 1 or not len(values):
         raise ValueError(f"{name} has shape {tuple(values.shape)}, expected one batch axis with "
                          f"at least one sample before {layout.shape}; use x[None].")
+    require_tensor(name, values)
     values = values.detach()
     if not torch.isfinite(values).all():
         raise ValueError(f"{name} is not finite; expected numbers only. Leave out such samples.")

@@ -6,7 +6,7 @@ from torch import nn
 from odl_learned.bridge.rules.filter_bank import CORRELATE, TRANSPOSE, folded, reflected
 from odl_learned.networks.activations import RadialBasis
 from odl_learned.networks.images import from_channels, require_dimension, to_channels
-from odl_learned.networks.layers import require_sizes
+from odl_learned.networks.layers import require_generator, require_sizes
 from odl_learned.reconstruction.unrolled import step_size_of
 
 
@@ -69,6 +69,7 @@ class VariationalStep(nn.Module):
         super().__init__()
         require_sizes({"filters": filters, "size": size, "parts": parts}, dimension)
         require_dimension(dimension)
+        require_generator(generator)
         if size % 2 == 0 or size < 3:
             raise ValueError(f"size is {size}; expected an odd number of at least 3, so that a "
                              "filter has a center and a mean to subtract.")

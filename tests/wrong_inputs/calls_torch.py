@@ -1,4 +1,4 @@
-"""Valid calls of the bridge, networks, reconstruction and supervised learning."""
+"""Valid calls of the bridge, networks and supervised learning."""
 
 import numpy as np
 import torch
@@ -6,14 +6,13 @@ from instances.functionals import parametric_energy
 from instances.spaces import GRAD, XC, X
 from torch import nn
 
-from odl_learned import bridge, conformance, functionals, learning, networks, reconstruction
+from odl_learned import bridge, conformance, functionals, learning, networks
 from odl_learned.networks import equivariant
 from odl_learned.regularizers import certificates
 from wrong_inputs.calls_ground import positional
-from wrong_inputs.calls_solvers import BOX, FIDELITY, PROBLEM, A
+from wrong_inputs.calls_solvers import BOX, FIDELITY, PROBLEM
 
 T = torch.rand(2, 5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-STEP = {"memory_channels": 2, "step_size": 0.1, "dimension": 2}
 
 
 def net():
@@ -142,19 +141,6 @@ REGULARIZERS = {
     }.items()
 }
 
-RECONSTRUCTION = {
-    "GradientStep": (reconstruction.GradientStep, lambda: dict(
-        proximal=nn.Identity(), step_size=0.1)),
-    "LearnedProximalGradient": (reconstruction.LearnedProximalGradient, lambda: dict(
-        forward=bridge.as_module(A), adjoint=bridge.as_module(A.adjoint),
-        steps=[reconstruction.MemoryStep(net(), **STEP)])),
-    "LearnedStepSize": (reconstruction.LearnedStepSize, lambda: dict(initial=0.1)),
-    "MemoryStep": (reconstruction.MemoryStep, lambda: dict(net=net(), **STEP)),
-    "a reconstruction": (reconstruction.LearnedProximalGradient(
-        bridge.as_module(A), bridge.as_module(A.adjoint),
-        [reconstruction.MemoryStep(net(), **STEP)]), lambda: dict(data=T)),
-}
-
 LEARNING = {
     "mean_squared_error": (learning.mean_squared_error, lambda: dict(x=T, truth=T + 1)),
     "train": (learning.train, trained),
@@ -177,7 +163,7 @@ CONFORMANCE = {
 EAST = {
     f"{room}.{name}": call
     for room, calls in (("bridge", BRIDGE), ("networks", NETWORKS), ("regularizers", REGULARIZERS),
-                        ("reconstruction", RECONSTRUCTION), ("learning", LEARNING),
+                        ("learning", LEARNING),
                         ("conformance", CONFORMANCE))
     for name, call in calls.items()
 }

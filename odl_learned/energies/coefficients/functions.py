@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from odl_learned.energies.doors import require_image_shape, require_images, require_length
+from odl_learned.energies.doors import require_images, require_length
 from odl_learned.energies.energy import UnsolvableError
-from odl_learned.validation import require_nonnegative, require_positive
+from odl_learned.validation import require_image_shape, require_nonnegative, require_positive
 
 
 class Coefficients(NamedTuple):

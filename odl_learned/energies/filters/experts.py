@@ -14,7 +14,6 @@ import torch
 
 from odl_learned.energies.doors import (
     require_function,
-    require_image_shape,
     require_images,
     require_kind,
     require_length,
@@ -24,7 +23,7 @@ from odl_learned.energies.filters.reflecting_filters import ReflectingFilters
 from odl_learned.energies.filters.ridge_variation import ridge_variation
 from odl_learned.energies.potentials.potential import Potential
 from odl_learned.energies.potentials.scaled_potentials import ScaledPotentials
-from odl_learned.validation import require_finite, require_nonnegative, shown
+from odl_learned.validation import require_finite, require_image_shape, require_nonnegative, shown
 
 
 class ExpertsEnergy(ParametricEnergy):

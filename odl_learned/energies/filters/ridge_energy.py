@@ -6,11 +6,11 @@ import operator
 
 import torch
 
-from odl_learned.energies.doors import require_image_shape, require_length
+from odl_learned.energies.doors import require_length
 from odl_learned.energies.filters.experts import ExpertsEnergy
 from odl_learned.energies.potentials.potential import Charbonnier
 from odl_learned.functionals import FieldsOfExperts
-from odl_learned.validation import require_shape
+from odl_learned.validation import require_image_shape, require_shape
 
 
 class RidgeEnergy(ExpertsEnergy):

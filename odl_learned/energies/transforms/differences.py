@@ -6,11 +6,10 @@ import odl  # noqa: F401  (before scipy, whose array API it switches on)
 import scipy.fft
 import torch
 
-from odl_learned.energies.doors import MOST_ENTRIES, require_image_shape
 from odl_learned.energies.transforms.perron import POWERS, perron_bound
 from odl_learned.energies.transforms.transform import Transform
 from odl_learned.energies.transforms.tridiagonal import Tridiagonal
-from odl_learned.validation import require_count
+from odl_learned.validation import MOST_ENTRIES, require_count, require_image_shape
 
 
 class _Differences(Transform):

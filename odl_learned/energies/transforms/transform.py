@@ -10,9 +10,10 @@ import math
 
 import torch
 
-from odl_learned.energies.doors import require_function, require_image_shape, require_kind
+from odl_learned.energies.doors import require_function, require_kind
 from odl_learned.energies.fidelities import real_products
 from odl_learned.energies.transforms.perron import POWERS
+from odl_learned.validation import require_image_shape
 
 
 class Transform(abc.ABC):

@@ -12,13 +12,13 @@ import math
 import numpy as np
 import torch
 
-from odl_learned.energies.doors import require_image_shape, require_kind, require_length
+from odl_learned.energies.doors import require_kind, require_length
 from odl_learned.learning.bilevel.sampling.doors import (
     require_params,
 )
 from odl_learned.odl_validation import require_index
 from odl_learned.operators import MultiCoilFourier, SampledFourier
-from odl_learned.validation import is_finite_number, require_count, shown
+from odl_learned.validation import is_finite_number, require_count, require_image_shape, shown
 
 
 class Pattern:

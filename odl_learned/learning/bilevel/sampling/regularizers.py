@@ -5,11 +5,10 @@ from typing import NamedTuple
 import torch
 
 from odl_learned import bridge
-from odl_learned.energies.doors import require_image_shape
 from odl_learned.energies.potentials.potential import CubicAbsolute, HalfSquare, Potential
 from odl_learned.energies.transforms.differences import ForwardDifferences
 from odl_learned.energies.transforms.transform import OrthogonalTransform, Transform
-from odl_learned.validation import require_positive
+from odl_learned.validation import require_image_shape, require_positive
 
 
 class Regularizer(NamedTuple):

@@ -88,6 +88,8 @@ TABLES = {
     "H1 seminorm": on_all(functionals.H1Seminorm, X, XC, X32, XC64),
     "H1 seminorm conjugate": on_all(
         lambda s: functionals.H1Seminorm(s).convex_conj, X, XC, X32),
+    "least squares": on_all(lambda s: functionals.LeastSquares(
+        odl.MultiplyOperator(element(s)), element(s, 1), accuracy=1e-15), X, XC, RA, CA, X32),
     "weighted L1": on_all(lambda s: functionals.weighted_l1(s, [0.5, 2.0]), V, V32),
     # structure
     "left scalar": on_all(lambda s: 0.3 * F.L1Norm(s), X, XC),

@@ -39,6 +39,9 @@ CASES = {
     "H1Seminorm": lambda: functionals.H1Seminorm(X),
     "H1Seminorm complex": lambda: functionals.H1Seminorm(XC),
     "weighted_l1": lambda: functionals.weighted_l1(V, [0.5, 1.5]),
+    "LeastSquares": lambda: functionals.LeastSquares(
+        odl.MultiplyOperator(X.element([[1.5, 0], [-1, 0.2]])), X.element([[0.1, 2], [-1, 0.4]]),
+        accuracy=1e-14),
     "TotalVariation": lambda: functionals.TotalVariation(X, accuracy=1e-12),
     "TotalVariation anisotropic": lambda: functionals.TotalVariation(X, 1, accuracy=1e-12),
     "left scalar": lambda: 0.3 * F.L2NormSquared(W),

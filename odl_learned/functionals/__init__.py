@@ -14,6 +14,7 @@ from odl_learned.functionals.kullback_leibler import (
     KullbackLeiblerConjugate,
     KullbackLeiblerFidelity,
 )
+from odl_learned.functionals.least_squares import LeastSquares
 from odl_learned.functionals.parameters import (
     Coordinate,
     Exponential,
@@ -37,6 +38,7 @@ __all__ = [
     "H1SeminormConjugate",
     "KullbackLeiblerConjugate",
     "KullbackLeiblerFidelity",
+    "LeastSquares",
     "MagnitudeBound",
     "MagnitudeSupport",
     "OnRealParts",

@@ -31,6 +31,12 @@ def ridge(space, potential, subtracted=None, boundary=None):
         regularizers.Ridge(filters, potential, subtracted, sharpness=0.5), space, 0.7)
 
 
+def least_squares(space, accuracy):
+    """Least squares through differences, which are no isometry."""
+    op = operators.gradient(space)
+    return functionals.LeastSquares(op, element(op.range), accuracy=accuracy)
+
+
 FUNCTIONALS = {
     # regularizers room
     "RidgeRegularizer": lambda: ridge(X, regularizers.LogCosh(), regularizers.LogCosh()),
@@ -71,6 +77,9 @@ FUNCTIONALS = {
     .TotalGeneralizedVariation(plane((6, 5)), 0.1).translated(element(plane((6, 5)))),
     "l2_fidelity": lambda: functionals.l2_fidelity(element(X)),
     "l2_fidelity complex": lambda: functionals.l2_fidelity(element(XC)),
+    "LeastSquares": lambda: least_squares(X, 1e-13),
+    "LeastSquares complex": lambda: least_squares(XC, 1e-13),
+    "LeastSquares float32": lambda: least_squares(plane(dtype="float32"), 1e-6),
     "BoxConstraint": lambda: functionals.BoxConstraint(X, -0.5, 1.0),
     "BoxConstraint, nonnegative": lambda: functionals.BoxConstraint(X, 0, np.inf),
     "BoxSupport, nonnegative": lambda: functionals.BoxConstraint(X, 0, np.inf).convex_conj,

@@ -174,6 +174,8 @@ FUNCTIONALS = {
     "fix_block": (functionals.fix_block, lambda: dict(
         functional=odl.functionals.L2NormSquared(blocks(X)[0]), index=1,
         element=odl.rn(2).one())),
+    "LeastSquares": (functionals.LeastSquares, lambda: dict(
+        forward_op=GRAD, data=GRAD.range.one(), accuracy=1e-6, maxiter=100)),
     "l2_fidelity": (functionals.l2_fidelity, lambda: dict(data=element(X))),
     "parameter_space": (functionals.parameter_space, lambda: dict(space=X, size=2)),
     "precise_inner": (functionals.precise_inner, lambda: dict(x=element(X), y=element(X, 2))),

@@ -4,6 +4,7 @@ from odl_learned.bridge.proximals import (  # noqa: F401  (importing registers t
     entropies,
     expressions,
     h1_seminorm,
+    least_squares,
     norms,
     sets,
     variation,

@@ -15,6 +15,7 @@ from odl_learned.bridge.rules import (  # noqa: F401
     group,
     h1_seminorm,
     indicators,
+    least_squares,
     local_gradients,
     matrices,
     multicoil,

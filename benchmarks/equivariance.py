@@ -10,8 +10,12 @@ Z_16 at 45 and 22.5 degrees on smooth images, turned by `operators.Rotation`, in
 ``reconstruction``: learned proximal gradient and learned primal-dual through the ray transform on
 white noise, before and after some training, with ASTRA's matrix and with the symmetrized one.
 ``cost``: CPU seconds of one thread of group convolutions over those of an ordinary convolution of
-equal width, forward and backward, and in evaluation with cached filters and exported. Numbers that
-were not measured are null.
+equal width, forward and backward, and in evaluation with cached filters and exported.
+``denoisers``: errors of a network with random weights, of it in deepinv's `EquivariantDenoiser`
+with its default transform, of averages over the group and of an equivariant network.
+``small_data``: the experiment of examples/figures/celledoni2021/small_data.py with 10 and 50
+training images, 20 CPU minutes; ``--keep FOLDER`` keeps what is finished. Numbers that were not
+measured are null.
 """
 
 import argparse
@@ -19,25 +23,42 @@ import json
 import math
 import random
 import statistics
+import sys
 import time
+from pathlib import Path
 
 import timing  # isort: skip  # noqa: F401  (one thread)
 import equivariance_maps as maps
+import numpy as np
 import torch
 from torch import nn
 
 from odl_learned.networks import equivariant as eq
 
+FIGURES = Path(__file__).resolve().parents[1] / "examples" / "figures" / "celledoni2021"
 KEYS = ("layer_error", "lpg_error", "lpg_error_symmetrized", "z8_error_45", "z16_error_22",
-        "p4_cost", "p4m_cost", "cached_cost")  # fmt: skip
+        "p4_cost", "p4m_cost", "cached_cost", "rotation_gap_equivariant", "rotation_gap_ordinary",
+        "rotated_gain_db", "small_data_gain_db", "deepinv_error")  # fmt: skip
 SIZES = {
-    "tiny": {"n": 16, "steps": 1, "rounds": 1, "races": ((8, 16, 1),)},
-    "full": {"n": 64, "steps": 20, "rounds": 60,
-             "races": ((32, 64, 4), (96, 64, 2), (32, 128, 1))},
+    "tiny": {
+        "layers": {"n": 16},
+        "reconstruction": {"n": 16, "steps": 1},
+        "cost": {"rounds": 1, "races": ((8, 16, 1),)},
+        "denoisers": {"n": 16},
+        "small_data": {"n": 16, "counts": (3, 4), "seeds": 2, "stages": 2, "every": 2, "tests": 2},
+    },
+    "full": {
+        "layers": {"n": 64},
+        "reconstruction": {"n": 64, "steps": 20},
+        "cost": {"rounds": 60, "races": ((32, 64, 4), (96, 64, 2), (32, 128, 1))},
+        "denoisers": {"n": 64},
+        "small_data": {"n": 32, "counts": (10, 50), "seeds": 4, "stages": 8, "every": 500,
+                       "tests": 100},
+    },
 }  # fmt: skip
 
 
-def layers(n, steps, rounds, races):
+def layers(n):
     """Errors of layers and networks, on the grid and between its elements."""
     errors = {}
     for group in (eq.Cyclic(2), eq.Cyclic(4), eq.Dihedral(4), eq.CubeRotations()):
@@ -57,7 +78,7 @@ def layers(n, steps, rounds, races):
     return numbers
 
 
-def reconstruction(n, steps, rounds, races):
+def reconstruction(n, steps):
     """Errors of learned maps through the ray transform, the largest of before and after."""
     found = {}
     for symmetrized in (False, True):
@@ -71,7 +92,7 @@ def reconstruction(n, steps, rounds, races):
     return {"lpg_error": largest[0], "lpg_error_symmetrized": largest[1]}
 
 
-def cost(n, steps, rounds, races):
+def cost(rounds, races):
     """CPU seconds over those of an ordinary convolution, the largest over the races."""
     numbers = {"p4_cost": 0.0, "p4m_cost": 0.0, "cached_cost": 0.0}
     for width, side, batch in races:
@@ -127,16 +148,44 @@ def evaluated(layer, x):
         layer(x)
 
 
+def denoisers(n):
+    """Errors of averages over turns and flips, deepinv's and ours."""
+    found = {}
+    for name, errors in maps.denoiser_errors(n):
+        found[name] = errors.largest
+        print(f"  {name:60s} {errors.largest:.1e} at most, {errors.errors.mean():.1e} on average")
+    return {"deepinv_error": found.get(maps.DEEPINV)}
+
+
+def small_data(keep=None, **size):
+    """Differences in dB between maps of few training images, at matched training error."""
+    sys.path.insert(0, str(FIGURES))
+    import small_data as figure
+
+    results = figure.experiment(**size, rng=np.random.default_rng(0), kept=keep)
+    for row, count in enumerate(results["counts"]):
+        for name in figure.NETWORKS:
+            training, upright, turned = results[name][row].mean(0)
+            print(f"  {name}, {count} images: {training:.2f} dB in training, "
+                  f"{upright:.2f} upright, {turned:.2f} turned")
+    for key, values in figure.differences(results).items():
+        print(f"  {key} by seed: " + ", ".join(f"{value:.2f}" for value in values))
+    return figure.summary(results)
+
+
 #: Each maps the numbers of a size to values of KEYS.
-PARTS = {"layers": layers, "reconstruction": reconstruction, "cost": cost}
+PARTS = {"layers": layers, "reconstruction": reconstruction, "cost": cost, "denoisers": denoisers,
+         "small_data": small_data}  # fmt: skip
 
 
-def main(parts, size):
+def main(parts, size, keep):
+    sizes = SIZES[size]
+    sizes["small_data"]["keep"] = keep
     numbers = dict.fromkeys(KEYS)
     for part in parts:
         print(f"\n{part}", flush=True)
         torch.manual_seed(0)
-        numbers |= PARTS[part](**SIZES[size])
+        numbers |= PARTS[part](**sizes[part])
     print(json.dumps(numbers))
 
 
@@ -145,5 +194,6 @@ if __name__ == "__main__":
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=PARTS, nargs="+", default=list(PARTS))
     parser.add_argument("--size", choices=SIZES, default="full")
+    parser.add_argument("--keep", type=Path)
     arguments = parser.parse_args()
-    main(arguments.part, arguments.size)
+    main(arguments.part, arguments.size, arguments.keep)

@@ -4,10 +4,14 @@ import itertools
 
 import numpy as np
 import odl
+import peers
 import torch
 
-from odl_learned import bridge, networks, operators, reconstruction
+from odl_learned import bridge, conformance, networks, operators, reconstruction
 from odl_learned.networks import equivariant as eq
+
+#: The name of deepinv's denoiser among those of `denoiser_errors`.
+DEEPINV = "in deepinv's EquivariantDenoiser, as it comes"
 
 
 def awake(module, generator):
@@ -78,6 +82,26 @@ def smooth_error(group, angle, n, seed):
     inside = space.element((x**2 + y**2 < 0.75**2).astype(float))
     expected = turn(N(u)) * inside
     return float((N(turn(u)) * inside - expected).norm() / expected.norm())
+
+
+def denoiser_errors(n):
+    """Yield names and `conformance.EquivarianceErrors` of denoisers with random weights.
+
+    On four images of white noise, under turns and flips. What deepinv's class averages over is
+    drawn anew in each evaluation: as it comes one element of the group, with ``random=False``
+    quarter turns and two sets of mirrors.
+    """
+    generator, group = torch.Generator().manual_seed(0), eq.Dihedral(4)
+    net = networks.DnCNN(1, 32, 5, dimension=2, generator=generator)
+    cases = {"ordinary": net, "in GroupAverage": eq.GroupAverage(net, group),
+             "EquivariantDnCNN": eq.EquivariantDnCNN(group, 1, 4, 5, generator=generator)}
+    deepinv = peers.deepinv()
+    if deepinv is not None:
+        wrapped = deepinv.models.EquivariantDenoiser
+        cases |= {DEEPINV: wrapped(net), "the same, random=False": wrapped(net, random=False)}
+    x = torch.randn(4, 1, n, n, generator=generator)
+    for name, module in cases.items():
+        yield name, conformance.equivariance_error(module.eval(), group, x)
 
 
 def unrolled_errors(name, n, symmetrized, steps):

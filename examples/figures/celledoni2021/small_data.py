@@ -172,13 +172,21 @@ def draw(results, path):
     figure.savefig(path, dpi=110)
 
 
-def summary(results):
-    """Return the mean gaps between upright and turned, and the gains of the equivariant map."""
-    found = {f"rotation_gap_{name}": float((results[name][..., 1] - results[name][..., 2]).mean())
+def differences(results):
+    """Return by seed the gaps between upright and turned, and the gains of the equivariant map.
+
+    The gain on upright images is that from the fewest training images.
+    """
+    found = {f"rotation_gap_{name}": (results[name][..., 1] - results[name][..., 2]).mean(0)
              for name in NETWORKS}  # fmt: skip
     gains = results["equivariant"] - results["ordinary"]
-    return found | {"rotated_gain_db": float(gains[..., 2].mean()),
-                    "small_data_gain_db": float(gains[0, :, 1].mean())}
+    return found | {"rotated_gain_db": gains[..., 2].mean(0),
+                    "small_data_gain_db": gains[0, :, 1]}  # fmt: skip
+
+
+def summary(results):
+    """Return the means of `differences` over the seeds."""
+    return {key: float(values.mean()) for key, values in differences(results).items()}
 
 
 def claim(results):

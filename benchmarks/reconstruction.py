@@ -63,24 +63,30 @@ def learned(name, problem, budgets, folder):
 
 
 def compare(problem, maps, budgets, folder):
-    """Print a row for each method and stage; return mean PSNR by name, of the last stage."""
-    numbers = {}
+    """Print a row for each method and stage; return mean PSNR by name, of the last stage.
+
+    Gains over total variation are those of the same images; all errors are those of means.
+    """
+    numbers, variation = {}, total_variation(problem, folder)
 
     def row(name, values, note=""):
         numbers[name] = float(values.mean())
-        error = float(values.std() / len(values) ** 0.5)
-        print(f"{problem.name:4s} {name:26s} {numbers[name]:6.2f} +- {error:.2f} dB, "
-              f"{float(values.std()):.2f} from image to image {note}", flush=True)
+        print(f"{problem.name:4s} {name:26s} {_with_error(values)} dB, "
+              f"{_with_error(values - variation, '+')} against TV {note}", flush=True)
 
     inverse = bridge.as_module(problem.inverse_op)
     row(problem.analytical, reconstruction_problems.evaluated(inverse, problem.test))
-    row("TV", total_variation(problem, folder))
+    row("TV", variation)
     for name in maps:
         model, results = learned(name, problem, budgets, folder)
         count = sum(p.numel() for p in model.parameters())
         for seconds, values in results:
             row(name, values, f"({count} parameters, {seconds:.0f} s)")
     return numbers
+
+
+def _with_error(values, sign=""):
+    return f"{float(values.mean()):{sign}6.2f} +- {float(values.std()) / len(values) ** 0.5:.2f}"
 
 
 def total_variation(problem, folder):

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "odl_learned"
-NEUTRAL = {"validation", "odl_validation", "weights", "odl_fixes", "metrics", "plotting"}
+NEUTRAL = {
+    "dispatch", "validation", "odl_validation", "weights", "odl_fixes", "metrics", "plotting",
+}  # fmt: skip
 GROUND = {"data", "operators", "functionals", "variational", "solvers"}
 ROOMS = {
     "data": set(),
@@ -25,6 +27,7 @@ ROOMS = {
     "learning": GROUND
     | {"bridge", "energies", "networks", "regularizers", "reconstruction", "threads"},
     "conformance": {"bridge", "functionals", "networks", "operators"},
+    "dispatch": set(),
     "validation": set(),
     "odl_validation": set(),
     "weights": set(),
@@ -42,7 +45,7 @@ BILEVEL = {
     "sampling": {"lower", "hypergradients", "first_order", "derivative_free"},
 }
 ENTRANCES = {"__init__", "__main__", "demo"}
-FORBIDDEN = dict.fromkeys(GROUND | {"odl_validation", "weights"}, {"torch"}) | {
+FORBIDDEN = dict.fromkeys(GROUND | {"dispatch", "odl_validation", "weights"}, {"torch"}) | {
     "networks": {"odl"}, "validation": {"odl", "torch"},
 }
 

@@ -1,7 +1,5 @@
 """``as_module``: any ODL operator or functional as a batched, differentiable torch module."""
 
-import functools
-
 import odl
 import torch
 from torch import nn
@@ -11,15 +9,17 @@ from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
 from odl_learned.bridge.generic_functional import GenericFunctional
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.tuple_layout import TupleLayout
+from odl_learned.dispatch import rules_by_class
 
 
-@functools.singledispatch
+@rules_by_class(odl.Operator, "_call")
 def lower(op):
     """Return the bare torch module that computes an ODL operator, without checks at its door.
 
     Dispatches on the class of the operator: expression nodes lower their children and compose
     them, leaves bring a native rule, every other operator is looped over the batch through ODL
-    itself. Register the rule of an operator of your own with ``@lower.register(MyOperator)``; it
+    itself, and so is a subclass that overrides ``_call``, which the rule of its base class does not
+    know. Register the rule of an operator of your own with ``@lower.register(MyOperator)``; it
     takes the operator and returns a module on tensors ``(*batch, *domain.shape)``.
     """
     raise TypeError(

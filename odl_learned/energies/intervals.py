@@ -6,17 +6,22 @@ are short compared with ``nu`` where a bound can be useful at all; and where the
 the third derivative, the cause of pessimistic bounds, is nearly zero.
 """
 
-import functools
 import math
 from typing import NamedTuple
 
 import torch
 
+from odl_learned.dispatch import rules_by_class
 from odl_learned.energies.coefficients.functions import evaluated
 from odl_learned.energies.coefficients.slopes import coefficient_slopes, joined_norms
 from odl_learned.energies.fidelities import real_products
 from odl_learned.energies.hessian_variation import Variation
-from odl_learned.energies.potentials.potential import Charbonnier, CubicAbsolute, inverses
+from odl_learned.energies.potentials.potential import (
+    Charbonnier,
+    CubicAbsolute,
+    Potential,
+    inverses,
+)
 from odl_learned.energies.samples import sample_norms
 
 
@@ -56,7 +61,7 @@ class Interval(NamedTuple):
     convexity: torch.Tensor
 
 
-@functools.singledispatch
+@rules_by_class(Potential, "value", "weight", "weight_and_curvature", "third_derivative")
 def interval(potential, nu, a, b, scalar):
     r"""Return the `Interval` of a potential; the constants for all lengths, if it has no rule.
 

@@ -1,10 +1,10 @@
 """Values of functionals with sums in double precision, whatever the precision of the space."""
 
-import functools
 
 import numpy as np
 import odl
 
+from odl_learned.dispatch import rules_by_class
 from odl_learned.functionals.constraints import (
     BoxConstraint,
     BoxSupport,
@@ -16,7 +16,7 @@ from odl_learned.odl_validation import require_element, require_functional, show
 from odl_learned.weights import component_weights, entry_weights, integral
 
 
-@functools.singledispatch
+@rules_by_class(odl.Operator, "_call")
 def precise_value(functional, x):
     """Return the value of a functional as a float, its sums accumulated in double precision.
 

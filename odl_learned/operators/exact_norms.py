@@ -1,12 +1,12 @@
 """Norms of operators in closed form."""
 
-import functools
 import math
 
 import numpy as np
 import odl
 from scipy.linalg import eigh_tridiagonal
 
+from odl_learned.dispatch import rules_by_class
 from odl_learned.odl_validation import require_operator
 from odl_learned.operators.blocks import BlockEmbedding
 from odl_learned.operators.convolution import ReflectedExtension, ReflectingConvolution
@@ -23,7 +23,7 @@ from odl_learned.weights import (
 DENSE_LIMIT = 2**28
 
 
-@functools.singledispatch
+@rules_by_class(odl.Operator, "_call")
 def exact_norm(op: odl.Operator) -> float | None:
     """Return the norm of a linear operator in closed form, or None where none is known.
 

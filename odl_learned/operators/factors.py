@@ -5,13 +5,13 @@ these kinds leave a product at its ends, neighbors that undo each other leave it
 diagonal neighbors are one diagonal, whose norm is its largest entry.
 """
 
-import functools
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import odl
 
+from odl_learned.dispatch import rules_by_class
 from odl_learned.operators.fourier import SampledFourier
 from odl_learned.operators.fourier_multiplier import FourierMultiplier
 from odl_learned.operators.group import QuarterTurn, Reflection
@@ -148,7 +148,7 @@ def _cancel(left, right):
     return left.base == right.base and left.inverse != right.inverse
 
 
-@functools.singledispatch
+@rules_by_class(odl.Operator, "_call")
 def parts_of(op: odl.Operator) -> list | None:
     """Return the parts of a linear operator from left to right, or None where no rule knows them.
 

@@ -25,10 +25,11 @@ from odl_learned.bridge.generic import Loop
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import OperatorModule
 from odl_learned.bridge.nested import each, pack, unpack
+from odl_learned.dispatch import rules_by_class
 from odl_learned.validation import require_positive
 
 
-@functools.singledispatch
+@rules_by_class(odl.functionals.Functional, "proximal")
 def lower_proximal(f):
     """Return the bare torch module ``(x, sigma) -> prox_{sigma f}(x)`` of an ODL functional.
 

@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterable
 
 from torch import nn
 
+from odl_learned.dispatch import inherits, rules_by_class
+
 
 def is_unaltered(module: nn.Module, kinds: Iterable[type]) -> bool:
     """Return whether a module computes what its first base class among ``kinds`` does.
 
     Parametrizations of weights change the class and not what is computed from the weights.
     """
-    kind = next(base for base in (*type(module).__mro__, object) if base in (*kinds, object))
-    same = type(module).forward is getattr(kind, "forward", None)
-    return same and not _is_patched(module)
+    kind = next((base for base in type(module).__mro__ if base in kinds), None)
+    return kind is not None and inherits(type(module), kind, ("forward",)) and not (
+        _is_patched(module))
 
 
 def _is_patched(module):
@@ -54,12 +56,11 @@ def rules_of_construction(default: Callable) -> Callable:
     function : callable
         With ``register``, as of `functools.singledispatch`.
     """
-    rules = functools.singledispatch(default)
+    rules = rules_by_class(nn.Module, "forward")(default)
 
     @functools.wraps(default)
     def function(module, *arguments):
-        chosen = rules if is_unaltered(module, rules.registry) else default
-        return chosen(module, *arguments)
+        return (default if _is_patched(module) else rules)(module, *arguments)
 
     function.register = rules.register
     return function

@@ -5,6 +5,10 @@ reconstruction is ``x^(theta) = argmin_x E(x, theta, y)``. A `ParametricEnergy` 
 tensors and knows gradients, Hessians and mixed derivatives, and constants from which solvers and
 bilevel learning compute certificates.
 
+`energy_of` makes an energy of any ODL functional on ``X``, ``X x Theta`` or ``X x Theta x Y`` whose
+nodes it knows, with all derivatives and constants: this is where to begin. The rules are in
+`energies.expressions`.
+
 `VariationEnergy` has formulas for the most common form: a fidelity, `Denoising` or
 `FourierSampling`, differences or wavelets (`transforms`) under a potential (`potentials`), and
 coefficients that depend on the parameters (`coefficients`). Fields of experts and convex ridges
@@ -16,6 +20,7 @@ parameters and data are given: what a solver sees.
 from odl_learned.energies import coefficients, filters, potentials, transforms
 from odl_learned.energies.checks import check_energy
 from odl_learned.energies.energy import AutogradEnergy, FixedEnergy, ParametricEnergy
+from odl_learned.energies.expressions import energy_of
 from odl_learned.energies.fidelities import Denoising, FourierSampling
 from odl_learned.energies.variation_energy import VariationEnergy
 
@@ -28,6 +33,7 @@ __all__ = [
     "VariationEnergy",
     "check_energy",
     "coefficients",
+    "energy_of",
     "filters",
     "potentials",
     "transforms",

@@ -22,6 +22,7 @@ from odl_learned.functionals.parameters import (
     parameter_space,
 )
 from odl_learned.functionals.real_parts import OnRealParts
+from odl_learned.functionals.smoothed_length import smoothed_length
 from odl_learned.functionals.smoothed_tv import SmoothedGroupL1, SmoothedTV
 from odl_learned.functionals.total_generalized_variation import TotalGeneralizedVariation
 from odl_learned.functionals.total_variation import TotalVariation
@@ -54,5 +55,6 @@ __all__ = [
     "parameter_space",
     "precise_inner",
     "precise_value",
+    "smoothed_length",
     "weighted_l1",
 ]

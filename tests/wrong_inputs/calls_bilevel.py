@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from bilevel_problems import START, denoising
+from expression_energies import mask, plane, variation
 
 from odl_learned.energies import (
     AutogradEnergy,
@@ -10,6 +11,7 @@ from odl_learned.energies import (
     FixedEnergy,
     VariationEnergy,
     check_energy,
+    energy_of,
 )
 from odl_learned.energies.coefficients import decimal_alpha, natural, odds_weights, squared_weights
 from odl_learned.energies.filters import ExpertsEnergy, RidgeEnergy, dct_filters, fixed_filters
@@ -108,6 +110,7 @@ ENERGIES = {
     "cubic": (cubic, lambda: dict(k=2)),
     "dct_filters": (dct_filters, lambda: dict(size=3)),
     "decimal_alpha": (decimal_alpha, lambda: dict(nu=0.1, xi=0.1)),
+    "energy_of": (energy_of, lambda: dict(functional=variation(mask(plane())))),
     "exponential": (exponential, lambda: dict(k=2)),
     "fixed_filters": (fixed_filters, lambda: dict(filters=torch.ones(2, 3, 3).double())),
     "odds_weights": (odds_weights, lambda: dict(alpha=0.1, nu=0.1, xi=0.1)),

@@ -1,0 +1,181 @@
+r"""The affine maps inside of terms, ``p = A x + B y + b``, as batched tensors with norms."""
+
+import functools
+import math
+
+import odl
+import torch
+
+from odl_learned.bridge import as_transpose_module
+from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.lowering import lower
+from odl_learned.energies.expressions.gains import least_gain, row_norm
+from odl_learned.operators.norms import operator_norm
+
+#: Rounding errors of a product with an operator and its transpose, in units of rounding.
+ROUNDING = 40.0
+
+
+class AffineMap:
+    r"""``p = A x + B y + b`` with the groups of coefficients along the second axis.
+
+    Computed in double precision, also where the spaces are of single precision and the rules of the
+    bridge allow it. All norms are Euclidean, of matrices: with the weights ``W`` of the spaces, the
+    matrix ``M`` of ``A`` has :math:`|w^{1/2} M| \le |A| \max (w / w_Z)^{1/2} \max w_X^{1/2}`.
+
+    Parameters
+    ----------
+    argument : Argument
+        Without factors of parameters.
+    weights : float or tensor
+        ``w`` of a term, one for every entry of ``p`` without the axis of groups.
+    grouped : int
+        Number of members of a group: one, or that of components of the space.
+
+    Attributes
+    ----------
+    norm : float
+        A bound of ``|w^1/2 M|``.
+    row_norm : float
+        A bound of the norms of the rows of one group of ``M``.
+    least : float
+        A bound from below of ``|w^1/2 M x| / |x|``, zero if unknown.
+    eps : float
+        Unit of rounding of ``A``.
+    """
+
+    def __init__(self, argument, weights, grouped):
+        self.operator, source = argument.image, argument.image.domain
+        target = layout_of(argument.space)
+        rest = target.shape if grouped == 1 else target.shape[1:]
+        self._grouped, self._flat = (grouped, *rest), target.shape
+        self.weights = weights
+        self.is_identity = isinstance(self.operator, odl.IdentityOperator)
+        like = layout_of(source).to_tensor(source.zero())[None]
+        self._forward = indouble(lower(self.operator), like)
+        ratio = target.weight  # of the inner product: w_Z
+        most, fewest = _extremes(weights / ratio if isinstance(ratio, float) and
+                                 isinstance(weights, float) else
+                                 torch.as_tensor(weights) / torch.as_tensor(ratio))  # fmt: skip
+        largest, smallest = _extremes(layout_of(source).weight)
+        self.norm = operator_norm(self.operator) * math.sqrt(most * largest)
+        self.least = least_gain(self.operator) * math.sqrt(fewest * smallest)
+        rows = row_norm(self.operator)
+        plain = operator_norm(self.operator) * math.sqrt(largest / _extremes(ratio)[1])
+        self.row_norm = plain if rows is None else min(plain, rows)
+        image = self._forward(double(like))
+        back = as_transpose_module(self.operator).native
+        self._transpose = indouble(back, layout_of(argument.space).zeros((1,), None))
+        self._data = None
+        if argument.data is not None:
+            source = layout_of(argument.data.domain)
+            self._data = indouble(lower(argument.data), source.zeros((1,), None))
+        self._shift = None
+        if argument.shift is not None:
+            self._shift = double(target.to_tensor(argument.shift))
+        self.eps = max(_eps_of(self._forward), _eps_of(self._transpose))
+        self.groups = image.numel() // grouped
+
+    def forward(self, x, data):
+        """Return ``A x + B y + b``, ``(B, d, *shape)``."""
+        p = self._forward(x)
+        if self._data is not None:
+            p = p + self._data(data)
+        if self._shift is not None:
+            p = p + self._shift
+        return p.reshape(len(x), *self._grouped)
+
+    def linear(self, v):
+        """Return ``A v``, ``(B, d, *shape)``; a tensor of its own."""
+        p = v if self.is_identity else self._forward(v)
+        return p.reshape(len(v), *self._grouped)
+
+    def transpose(self, q):
+        """Return ``M^H q``, of the shape of images."""
+        q = q.reshape(len(q), *self._flat)
+        return q if self.is_identity else self._transpose(q)
+
+    @functools.cached_property
+    def _normal(self):
+        """``A* A`` as it is lowered as a whole, for one weight of each space."""
+        source = layout_of(self.operator.domain)
+        module = lower(self.operator.adjoint @ self.operator)
+        return indouble(module, source.zeros((1,), None))
+
+    def normal(self, v):
+        r"""Return ``M^H w M v``: with constant weights ``(w / w_Z) w_X A* A``."""
+        source, target = layout_of(self.operator.domain), layout_of(self.operator.range)
+        if self.is_identity or not all(isinstance(w, float) for w in (
+                self.weights, target.weight, source.weight)):  # fmt: skip
+            return self.transpose(_times(self.weights, self.linear(v)))
+        return self.weights / target.weight * source.weight * self._normal(v)
+
+    def spread(self, values):
+        """Return ``w`` times values of groups."""
+        return _times(self.weights, values)
+
+
+class InSingle(torch.nn.Module):
+    """A module that computes in single precision, between tensors of double precision."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, x):
+        return double(self.module(_single(x)))
+
+
+def indouble(module, like):
+    """Return a lowered operator that maps double precision to double precision.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    like : tensor, or tuple of tensors
+        An argument, in any precision.
+    """
+    try:
+        module = module._apply(double)
+        found = module(double(like))
+        parts = found if isinstance(found, tuple) else (found,)
+        if all(part.dtype in (torch.float64, torch.complex128) for part in parts):
+            return module
+    except TypeError:  # a projector that exists in single precision alone
+        pass
+    return InSingle(module._apply(_single))
+
+
+def double(x):
+    """Return a tensor or a tuple of tensors in double precision, real or complex as it is."""
+    if isinstance(x, tuple):
+        return tuple(map(double, x))
+    if x.is_complex():
+        return x.to(torch.complex128)
+    return x.to(torch.float64) if x.is_floating_point() else x
+
+
+def _single(x):
+    if isinstance(x, tuple):
+        return tuple(map(_single, x))
+    if x.is_complex():
+        return x.to(torch.complex64)
+    return x.to(torch.float32) if x.is_floating_point() else x
+
+
+def _eps_of(module):
+    single = isinstance(module, InSingle)
+    return torch.finfo(torch.float32 if single else torch.float64).eps
+
+
+def _extremes(weight):
+    """The largest and the smallest weight."""
+    if isinstance(weight, torch.Tensor):
+        return float(weight.max()), float(weight.min())
+    return float(weight), float(weight)
+
+
+def _times(weights, p):
+    if isinstance(weights, torch.Tensor):
+        return weights.to(p.real.dtype) * p
+    return p if weights == 1.0 else weights * p

@@ -1,0 +1,131 @@
+r"""Terms of an energy, ``alpha(theta) sum_g w_g psi_nu(theta)(p_g)`` with ``p = A x + B y + b``."""
+
+import math
+
+import torch
+
+from odl_learned.energies.expressions.densities import Squares
+from odl_learned.energies.expressions.maps import ROUNDING
+from odl_learned.energies.fidelities import real_products
+from odl_learned.energies.samples import sample_norms
+
+
+class Term:
+    r"""One term, with its derivatives and their bounds.
+
+    With ``M`` the matrix of ``A`` and ``w`` the weights
+
+    .. math:: \nabla = \alpha M^H w \, \psi'(p), \qquad \nabla^2 = \alpha M^H w \, \psi''(p) M .
+
+    Parameters
+    ----------
+    map : AffineMap
+    density : Density
+    alpha : Scalar
+    nu : Scalar or None
+        The parameter of the density, if it has one.
+    """
+
+    def __init__(self, map, density, alpha, nu=None):
+        self.map, self.density, self.alpha, self.nu = map, density, alpha, nu
+        #: Functions of the parameters with respect to which a term has derivatives.
+        self.scalars = (alpha,) if nu is None else (alpha, nu)
+
+    def numbers(self, params):
+        """Return ``(alpha, nu)`` as floats; nu is one where the density has none."""
+        with torch.no_grad():
+            alpha = float(self.alpha(params))
+            return alpha, 1.0 if self.nu is None else float(self.nu(params))
+
+    def value(self, x, params, data):
+        """Return the value of every sample, ``(B,)``."""
+        alpha, nu = self.numbers(params)
+        values = self.map.spread(self.density.value(self.map.forward(x, data), nu)[:, None])
+        return alpha * values.flatten(1).sum(1)
+
+    def at(self, x, params, data):
+        """Return the `TermPoint`."""
+        return TermPoint(self, x, params, data)
+
+    def lipschitz(self, params):
+        """Return a bound of the Hessian from above."""
+        alpha, nu = self.numbers(params)
+        return alpha * self.map.norm**2 * self.density.constants(nu).curvature
+
+    def strong_convexity(self, params):
+        """Return a bound of the Hessian from below."""
+        alpha, nu = self.numbers(params)
+        return alpha * self.map.least**2 * self.density.convexity(nu)
+
+    def curvature_constants(self, params):
+        """Return ``LA``, and rates ``(LB, B)`` for every one of `scalars`."""
+        alpha, nu = self.numbers(params)
+        bounds, squared = self.density.constants(nu), self.map.norm**2
+        length = self.map.norm * self.root_of_weights()
+        rates = [(squared * bounds.curvature, length * bounds.slope)]
+        if self.nu is not None:
+            rates.append((alpha * squared * bounds.curvature_in_nu,
+                          alpha * length * bounds.slope_in_nu))  # fmt: skip
+        return alpha * squared * self.map.row_norm * bounds.third, rates
+
+    def root_of_weights(self):
+        """Return ``(sum_g w_g)^1/2``."""
+        weights = self.map.weights
+        if isinstance(weights, torch.Tensor):
+            share = self.map.groups / weights.numel()
+            return math.sqrt(float(weights.sum()) * share)
+        return math.sqrt(weights * self.map.groups)
+
+    def rounding(self, x, params, data):
+        """Bound the rounding error of the gradient in the norm, ``(B,)``, in double precision."""
+        alpha, nu = self.numbers(params)
+        p, constants = self.map.forward(x, data), self.density.constants(nu)
+        still = self.map.forward(torch.zeros_like(x), data)
+        root = _root_of(self.map.weights)
+        size = self.map.norm * sample_norms(x) + sample_norms(root * still)
+        slopes = sample_norms(root * self.density.at(p, nu).gradient)
+        return ROUNDING * self.map.eps * alpha * self.map.norm * (
+            constants.curvature * size + slopes)  # fmt: skip
+
+
+class TermPoint:
+    """The derivatives of a term at images ``x``."""
+
+    def __init__(self, term, x, params, data):
+        self.term, self.map = term, term.map
+        self.alpha, self.nu = term.numbers(params)
+        self.p = self.map.forward(x, data)
+        self.point = term.density.at(self.p, self.nu)
+
+    def follow(self, state):
+        """Follow a dual variable from now on."""
+        self.point = self.point.followed(state)
+
+    @property
+    def gradient(self):
+        """The part of ``d_x E``."""
+        return self.map.transpose(self.alpha * self.map.spread(self.point.gradient))
+
+    def hessian(self, v):
+        """Return the part of ``d_x^2 E v``."""
+        if isinstance(self.term.density, Squares):
+            return self.alpha * self.map.normal(v)
+        q = self.point.hessian(self.map.linear(v))
+        return self.map.transpose(self.map.spread(self.alpha * q))
+
+    def mixed(self, q):
+        """Return ``<d_s d_x E, q>``, summed over samples, for every scalar ``s``."""
+        w = self.map.linear(q)
+        found = [self.map.spread(real_products(self.point.gradient, w)).sum()]
+        if self.term.nu is not None:
+            slope = self.point.slope_in_nu()
+            found.append(self.alpha * self.map.spread(real_products(slope, w)).sum())
+        return found
+
+    def curvatures(self):
+        """Return ``alpha w`` times the diagonal of ``psi''``, ``(B, d or 1, *shape)``."""
+        return self.alpha * self.map.spread(self.point.diagonal())
+
+
+def _root_of(weights):
+    return weights.sqrt() if isinstance(weights, torch.Tensor) else math.sqrt(weights)

@@ -236,6 +236,7 @@ def test_disc_is_a_ball_in_space():
 
 
 A = odl.IdentityOperator(odl.uniform_discr([0, 0], [1, 1], (4, 4)))
+SINGLE = odl.IdentityOperator(A.domain.astype("float32"))
 Y = A.range
 DATA = torch.zeros(1, 4, 4, dtype=torch.float64)
 
@@ -268,6 +269,13 @@ def report(maps, truths=DATA, data=DATA, structures=None):
     (lambda: report({"a": A}, data=DATA.expand(2, 4, 4)), ValueError, "1 truths and 2 data"),
     (lambda: report({"a": A}, structures={"dot": 1.0}), TypeError, r"structures\['dot'\] is 1.0"),
     (lambda: report({"a": "b"}), TypeError, r"maps\['a'\] is 'b'"),
+    (lambda: report({"a": nn.Conv1d(4, 4, 1)}), TypeError,
+     r"maps\['a'\] has the parameter weight of torch.float32, expected torch.float64, .*"
+     r"use model.double\(\)"),
+    (lambda: worst(map=nn.Conv1d(4, 4, 1).double(), op=SINGLE, data=DATA.float()), TypeError,
+     r"map has the parameter weight of torch.float64, expected torch.float32, .*model.float\(\)"),
+    (lambda: local_lipschitz(nn.Conv1d(4, 4, 1), A, DATA, generator=source()), TypeError,
+     r"map has the parameter weight"),
     (lambda: reconstruction.small_disc(Y, [0.5], 0.1, 1.0), ValueError, "expected 2 finite"),
     (lambda: reconstruction.small_disc(Y, [5, 5], 0.1, 1.0), ValueError, "no grid point"),
     (lambda: reconstruction.small_disc(odl.rn(3), [0], 1.0, 1.0), TypeError, "uniform_discr"),

@@ -103,7 +103,8 @@ class TriedMap:
     Raises
     ------
     TypeError
-        If it is none of these, or an operator between other spaces.
+        If it is none of these, or an operator between other spaces; when it is called, if it has
+        parameters in another precision than that of the data.
     """
 
     def __init__(self, name: str, map: ReconstructionMap, spaces: Spaces):
@@ -133,6 +134,7 @@ class TriedMap:
                                     f"{shown(spaces.images.space)}; return space.element(x).")
                 images.append(spaces.images.to_tensor(x).clone())
             return torch.stack(images)
+        self._require_precision()
         tensors = (*self.map.parameters(), *self.map.buffers())
         device = next((t.device for t in tensors), data.device)
         with evaluation_mode(self.map):
@@ -146,6 +148,19 @@ class TriedMap:
             raise TypeError(f"{self.name} returned complex images, expected real ones of "
                             f"{shown(spaces.images.space)}; use x.real or x.abs().")
         return x.to(data.device)
+
+    def _require_precision(self):
+        """Raise TypeError for parameters of another precision; single numbers fit any tensor."""
+        expected = self.spaces.data.dtype.to_real()
+        for name, p in self.map.named_parameters():
+            of_numbers = p.is_floating_point() or p.is_complex()
+            if p.ndim and of_numbers and p.dtype.to_real() != expected:
+                use = {torch.float32: "float", torch.float64: "double"}.get(expected)
+                raise TypeError(
+                    f"{self.name} has the parameter {name} of {p.dtype}, expected {expected}, the "
+                    f"precision of {shown(self.spaces.data.space)}; "
+                    + (f"use model.{use}()" if use else f"use model.to({expected})")
+                    + ", or spaces in the precision of the model.")
 
     def pull_back(self, data: torch.Tensor, direction: Callable) -> torch.Tensor:
         """Return ``Phi'(y)* r = W_Y^-1 J^H W_X r`` with ``r = direction(Phi(y))``."""

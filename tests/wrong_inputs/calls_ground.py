@@ -45,6 +45,10 @@ def files(folder):
             path=folder / "stack.npz", split="train", count=2)),
         "plotting.comparison": (plotting.comparison, lambda: dict(
             images={"a": image()}, truth=image(), path=folder / "picture.png", title="t")),
+        "plotting.perturbations": (plotting.perturbations, lambda: dict(
+            before={"a": image()}, after={"a": image()}, path=folder / "picture.png",
+            added={"a": image()}, reference={"a": image()}, reference_name="TV", truth=image(),
+            captions={"a": "b"}, table={"a": {"b": 1.0}}, title="t")),
     }
 
 

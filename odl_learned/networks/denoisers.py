@@ -13,6 +13,7 @@ from odl_learned.networks.layers import (
     CONVOLUTIONS,
     TRANSPOSED,
     ChannelNetwork,
+    channels_last,
     he_uniform,
     require_channels,
     require_sizes,
@@ -69,7 +70,7 @@ class DnCNN(ChannelNetwork):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (N, C, *shape) -> (N, C, *shape)
         require_channels(x, self.in_channels, self.dimension, self.noise[0].weight)
-        return x - self.noise(x)
+        return x - self.noise(channels_last(x))
 
 
 class NoiseLevelUNet(ChannelNetwork):

@@ -92,6 +92,16 @@ def require_like_weights(name: str, x: torch.Tensor, weight: torch.Tensor) -> No
         )
 
 
+def channels_last(x: torch.Tensor) -> torch.Tensor:
+    """The same channels ``(N, C, H, W)``, last in memory, as convolutions of the CPU prefer them.
+
+    Images of one or three axes, and what is on another device, are returned as they are.
+    """
+    if x.ndim != 4 or x.device.type != "cpu":
+        return x
+    return x.movedim(1, -1).contiguous().movedim(-1, 1)
+
+
 def he_uniform(layer: nn.Module, generator: torch.Generator | None) -> nn.Module:
     """Give a layer before a ReLU the weights of He et al. (2015), and biases zero; return it.
 

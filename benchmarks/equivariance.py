@@ -14,7 +14,7 @@ equal width, forward and backward, and in evaluation with cached filters and exp
 ``denoisers``: errors of a network with random weights, of it in deepinv's `EquivariantDenoiser`
 with its default transform, of averages over the group and of an equivariant network.
 ``small_data``: the experiment of examples/figures/celledoni2021/small_data.py with 10 and 50
-training images, 20 CPU minutes; ``--keep FOLDER`` keeps what is finished. Numbers that were not
+training images, 10 CPU minutes; ``--keep FOLDER`` keeps what is finished. Numbers that were not
 measured are null.
 """
 
@@ -52,8 +52,8 @@ SIZES = {
         "reconstruction": {"n": 64, "steps": 20},
         "cost": {"rounds": 60, "races": ((32, 64, 4), (96, 64, 2), (32, 128, 1))},
         "denoisers": {"n": 64},
-        "small_data": {"n": 32, "counts": (10, 50), "seeds": 4, "stages": 8, "every": 500,
-                       "tests": 100},
+        "small_data": {"n": 32, "counts": (10, 50), "seeds": 4, "stages": 12, "every": 75,
+                       "tests": 40},
     },
 }  # fmt: skip
 
@@ -160,17 +160,18 @@ def denoisers(n):
 def small_data(keep=None, **size):
     """Differences in dB between maps of few training images, at matched training error."""
     sys.path.insert(0, str(FIGURES))
+    import matched_training
     import small_data as figure
 
     results = figure.experiment(**size, rng=np.random.default_rng(0), kept=keep)
     for row, count in enumerate(results["counts"]):
         for name in figure.NETWORKS:
-            training, upright, turned = results[name][row].mean(0)
+            training, _, upright, turned = results[name][row].mean(0)
             print(f"  {name}, {count} images: {training:.2f} dB in training, "
                   f"{upright:.2f} upright, {turned:.2f} turned")
-    for key, values in figure.differences(results).items():
+    for key, values in matched_training.differences(results).items():
         print(f"  {key} by seed: " + ", ".join(f"{value:.2f}" for value in values))
-    return figure.summary(results)
+    return matched_training.summary(results)
 
 
 #: Each maps the numbers of a size to values of KEYS.

@@ -15,6 +15,7 @@ from odl_learned import bridge
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 SHARED = {  # what the scripts of a folder have in common
+    ROOT / "examples/figures/celledoni2021/matched_training.py",
     ROOT / "examples/figures/dfo2021/signal_denoising.py",
     ROOT / "examples/figures/sampling2020/pattern_training.py",
 }

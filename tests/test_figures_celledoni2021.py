@@ -7,20 +7,31 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "figures" / "celledoni2021"
-SMALL_DATA = runpy.run_path(str(FOLDER / "small_data.py"))
+
+
+@pytest.fixture(autouse=True)
+def modules_beside_the_scripts(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)  # as python does with the folder of a script
+
+
+def script(name):
+    return runpy.run_path(str(FOLDER / f"{name}.py"))
+
+
+MATCHED = script("matched_training")
 
 
 def results(ordinary=(28.0, 27.2), equivariant=(28.5, 28.5)):
     """Two sizes and two seeds with these means on upright and turned images."""
     offsets = np.array([[-1, -0.5], [0.5, 1]])
     return {"counts": (10, 50)} | {
-        name: np.stack([offsets, upright + offsets, turned + offsets], -1)
+        name: np.stack([offsets, offsets, upright + offsets, turned + offsets], -1)
         for name, (upright, turned) in {"ordinary": ordinary, "equivariant": equivariant}.items()}
 
 
 def test_the_claim_can_hold_and_numbers_are_means():
-    SMALL_DATA["claim"](results())
-    found = SMALL_DATA["summary"](results())
+    script("small_data")["claim"](results())
+    found = MATCHED["summary"](results())
     assert found == pytest.approx({"rotation_gap_ordinary": 0.8, "rotation_gap_equivariant": 0.0,
                                    "rotated_gain_db": 1.3, "small_data_gain_db": 0.5})
 
@@ -31,16 +42,29 @@ def test_the_claim_can_hold_and_numbers_are_means():
 ])  # fmt: skip
 def test_the_claim_can_fail(spoiled):
     with pytest.raises(AssertionError):
-        SMALL_DATA["claim"](results(**spoiled))
+        script("small_data")["claim"](results(**spoiled))
 
 
 def test_curves_are_compared_where_training_images_are_equally_good():
     """The curve passes 27 dB halfway between its second and third row; a dip does not matter."""
     rows = np.array([[20, 19, 18], [26, 24, 22], [28, 25, 20], [27.5, 0, 0]], float)
-    np.testing.assert_allclose(SMALL_DATA["at"](rows, 27), [27, 24.5, 21])
+    np.testing.assert_allclose(MATCHED["at"](rows, 27), [27, 24.5, 21])
 
 
-INPAINTING = runpy.run_path(str(FOLDER / "tv_inpainting.py"))
+def test_the_level_is_where_the_ordinary_map_is_best_for_validation():
+    """And not where it is best on the images for tests, or at the end."""
+    ordinary = np.array([[20, 19, 20, 20], [30, 25, 23, 22], [40, 24, 26, 21]], float)
+    equivariant = np.array([[20, 19, 20, 20], [25, 28, 24, 24], [35, 25, 26, 26]], float)
+    found = {"ordinary": ordinary, "equivariant": equivariant}
+    rows = MATCHED["matched"](found)
+    np.testing.assert_allclose(rows["ordinary"], [30, 25, 23, 22])
+    np.testing.assert_allclose(rows["equivariant"], [30, 26.5, 25, 25])
+    np.testing.assert_allclose(MATCHED["best"](found)["equivariant"], equivariant[1])
+    shorter = MATCHED["matched"](found | {"equivariant": equivariant[:2]})
+    np.testing.assert_allclose([rows[0] for rows in shorter.values()], 25)
+
+
+INPAINTING = script("tv_inpainting")
 RESULTS = {"proximal": 1e-15, "promised": 1e-6, "inpainting": 0.26,
            "values": {"upright": (10.0, 0.01), "turned with its mask": (10.01, 0.01)}}
 
@@ -65,6 +89,6 @@ def test_what_is_kept_is_not_computed_again(tmp_path):
         return {"curve": np.array([next(drawn)])}
 
     (tmp_path / "cell.unfinished.npz").write_bytes(b"PK")
-    kept = [SMALL_DATA["kept_or_new"](file, new)["curve"] for _ in range(2)]
+    kept = [MATCHED["kept_or_new"](file, new)["curve"] for _ in range(2)]
     assert kept == [0, 0] and [path.name for path in tmp_path.iterdir()] == ["cell.npz"]
-    assert SMALL_DATA["kept_or_new"](None, new)["curve"] == 1
+    assert MATCHED["kept_or_new"](None, new)["curve"] == 1

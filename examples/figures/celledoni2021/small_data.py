@@ -3,39 +3,42 @@ r"""Equivariant networks need fewer images and do not care which way up these ar
 Celledoni et al., Equivariant neural networks for inverse problems (2021), section 5: the learned
 proximal gradient, once with ordinary convolutions and once with ones that commute with quarter
 turns, is trained on few upright images of a body, and tried on upright and on turned ones. The
-views are even, so that ``A* A`` commutes with quarter turns, too. Both have about the same number
-of channels; the equivariant map has a fraction of the weights and needs more steps to the same
-training error, at which the two are compared.
+views are even, so that ``A* A`` commutes with quarter turns, too. Both have the same number of
+channels; the equivariant map has a third of the weights and needs more steps to the same training
+error, at which the two are compared (`matched_training`).
 
 Claims, as means over test images and seeds: between upright and turned images the quality of the
 equivariant map differs by at most 0.1 dB, that of the ordinary one by at least 0.3 dB; on turned
 images the equivariant one is ahead by at least 0.3 dB.
 
     python examples/figures/celledoni2021/small_data.py [smoke | paper] [--out results]
-
-``--keep FOLDER`` keeps the curves of each seed and number of images, and goes on from there.
+        [--data FOLDER]   slices of patients, ct/ct_slices_256.npz, in place of random bodies
+        [--keep FOLDER]   keeps the curves of each seed and number of images, and goes on from there
 """
 
 import argparse
 import itertools
 from pathlib import Path
 
+import matched_training
 import numpy as np
 import odl
 import torch
 from matplotlib.figure import Figure
 
-from odl_learned import bridge, data, learning, metrics, networks, operators, reconstruction
+from odl_learned import bridge, data, networks, operators, reconstruction
 from odl_learned.networks.equivariant import Cyclic, EquivariantCNN
 
 SIZES = {
     "smoke": {"n": 16, "counts": (6,), "seeds": 1, "stages": 3, "every": 30, "tests": 20},
-    "paper": {"n": 32, "counts": (10, 30, 100, 300, 1000), "seeds": 4, "stages": 8, "every": 500,
-              "tests": 100},
+    "paper": {"n": 32, "counts": (10, 30, 100, 300, 1000), "seeds": 4, "stages": 16, "every": 50,
+              "tests": 60},
 }  # fmt: skip
-VIEWS, RELATIVE_NOISE, ITERATIONS, MEMORY, CHANNELS = 16, 0.03, 4, 2, 32
-#: More steps for the equivariant map.
-PATIENCE = 1.5
+#: Of slices of patients: as many images for training, of larger ones.
+SLICES = {"n": 64, "counts": (10, 50), "seeds": 3, "stages": 10, "every": 60, "tests": 43}
+ORIGIN = ("Slices of many patients, such as those of the Cancer Imaging Archive, with the arrays "
+          "images (N, 256, 256) in Hounsfield units, split and patient (N,).")  # fmt: skip
+VIEWS, RELATIVE_NOISE, ITERATIONS, MEMORY, CHANNELS, VALIDATION = 16, 0.03, 4, 2, 32, 20
 QUARTERS = Cyclic(4)
 
 
@@ -59,9 +62,32 @@ def measured(forward_op, images, seed):
     return exact + levels * torch.as_tensor(rng.standard_normal(exact.shape), dtype=exact.dtype)
 
 
-def images_of(space, number, rng):
-    """Return upright bodies, ``(number, n, n)``."""
-    return np.stack([data.random_body(space, rng).asarray() for _ in range(number)])
+class Bodies:
+    """Random upright bodies of a space; the parts are drawn apart anyway."""
+
+    def __init__(self, space):
+        self.space = space
+
+    def drawn(self, part, number, rng):
+        return np.stack([data.random_body(self.space, rng).asarray() for _ in range(number)])
+
+
+class Slices:
+    """Slices of patients, water is one; each part, train, val or test, has patients of its own."""
+
+    def __init__(self, space, file):
+        images, self.split, self.patient = data.read_measurement(
+            file, ORIGIN, "images", "split", "patient")
+        factor = images.shape[1] // space.shape[0]
+        relative = np.maximum(images, -1000) / np.float32(1000) + 1
+        self.images = data.downsample(data.from_rows(relative), factor)
+
+    def drawn(self, part, number, rng):
+        """Return slices of a part at random, second ones of a patient after one of each."""
+        mine = rng.permutation(np.flatnonzero(self.split == part))
+        patients = self.patient[mine]
+        turns = [np.count_nonzero(patients[:i] == each) for i, each in enumerate(patients)]
+        return self.images[mine[np.argsort(turns, kind="stable")[:number]]]
 
 
 def learned(forward_op, network, generator):
@@ -73,91 +99,57 @@ def learned(forward_op, network, generator):
     return reconstruction.LearnedProximalGradient(forward, adjoint, steps, initial=initial)
 
 
-def quality(model, y, x):
-    """Return the mean PSNR."""
-    with torch.no_grad():
-        found = model(y).numpy()
-    return float(np.mean([metrics.psnr(*pair) for pair in zip(found, x)]))
-
-
-def curve(model, sets, stages, every, seed):
-    """Train in stages; return ``(stages + 1, 3)``, the PSNR of training, upright, turned images."""
-    pairs = data.FixedPairs(*sets["training"])
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    rows = [[quality(model, *pair) for pair in sets.values()]]
-    for stage in range(stages):
-        learning.train(model, pairs, steps=every, optimizer=optimizer, batch_size=2,
-                       seed=100 * seed + stage, clip_norm=1.0, progress=False)  # fmt: skip
-        model.eval()
-        rows.append([quality(model, *pair) for pair in sets.values()])
-    return np.array(rows)
-
-
-def at(rows, training):
-    """Return the row at which the training images are reconstructed as well as this."""
-    reached = np.maximum.accumulate(rows[:, 0])
-    return np.array([np.interp(training, reached, column) for column in rows.T])
-
-
-def compute(size, rng, kept=None):
-    """Return by network the PSNR at matched training error, ``(counts, seeds, 3)``.
+def compute(size, rng, kept=None, folder=None):
+    """Return by network rows of `matched_training.SETS`, the PSNR, ``(counts, seeds, 4)``.
 
     Parameters
     ----------
     size : key of ``SIZES``
     rng : numpy.random.Generator
-        Source of the test images; seeds are counted from zero.
+        Source of the images for tests and validation; seeds are counted from zero.
     kept : Path, optional
-        Folder of what an earlier run has finished, with the same source of test images.
+        Folder of what an earlier run has finished, with the same source and the same images.
+    folder : Path, optional
+        Where the slices of patients are.
     """
-    return experiment(**SIZES[size], rng=rng, kept=kept)
+    if folder is None:
+        return experiment(**SIZES[size], rng=rng, kept=kept)
+    return experiment(**(SLICES if size == "paper" else SIZES[size]), rng=rng, kept=kept,
+                      file=folder / "ct" / "ct_slices_256.npz")  # fmt: skip
 
 
-def experiment(n, counts, seeds, stages, every, tests, rng, kept=None):
-    """Return what `compute` returns, for any numbers of pixels, images, seeds and steps."""
+def experiment(n, counts, seeds, stages, every, tests, rng, kept=None, file=None):
+    """Return what `compute` returns, for any numbers of pixels, images, seeds and steps.
+
+    The key "curves" has the curves themselves, by number of images and seed.
+    """
     space = odl.uniform_discr([-1, -1], [1, 1], (n, n), dtype="float32")
     forward_op = operators.normalized(operators.parallel_ray_transform(space, VIEWS))
-    upright = images_of(space, tests, rng)
-    turned = np.ascontiguousarray(np.rot90(upright, axes=(1, 2)))
-    results = {"counts": counts} | {name: np.empty((len(counts), seeds, 3)) for name in NETWORKS}
+    source = Bodies(space) if file is None else Slices(space, file)
+    held_out = {"validation": source.drawn("val", min(tests, VALIDATION), rng),
+                "upright": source.drawn("test", tests, rng)}  # fmt: skip
+    held_out["turned"] = matched_training.turned(held_out["upright"])
+    results = {"counts": counts, "curves": {}}
+    results |= {name: np.empty((len(counts), seeds, 4)) for name in NETWORKS}
     for row, seed in itertools.product(range(len(counts)), range(seeds)):
-        few = images_of(space, counts[row], np.random.default_rng([1, seed]))
-        sets = {"training": few, "upright": upright, "turned": turned}
-        sets = {name: (measured(forward_op, x, k), x) for k, (name, x) in enumerate(sets.items())}
-        file = kept and kept / f"{n}x{n}_{stages}x{every}_{tests}_{counts[row]}_{seed}.npz"
-        curves = kept_or_new(file, lambda: curves_of(forward_op, sets, stages, every, seed))
-        matched = min(rows[:, 0].max() for rows in curves.values())
-        for name, rows in curves.items():
-            results[name][row, seed] = at(rows, matched)
+        few = source.drawn("train", counts[row], np.random.default_rng([1, seed]))
+        sets = {name: (measured(forward_op, x, k), x)
+                for k, (name, x) in enumerate(({"training": few} | held_out).items())}
+        found = matched_training.kept_or_new(
+            kept and kept / f"{n}_{stages}x{every}_{tests}_{counts[row]}_{seed}.npz",
+            lambda: matched_training.curves(
+                {name: learned(forward_op, network, torch.Generator().manual_seed(seed))
+                 for name, network in NETWORKS.items()}, sets, stages, every, seed))  # fmt: skip
+        results["curves"][counts[row], seed] = found
+        for name, values in matched_training.matched(found).items():
+            results[name][row, seed] = values
     return results
-
-
-def curves_of(forward_op, sets, stages, every, seed):
-    """Return the curve of each network from the same training images."""
-    curves = {}
-    for name, network in NETWORKS.items():
-        model = learned(forward_op, network, torch.Generator().manual_seed(seed))
-        length = round(stages * (PATIENCE if name == "equivariant" else 1))
-        curves[name] = curve(model, sets, length, every, seed)
-    return curves
-
-
-def kept_or_new(file, new):
-    """Return the arrays of a file, which is written first where there is none; None keeps none."""
-    if file is None:
-        return new()
-    if not file.exists():
-        unfinished = file.with_suffix(".unfinished.npz")
-        np.savez(unfinished, **new())
-        unfinished.replace(file)
-    with np.load(file) as arrays:
-        return dict(arrays)
 
 
 def draw(results, path):
     """Draw the quality on upright and on turned images over the number of training images."""
     figure = Figure(figsize=(8, 3.6), layout="compressed")
-    for ax, column, title in zip(figure.subplots(1, 2, sharey=True), (1, 2),
+    for ax, column, title in zip(figure.subplots(1, 2, sharey=True), (2, 3),
                                  ("upright, as in training", "turned by 90 degrees")):
         for name, marker in zip(NETWORKS, "os"):
             values = results[name][..., column]
@@ -172,40 +164,24 @@ def draw(results, path):
     figure.savefig(path, dpi=110)
 
 
-def differences(results):
-    """Return by seed the gaps between upright and turned, and the gains of the equivariant map.
-
-    The gain on upright images is that from the fewest training images.
-    """
-    found = {f"rotation_gap_{name}": (results[name][..., 1] - results[name][..., 2]).mean(0)
-             for name in NETWORKS}  # fmt: skip
-    gains = results["equivariant"] - results["ordinary"]
-    return found | {"rotated_gain_db": gains[..., 2].mean(0),
-                    "small_data_gain_db": gains[0, :, 1]}  # fmt: skip
-
-
-def summary(results):
-    """Return the means of `differences` over the seeds."""
-    return {key: float(values.mean()) for key, values in differences(results).items()}
-
-
 def claim(results):
     """Assert the claims of the figure."""
-    found = summary(results)
+    found = matched_training.summary(results)
     assert abs(found["rotation_gap_equivariant"]) <= 0.1, "the equivariant map knows the direction"
     assert found["rotation_gap_ordinary"] >= 0.3, "the ordinary map does not care for direction"
     assert found["rotated_gain_db"] >= 0.3, "equivariance gains next to nothing on turned images"
 
 
-def main(size, out, kept=None):
+def main(size, out, kept=None, folder=None):
     """Compute, draw, print, and assert the claims."""
-    results = compute(size, np.random.default_rng(0), kept)
-    path = out / "celledoni2021_small_data.png"
+    results = compute(size, np.random.default_rng(0), kept, folder)
+    path = out / f"celledoni2021_small_data{'' if folder is None else '_slices'}.png"
     draw(results, path)
-    values = "; ".join(f"{name} {results[name][row, :, 1].mean():.2f} upright, "
-                       f"{results[name][row, :, 2].mean():.2f} dB turned, from {count} images"
+    values = "; ".join(f"{name} {results[name][row, :, 2].mean():.2f} upright, "
+                       f"{results[name][row, :, 3].mean():.2f} dB turned, from {count} images"
                        for row, count in enumerate(results["counts"]) for name in NETWORKS)
-    numbers = ", ".join(f"{key} {value:.2f}" for key, value in summary(results).items())
+    numbers = ", ".join(f"{key} {value:.2f}"
+                        for key, value in matched_training.summary(results).items())
     print(f"{values}; {numbers} -> {path}")
     claim(results)
 
@@ -214,8 +190,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("size", nargs="?", choices=SIZES, default="paper")
     parser.add_argument("--out", type=Path, default=Path("results"))
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--keep", type=Path)
     arguments = parser.parse_args()
     for folder in filter(None, (arguments.out, arguments.keep)):
         folder.mkdir(parents=True, exist_ok=True)
-    main(arguments.size, arguments.out, arguments.keep)
+    main(arguments.size, arguments.out, arguments.keep, arguments.data)

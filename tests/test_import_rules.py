@@ -23,7 +23,8 @@ ROOMS = {
     "bridge": {"operators", "functionals", "solvers"},
     "energies": {"bridge", "operators", "functionals", "solvers"},
     "regularizers": {"bridge", "energies", "networks", "functionals", "solvers"},
-    "reconstruction": {"bridge", "networks", "solvers", "functionals", "operators", "variational"},
+    "reconstruction": {"bridge", "networks", "solvers", "functionals", "operators", "variational",
+                       "regularizers"},
     "learning": GROUND
     | {"bridge", "energies", "networks", "regularizers", "reconstruction", "threads"},
     "conformance": {"bridge", "functionals", "networks", "operators"},

@@ -194,6 +194,7 @@ CONSTRUCTORS = {
         **_named("size", "boundary", "dimension")(filters)},
     regularizers.Huber: lambda module: {},
     regularizers.LogCosh: lambda module: {},
+    regularizers.GradientStepDenoiser: _named("net", "dimension"),
     regularizers.Ridge: _ridge,
     reconstruction.DeepEquilibrium: _with_operator(*_EQUILIBRIUM),
     reconstruction.LearnedShrinkage: lambda module: {

@@ -15,10 +15,13 @@ direction for which that is proven.
 `LearnedSampling` is a pattern that is learned together with a map, `KeptRows` what a map may see of
 split data; both change the rows of its operator, `WeighedRows`.
 
+`plug_and_play` is a room of its own: denoisers in splitting methods, with what is proven of them.
+
 `stability_report` says how far to trust any of them, and solvers beside them; `tv_map` is total
 variation for it.
 """
 
+from odl_learned.reconstruction import plug_and_play
 from odl_learned.reconstruction.checkpointed import Checkpointed
 from odl_learned.reconstruction.classical import Landweber, LeastSquares
 from odl_learned.reconstruction.early_stopping import LearnedLandweber
@@ -95,6 +98,7 @@ __all__ = [
     "WeighedRowsAdjoint",
     "WorstPerturbation",
     "local_lipschitz",
+    "plug_and_play",
     "sampling_lines",
     "sampling_points",
     "small_disc",

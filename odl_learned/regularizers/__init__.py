@@ -4,6 +4,10 @@
 `Huber`, `LogCosh` or `networks.ConvexSpline`. `RidgeRegularizer` is it on a space, for
 `odl.solvers` and ours; `denoising_energy` is it in a parametric energy, for `learning.bilevel`.
 
+`GradientStepDenoiser` is a denoiser that has a functional, `gradient_step_functional`.
+Regularization by denoising is `red_operator` for every network, and `red_functional` for those
+that have one.
+
 `certificates` says whether a network is what it is claimed to be: certified with a bound, refuted
 with a witness, or unknown.
 """
@@ -12,6 +16,11 @@ from odl_learned.regularizers import (
     certificates,
     ridge_certificates,  # noqa: F401  (importing registers its rules)
 )
+from odl_learned.regularizers.gradient_step import (
+    GradientStepDenoiser,
+    gradient_step_functional,
+)
+from odl_learned.regularizers.red import red_functional, red_operator
 from odl_learned.regularizers.ridge import Ridge
 from odl_learned.regularizers.ridge_denoising import denoising_energy, with_params
 from odl_learned.regularizers.ridge_filters import ComposedFilters
@@ -20,11 +29,15 @@ from odl_learned.regularizers.ridge_potentials import Huber, LogCosh
 
 __all__ = [
     "ComposedFilters",
+    "GradientStepDenoiser",
     "Huber",
     "LogCosh",
     "Ridge",
     "RidgeRegularizer",
     "certificates",
     "denoising_energy",
+    "gradient_step_functional",
+    "red_functional",
+    "red_operator",
     "with_params",
 ]

@@ -123,6 +123,8 @@ MODULES = {
     "ConvexSpline": lambda: (
         shaken(networks.ConvexSpline(2, 4, 1.5)), IMAGE.expand(2, 5, 7)),
     "Averaged": lambda: (networks.Averaged(net(2, 2)), IMAGE.expand(2, 5, 7)),
+    "GradientStepDenoiser": lambda: (regularizers.GradientStepDenoiser(
+        networks.OnImages(net(1, 1), dimension=2), dimension=2), IMAGE),
     "OnImages": lambda: (networks.OnImages(net(1, 1), dimension=2), IMAGE),
     "OnImages complex": lambda: (
         networks.OnImages(net(2, 2), dimension=2), torch.complex(IMAGE, IMAGE)),

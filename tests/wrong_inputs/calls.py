@@ -3,10 +3,13 @@
 from wrong_inputs.calls_bilevel import BILEVEL
 from wrong_inputs.calls_ground import GROUND, files
 from wrong_inputs.calls_reconstruction import RECONSTRUCTION
+from wrong_inputs.calls_regularizers import REGULARIZERS
 from wrong_inputs.calls_solvers import WEST
 from wrong_inputs.calls_torch import EAST
+
+LEARNED = {f"regularizers.{name}": call for name, call in REGULARIZERS.items()}
 
 
 def all_calls(folder):
     """``{"room.name": (function, arguments)}``; what reads files finds them in the folder."""
-    return GROUND | WEST | EAST | RECONSTRUCTION | BILEVEL | files(folder)
+    return GROUND | WEST | EAST | RECONSTRUCTION | BILEVEL | LEARNED | files(folder)

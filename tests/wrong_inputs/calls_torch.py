@@ -137,6 +137,7 @@ REGULARIZERS = {
         "certify_convolution": {"layer": nn.Conv2d(1, 1, 3), "claim": 1.0},
         "certify_firmly_nonexpansive": {"module": nn.ReLU()},
         "certify_symmetric_jacobian": {"module": nn.ReLU(), "tolerance": 1e-6},
+        "certify_homogeneous": {"module": nn.ReLU(), "tolerance": 1e-6},
         "certify_separate_samples": {"module": nn.ReLU(), "tolerance": 1e-6},
     }.items()
 }

@@ -12,6 +12,7 @@ Claims are about the map in exact arithmetic, with weights as they are stored.
 from odl_learned.regularizers.certificates.convexity import certify_convexity
 from odl_learned.regularizers.certificates.convexity_rules import convexity_bound, layer_kind
 from odl_learned.regularizers.certificates.convolutions import certify_convolution, certify_product
+from odl_learned.regularizers.certificates.homogeneity import certify_homogeneous, is_homogeneous
 from odl_learned.regularizers.certificates.lipschitz import (
     certify_firmly_nonexpansive,
     certify_lipschitz,
@@ -38,12 +39,14 @@ __all__ = [
     "certify_convexity",
     "certify_convolution",
     "certify_firmly_nonexpansive",
+    "certify_homogeneous",
     "certify_lipschitz",
     "certify_product",
     "certify_separate_samples",
     "certify_symmetric_jacobian",
     "convexity_bound",
     "is_gradient",
+    "is_homogeneous",
     "layer_kind",
     "lipschitz_bound",
 ]

@@ -1,0 +1,41 @@
+"""Valid calls of learned regularizers and of plug and play."""
+
+import torch
+from torch import nn
+
+from odl_learned import functionals, networks, regularizers
+from odl_learned.reconstruction import plug_and_play
+from wrong_inputs.calls_solvers import BOX, FIDELITY, A, X
+from wrong_inputs.calls_torch import image_net
+
+
+def plug(**more):
+    """What all plug-and-play methods take."""
+    return {"f": functionals.LeastSquares(A, A.range.one()), "g": BOX, "x0": A.domain.zero(),
+            "accuracy": 1e-3, "maxiter": 5, "until": plug_and_play.Below(FIDELITY @ A, 1.0),
+            "callback": None, **more}
+
+
+def step_denoiser():
+    return regularizers.GradientStepDenoiser(image_net(), dimension=2)
+
+
+REGULARIZERS = {
+    "GradientStepDenoiser": (regularizers.GradientStepDenoiser, lambda: dict(
+        net=image_net(), dimension=2)),
+    "gradient_step_functional": (regularizers.gradient_step_functional, lambda: dict(
+        denoiser=step_denoiser(), space=X)),
+    "red_operator": (regularizers.red_operator, lambda: dict(net=image_net(), space=X)),
+    "red_functional": (regularizers.red_functional, lambda: dict(
+        net=nn.LeakyReLU(), space=X, generator=torch.Generator(), tolerance=1e-6)),
+    "CertifiedDenoiser": (plug_and_play.CertifiedDenoiser, lambda: dict(
+        denoiser=networks.Averaged(nn.ReLU()), domain=X, generator=torch.Generator())),
+    "Below": (plug_and_play.Below, lambda: dict(energy=FIDELITY, delta=1.0)),
+    "is_convex": (plug_and_play.is_convex, lambda: dict(f=FIDELITY)),
+    "plug_and_play.proximal_gradient": (plug_and_play.proximal_gradient, lambda: plug(tau=0.1)),
+    "half_quadratic": (plug_and_play.half_quadratic, lambda: plug(tau=0.1)),
+    "douglas_rachford": (plug_and_play.douglas_rachford, lambda: plug(tau=0.1)),
+    "admm": (plug_and_play.admm, lambda: plug(tau=0.1)),
+    "descent": (plug_and_play.descent, lambda: plug(
+        g=functionals.SmoothedTV(A.domain, 0.1, 0.1, 0.1), tau=0.1)),
+}

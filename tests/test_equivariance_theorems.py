@@ -174,6 +174,24 @@ def test_averages_leave_equivariant_networks_alone():
     torch.testing.assert_close(e.GroupAverage(net, ALL)(x), net(x), rtol=0, atol=1e-13)
 
 
+def test_the_mean_over_random_elements_is_the_average():
+    """Every draw is a term of the average, and all eight come as often as chance would have it."""
+    net, x = Skewed(), torch.randn(1, N, N, dtype=torch.float64, generator=generator())
+    random = e.RandomElement(net, ALL, generator())
+    terms = torch.stack([ALL.act(ALL.inverse(g), net(ALL.act(g, x))) for g in range(8)])
+    draws, counts = 400, torch.zeros(8)
+    for _ in range(draws):
+        same = (random(x) == terms).flatten(1).all(1)
+        assert same.sum() == 1
+        counts += same
+    torch.testing.assert_close(terms.mean(0), e.GroupAverage(net, ALL)(x), rtol=0, atol=1e-14)
+    # a count has the variance 400 (1/8) (7/8) = 43.75; five deviations, by 8 counts: 5e-6
+    assert (counts - draws / 8).abs().max() <= 5 * 43.75**0.5
+    again = e.RandomElement(net, ALL, generator())
+    assert torch.equal(again(x), e.RandomElement(net, ALL, generator())(x))
+    assert float(equivariance_error(random, ALL, x)) > 0.1
+
+
 def test_averages_of_volumes():
     net = networks.CNN(1, 1, 2, 2, dimension=3, generator=generator()).double()
     with torch.no_grad():

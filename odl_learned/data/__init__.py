@@ -1,6 +1,7 @@
 """The data room: phantoms, noise, sampling masks, readers, and training pairs."""
 
 from odl_learned.data.archives import read_measurement
+from odl_learned.data.augmented import AugmentedPairs
 from odl_learned.data.dicom import Image, read_dicom
 from odl_learned.data.dicom_series import Stack, read_dicom_folder
 from odl_learned.data.ellipses import dival_ellipses, random_ellipses
@@ -23,6 +24,7 @@ from odl_learned.data.sensitivities import simulated_sensitivities
 from odl_learned.data.slices import read_slices
 
 __all__ = [
+    "AugmentedPairs",
     "FixedPairs",
     "Image",
     "Limits",

@@ -157,6 +157,7 @@ CONSTRUCTORS = {
     equivariant.EquivariantDnCNN: _equivariant_dncnn,
     equivariant.EquivariantUNet: _equivariant_unet,
     equivariant.GroupAverage: _named("net", "group"),
+    equivariant.RandomElement: _named("net", "group"),
     equivariant.OnHalfCircle: _named("net", "margin"),
     reconstruction.Checkpointed: _named("step"),
     reconstruction.AUTOMAP: lambda net: {

@@ -34,6 +34,9 @@ EQUIVARIANT = {
     "EquivariantUNet": lambda: (shaken(eq.EquivariantUNet(Z4, 2, 1, (1, 2))), IMAGE),
     "GroupAverage": lambda: (
         eq.GroupAverage(shaken(networks.CNN(2, 1, 2, 2, dimension=2)), eq.Dihedral(4)), IMAGE),
+    # of a network of which all directions see the same, so that chance changes no bit
+    "RandomElement": lambda: (
+        eq.RandomElement(shaken(eq.FieldPReLU(eq.trivial(Z4, 2))), Z4), IMAGE),
     "OnHalfCircle": lambda: (
         eq.OnHalfCircle(shaken(eq.EquivariantCNN(eq.Dihedral(1), 2, 1, 2, 2)), 2), IMAGE),
 }

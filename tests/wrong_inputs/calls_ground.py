@@ -53,6 +53,8 @@ def files(folder):
 
 
 DATA = {
+    "AugmentedPairs": (data.AugmentedPairs, lambda: dict(
+        pairs=data.FixedPairs([image()], [image()]), moves=[(np.flipud, np.flipud)])),
     "FixedPairs": (data.FixedPairs, lambda: dict(data=[image(), image()],
                                                  truth=[image(), image()])),
     "SimulatedPairs": (data.SimulatedPairs, lambda: dict(

@@ -98,6 +98,8 @@ EQUIVARIANT = {
         generator=torch.Generator())),
     "OnHalfCircle": (equivariant.OnHalfCircle, lambda: dict(
         net=equivariant.EquivariantCNN(equivariant.Dihedral(1), 1, 1, 1, 2), margin=2)),
+    "RandomElement": (equivariant.RandomElement, lambda: dict(
+        net=torch.nn.Identity(), group=Z4, generator=torch.Generator())),
     "exported": (equivariant.exported, lambda: dict(
         net=equivariant.EquivariantCNN(Z4, 1, 1, 1, 2))),
 }

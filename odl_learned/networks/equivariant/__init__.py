@@ -13,10 +13,11 @@ without weights. Pointwise functions of torch are equivariant as they are; `Fiel
 The maps are `EquivariantCNN`, `EquivariantDnCNN` and `EquivariantUNet`, and `OnHalfCircle` for the
 data of parallel beams; they have the interface of `networks.CNN`, so that everything that takes one
 of these takes them. `exported` makes ordinary networks of them. `GroupAverage` makes any network
-equivariant, at the price of one evaluation for each element.
+equivariant, at the price of one evaluation for each element, and `RandomElement` on average, at
+that of one.
 """
 
-from odl_learned.networks.equivariant.averaging import GroupAverage
+from odl_learned.networks.equivariant.averaging import GroupAverage, RandomElement
 from odl_learned.networks.equivariant.convolutions import (
     GroupConvolution,
     GroupTransposedConvolution,
@@ -53,6 +54,7 @@ __all__ = [
     "GroupTransposedConvolution",
     "NormNonlinearity",
     "OnHalfCircle",
+    "RandomElement",
     "exported",
     "quotient",
     "regular",

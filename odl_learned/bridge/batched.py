@@ -12,7 +12,7 @@ import odl
 import torch
 
 from odl_learned.bridge.batch_space import BatchSpace
-from odl_learned.bridge.gradients import gradient_of
+from odl_learned.bridge.gradients import lower_gradient
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.nested import each
 from odl_learned.bridge.proximals import ProximalModule, lower_proximal
@@ -239,7 +239,7 @@ class BatchFunctional(Twin):
             return in_double(self.module("value", device))
         if name == "gradient":
             _require_gradient(self.objects[0])
-            return gradient_of(self.module("value", device), self.domain.layout)
+            return self._lowered(lower_gradient)
         return self._lowered(lower)
 
 

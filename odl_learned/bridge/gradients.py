@@ -1,5 +1,7 @@
 """``as_gradient_module``: the gradient of any ODL functional as a batched torch module."""
 
+import functools
+
 import odl
 import torch
 from torch import nn
@@ -28,9 +30,16 @@ class Gradient(nn.Module):
         return value.real if value.is_complex() else value
 
 
-def gradient_of(native, layout):
-    """Return the gradient of a lowered functional: its own if it brings one, else by autograd."""
-    return native.gradient if hasattr(native, "gradient") else Gradient(native, layout)
+@functools.singledispatch
+def lower_gradient(f):
+    """Return the bare torch module that computes the gradient of an ODL functional.
+
+    Dispatches on the class of the functional: expressions follow the chain rule
+    (`rules.gradients`); a functional without a rule has the gradient that its lowered module brings
+    as ``gradient``, else that of autograd.
+    """
+    native = lower(f)
+    return native.gradient if hasattr(native, "gradient") else Gradient(native, layout_of(f.domain))
 
 
 def as_gradient_module(f):
@@ -73,5 +82,4 @@ def as_gradient_module(f):
             f"ODL has no gradient of {type(f).__name__} ({f!r}). If it has a proximal, use "
             "as_proximal_module(f)."
         ) from error
-    layout, native = layout_of(f.domain), lower(f)
-    return OperatorModule(gradient_of(native, layout), layout, False)
+    return OperatorModule(lower_gradient(f), layout_of(f.domain), False)

@@ -12,6 +12,7 @@ from odl_learned.bridge.rules import (  # noqa: F401
     filter_bank,
     fourier,
     functionals,
+    gradients,
     group,
     h1_seminorm,
     indicators,

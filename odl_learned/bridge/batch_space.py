@@ -3,7 +3,7 @@
 import torch
 
 from odl_learned.bridge.layout import layout_of
-from odl_learned.solvers.samples import samples_of
+from odl_learned.solvers.samples import euclidean, samples_of
 
 
 class BatchSpace:
@@ -26,8 +26,8 @@ class BatchSpace:
         """
         weight = getattr(self.layout, "weight", None)
         if isinstance(weight, float):
-            return weight * _euclidean(x, y)
-        return _euclidean(x, self.layout.weigh(y))
+            return _beside(x, weight * euclidean(x, y))
+        return _beside(x, euclidean(x, self.layout.weigh(y)))
 
     def norm(self, x):
         """``|x_b|``, a tensor of shape ``(B,)``, float64."""
@@ -73,10 +73,6 @@ class BatchSpace:
     def __repr__(self):
         batch = "B" if self.size is None else self.size
         return f"batches ({batch}, ...) of elements of {self.space!r}"
-
-
-def _euclidean(x, y):
-    return _beside(x, samples_of(x).inner(x, y))
 
 
 def _beside(x, numbers):

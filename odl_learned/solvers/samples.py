@@ -9,7 +9,7 @@ operators keep them apart, too. What that rests on:
 * Everything but inner products is entrywise, and IEEE arithmetic rounds an entry the same wherever
   it stands. Products and sums are separate steps: a fused one rounds once, and libraries fuse in
   full vector registers, but not in the remainder.
-* Inner products are `row_products`: entrywise products, added up by numpy row by row, in pairs, in
+* Inner products are `row_products`, added up by numpy row by row, in blocks and then in pairs, in
   an order that depends on the length of the row alone. Dot products of BLAS depend on the kernel
   for the processor, the number of threads and, for some kernels, on where the row lies in memory.
 """
@@ -19,8 +19,8 @@ import math
 import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj, to_device
 
-#: Numbers of a product that stay in the cache of a core: 1 MB in double precision.
-CACHED = 2**17
+#: So many products of a row are added up at once.
+BLOCK = 512
 
 
 def samples_of(x, space=None):
@@ -112,21 +112,14 @@ class Batch:
         """``Re <x_b, y_b>`` for every sample ``b``."""
         if self._inner is not None:
             return self._host(self._inner(x, y))
-        if isinstance(x, tuple):
-            return sum(self.inner(a, b) for a, b in zip(x, y, strict=True))
-        a, b = rows(x), rows(y)
-        if a is not None and b is not None:
-            return row_products(a, b).astype(np.float64)
-        if self.xp.isdtype(x.dtype, "complex floating"):
-            products = x.real * y.real + x.imag * y.imag
-        else:
-            products = x * y
-        return self._host(self.xp.sum(products, axis=tuple(range(1, x.ndim))))
+        return euclidean(x, y)
 
     @np.errstate(over="ignore")
     def norm(self, x):
         """``|x_b|`` for every sample ``b``."""
         size = np.sqrt(np.maximum(self.inner(x, x), 0))
+        if ((size >= SAFE[0]) & (size <= SAFE[1])).all():
+            return size
         factor = _safe_factor(size, self.eps(x))
         if (factor == 1).all():
             return size
@@ -196,18 +189,40 @@ class Batch:
         return self.xp.reshape(t, (-1, *[1] * (x.ndim - 1)))
 
     def _host(self, values):
-        return np.asarray(to_device(values, "cpu"), dtype=np.float64)
+        host = on_host(values)
+        host = np.asarray(to_device(values, "cpu")) if host is None else host
+        return np.asarray(host, dtype=np.float64)
 
 
 # Squares of numbers below the root of the smallest one vanish, those above the root of the largest
 # one overflow, and a certificate must do neither. Multiplied by a power of two, numbers keep their
 # digits. In single precision a norm below 2^-50 may come from entries down to 2^-149, whose squares
 # with the factor 2^100 are 2^-98; one above 2^60 from entries up to 2^128, with 2^-80 at most 2^96.
+SAFE = 2.0**-50, 2.0**60  # in every precision
+
+
 def _safe_factor(size, eps):
     """Powers of two by which to multiply before squares are summed; one where no need."""
     small, up, large, down = (-50, 100, 60, -80) if eps > 1e-10 else (-500, 900, 500, -600)
     tiny = (size < 2.0**small) & (size == size)
     return np.where(tiny, 2.0**up, np.where(size > 2.0**large, 2.0**down, 1.0))
+
+
+def euclidean(x, y):
+    """``Re <x_b, y_b>`` for every sample of two batches, a numpy array ``(B,)`` of float64."""
+    if isinstance(x, tuple):
+        return sum(euclidean(a, b) for a, b in zip(x, y, strict=True))
+    a = rows(x)
+    b = a if y is x else rows(y)
+    if a is not None and b is not None:
+        return row_products(a, b).astype(np.float64)
+    xp = array_namespace(x)
+    if xp.isdtype(x.dtype, "complex floating"):
+        products = x.real * y.real + x.imag * y.imag
+    else:
+        products = x * y
+    sums = xp.sum(products, axis=tuple(range(1, x.ndim)))
+    return np.asarray(to_device(sums, "cpu"), dtype=np.float64)
 
 
 def rows(x):
@@ -219,27 +234,35 @@ def rows(x):
     return None if x is None else x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
+# Without `optimize`, einsum calls no BLAS, and its loops are compiled for the oldest processor that
+# numpy supports: newer ones run the same instructions. Errors of a sum grow with its longest chain
+# of additions, which blocks bound by BLOCK / 4 + 2 log2(n / BLOCK): vectors of two or four numbers
+# are added one by one, and numpy adds up the blocks in pairs.
 @np.errstate(over="ignore", invalid="ignore")
 def row_products(a, b):
     """``Re <a_i, b_i>`` of the rows of two numpy arrays ``(B, n)``, in their precision.
 
-    Rows are taken so many at a time that their products stay in the cache of a core; the rows keep
-    their order of summation. A complex row is a real one of twice the length. What is not finite
-    is a result without a warning, as of BLAS: solvers look at it and name the sample.
+    A complex row is a real one of twice the length. What is not finite is a result without a
+    warning, as of BLAS: solvers look at it and name the sample.
     """
-    a, b = (np.ascontiguousarray(x, np.result_type(a, b)) for x in (a, b))
-    if np.iscomplexobj(a):
-        a, b = a.view(a.real.dtype), b.view(b.real.dtype)
+    dtype = a.dtype if a.dtype == b.dtype else np.result_type(a, b)
+    a, b = _in_line(a, dtype), _in_line(b, dtype)
     size, length = a.shape
-    together = max(1, CACHED // max(length, 1))
-    if together >= size:
-        return np.add.reduce(a * b, axis=1)
-    sums, products = np.empty(size, a.dtype), np.empty((together, length), a.dtype)
-    for start in range(0, size, together):
-        stop = min(start + together, size)
-        part = np.multiply(a[start:stop], b[start:stop], out=products[: stop - start])
-        np.add.reduce(part, axis=1, out=sums[start:stop])
+    whole = length - length % BLOCK
+    if whole == 0:
+        return np.einsum("ij,ij->i", a, b)
+    blocks = (v[:, :whole].reshape(size, -1, BLOCK) for v in (a, b))
+    sums = np.add.reduce(np.einsum("ijk,ijk->ij", *blocks), axis=1)
+    if whole < length:
+        sums += np.einsum("ij,ij->i", a[:, whole:], b[:, whole:])
     return sums
+
+
+def _in_line(x, dtype):
+    """Real numbers of one precision that follow each other in memory."""
+    if not (x.dtype == dtype and x.flags.c_contiguous and x.flags.aligned):
+        x = np.array(x, dtype, order="C")
+    return x.view(x.real.dtype) if dtype.kind == "c" else x
 
 
 def on_host(x):
@@ -248,9 +271,8 @@ def on_host(x):
         return x
     if str(getattr(x, "device", "")) != "cpu":
         return None
-    for resolve in ("detach", "resolve_conj", "resolve_neg"):
-        x = getattr(x, resolve, lambda same=x: same)()
-    return np.asarray(x)
+    # Of torch, without a graph, and with what is conjugate or negative by a flag written out.
+    return x.numpy(force=True) if hasattr(x, "resolve_conj") else np.asarray(x)
 
 
 def numbers_of(values):

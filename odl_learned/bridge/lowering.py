@@ -73,6 +73,10 @@ class OperatorModule(nn.Module):
             self.register_buffer(f"_probe_{i}", torch.zeros((), dtype=part.dtype), persistent=False)
 
     def forward(self, x):
+        return in_full_precision(self.native, self.checked(x))
+
+    def checked(self, x):
+        """``x``, lists in it as tuples; raises unless it is a batch of elements of the domain."""
         self.layout.check(x)
         if isinstance(x, list):
             x = tuple(x)
@@ -83,7 +87,7 @@ class OperatorModule(nn.Module):
                     f"{probe.device}, as the operator was built. Use x.to(...) on the input, or "
                     "build the operator on a space of that dtype and move the module with .to."
                 )
-        return in_full_precision(self.native, x)
+        return x
 
 
 def as_module(op):

@@ -92,13 +92,15 @@ class ForwardBackward:
     def solve(self, restart):
         """Iterate until every sample has stopped; without `restart` there is no momentum."""
         if self.discrepancy is not None:
-            self._finish(self.discrepancy.reached(self.x), 0, "discrepancy", None, None)
+            reached = self.discrepancy.reached(self.x)
+            if reached.any():
+                self._finish(reached, 0, "discrepancy", None, None)
         niter = 0
         while self.active.index.size:
             niter += 1
             x_next = self._step()
             moved = self.samples.norm(self._minus(self.y, x_next))
-            if not np.all(np.isfinite(moved)):
+            if not np.isfinite(moved).all():
                 self._diverge(~np.isfinite(moved), f"are not finite at iteration {niter}. Pass a "
                               "larger lipschitz, or check f.gradient(x0)")  # fmt: skip
             y, slope = self.y, self.slope
@@ -157,7 +159,10 @@ class ForwardBackward:
         return np.where(rest > 1e-12, beta / np.where(rest > 1e-12, rest, 1), 0.0)
 
     def _stop(self, niter, moved, y, slope):
-        mu, last = self.mu_f + self.mu_g, niter == self.maxiter
+        last = niter == self.maxiter
+        if not last and self.accuracy is self.gap is self.discrepancy is None:
+            return
+        mu = self.mu_f + self.mu_g
         none = np.zeros(self.samples.size, dtype=bool)
         done = reached = none
         if self.discrepancy is not None:
@@ -170,15 +175,17 @@ class ForwardBackward:
         if self.gap is None and self.accuracy is not None:
             near = near | ((self.L - self.mu_f) * moved <= self.accuracy * mu)
         bound = None
-        if np.any(mu > 0) and near.any():
+        if near.any() and np.any(mu > 0):
             bound = self._error_bound(np.flatnonzero(near), y, slope)
             if gap is not None:
                 by_gap = np.sqrt(2 * np.maximum(gap, 0) / np.where(mu > 0, mu, 1))
                 bound = np.where(mu > 0, np.minimum(bound, by_gap), math.inf)
             if self.gap is None and self.accuracy is not None:
                 done = bound <= self.accuracy
-        reason = np.where(done, "accuracy", np.where(reached, "discrepancy", "maxiter"))
-        self._finish(done | reached | last, niter, reason, bound, gap)
+        ended = done | reached | last
+        if ended.any():
+            reason = np.where(done, "accuracy", np.where(reached, "discrepancy", "maxiter"))
+            self._finish(ended, niter, reason, bound, gap)
 
     def _error_bound(self, index, y, slope):
         samples, take = self.samples.subset(index), self.samples.take
@@ -191,8 +198,6 @@ class ForwardBackward:
         return bound
 
     def _finish(self, done, niter, reason, bound, gap):
-        if not done.any():
-            return
         rest = self.active.finish(done, self.x, niter, reason, bound, gap)
         if not rest.size:
             return

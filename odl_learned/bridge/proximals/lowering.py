@@ -59,7 +59,7 @@ class ProximalModule(nn.Module):
         self.door = OperatorModule(nn.Identity(), layout, True)
 
     def forward(self, x, sigma):
-        x = self.door(x)
+        x = self.door.checked(x)
         steps = _steps(sigma, x, self.layout)
         valid = None if isinstance(sigma, float) else _require_valid(_leaves(steps))
         y = in_full_precision(self.native, x, steps)

@@ -62,7 +62,8 @@ class Energies:
         return self.H(x) - self.b + self.c * x / (1 + x * x) ** 0.5
 
     def linearize(self, x):
-        curvature = self.c * (1 + x * x) ** -1.5
+        root = (1 + x * x) ** 0.5  # torch rounds other powers in two ways, by where an entry stands
+        curvature = self.c / (root * root * root)
         return Linearization(self.gradient(x), lambda v: self.H(v) + curvature * v)
 
     def take(self, index):

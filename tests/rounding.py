@@ -10,9 +10,9 @@ Bits are compared where the arithmetic fixes them:
 
 They are not fixed where a library sees batches of other sizes, or chooses a kernel for the
 processor: Fourier transforms, convolutions, products of matrices, torch's sums, functions such as
-logarithms. There `assert_rounded` compares. Numbers of iterations are compared exactly all the
-same: rounding changes them only where a bound falls onto the accuracy that was asked for, up to
-1e-13 of it.
+logarithms and powers. There `assert_rounded` compares. Numbers of iterations are compared exactly
+all the same: rounding changes them only where a bound falls onto the accuracy that was asked for,
+up to 1e-13 of it.
 """
 
 import numpy as np

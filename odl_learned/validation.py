@@ -1,5 +1,6 @@
 """Checks at the door: each names the value, what was expected, and what to do next."""
 
+import inspect
 import math
 import numbers
 import reprlib
@@ -24,7 +25,11 @@ def require_finite(name, array):
         Real or complex numbers of any shape.
     """
     require_unmasked(name, array)
-    array = np.asarray(array)
+    try:
+        array = np.asarray(array)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged rows, tensors elsewhere
+        raise TypeError(
+            f"{name} is {shown(array)}, expected an array of numbers: {error}") from None
     if array.dtype.kind not in "biufc":
         raise TypeError(
             f"{name} has dtype {array.dtype}, expected numbers; convert it with numpy.asarray(..., "
@@ -95,7 +100,7 @@ def real_numbers(name, value):
     try:
         array = np.asarray(value)
         is_real = array.dtype.kind in "iuf"
-    except Exception:  # rows of different lengths, tensors of other devices
+    except (TypeError, ValueError, RuntimeError):  # ragged rows, tensors elsewhere
         is_real = False
     if not is_real:
         raise TypeError(f"{name} is {shown(value)}; expected one real number, or an array of them.")
@@ -151,12 +156,34 @@ def require_image_shape(
     return tuple(int(n) for n in shape)
 
 
-def require_method(name, value, example):
-    """Raise TypeError for what cannot be called, and for a class in place of its object."""
+def require_method(name, value, example, arguments=None):
+    """Raise TypeError for what cannot be called, and for a class in place of its object.
+
+    Parameters
+    ----------
+    name, value, example : str, object, str
+        The example is code, for the message.
+    arguments : int, optional
+        With how many arguments it will be called, by position; functions that do not say what they
+        take are believed.
+    """
     if isinstance(value, type) or not callable(value):
         raise TypeError(
-            f"{name} is {value!r}, expected an object to be called, such as {example}."
+            f"{name} is {shown(value)}, expected an object to be called, such as {example}."
         )
+    if arguments is None:
+        return
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):  # written in C
+        return
+    try:
+        signature.bind(*[None] * arguments)
+    except TypeError:
+        raise TypeError(
+            f"{name} is {shown(value)} with the arguments {signature}, expected a function of "
+            f"{arguments}, such as {example}."
+        ) from None
 
 
 def require_rng(rng):

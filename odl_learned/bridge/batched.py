@@ -56,7 +56,7 @@ def as_batch(obj):
         kind = BatchFunctional
     elif isinstance(first, odl.Operator) and first.is_linear:
         kind = BatchOperator
-    elif hasattr(first, "batched"):
+    elif hasattr(first, "batched") and not isinstance(first, type):
         return first.batched(objects, as_batch if is_list else lambda parts: as_batch(parts[0]))
     else:
         raise TypeError(

@@ -6,7 +6,7 @@ from torch import nn
 from odl_learned.bridge.module_operators import ModuleOperator
 from odl_learned.bridge.proximals.lowering import lower_proximal, opaque
 from odl_learned.bridge.to_odl import as_operator, require_module
-from odl_learned.validation import require_positive
+from odl_learned.validation import require_method, require_positive
 
 
 class DenoiserProximal:
@@ -87,7 +87,9 @@ class ImplicitRegularizer(odl.functionals.Functional):
     """
 
     def __init__(self, proximal):
-        is_factory = callable(proximal) and not isinstance(proximal, nn.Module)
+        is_factory = callable(proximal) and not isinstance(proximal, nn.Module | type)
+        if is_factory:
+            require_method("proximal", proximal, "as_proximal(denoiser, domain)", 1)
         operator = proximal(1.0) if is_factory else None
         if not isinstance(operator, odl.Operator) or operator.domain != operator.range:
             raise TypeError(

@@ -7,6 +7,7 @@ import odl
 
 from odl_learned.functionals import KullbackLeiblerConjugate, KullbackLeiblerFidelity
 from odl_learned.operators import random_element
+from odl_learned.validation import shown
 
 DENSE_LIMIT = 400
 
@@ -17,6 +18,9 @@ def sample(obj, rng):
 
     Register the class of an operator that is not defined on the whole of its domain.
     """
+    if isinstance(obj, type) or not hasattr(obj, "domain"):
+        raise TypeError(f"obj is {shown(obj)}, expected an operator or functional of ODL; a torch "
+                        "module becomes one by bridge.as_operator.")
     return draw(obj.domain, rng)
 
 

@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from odl_learned.validation import shown
+
 
 class UnsolvableError(ArithmeticError, ValueError):
     """At some parameters no minimizer of the energy can be certified; learning turns back there."""
@@ -221,6 +223,9 @@ class FixedEnergy:
     """
 
     def __init__(self, energy, params, data):
+        if isinstance(energy, type) or not hasattr(energy, "strong_convexity"):
+            raise TypeError(f"energy is {shown(energy)}, expected a ParametricEnergy; a function "
+                            "of (x, params, data) becomes one by AutogradEnergy.")
         self.energy, self.params, self.data = energy, params, data
         L = self.grad_lipschitz = energy.lipschitz(params)
         mu = self.strong_convexity = energy.strong_convexity(params)

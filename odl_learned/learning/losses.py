@@ -22,17 +22,34 @@ def mean_squared_error(x: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     TypeError
         If one of them is no tensor.
     """
-    for name, value in (("x", x), ("truth", truth)):
-        if not isinstance(value, torch.Tensor):
-            raise TypeError(f"{name} is of type {type(value).__name__}, expected a tensor; for "
-                            "arrays and elements there are the measures of odl_learned.metrics.")
-    if x.shape != truth.shape:
-        raise ValueError(
-            f"x has shape {tuple(x.shape)} and the truth {tuple(truth.shape)}, expected equal "
-            "shapes; reshape one of them, or let the model return images of the shape of the truth."
-        )
+    require_comparable(x=x, truth=truth)
     difference = x - truth
     if difference.is_complex():
         difference = torch.view_as_real(difference.resolve_conj())
         return 2 * difference.square().mean()  # twice as many entries as images have
     return difference.square().mean()
+
+
+def require_comparable(**tensors: torch.Tensor) -> None:
+    """Raise unless two named tensors have one shape and one device.
+
+    Raises
+    ------
+    TypeError
+        If one of them is no tensor.
+    ValueError
+        If shapes or devices differ.
+    """
+    for name, value in tensors.items():
+        if not isinstance(value, torch.Tensor):
+            raise TypeError(f"{name} is of type {type(value).__name__}, expected a tensor; for "
+                            "arrays and elements there are the measures of odl_learned.metrics.")
+    (name, x), (other, y) = tensors.items()
+    if x.shape != y.shape:
+        raise ValueError(
+            f"{name} has shape {tuple(x.shape)} and {other} {tuple(y.shape)}, expected equal "
+            "shapes; reshape one of them, or let the model return images of the shape of the truth."
+        )
+    if x.device != y.device:
+        raise ValueError(f"{name} is on {x.device} and {other} on {y.device}, expected one device; "
+                         "move one of them with .to(device).")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from odl_learned.learning.group import Group
-from odl_learned.validation import is_finite_number
+from odl_learned.validation import is_finite_number, require_method, shown
 
 
 def generator_of(*numbers: int) -> torch.Generator:
@@ -196,10 +196,16 @@ class Supervised(Objective):
     loss : callable
         ``(x, truth) -> real tensor of shape ()``.
 
+    Raises
+    ------
+    TypeError
+        If it is no function of two arguments.
+
     Calling it raises a ValueError where data have no truth or the model's images another shape.
     """
 
     def __init__(self, loss: Callable) -> None:
+        require_method("loss", loss, "mean_squared_error", 2)
         self.loss = loss
 
     def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
@@ -228,10 +234,14 @@ class WeightedSum(Objective):
     ValueError
         If there are no terms or a weight is not finite.
     TypeError
-        If a term is no objective.
+        If they are no pairs, or a term is no objective.
     """
 
     def __init__(self, terms: Sequence[tuple[float, Objective | Callable]]) -> None:
+        if not isinstance(terms, list | tuple) or not all(
+                isinstance(term, list | tuple) and len(term) == 2 for term in terms):  # fmt: skip
+            raise TypeError(f"terms is {shown(terms)}; expected a list of pairs (weight, "
+                            "objective), such as [(1.0, mean_squared_error)].")
         if not len(terms):
             raise ValueError("terms is empty; expected at least one pair (weight, objective).")
         for k, (weight, _) in enumerate(terms):

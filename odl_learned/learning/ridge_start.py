@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 import torch
 
+from odl_learned.learning.losses import require_comparable
 from odl_learned.reconstruction import RegularizedLeastSquares
 from odl_learned.regularizers import Ridge
-from odl_learned.validation import shown
+from odl_learned.validation import real_numbers, shown
 
 #: Logarithms of the factors that are tried.
 FACTORS = (-1.5, -0.75, 0.0, 0.75, 1.5)
@@ -51,14 +52,17 @@ def search_scale(
     if not isinstance(model, RegularizedLeastSquares) or not isinstance(model.regularizer, Ridge):
         raise TypeError(f"model is {shown(model)}, expected a RegularizedLeastSquares with a "
                         "regularizers.Ridge.")
+    factors = real_numbers("factors", factors).reshape(-1)
     if not len(factors):
         raise ValueError("factors is empty; expected some numbers, such as (-1.0, 0.0, 1.0).")
+    with torch.no_grad():
+        require_comparable(images=model(data), truth=truth)
     scales, errors = model.regularizer.log_scale, {}
     first = scales.detach().clone()
     with torch.no_grad():
         for factor in factors:
             scales.copy_(first + math.log(2) + float(factor))
-            errors[math.log(2) + float(factor)] = float((model(data) - truth).square().sum())
+            errors[math.log(2) + float(factor)] = float((model(data) - truth).abs().square().sum())
         best = min(errors, key=errors.get)
         scales.copy_(first + best)
     return best

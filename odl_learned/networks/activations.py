@@ -14,7 +14,7 @@ import math
 import torch
 from torch import nn
 
-from odl_learned.validation import require_count, require_positive
+from odl_learned.validation import is_finite_number, require_count, require_positive, shown
 
 #: Points of the table for the width of a Gaussian, and widths beyond the outermost centers: there,
 #: exp(-6^2 / 2) = 2e-8, and less is below the rounding of single precision.
@@ -59,6 +59,8 @@ class RadialBasis(nn.Module):
         require_count("channels", channels)
         require_count("centers", centers, 2)
         require_positive("radius", radius)
+        if not is_finite_number(slope):
+            raise ValueError(f"slope is {shown(slope)}; expected a finite number, such as 0.0.")
         self.radius = float(radius)
         mu = torch.linspace(-self.radius, self.radius, centers)
         self.weights = nn.Parameter(slope / math.sqrt(2 * math.pi) * mu.repeat(channels, 1))

@@ -17,8 +17,10 @@ from odl_learned.networks.layers import (
     he_uniform,
     require_channels,
     require_sizes,
+    require_widths,
 )
 from odl_learned.networks.multiscale import padded
+from odl_learned.validation import real_numbers
 
 
 class DnCNN(ChannelNetwork):
@@ -121,7 +123,7 @@ class NoiseLevelUNet(ChannelNetwork):
         dimension: int,
         generator: torch.Generator | None = None,
     ):
-        named = {f"widths[{k}]": width for k, width in enumerate(widths)}
+        named = require_widths(widths)
         require_sizes({"channels": channels, "blocks": blocks,
                        "the number of scales": len(named), **named}, dimension)  # fmt: skip
 
@@ -200,6 +202,8 @@ class NoiseLevelOnImages(nn.Module):
 
     def forward(self, x: torch.Tensor, noise_level: torch.Tensor | float) -> torch.Tensor:
         channels = to_channels(x, self.dimension)
+        if not isinstance(noise_level, torch.Tensor):
+            noise_level = real_numbers("noise_level", noise_level)
         levels = torch.as_tensor(noise_level, device=x.device)
         batch = x.shape[: x.ndim - self.dimension]
         if levels.ndim and levels.shape != batch:

@@ -98,9 +98,14 @@ def from_channels(
 
     Raises
     ------
+    TypeError
+        If they are no tensors.
     ValueError
         If the channels have another shape.
     """
+    if not isinstance(channels, torch.Tensor):
+        raise TypeError(f"channels is of type {type(channels).__name__}, expected a tensor (N, C, "
+                        "*shape); let the network return one.")
     batch, wanted, shape = _axes("like", like, dimension, components)
     count = prod(wanted) * (2 if like.is_complex() else 1)
     expected = (prod(batch), count, *shape)

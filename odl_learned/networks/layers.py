@@ -47,6 +47,14 @@ def require_sizes(sizes: dict[str, int], dimension: int) -> None:
         raise ValueError(f"dimension is {dimension!r}; expected 1, 2 or 3, that of the image.")
 
 
+def require_widths(widths: tuple[int, ...]) -> dict[str, int]:
+    """Return the numbers of channels by their names, for `require_sizes`, or raise TypeError."""
+    if not isinstance(widths, tuple | list):
+        raise TypeError(f"widths is {shown(widths)}; expected a tuple, the channels of each scale, "
+                        "such as (32, 64).")
+    return {f"widths[{k}]": width for k, width in enumerate(widths)}
+
+
 def require_generator(generator: torch.Generator | None) -> None:
     """Raise TypeError unless this is a generator of torch, or None for its own."""
     if not (generator is None or isinstance(generator, torch.Generator)):

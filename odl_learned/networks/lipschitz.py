@@ -152,6 +152,9 @@ class GroupSort(nn.Module):
             given = tuple(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__
             raise ValueError(f"x is {given}, expected a tensor (N, C, ...) with C a multiple of "
                              f"group = {self.group}; choose other widths.")
+        if x.is_complex():
+            raise TypeError("x is complex, expected real numbers, which have an order; pass real "
+                            "and imaginary parts as channels.")
         groups = x.unflatten(1, (-1, self.group))
         if self.group == 2:
             first, second = groups.unbind(2)

@@ -10,6 +10,7 @@ from odl_learned.networks.layers import (
     he_uniform,
     require_channels,
     require_sizes,
+    require_widths,
 )
 
 _POOL = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
@@ -65,7 +66,7 @@ class UNet(ChannelNetwork):
         groups: int = 4,
         generator: torch.Generator | None = None,
     ):
-        named = {f"widths[{k}]": width for k, width in enumerate(widths)}
+        named = require_widths(widths)
         require_sizes({"in_channels": in_channels, "out_channels": out_channels, "groups": groups,
                        "the number of scales": len(named), **named}, dimension)  # fmt: skip
         for name, width in named.items():

@@ -9,6 +9,7 @@ from odl.applications import tomo
 
 from odl_learned.operators.ray import ray_transform_in
 from odl_learned.operators.symmetrized import SymmetrizedRayTransform
+from odl_learned.validation import is_finite_number
 
 FILTERS = ("ram-lak", "shepp-logan", "cosine", "hamming", "hann")
 
@@ -58,7 +59,7 @@ def fbp(forward_op: odl.Operator, filter_type: str = "Hann",
     """
     symmetrized, forward_op = _without_symmetrization(forward_op)
     op = ray_transform_in(forward_op)
-    if not 0 < frequency_scaling <= 1:
+    if not (is_finite_number(frequency_scaling) and 0 < frequency_scaling <= 1):
         raise ValueError(
             f"frequency_scaling is {frequency_scaling!r}; expected a number in (0, 1]."
         )

@@ -122,6 +122,9 @@ class KeptRows(nn.Module):
         require_tensor_map("model", model)
         require_tensor("data", data)
         require_tensor("kept", kept)
+        if any(n not in (1, m) for n, m in zip(kept.shape[::-1], data.shape[::-1])):
+            raise ValueError(f"kept has shape {tuple(kept.shape)}, expected one that broadcasts "
+                             f"with the data, {tuple(data.shape)}, from behind.")
         self._kept = kept
         try:
             return model(data * kept)

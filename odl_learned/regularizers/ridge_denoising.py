@@ -71,7 +71,12 @@ def with_params(ridge: Ridge, params: torch.Tensor) -> Ridge:
         If there are more or fewer parameters.
     """
     _require_ridge(ridge)
-    torch.nn.utils.vector_to_parameters(_checked(ridge, params).detach(), ridge.parameters())
+    params = _checked(ridge, params)
+    like = next(ridge.parameters())
+    if not params.is_floating_point() or params.device != like.device:
+        raise ValueError(f"params is of dtype {params.dtype} on {params.device}, expected real "
+                         f"floats on {like.device}, where the ridge is; use .to(device).")
+    torch.nn.utils.vector_to_parameters(params.detach(), ridge.parameters())
     return ridge
 
 

@@ -27,6 +27,11 @@ def require_start(name, x, samples, space, owner):
         if not hasattr(space, "element"):
             cure = "check shape and dtype, and the number of samples."
         raise TypeError(f"{name} is not an element of the {side} of {obj}, {space!r}; {cure}")
+    if isinstance(samples, Element) and not (hasattr(x, "inner") and hasattr(x, "norm")):
+        raise TypeError(
+            f"{name} is {shown(x)}; expected an element of {owner}, or for batches an array or "
+            "tensor with a first axis of samples."
+        )
     bad = ~np.isfinite(samples.norm(x))
     if bad.any():
         raise ValueError(
@@ -96,7 +101,9 @@ def known_constant(name, given, known, samples):
 
 
 def knows(obj, name):
-    """Whether an object has this attribute; ODL raises NotImplementedError where it has none."""
+    """Whether an object has this attribute, not a class of such; ODL raises where it has none."""
+    if isinstance(obj, type):
+        return False
     try:
         return getattr(obj, name, None) is not None
     except NotImplementedError:

@@ -67,7 +67,7 @@ def conjugate_gradient(operator, b, x0, accuracy, maxiter, precondition=None, lo
             "(A.adjoint * A) or a function v -> H v."
         )
     samples = samples_of(x0, domain)
-    for name, x in (("b", b), ("x0", x0)):
+    for name, x in (("x0", x0), ("b", b)):
         require_start(name, x, samples, getattr(operator, "domain", None), "operator.domain")
     if samples_of(b).size != samples.size:
         raise ValueError(f"b has {samples_of(b).size} samples, expected {samples.size} as x0.")

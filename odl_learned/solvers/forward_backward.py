@@ -71,10 +71,10 @@ class ForwardBackward:
         self.name, self.f, self.g, self.maxiter, self.callback = name, f, g, maxiter, callback
         self.gap, self.discrepancy = gap, discrepancy
         self.samples = samples_of(x0, getattr(f, "domain", None))
-        self.active = Active(self.samples, x0)
         for functional, name in ((f, "f"), (g, "g")):
             space = getattr(functional, "domain", None)
             require_start("x0", x0, self.samples, space, f"{name}.domain")
+        self.active = Active(self.samples, x0)
         self.mu_f = self._convexity("strong_convexity", f, convexity[0])
         self.mu_g = self._convexity("g_strong_convexity", g, convexity[1])
         self.accuracy = None if accuracy is None else per_sample("accuracy", accuracy, self.samples)

@@ -7,7 +7,7 @@ from odl_learned.solvers.checks import per_sample, require_adjoint
 from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.solvers.steps import AdaptiveSteps
-from odl_learned.validation import require_count
+from odl_learned.validation import require_count, shown
 
 
 def primal_dual(problem, x0=None, accuracy=1e-4, maxiter=10000, steps=None, dual0=None,
@@ -64,9 +64,9 @@ def primal_dual(problem, x0=None, accuracy=1e-4, maxiter=10000, steps=None, dual
     Chambolle, A. and Pock, T. An introduction to continuous optimization for imaging. Acta Numerica
     25 (2016), algorithm 6, and the references of the step rules.
     """
-    if not hasattr(problem, "certificate"):
+    if isinstance(problem, type) or not hasattr(problem, "certificate"):
         raise TypeError(
-            f"problem is a {type(problem).__name__}; expected a variational.Problem, such as "
+            f"problem is {shown(problem)}; expected a variational.Problem, such as "
             "tv_problem(...) or Problem(f, g, L), or its twin bridge.as_batch(problem)."
         )
     if isinstance(steps, type) or not (steps is None or hasattr(steps, "start")):

@@ -24,6 +24,7 @@ from odl_learned.solvers.denoising import denoise
 from odl_learned.solvers.denoising_input import images_of
 from odl_learned.solvers.denoising_units import mean
 from odl_learned.solvers.sheets import Sheets, block_size, per_image
+from odl_learned.validation import is_finite_number
 
 #: Of the strong convexity, one, that the steps make use of.
 GAMMA = 0.7
@@ -84,7 +85,7 @@ def rof(data, alpha, accuracy=1e-4, maxiter=10000, exponent=2, cell_sides=None, 
     Physica D 60 (1992). Chambolle, A. and Pock, T. A first-order primal-dual algorithm for convex
     problems with applications to imaging. J. Math. Imaging Vis. 40 (2011), Algorithm 2.
     """
-    if exponent not in (1, 2):
+    if not is_finite_number(exponent) or exponent not in (1, 2):
         raise ValueError(f"exponent is {exponent!r}, expected 2 (isotropic) or 1 (anisotropic).")
     images = images_of(data, alpha, accuracy, maxiter, cell_sides)
     side = min(images.sides)

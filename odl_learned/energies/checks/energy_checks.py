@@ -218,6 +218,10 @@ def _require_arguments(energy, x, params, data):
         if not isinstance(tensor, torch.Tensor):
             raise TypeError(f"{name} is {type(tensor).__name__}, expected a tensor in double "
                             "precision; pass torch.as_tensor(array, dtype=torch.float64).")
+    for name, tensor in (("x", x), ("params", params)):
+        if tensor.is_meta:
+            raise TypeError(f"{name} is on the device meta, expected numbers; build it on a real "
+                            "one.")
     if x.dtype not in (torch.float64, torch.complex128) or params.dtype != torch.float64:
         raise TypeError(
             f"x and params are {x.dtype} and {params.dtype}, expected double precision: "
@@ -229,7 +233,7 @@ def _require_arguments(energy, x, params, data):
         raise ValueError(f"x has shape {tuple(x.shape)} and {int((~torch.isfinite(x)).sum())} "
                          "entries that are not finite, expected (B, *shape) and none.")
     for part in data if isinstance(data, tuple) else (data,):
-        if not isinstance(part, torch.Tensor) or not part.ndim:
+        if not isinstance(part, torch.Tensor) or not part.ndim or part.is_meta:
             raise TypeError(f"data is {type(part).__name__}, expected a tensor or a tuple of "
                             "tensors with first axis B.")
     sizes = [len(part) for part in (data if isinstance(data, tuple) else (data,))]

@@ -180,7 +180,7 @@ def require_coefficients(c):
 def _number(name, value):
     is_number = isinstance(value, numbers.Real)
     if isinstance(value, torch.Tensor):
-        is_number = value.ndim == 0 and not value.is_complex()
+        is_number = value.ndim == 0 and not value.is_complex() and not value.is_meta
     if not is_number:
         given = f"{type(value).__name__} {value!r}"
         if isinstance(value, torch.Tensor):

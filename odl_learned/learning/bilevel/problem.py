@@ -145,6 +145,9 @@ class BilevelProblem:
                 f"{name} has shape {tuple(params.shape)}, expected {expected}; flatten() it, "
                 "and let the energy reshape it."
             )
+        if params.device.type == "meta":
+            raise ValueError(f"{name} is on the device meta, expected numbers; build it on a real "
+                             "one.")
         if not bool(torch.isfinite(params).all()):
             raise ValueError(
                 f"{name} has entries that are not finite: {params}; expected finite numbers. Look "

@@ -8,6 +8,7 @@ import torch
 from odl_learned.learning.losses import mean_squared_error
 from odl_learned.learning.objective import Batch, Objective
 from odl_learned.reconstruction.tensor_maps import TensorMap, require_tensor_map
+from odl_learned.validation import require_method, shown
 
 
 @final
@@ -50,6 +51,10 @@ class Equivariance(Objective):
         loss: Callable = mean_squared_error,
     ) -> None:
         require_tensor_map("forward", forward)
+        require_method("loss", loss, "mean_squared_error", 2)
+        if not isinstance(transforms, list | tuple):
+            raise TypeError(f"transforms is {shown(transforms)}; expected a list of maps of "
+                            "images.")
         for k, transform in enumerate(transforms):
             require_tensor_map(f"transforms[{k}]", transform)
         if not len(transforms):

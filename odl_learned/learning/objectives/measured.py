@@ -8,6 +8,7 @@ import torch
 from odl_learned.learning.losses import mean_squared_error
 from odl_learned.learning.objective import Batch, Objective, require_truth
 from odl_learned.reconstruction.tensor_maps import TensorMap, require_tensor_map
+from odl_learned.validation import require_method
 
 
 @final
@@ -31,6 +32,7 @@ class DataConsistency(Objective):
 
     def __init__(self, forward: TensorMap, loss: Callable = mean_squared_error) -> None:
         require_tensor_map("forward", forward)
+        require_method("loss", loss, "mean_squared_error", 2)
         self.forward_op, self.loss = forward, loss
 
     def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
@@ -59,6 +61,7 @@ class Noise2Noise(Objective):
 
     def __init__(self, forward: TensorMap, loss: Callable = mean_squared_error) -> None:
         require_tensor_map("forward", forward)
+        require_method("loss", loss, "mean_squared_error", 2)
         self.forward_op, self.loss = forward, loss
 
     def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:

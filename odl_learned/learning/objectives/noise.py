@@ -11,8 +11,8 @@ import torch
 
 from odl_learned.learning.losses import mean_squared_error
 from odl_learned.learning.objective import Batch, Objective
-from odl_learned.reconstruction.tensor_maps import TensorMap, require_tensor_map
-from odl_learned.validation import require_positive
+from odl_learned.reconstruction.tensor_maps import TensorMap, require_tensor, require_tensor_map
+from odl_learned.validation import require_method, require_positive
 
 
 @final
@@ -63,7 +63,7 @@ class SURE(Objective):
     def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
         y, epsilon = batch.data, self.relative_step
         simulated = self.forward_op(batch.images(model))
-        levels = self.noise_level.to(y.real).expand(y.shape)
+        levels = _levels(self.noise_level, y)
         probe = levels * batch.normal(y)
         moved = self.forward_op(batch.predict(model, y + epsilon * probe))
         divergence = (probe.conj() * (moved - simulated)).real.mean() / epsilon
@@ -111,11 +111,12 @@ class Recorrupted(Objective):
     ) -> None:
         require_tensor_map("forward", forward)
         require_positive("spread", spread)
+        require_method("loss", loss, "mean_squared_error", 2)
         self.forward_op, self.loss = forward, loss
         self.noise_level, self.spread = _noise_level(noise_level), float(spread)
 
     def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        noise = self.noise_level.to(batch.data.real) * batch.normal(batch.data)
+        noise = _levels(self.noise_level, batch.data) * batch.normal(batch.data)
         x = batch.predict(model, batch.data + self.spread * noise)
         return self.loss(self.forward_op(x), batch.data - noise / self.spread)
 
@@ -124,6 +125,7 @@ def _noise_level(level):
     if not isinstance(level, torch.Tensor):
         require_positive("noise_level", level)
         return torch.tensor(float(level), dtype=torch.float64)
+    require_tensor("noise_level", level)
     good = not level.is_complex() and bool((level.isfinite() & (level >= 0)).all())
     if not (good and bool((level > 0).any())):
         raise ValueError(
@@ -131,3 +133,12 @@ def _noise_level(level):
             "the standard deviation of each entry of the data, zero where there is no noise."
         )
     return level.detach()
+
+
+def _levels(level, y):
+    """The standard deviation of each entry of data."""
+    try:
+        return level.to(y.real).expand(y.shape)
+    except RuntimeError:
+        raise ValueError(f"noise_level has shape {tuple(level.shape)}, expected "
+                         f"{tuple(y.shape[1:])}, that of the data, or one number.") from None

@@ -10,10 +10,11 @@ from typing import final
 
 import torch
 
-from odl_learned.learning.losses import mean_squared_error
+from odl_learned.learning.losses import mean_squared_error, require_comparable
 from odl_learned.learning.objective import Batch, Objective
-from odl_learned.reconstruction.tensor_maps import TensorMap, require_tensor_map
-from odl_learned.validation import is_finite_number, require_count
+from odl_learned.networks.layers import require_generator
+from odl_learned.reconstruction.tensor_maps import TensorMap, require_tensor, require_tensor_map
+from odl_learned.validation import is_finite_number, require_count, require_method, shown
 
 #: Draws the mask of what is kept.
 Split = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
@@ -40,6 +41,8 @@ class ViewSplit:
         self.parts, self.axis = int(parts), axis
 
     def __call__(self, data: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        require_generator(generator)
+        require_tensor("data", data)
         views = data.shape[self.axis]
         if views < self.parts:
             raise ValueError(
@@ -74,6 +77,7 @@ class PointSplit:
                              "are measured; torch.from_numpy(mask).")
         if not (is_finite_number(held_out) and 0 < held_out < 1):
             raise ValueError(f"held_out is {held_out!r}, expected a number between 0 and 1.")
+        require_tensor("sampled", sampled)
         self.sampled = sampled.cpu()
         self.points = self.sampled.flatten().nonzero()[:, 0]
         self.count = round(held_out * len(self.points))
@@ -84,6 +88,8 @@ class PointSplit:
             )
 
     def __call__(self, data: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        require_generator(generator)
+        require_tensor("data", data)
         chosen = torch.randperm(len(self.points), generator=generator)[: self.count]
         kept = torch.ones(self.sampled.numel(), dtype=torch.bool)
         kept[self.points[chosen]] = False
@@ -118,10 +124,12 @@ class Noise2Inverse(Objective):
         self, reconstruct: TensorMap, split: Split, loss: Callable = mean_squared_error
     ) -> None:
         require_tensor_map("reconstruct", reconstruct)
+        require_method("split", split, "ViewSplit(4)", 2)
+        require_method("loss", loss, "mean_squared_error", 2)
         self.reconstruct, self.split, self.loss = reconstruct, split, loss
 
     def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        kept = self.split(batch.data, batch.generator)
+        kept = _kept(self.split, batch)
         share = float(kept.double().mean())
         x = batch.predict(model, batch.data * kept / share)
         return self.loss(x, self.reconstruct(batch.data * ~kept / (1 - share)))
@@ -137,6 +145,10 @@ def normalized_losses(simulated: torch.Tensor, data: torch.Tensor) -> torch.Tens
 
     Source: Yaman et al. (2020).
     """
+    require_comparable(simulated=simulated, data=data)
+    if not (data.is_floating_point() or data.is_complex()):
+        raise TypeError(f"data has dtype {data.dtype}, expected floats; convert them by "
+                        ".float().")
     u, v = simulated.flatten(1), data.flatten(1)
     norms = (torch.linalg.vector_norm(u - v, p, dim=1) / torch.linalg.vector_norm(v, p, dim=1)
              for p in (2, 1))  # fmt: skip
@@ -145,6 +157,14 @@ def normalized_losses(simulated: torch.Tensor, data: torch.Tensor) -> torch.Tens
 
 def _masked(model, data, kept):
     return model(data * kept)
+
+
+def _kept(split, batch):
+    kept = split(batch.data, batch.generator)
+    if not isinstance(kept, torch.Tensor) or kept.dtype != torch.bool:
+        raise TypeError(f"split(data, generator) is {shown(kept)}, expected a tensor of bool, true "
+                        "where data are kept.")
+    return kept
 
 
 @final
@@ -180,10 +200,13 @@ class SelfSupervisedSplit(Objective):
         restricted: Callable = _masked,
     ) -> None:
         require_tensor_map("forward", forward)
+        require_method("split", split, "PointSplit(sampled)", 2)
+        require_method("loss", loss, "mean_squared_error", 2)
+        require_method("restricted", restricted, "KeptRows().restricted", 3)
         self.forward_op, self.split, self.restricted = forward, split, restricted
         self.loss = loss
 
     def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        kept = self.split(batch.data, batch.generator)
+        kept = _kept(self.split, batch)
         x = batch.predict(lambda data: self.restricted(model, data, kept), batch.data)
         return self.loss(self.forward_op(x) * ~kept, batch.data * ~kept)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from torch import nn
 
 from odl_learned.dispatch import inherits, rules_by_class
+from odl_learned.validation import shown
 
 
 def is_unaltered(module: nn.Module, kinds: Iterable[type]) -> bool:
@@ -60,6 +61,9 @@ def rules_of_construction(default: Callable) -> Callable:
 
     @functools.wraps(default)
     def function(module, *arguments):
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"the module is {shown(module)}, expected a torch.nn.Module; functions "
+                            "become one by a class with a forward.")
         return (default if _is_patched(module) else rules)(module, *arguments)
 
     function.register = rules.register

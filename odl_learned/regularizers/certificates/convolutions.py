@@ -100,7 +100,7 @@ def certify_product(
         As there.
     """
     require_positive("claim", claim)
-    if isinstance(layers, nn.Module) or not all(isinstance(k, CONVOLUTIONS) for k in layers):
+    if not isinstance(layers, list | tuple) or not all(isinstance(k, CONVOLUTIONS) for k in layers):
         raise TypeError(f"layers are {shown(layers)}, expected a list of convolutions; for "
                         "networks use certify_lipschitz.")
     product = examined(nn.Sequential(*layers), shape, generator)

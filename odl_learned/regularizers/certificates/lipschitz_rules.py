@@ -18,6 +18,7 @@ from odl_learned.regularizers.certificates.construction import (
     rules_of_construction,
     unknown,
 )
+from odl_learned.regularizers.certificates.measured import require_shape_of_sample
 from odl_learned.regularizers.certificates.verdicts import Bound
 
 PADDINGS = {"circular": networks.Circular(), "zeros": networks.Zero()}
@@ -42,6 +43,10 @@ def lipschitz_bound(module: nn.Module, shape: tuple[int, ...]) -> Bound:
 
 def convolution_square(kernel: torch.Tensor, boundary: Boundary, shape: tuple[int, ...]) -> float:
     """Return a bound of the squared norm of a convolution on channels ``shape``, as a float."""
+    require_shape_of_sample(shape)
+    if len(shape) != kernel.ndim - 1:
+        raise ValueError(f"shape is {shape}, expected {kernel.ndim - 1} numbers, channels and then "
+                         "the image, without batch axis.")
     with torch.no_grad():
         return float(boundary.largest_square(kernel, shape[1:]))
 

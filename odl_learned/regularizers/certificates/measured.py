@@ -31,6 +31,12 @@ def examined(module, shape, generator):
     for layer in module.modules():
         if callable(getattr(layer, "kernel", None)):  # once, not in every derivative
             layer.kernel = functools.partial(torch.Tensor.detach, layer.kernel())
+    with torch.no_grad():
+        try:
+            module(torch.zeros(1, *shape, dtype=torch.float64))
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            raise ValueError(f"the module fails on samples of shape {shape}, expected the shape of "
+                             f"what it maps, without batch axis: {error}") from error
     return module
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import torch
 
+from odl_learned.learning.bilevel.hypergradients.certificates import require_hypergradient
 from odl_learned.learning.bilevel.lower.lower_level import LowerLevel
 from odl_learned.validation import require_method, require_positive
 
@@ -87,7 +88,7 @@ class Evaluations:
     """
 
     def __init__(self, problem, mode, solver, reduce=alone):
-        require_method("mode", mode, "hypergradient.Implicit()")
+        require_method("mode", mode, "hypergradients.Implicit()", 4)
         require_method("reduce", reduce, "distributed.all_reduce")
         self.problem, self.mode, self.reduce = problem, mode, reduce
         self.lower = LowerLevel(problem, solver)
@@ -145,6 +146,7 @@ class Evaluations:
 
     def _numbers(self, params, accuracy):
         found = self.mode(self.lower, params, accuracy.lower, accuracy.adjoint)
+        require_hypergradient(found)
         value, bound = float(found.value), _number(found.value_bound)
         corrected = _number(found.corrected_value_bound) < bound
         if corrected:

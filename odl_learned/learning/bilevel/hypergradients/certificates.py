@@ -17,6 +17,7 @@ from odl_learned.learning.bilevel.hypergradients.loss_trial import try_loss
 from odl_learned.learning.bilevel.hypergradients.metric_bounds import metric_gradient_bound
 from odl_learned.learning.bilevel.problem import require_lower
 from odl_learned.learning.bilevel.work import Work, work_since
+from odl_learned.validation import shown
 
 
 class Hypergradient(NamedTuple):
@@ -51,6 +52,13 @@ class Hypergradient(NamedTuple):
     corrected_value_bound: float
     adjoint: torch.Tensor | None
     work: Work
+
+
+def require_hypergradient(found):
+    """Raise TypeError unless a mode has returned value and gradient with their bounds."""
+    if not isinstance(found, Hypergradient):
+        raise TypeError(f"the mode returned {shown(found)}, expected a Hypergradient; use "
+                        "hypergradients.Implicit(), or return what it returns.")
 
 
 class Reconstruction:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from odl_learned.energies.samples import sample_norms
+from odl_learned.learning.bilevel.hypergradients.certificates import require_hypergradient
 from odl_learned.learning.bilevel.lower.lower_level import LowerLevel
 from odl_learned.learning.bilevel.problem import require_problem
 from odl_learned.validation import require_count, require_method, require_positive, require_rng
@@ -76,7 +77,7 @@ def check_hypergradient(problem, params, mode, rng, tolerance=1e-6, step=1e-2, d
     """
     require_rng(rng)
     require_problem(problem)
-    require_method("mode", mode, "hypergradient.Implicit()")
+    require_method("mode", mode, "hypergradients.Implicit()", 4)
     problem.require_params(params, "params")
     require_count("directions", directions)
     require_positive("tolerance", tolerance)
@@ -86,6 +87,7 @@ def check_hypergradient(problem, params, mode, rng, tolerance=1e-6, step=1e-2, d
     slope = problem.loss.gradient(problem.x0)
     size = float((sample_norms(problem.x0) + sample_norms(slope)).max()) or 1.0
     found = mode(lower, params, 1e-4 * tolerance * size, 1e-4 * tolerance * size)
+    require_hypergradient(found)
     gradient = found.gradient.detach()
     scale = max(float(gradient.norm()), 1e-300)
     steepness = max(float(sample_norms(problem.loss.gradient(found.x)).sum()), 1e-300)

@@ -49,7 +49,7 @@ class LowerLevel:
         require_problem(problem)
         require_count("memory", memory, 0)
         if solver is not None:
-            require_method("solver", solver, "Newton()")
+            require_method("solver", solver, "Newton()", 3)
         self.problem, self.memory = problem, int(memory)
         self.solver = Newton() if solver is None else solver
         self.work, self.refuted = Work(), []

@@ -72,7 +72,7 @@ def exchange(truth, data, pattern, regularizer, alpha, chosen, *, xi=1e-2, sensi
     require_regularizer(regularizer, truth)
     require_pattern(pattern, truth)
     if not isinstance(chosen, torch.Tensor) or chosen.dtype != torch.bool or tuple(
-            chosen.shape) != (pattern.size,):  # fmt: skip
+            chosen.shape) != (pattern.size,) or chosen.is_meta:  # fmt: skip
         raise TypeError(f"chosen is {shown(chosen)}, expected a bool tensor ({pattern.size},), one "
                         "entry for each member; pass that of `greedy`, or pattern.chosen(...).")
     chosen = chosen.clone()

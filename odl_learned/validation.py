@@ -169,7 +169,7 @@ def require_method(name, value, example, arguments=None):
     """
     if isinstance(value, type) or not callable(value):
         raise TypeError(
-            f"{name} is {shown(value)}, expected an object to be called, such as {example}."
+            f"{name} is {_named(value)}, expected an object to be called, such as {example}."
         )
     if arguments is None:
         return
@@ -184,6 +184,10 @@ def require_method(name, value, example, arguments=None):
             f"{name} is {shown(value)} with the arguments {signature}, expected a function of "
             f"{arguments}, such as {example}."
         ) from None
+
+
+def _named(value):
+    return repr(value) if isinstance(value, type) else shown(value)
 
 
 def require_rng(rng):

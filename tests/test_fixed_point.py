@@ -157,7 +157,7 @@ def test_an_expansive_map_is_reported():
 def test_errors():
     x0 = np.zeros((2, 3))
     for mistake, error, message in (
-        (lambda: fixed_point(3, x0, 1e-3, 9), TypeError, "step is 3; expected a map"),
+        (lambda: fixed_point(3, x0, 1e-3, 9), TypeError, "step is 3, expected an object"),
         (lambda: fixed_point(np.cos, x0, 0, 9), ValueError, "accuracy is 0; expected"),
         (lambda: fixed_point(np.cos, x0, 1e-3, 1.5), ValueError, "maxiter is 1.5; expected"),
         (lambda: fixed_point(np.cos, x0, 1e-3, 9, -1), ValueError, "memory is -1; expected"),

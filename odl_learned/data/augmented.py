@@ -48,7 +48,8 @@ class AugmentedPairs(Sequence):
     """
 
     def __init__(self, pairs: Sequence, moves: Sequence[tuple[Move, Move]]):
-        if not hasattr(pairs, "__len__") or not hasattr(pairs, "__getitem__"):
+        if isinstance(pairs, type) or not (
+                hasattr(pairs, "__len__") and hasattr(pairs, "__getitem__")):  # fmt: skip
             raise TypeError(f"pairs is {shown(pairs)}, expected a sequence of pairs (data, truth), "
                             "such as data.FixedPairs.")
         if not isinstance(moves, Sequence) or not len(moves) or not len(pairs):

@@ -13,7 +13,7 @@ from odl_learned.data.dicom_attributes import attribute, numbers_of, plain
 from odl_learned.data.dicom_files import open_dicom, require_file
 from odl_learned.data.dicom_pixels import stored_values
 from odl_learned.data.dicom_values import physical_values
-from odl_learned.data.limits import Limits
+from odl_learned.data.limits import Limits, require_limits
 from odl_learned.data.orientation import from_rows
 from odl_learned.validation import require_finite
 
@@ -147,6 +147,7 @@ def read_dicom(
     (dose) and C.11.1 (modality lookup table).
     """
     path = require_file(path)
+    require_limits(limits)
     dataset = open_dicom(path, limits)
     stored, frame = stored_values(path, dataset, index, limits)
     values, unit = physical_values(path, dataset, stored, frame)

@@ -2,7 +2,6 @@
 
 import math
 from os import PathLike
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +14,8 @@ from odl_learned.data.dicom_attributes import (
     numbers_of,
     plain,
 )
-from odl_learned.data.dicom_files import SUFFIXES, is_dicom, open_dicom
-from odl_learned.data.limits import Limits
+from odl_learned.data.dicom_files import SUFFIXES, as_path, is_dicom, open_dicom
+from odl_learned.data.limits import Limits, require_limits
 
 #: What all slices of a stack have in common.
 COMMON = ("Modality", "FrameOfReferenceUID", "Rows", "Columns", "PixelSpacing",
@@ -69,7 +68,8 @@ def read_dicom_folder(path: str | PathLike, limits: Limits = Limits()) -> Stack:
     ImportError
         If pydicom is not installed.
     """
-    path = Path(path)
+    path = as_path(path)
+    require_limits(limits)
     if not path.is_dir():
         raise NotADirectoryError(f"{path} is not a folder; for one file use data.read_dicom.")
     headers = {file: header for file in sorted(path.iterdir())

@@ -9,6 +9,9 @@ import math
 
 import numpy as np
 
+from odl_learned.data.limits import require_limits
+from odl_learned.validation import shown
+
 #: Filters that every build of HDF5 or h5py has: deflate, shuffle, fletcher32, szip, nbit,
 #: scale-offset, LZF.
 COMMON_FILTERS = (1, 2, 3, 4, 5, 6, 32000)
@@ -101,6 +104,7 @@ def read(where, stored, index, limits):
         chunk = math.prod(stored.chunks or (0,))
     item, size = math.prod(stored.shape if index == () else stored.shape[1:]), stored.dtype.itemsize
     asked = max(item, chunk) * size
+    require_limits(limits)
     limits.require(where, asked, held * min(1.0, asked / max(stored.size * size, 1)))
     foreign = [f"{number} ({name.decode(errors='replace')})" for number, _, _, name in filters
                if number not in COMMON_FILTERS]  # fmt: skip
@@ -137,6 +141,8 @@ def _follow(where, file, key):
     """The object of this name, None if missing; raise if a link on the way leaves the file."""
     import h5py
 
+    if not isinstance(key, str):
+        raise TypeError(f"key is {shown(key)}, expected the name of an array in {where}.")
     place, parts, links = file, _parts(key), 0
     while parts:
         part, *parts = parts

@@ -5,6 +5,8 @@ import math
 import numbers
 from typing import final
 
+from odl_learned.validation import shown
+
 
 @final
 @dataclasses.dataclass(frozen=True)
@@ -53,3 +55,10 @@ class Limits:
             f"{self.small_bytes:.15g} bytes, a ratio of at most {self.max_ratio:g}. If you trust "
             "the file, pass limits=data.Limits(max_bytes=..., max_ratio=...)."
         )
+
+
+def require_limits(limits):
+    """Raise TypeError unless these are limits."""
+    if not isinstance(limits, Limits):
+        raise TypeError(f"limits is {shown(limits)}, expected data.Limits(max_bytes=..., "
+                        "max_ratio=...); leave it out for those of the package.")

@@ -13,6 +13,8 @@ from typing import NamedTuple, final
 
 import numpy as np
 
+from odl_learned.data.limits import require_limits
+
 MAGIC = b"\x93NUMPY"
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0,
            (2, 0): np.lib.format.read_array_header_2_0}  # fmt: skip
@@ -111,6 +113,7 @@ class Archive:
     """
 
     def __init__(self, path, limits):
+        require_limits(limits)
         self.path, self.limits = path, limits
         with path.open("rb") as stream:
             if stream.read(len(MAGIC)) == MAGIC:

@@ -2,6 +2,7 @@
 
 import odl
 
+from odl_learned.odl_validation import require_functional
 from odl_learned.operators import real_parts
 
 
@@ -25,6 +26,7 @@ class OnRealParts(odl.functionals.Functional):
     """
 
     def __init__(self, functional: odl.functionals.Functional):
+        require_functional("functional", functional)
         self.parts = real_parts(functional.domain)
         super().__init__(self.parts.range, linear=False,
                          grad_lipschitz=functional.grad_lipschitz)  # fmt: skip

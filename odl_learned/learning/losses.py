@@ -22,7 +22,7 @@ def mean_squared_error(x: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     TypeError
         If one of them is no tensor.
     """
-    require_comparable(x=x, truth=truth)
+    require_comparable("x", x, "the truth", truth)
     difference = x - truth
     if difference.is_complex():
         difference = torch.view_as_real(difference.resolve_conj())
@@ -30,7 +30,7 @@ def mean_squared_error(x: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return difference.square().mean()
 
 
-def require_comparable(**tensors: torch.Tensor) -> None:
+def require_comparable(name: str, x: torch.Tensor, other: str, y: torch.Tensor) -> None:
     """Raise unless two named tensors have one shape and one device.
 
     Raises
@@ -40,11 +40,10 @@ def require_comparable(**tensors: torch.Tensor) -> None:
     ValueError
         If shapes or devices differ.
     """
-    for name, value in tensors.items():
+    for what, value in ((name, x), (other, y)):
         if not isinstance(value, torch.Tensor):
-            raise TypeError(f"{name} is of type {type(value).__name__}, expected a tensor; for "
+            raise TypeError(f"{what} is of type {type(value).__name__}, expected a tensor; for "
                             "arrays and elements there are the measures of odl_learned.metrics.")
-    (name, x), (other, y) = tensors.items()
     if x.shape != y.shape:
         raise ValueError(
             f"{name} has shape {tuple(x.shape)} and {other} {tuple(y.shape)}, expected equal "

@@ -8,7 +8,7 @@ import torch
 from odl_learned.learning.losses import require_comparable
 from odl_learned.reconstruction import RegularizedLeastSquares
 from odl_learned.regularizers import Ridge
-from odl_learned.validation import real_numbers, shown
+from odl_learned.validation import real_numbers, require_finite, shown
 
 #: Logarithms of the factors that are tried.
 FACTORS = (-1.5, -0.75, 0.0, 0.75, 1.5)
@@ -56,7 +56,8 @@ def search_scale(
     if not len(factors):
         raise ValueError("factors is empty; expected some numbers, such as (-1.0, 0.0, 1.0).")
     with torch.no_grad():
-        require_comparable(images=model(data), truth=truth)
+        require_comparable("model(data)", model(data), "truth", truth)
+    require_finite("truth", truth.cpu().numpy())
     scales, errors = model.regularizer.log_scale, {}
     first = scales.detach().clone()
     with torch.no_grad():

@@ -5,6 +5,8 @@ adjoints here take ``c`` and the weights ``w_i`` of the blocks into account, as 
 ``ComponentProjection`` do once they are repaired.
 """
 
+import math
+
 import numpy as np
 import odl
 
@@ -14,6 +16,7 @@ from odl_learned.odl_validation import (
     require_index,
     require_operator,
 )
+from odl_learned.validation import shown
 from odl_learned.weights import component_weights, entry_weights
 
 
@@ -117,6 +120,9 @@ class BlockInsertion(odl.Operator):
         _require_block(product, index)
         self.index = index % len(product)
         require_element(f"the element of block {self.index}", element, product[self.index])
+        if not math.isfinite(element.norm()):
+            raise ValueError(f"the element of block {self.index} is {shown(element)}, expected "
+                             "finite numbers only.")
         self.others = [i for i in range(len(product)) if i != self.index]
         super().__init__(_sub_product(product, self.others), product, linear=False)
         self.element = element.copy()

@@ -7,7 +7,7 @@ import odl
 from odl.applications import tomo
 
 from odl_learned.operators.ray import number_of_bins, radius_of, require_scan
-from odl_learned.validation import is_finite_number, require_positive
+from odl_learned.validation import is_finite_number, require_positive, shown
 
 
 def fan_beam_ray_transform(space, num_angles, src_radius, det_radius, num_bins=None,
@@ -109,6 +109,10 @@ def cone_beam_ray_transform(space, num_angles, src_radius, det_radius, det_shape
     RuntimeError
         If ASTRA is not installed or finds no CUDA device; on the CPU it projects planes only.
     """
+    for name, pair in (("det_shape", det_shape), ("det_half_widths", det_half_widths)):
+        if not (pair is None or isinstance(pair, tuple | list) and len(pair) == 2):
+            raise TypeError(f"{name} is {shown(pair)}, expected two numbers, along the circle and "
+                            "along its axis, or None.")
     require_scan(space, 3, num_angles, *(det_shape or ()))
     radius = float(np.linalg.norm(space.domain.corners()[:, :2], axis=1).max())
     _require_circles(src_radius, det_radius, radius)

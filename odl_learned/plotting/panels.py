@@ -1,13 +1,12 @@
 """What figures have in common: sizes, and checks of what is drawn."""
 
-import numbers
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
 from odl_learned.metrics import as_array
-from odl_learned.validation import is_finite_number, require_finite, require_shape
+from odl_learned.validation import is_finite_number, require_finite, require_shape, shown
 
 # Inches and points; a page of nine columns stays readable.
 WIDTH, GAP, MARGIN, BAR, BAR_LABEL = 1.9, 0.07, 0.12, 0.1, 0.62
@@ -40,10 +39,11 @@ def checked_window(window, image):
         window = float(image.min()), float(image.max())
     pair = isinstance(window, (tuple, list)) and len(window) == 2
     if not (pair and all(map(is_finite_number, window)) and window[0] < window[1]):
-        if pair and all(isinstance(value, numbers.Real) for value in window):
-            window = f"({window[0]:g}, {window[1]:g})"
+        given = shown(window)
+        if pair and all(map(is_finite_number, window)):
+            given = f"({window[0]:g}, {window[1]:g})"
         raise ValueError(
-            f"window is {window}, expected two increasing finite values, the ones that "
+            f"window is {given}, expected two increasing finite values, the ones that "
             "are drawn black and white."
         )
     return float(window[0]), float(window[1])

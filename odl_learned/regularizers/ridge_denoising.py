@@ -73,6 +73,8 @@ def with_params(ridge: Ridge, params: torch.Tensor) -> Ridge:
     _require_ridge(ridge)
     params = _checked(ridge, params)
     like = next(ridge.parameters())
+    if params.device == like.device and not params.isfinite().all():
+        raise ValueError(f"params is {shown(params)}, expected finite numbers.")
     if not params.is_floating_point() or params.device != like.device:
         raise ValueError(f"params is of dtype {params.dtype} on {params.device}, expected real "
                          f"floats on {like.device}, where the ridge is; use .to(device).")

@@ -31,7 +31,7 @@ class Discrepancy:
     tau: float = 1.1
 
     def __post_init__(self):
-        if not callable(self.forward_op):
+        if isinstance(self.forward_op, type) or not callable(self.forward_op):
             raise TypeError(
                 f"forward_op is {self.forward_op!r}; expected an operator, which maps x to data."
             )

@@ -8,7 +8,7 @@ from odl_learned.solvers.active import Active
 from odl_learned.solvers.checks import per_sample, require_alike, require_start
 from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
-from odl_learned.validation import is_finite_number, require_count
+from odl_learned.validation import is_finite_number, require_count, require_method
 
 
 def fixed_point(step, x0, accuracy, maxiter, memory=5, contraction=None, callback=None):
@@ -59,8 +59,7 @@ def fixed_point(step, x0, accuracy, maxiter, memory=5, contraction=None, callbac
     Walker, H. F. and Ni, P. Anderson acceleration for fixed-point iterations. SIAM J. Numer. Anal.
     49 (2011), section 2. In networks: Bai, Koltun, Kolter (2020).
     """
-    if not callable(step):
-        raise TypeError(f"step is {step!r}; expected a map of points such as u -> P(u - tau g(u)).")
+    require_method("step", step, "u -> P(u - tau g(u))", 1)
     if contraction is not None and not (is_finite_number(contraction) and 0 <= contraction < 1):
         raise ValueError(f"contraction is {contraction!r}; expected a factor of at least 0 and "
                          "below 1. Leave it out if none is proven.")
@@ -73,6 +72,8 @@ def fixed_point(step, x0, accuracy, maxiter, memory=5, contraction=None, callbac
     active = Active(samples, x0)
     x, history = samples.scale(1.0, x0), _History(memory)
     image = step(x)
+    if image is None:
+        raise TypeError("step(x0) is None, expected another point; return it.")
     require_alike("step(x0)", image, x)
     for niter in range(maxiter + 1):
         rest = samples.add(image, -1.0, x)

@@ -183,7 +183,7 @@ def cosine(symbol):
 
 def _inverse_symbol(symbol):
     values = np.asarray(symbol)
-    if values.dtype.kind not in "iuf" or values.ndim == 0:
+    if values.dtype.kind not in "iuf" or values.ndim == 0 or not values.size:
         raise ValueError(
             f"symbol has dtype {values.dtype} and shape {values.shape}, expected real numbers of "
             "the shape of an image."

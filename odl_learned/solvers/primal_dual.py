@@ -65,8 +65,9 @@ def primal_dual(problem, x0=None, accuracy=1e-4, maxiter=10000, steps=None, dual
     25 (2016), algorithm 6, and the references of the step rules.
     """
     if isinstance(problem, type) or not hasattr(problem, "certificate"):
+        given = shown(problem) if isinstance(problem, type) else f"a {type(problem).__name__}"
         raise TypeError(
-            f"problem is {shown(problem)}; expected a variational.Problem, such as "
+            f"problem is {given}; expected a variational.Problem, such as "
             "tv_problem(...) or Problem(f, g, L), or its twin bridge.as_batch(problem)."
         )
     if isinstance(steps, type) or not (steps is None or hasattr(steps, "start")):

@@ -1,4 +1,4 @@
-"""Valid calls of bilevel learning and of learned sampling."""
+"""Valid calls of energies and of bilevel learning."""
 
 import numpy as np
 import torch
@@ -13,11 +13,23 @@ from odl_learned.energies import (
     check_energy,
     energy_of,
 )
-from odl_learned.energies.coefficients import decimal_alpha, natural, odds_weights, squared_weights
+from odl_learned.energies.coefficients import (
+    decimal,
+    decimal_alpha,
+    decimal_times_alpha,
+    natural,
+    odds_weights,
+    squared_weights,
+)
 from odl_learned.energies.filters import ExpertsEnergy, RidgeEnergy, dct_filters, fixed_filters
 from odl_learned.energies.potentials import Charbonnier
-from odl_learned.energies.transforms import BackwardDifferences, ForwardDifferences, Separate
-from odl_learned.learning.bilevel import BilevelProblem, SquaredError, sampling
+from odl_learned.energies.transforms import (
+    BackwardDifferences,
+    ForwardDifferences,
+    OrthogonalTransform,
+    Separate,
+)
+from odl_learned.learning.bilevel import BilevelProblem, Journal, SquaredError, continuation
 from odl_learned.learning.bilevel.derivative_free import bobyqa, dynamic_accuracy, fixed_accuracy
 from odl_learned.learning.bilevel.distributed import share
 from odl_learned.learning.bilevel.first_order import hoag, isgd, lbfgsb, maid, semismooth_newton
@@ -43,8 +55,6 @@ from odl_learned.learning.bilevel.lower import (
 P = denoising(pairs=2, size=8)
 START2 = START.clone()
 SHAPE = (6, 6)
-LINES = sampling.lines(SHAPE)
-SMOOTH = sampling.smoothed_variation(SHAPE)
 NEWTON, IMPLICIT = Newton(20), Implicit(50)
 
 
@@ -57,17 +67,12 @@ def generator():
 
 
 def images(seed=0):
-    values = np.random.default_rng(seed).standard_normal((2, 2, *SHAPE))
-    return torch.as_tensor(values[0] + 1j * values[1])
-
-
-def scan():
-    return {"truth": images(), "data": torch.fft.fftn(images(), dim=(1, 2), norm="ortho")}
+    return torch.as_tensor(np.random.default_rng(seed).standard_normal((2, *SHAPE)))
 
 
 def experts():
     """Fields of experts for two small images, with weights as parameters."""
-    truth = images().real.clone()
+    truth = images()
     energy = ExpertsEnergy(SHAPE, Charbonnier(), (0.1,), fixed_filters(dct_filters(3)), 0.1)
     return BilevelProblem(energy, truth + 0.1, SquaredError(truth), truth,
                                   lower=0.0)  # fmt: skip
@@ -104,6 +109,12 @@ ENERGIES = {
         shape=(5, 7), filter_shape=(2, 3, 3), scales=(0.1, 0.5), xi=0.1)),
     "Separate": (Separate, lambda: dict(transform=ForwardDifferences((5, 7)))),
     "SquaredError": (SquaredError, lambda: dict(truth=P.data, factor=1.0)),
+    "OrthogonalTransform": (OrthogonalTransform, lambda: dict(
+        analysis=torch.clone, synthesis=torch.clone, shape=(5, 7))),
+    "decimal": (decimal, lambda: dict(params=torch.full((3,), 0.1).double())),
+    "decimal_times_alpha": (decimal_times_alpha, lambda: dict(
+        params=torch.full((3,), 0.1).double())),
+    "natural": (natural, lambda: dict(params=torch.full((2,), 0.1).double())),
     "VariationEnergy": (VariationEnergy, lambda: dict(
         fidelity=Denoising(), transform=ForwardDifferences((5, 7)),
         potential=Charbonnier(), coefficients=natural)),
@@ -135,6 +146,11 @@ METHODS = {
         energy=P.energy, x=P.x0, params=START2, data=P.data, rng=rng(), tolerance=1e-4)),
     "check_hypergradient": (check_hypergradient, lambda: dict(
         problem=P, params=START2, mode=IMPLICIT, rng=rng(), tolerance=1e-4, directions=1)),
+    "Journal": (Journal, lambda: dict(
+        setting={"a": 1}, checkpoint=None, callback=None, progress=False, reduce=None)),
+    "continuation": (continuation, lambda: dict(
+        problems=[P, P], params0=START2,
+        learn=lambda problem, params: hoag(problem, params, IMPLICIT, NEWTON, maxiter=1))),
     "dynamic_accuracy": (dynamic_accuracy, derivative_free),
     "fixed_accuracy": (fixed_accuracy, derivative_free),
     "hoag": (hoag, learning),
@@ -148,35 +164,4 @@ METHODS = {
     "share": (share, lambda: dict(problem=P, rank=0, size=2)),
 }
 
-SAMPLING = {
-    "Draws": (sampling.Draws, lambda: dict(candidates=2, samples=1, generator=generator())),
-    "Pattern": (sampling.Pattern, lambda: dict(
-        shape=(2, 2), frequencies=np.arange(4), members=np.arange(4))),
-    "adapted_random": (sampling.adapted_random, lambda: dict(
-        data=images(), pattern=LINES, fraction=0.5, generator=generator())),
-    "alpha_problem": (sampling.alpha_problem, lambda: dict(
-        **scan(), weights=np.ones(SHAPE), regularizer=SMOOTH, xi=0.1)),
-    "exchange": (sampling.exchange, lambda: dict(
-        **scan(), pattern=LINES, regularizer=SMOOTH, alpha=0.1,
-        chosen=torch.arange(6) % 2 == 0, pairs=2, maxiter=1)),
-    "greedy": (sampling.greedy, lambda: dict(
-        **scan(), pattern=LINES, regularizer=SMOOTH, alpha=0.1, fraction=0.2)),
-    "largest_coefficients": (sampling.largest_coefficients, lambda: dict(
-        data=images(), pattern=LINES, fraction=0.5)),
-    "learned_pattern": (sampling.learned_pattern, lambda: dict(
-        pattern=LINES, params=torch.ones(6, dtype=torch.float64))),
-    "lines": (sampling.lines, lambda: dict(shape=SHAPE, axis=0)),
-    "no_regularizer": (sampling.no_regularizer, lambda: dict(shape=SHAPE)),
-    "points": (sampling.points, lambda: dict(shape=SHAPE)),
-    "sampling_problem": (sampling.sampling_problem, lambda: dict(
-        **scan(), pattern=LINES, regularizer=SMOOTH, alpha=0.1, beta=(0.1, 0.1), xi=0.1)),
-    "sampling_and_alpha_problem": (sampling.sampling_and_alpha_problem, lambda: dict(
-        **scan(), pattern=LINES, regularizer=SMOOTH, beta=(0.1, 0.1), xi=0.1)),
-    "smoothed_variation": (sampling.smoothed_variation, lambda: dict(shape=SHAPE, nu=0.1)),
-    "spokes": (sampling.spokes, lambda: dict(shape=SHAPE, num_spokes=3)),
-    "squared_gradient": (sampling.squared_gradient, lambda: dict(shape=SHAPE)),
-    "uncentered": (sampling.uncentered, lambda: dict(data=images(), ndim=2)),
-}
-
-BILEVEL = {f"bilevel.{name}": call for name, call in (ENERGIES | METHODS).items()} | {
-    f"sampling.{name}": call for name, call in SAMPLING.items()}
+BILEVEL = {f"bilevel.{name}": call for name, call in (ENERGIES | METHODS).items()}

@@ -4,16 +4,21 @@ from pathlib import Path
 
 import numpy as np
 import odl
+import pytest
 from instances.functionals import counts
 from instances.spaces import GRAD, RA, XC, R, V, X, blocks, element, filters, mask, plane, square
 
-from odl_learned import data, functionals, metrics, operators, plotting
+from odl_learned import data, functionals, learning, metrics, operators, plotting
+
+h5py = pytest.importorskip("h5py")
+dicom_files = pytest.importorskip("dicom_files", exc_type=ImportError)  # which needs pydicom
 
 RAY = operators.parallel_ray_transform(square(dtype="float32"), 4)
 MRI = operators.SampledFourier(XC, mask((5, 7)))
 KERNEL = np.random.default_rng(3).standard_normal((3, 5))
 WAVELET = operators.OrthogonalWavelet(plane((4, 12)), "db2", 1)
 MAPS = np.random.default_rng(2).standard_normal((3, 5, 7)) + 0j
+HISTORY = learning.History(np.arange(3), np.ones(3), np.arange(2), np.ones(2))
 SINOGRAM = RAY(RAY.domain.one())
 KL = functionals.KullbackLeiblerFidelity(counts(X))
 
@@ -36,19 +41,40 @@ def files(folder):
     folder = Path(folder)
     np.savez(folder / "stack.npz", images=image((3, 6, 8)), split=np.array(["train"] * 3),
              subject=np.array(["a", "a", "b"]), p999=np.ones(3))
+    dicom_files.write(folder / "two.dcm", image((2, 6, 8)), NumberOfFrames=2)
+    with h5py.File(folder / "scan.h5", "w") as scan:
+        scan["kspace"] = image((3, 6, 8)) + 0j
+    (folder / "series").mkdir()
+    for k in range(2):
+        dicom_files.write(folder / f"series/{k}.dcm", image(), (1, 0, 0), (0, 1, 0),
+                          place=(0, 0, k))
+    limits = data.Limits()
     return {
         "data.read_image": (data.read_image, lambda: dict(
             path=folder / "stack.npz", key="images", index=1)),
         "data.read_npz_stack": (data.read_npz_stack, lambda: dict(
             path=folder / "stack.npz", key="images")),
+        "data.read_dicom": (data.read_dicom, lambda: dict(
+            path=folder / "two.dcm", index=0, limits=limits)),
+        "data.read_dicom_folder": (data.read_dicom_folder, lambda: dict(
+            path=folder / "series", limits=limits)),
+        "data.read_kspace": (data.read_kspace, lambda: dict(
+            path=folder / "scan.h5", key="kspace", index=0, limits=limits)),
+        "data.read_measurement": (
+            lambda path, origin, name, limits: data.read_measurement(
+                path, origin, name, limits=limits),
+            lambda: dict(path=folder / "stack.npz", origin="a file of the tests", name="p999",
+                         limits=limits)),
         "data.read_slices": (data.read_slices, lambda: dict(
             path=folder / "stack.npz", split="train", count=2)),
         "plotting.comparison": (plotting.comparison, lambda: dict(
             images={"a": image()}, truth=image(), path=folder / "picture.png", title="t")),
+        "plotting.learning_curves": (plotting.learning_curves, lambda: dict(
+            histories={"a": HISTORY}, path=folder / "picture.png", title="t")),
         "plotting.perturbations": (plotting.perturbations, lambda: dict(
             before={"a": image()}, after={"a": image()}, path=folder / "picture.png",
             added={"a": image()}, reference={"a": image()}, reference_name="TV", truth=image(),
-            captions={"a": "b"}, table={"a": {"b": 1.0}}, title="t")),
+            window=(0.0, 1.0), captions={"a": "b"}, table={"a": {"PSNR": 1.0}}, title="t")),
     }
 
 
@@ -59,6 +85,8 @@ DATA = {
                                                  truth=[image(), image()])),
     "SimulatedPairs": (data.SimulatedPairs, lambda: dict(
         truth=lambda rng: X.one(), measure=lambda x, rng: x, size=3, seed=0)),
+    "Limits": (data.Limits, lambda: dict(max_bytes=1e6, max_ratio=200.0, small_bytes=1e5)),
+    "dival_ellipses": (data.dival_ellipses, lambda: dict(space=square(8), rng=rng())),
     "add_white_noise": (data.add_white_noise, lambda: dict(
         x=element(X), noise_level=0.1, rng=rng())),
     "cartesian_mask": (data.cartesian_mask, lambda: dict(
@@ -113,6 +141,15 @@ OPERATORS = {
         forward_op=operators.parallel_ray_transform(square(dtype="float32"), 4), k=1)),
     "SymmetrizedRayTransform": (operators.SymmetrizedRayTransform, lambda: dict(
         forward_op=operators.parallel_ray_transform(square(dtype="float32"), 4))),
+    "SymmetrizedRayTransformAdjoint": (operators.SymmetrizedRayTransformAdjoint, lambda: dict(
+        symmetrized=operators.SymmetrizedRayTransform(RAY))),
+    "cone_beam_ray_transform": (operators.cone_beam_ray_transform, lambda: dict(
+        space=odl.uniform_discr([-1] * 3, [1] * 3, (4, 4, 4), dtype="float32"), num_angles=3,
+        src_radius=4.0, det_radius=2.0, det_shape=(5, 5), det_half_widths=(3.0, 3.0))),
+    "kept_rows": (operators.kept_rows, lambda: dict(op=MRI, kept=mask((5, 7)) > 0)),
+    "kept_views": (operators.kept_views, lambda: dict(
+        ray_transform=RAY, kept=np.arange(4) % 2 == 0)),
+    "real_parts": (operators.real_parts, lambda: dict(space=XC)),
     "Reflection": (operators.Reflection, lambda: dict(space=X, axis=1)),
     "Rotation": (operators.Rotation, lambda: dict(space=square(), angle=0.3)),
     "RotoTranslation": (operators.RotoTranslation, lambda: dict(
@@ -165,6 +202,8 @@ FUNCTIONALS = {
         data=counts(X), background=X.one())),
     "MagnitudeBound": (functionals.MagnitudeBound, lambda: dict(space=X, bound=0.8)),
     "MagnitudeSupport": (functionals.MagnitudeSupport, lambda: dict(space=X, bound=0.8)),
+    "OnRealParts": (functionals.OnRealParts, lambda: dict(
+        functional=odl.functionals.L2NormSquared(XC))),
     "SmoothedGroupL1": (functionals.SmoothedGroupL1, lambda: dict(vfspace=V, nu=0.1)),
     "SmoothedTV": (functionals.SmoothedTV, lambda: dict(space=X, alpha=1.0, nu=0.1, xi=0.1)),
     "TotalGeneralizedVariation": (functionals.TotalGeneralizedVariation, lambda: dict(

@@ -121,6 +121,7 @@ CERTIFICATES = {
 } | {
     "convexity_bound": (certificates.convexity_bound, lambda: dict(module=nn.Linear(2, 1))),
     "is_gradient": (certificates.is_gradient, lambda: dict(module=nn.ReLU())),
+    "is_homogeneous": (positional(certificates.is_homogeneous), lambda: dict(module=nn.ReLU())),
     "layer_kind": (positional(certificates.layer_kind), lambda: dict(layer=nn.ReLU())),
     "lipschitz_bound": (positional(certificates.lipschitz_bound), lambda: dict(
         module=nn.Conv2d(1, 1, 3), shape=(1, 5, 7))),

@@ -39,3 +39,5 @@ REGULARIZERS = {
     "descent": (plug_and_play.descent, lambda: plug(
         g=functionals.SmoothedTV(A.domain, 0.1, 0.1, 0.1), tau=0.1)),
 }
+
+REGULARIZERS = {f"regularizers.{name}": call for name, call in REGULARIZERS.items()}

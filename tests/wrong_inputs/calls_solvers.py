@@ -50,6 +50,8 @@ SOLVERS = {
         operator=SYSTEM, b=element(X), x0=X.zero(), **FEW, lower_bound=1.0)),
     "fista": (solvers.fista, lambda: dict(
         f=FIDELITY, g=BOX, x0=X.zero(), **FEW, **CONSTANTS | {"lipschitz": 1.0})),
+    "fixed_point": (solvers.fixed_point, lambda: dict(
+        step=lambda x: 0.5 * x, x0=X.one(), **FEW, memory=2, contraction=0.5)),
     "gradient_descent": (solvers.gradient_descent, lambda: dict(
         f=TV, x0=X.zero(), **FEW, **CONSTANTS)),
     "landweber": (solvers.landweber, lambda: dict(
@@ -74,6 +76,8 @@ SOLVERS = {
     "restarted_gradient": (solvers.restarted_gradient, lambda: dict(
         f=TV, x0=X.zero(), **FEW, **CONSTANTS)),
     "rof": (solvers.rof, lambda: dict(data=element(X), alpha=0.1, **FEW, exponent=2)),
+    "stationary_gradient": (solvers.stationary_gradient, lambda: dict(
+        f=TV, x0=X.zero(), **FEW, lipschitz=1e4, weak_convexity=1.0)),
     "tgv_denoising": (solvers.tgv_denoising, lambda: dict(
         data=element(X), alpha=0.1, beta=1.0, **FEW)),
     "tgv_gradient": (solvers.tgv_gradient, lambda: dict(u=element(X), beta=1.0, **FEW)),

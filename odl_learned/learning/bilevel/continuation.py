@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from odl_learned.learning.bilevel.problem import BilevelProblem
-from odl_learned.validation import require_method
+from odl_learned.validation import require_method, shown
 
 
 def continuation(problems, params0, learn):
@@ -52,7 +52,8 @@ def continuation(problems, params0, learn):
     problems = list(problems)
     if not problems:
         raise ValueError("problems is empty, expected at least the one that is meant.")
-    require_method("learn", learn, "lambda problem, params: lbfgsb(problem, params, mode, solver)")
+    require_method("learn", learn, "lambda problem, params: lbfgsb(problem, params, mode, solver)",
+                   2)
     for problem in problems:
         if not isinstance(problem, BilevelProblem):
             raise TypeError(f"problems has a {type(problem).__name__}, expected a BilevelProblem; "
@@ -60,5 +61,8 @@ def continuation(problems, params0, learn):
         problem.require_params(params0)
     for problem in problems:
         learned = learn(problem, params0)
+        if not hasattr(learned, "params"):
+            raise TypeError(f"learn(problem, params) is {shown(learned)}, expected a Learned, what "
+                            "lbfgsb and the other methods return.")
         params0 = learned.params
     return learned

@@ -145,7 +145,7 @@ def normalized_losses(simulated: torch.Tensor, data: torch.Tensor) -> torch.Tens
 
     Source: Yaman et al. (2020).
     """
-    require_comparable(simulated=simulated, data=data)
+    require_comparable("simulated", simulated, "data", data)
     if not (data.is_floating_point() or data.is_complex()):
         raise TypeError(f"data has dtype {data.dtype}, expected floats; convert them by "
                         ".float().")

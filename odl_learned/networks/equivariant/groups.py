@@ -35,13 +35,14 @@ class Group:
     """
 
     def __init__(self, matrices: torch.Tensor):
-        if not isinstance(matrices, torch.Tensor) or not matrices.is_floating_point() or not (
-                matrices.ndim == 3 and len(matrices) and matrices.shape[1] == matrices.shape[2]):
+        if not (isinstance(matrices, torch.Tensor) and matrices.is_floating_point()
+                and matrices.ndim == 3 and len(matrices) and matrices.shape[1] == matrices.shape[2]
+                and not matrices.is_meta and matrices.isfinite().all()):  # fmt: skip
             given = shown(matrices)
             if isinstance(matrices, torch.Tensor):
                 given = f"a tensor of shape {tuple(matrices.shape)} and {matrices.dtype}"
-            raise TypeError(f"matrices is {given}, expected a real tensor (order, dimension, "
-                            "dimension) of all elements.")
+            raise TypeError(f"matrices is {given}, expected a finite real tensor (order, "
+                            "dimension, dimension) of all elements.")
         self.matrices = matrices
         self.order, self.dimension = matrices.shape[:2]
         composed = torch.einsum("aij,bjk->abik", matrices, matrices)

@@ -60,9 +60,11 @@ class DensityPoint(abc.ABC):
         """Return ``psi''(p_g) q_g``."""
 
     @abc.abstractmethod
-    def diagonal(self):
-        """Return numbers of the shape of ``p``, or ``(B, 1, *shape)``: the diagonal of ``psi''``,
-        for complex coefficients the mean of real and imaginary part."""
+    def blocks(self):
+        """Return the matrices ``psi''(p_g)``, ``(B, d, d, *shape)``, real.
+
+        For complex coefficients the real part of what is linear over complex numbers.
+        """
 
     def slope_in_nu(self):
         """Return ``d_nu psi'(p_g)``."""
@@ -102,8 +104,8 @@ class SquaresPoint(DensityPoint):
     def hessian(self, q):
         return q
 
-    def diagonal(self):
-        return torch.ones_like(self._p[:, :1].real)
+    def blocks(self):
+        return torch.ones_like(self._p[:, None, :1].real)
 
 
 class Lengths(Density):
@@ -153,12 +155,14 @@ class LengthsPoint(DensityPoint):
             along = along.add_(scaled_groups(group_products(z, q).mul_(half), p))
         return along.addcmul_(self._weight[:, None].to(q.dtype), q)
 
-    def diagonal(self):
-        p, z = self._p, self._z
+    def blocks(self):
+        p, z = self._p, self._p if self._z is None else self._z
         fields = 2 if p.is_complex() else 1
-        bent = self._curvature if z is None else self._ratio
-        products = real_products(p if z is None else z, p)
-        return (products * (bent / fields)[:, None]).add_(self._weight[:, None])
+        bent = (self._curvature if self._z is None else self._ratio) / (2 * fields)
+        outer = real_products(z[:, :, None], p[:, None])
+        unit = torch.eye(p.shape[1]).reshape(p.shape[1], -1, *[1] * (p.ndim - 2)).to(outer)
+        bent = (outer + outer.transpose(1, 2)) * bent[:, None, None]
+        return bent + unit * self._weight[:, None, None]
 
     def slope_in_nu(self):
         return scaled_groups(self._potential.weight_slope(self._squares, self._nu), self._p)

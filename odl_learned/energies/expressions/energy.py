@@ -1,5 +1,6 @@
 """Energies of expressions: sums of terms, with all derivatives and certificates."""
 
+import functools
 import math
 
 import torch
@@ -25,13 +26,16 @@ class ExpressionEnergy(ParametricEnergy):
     rest : list of Remainder
         Summands that do not depend on the images.
     blocks : Blocks
+    preconditioner : callable
+        List of `TermPoint` to ``v -> M^-1 v``.
     """
 
     follows_dual = True
     has_formulas = True
 
-    def __init__(self, terms, rest, blocks):
+    def __init__(self, terms, rest, blocks, preconditioner):
         self.terms, self._rest, self._blocks = terms, rest, blocks
+        self.preconditioner = preconditioner
         self._scalars = [s for term in terms for s in term.scalars]
 
     def value(self, x, params, data):
@@ -69,8 +73,12 @@ class ExpressionEnergy(ParametricEnergy):
             found = torch.stack([s for point in points for s in point.mixed(double(q))])
             return self._pulled_back(params, found)
 
+        @functools.cache
+        def inverse():
+            return self.preconditioner(points)
+
         return Linearization(sum(point.gradient for point in points).to(x.dtype), hessian,
-                             mixed_adjoint, lambda v: v)  # fmt: skip
+                             mixed_adjoint, lambda v: inverse()(double(v)).to(v.dtype))  # fmt: skip
 
     def _pulled_back(self, params, slopes):
         with torch.enable_grad():

@@ -1,5 +1,7 @@
 """`energy_of`: from an ODL functional to its parametric energy."""
 
+from collections.abc import Callable
+
 import odl
 
 from odl_learned.energies.energy import ParametricEnergy
@@ -8,12 +10,15 @@ from odl_learned.energies.expressions.blocks import Blocks
 from odl_learned.energies.expressions.energy import ExpressionEnergy
 from odl_learned.energies.expressions.leaves import term_of
 from odl_learned.energies.expressions.missing import missing
+from odl_learned.energies.expressions.preconditioners import ScaledSpectral
 from odl_learned.energies.expressions.remainder import Remainder
 from odl_learned.energies.expressions.summands import Summand, summands
 from odl_learned.odl_validation import require_functional
+from odl_learned.validation import require_method
 
 
-def energy_of(functional: odl.functionals.Functional) -> ParametricEnergy:
+def energy_of(functional: odl.functionals.Functional,
+              preconditioner: Callable | None = None) -> ParametricEnergy:  # fmt: skip
     r"""Return the parametric energy of an ODL functional, with all derivatives and certificates.
 
     .. math:: E(x, \theta, y) = \sum_k c_k(\theta) \, F_k \big( m_k(\theta)
@@ -33,6 +38,10 @@ def energy_of(functional: odl.functionals.Functional) -> ParametricEnergy:
         On ``X x Theta x Y``, images, parameters and data; on ``X x Theta``, with fixed data; or on
         ``X``, any domain that is no product of two or three different spaces.
 
+    preconditioner : callable, optional
+        For Newton's method and for hypergradients: what makes ``v -> M^-1 v`` of the terms at a
+        point. Default: ``preconditioners.ScaledSpectral()``.
+
     Returns
     -------
     energy : ExpressionEnergy
@@ -48,6 +57,8 @@ def energy_of(functional: odl.functionals.Functional) -> ParametricEnergy:
         If a node has no rule: names it, and what is missing.
     """
     require_functional("functional", functional)
+    preconditioner = ScaledSpectral() if preconditioner is None else preconditioner
+    require_method("preconditioner", preconditioner, "preconditioners.ScaledSpectral()")
     blocks, terms, rest = Blocks(functional.domain), [], []
     for summand in summands(Summand(functional, whole(blocks))):
         is_constant = isinstance(summand.functional, odl.functionals.ConstantFunctional)
@@ -57,4 +68,4 @@ def energy_of(functional: odl.functionals.Functional) -> ParametricEnergy:
             terms.append(term_of(summand.functional, summand, blocks))
     if not terms:
         raise missing(functional, "a part that depends on the images")
-    return ExpressionEnergy(terms, rest, blocks)
+    return ExpressionEnergy(terms, rest, blocks, preconditioner)

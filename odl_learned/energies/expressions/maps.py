@@ -42,6 +42,9 @@ class AffineMap:
         A bound from below of ``|w^1/2 M x| / |x|``, zero if unknown.
     eps : float
         Unit of rounding of ``A``.
+    members : int
+        Number of members of a group.
+    image_shape : tuple of int
     """
 
     def __init__(self, argument, weights, grouped):
@@ -49,6 +52,7 @@ class AffineMap:
         target = layout_of(argument.space)
         rest = target.shape if grouped == 1 else target.shape[1:]
         self._grouped, self._flat = (grouped, *rest), target.shape
+        self.members, self.image_shape = grouped, layout_of(source).shape
         self.weights = weights
         self.is_identity = isinstance(self.operator, odl.IdentityOperator)
         like = layout_of(source).to_tensor(source.zero())[None]
@@ -109,6 +113,14 @@ class AffineMap:
                 self.weights, target.weight, source.weight)):  # fmt: skip
             return self.transpose(_times(self.weights, self.linear(v)))
         return self.weights / target.weight * source.weight * self._normal(v)
+
+    def mean_square(self):
+        """Return about ``|M|_F^2`` over the number of images, from a random one."""
+        source = layout_of(self.operator.domain)
+        generator = torch.Generator().manual_seed(0)
+        z = torch.randn((1, *source.shape), dtype=torch.float64, generator=generator)
+        z = z.to(torch.complex128) if source.dtype.is_complex else z
+        return float(self._forward(z).abs().square().sum() / z.abs().square().sum())
 
     def spread(self, values):
         """Return ``w`` times values of groups."""

@@ -96,6 +96,7 @@ class TermPoint:
         self.alpha, self.nu = term.numbers(params)
         self.p = self.map.forward(x, data)
         self.point = term.density.at(self.p, self.nu)
+        self.images, self._blocks = tuple(x.shape[1:]), None
 
     def follow(self, state):
         """Follow a dual variable from now on."""
@@ -122,9 +123,11 @@ class TermPoint:
             found.append(self.alpha * self.map.spread(real_products(slope, w)).sum())
         return found
 
-    def curvatures(self):
-        """Return ``alpha w`` times the diagonal of ``psi''``, ``(B, d or 1, *shape)``."""
-        return self.alpha * self.map.spread(self.point.diagonal())
+    def blocks(self):
+        """Return ``alpha w psi''``, ``(B, d, d, *shape)``, real."""
+        if self._blocks is None:
+            self._blocks = self.alpha * self.map.spread(self.point.blocks())
+        return self._blocks
 
 
 def _root_of(weights):

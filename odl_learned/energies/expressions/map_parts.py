@@ -1,0 +1,79 @@
+"""What preconditioners know of a map: its sparse matrix, its symbol, or a mean; computed once."""
+
+import functools
+import weakref
+
+import numpy as np
+import torch
+
+from odl_learned.energies.expressions.matrices import sparse_matrix
+from odl_learned.energies.expressions.symbols import normal_symbol
+
+_known = weakref.WeakKeyDictionary()
+
+
+def parts_of_map(map):
+    """Return the `MapParts` of an `AffineMap`, the same for every call."""
+    if map not in _known:
+        _known[map] = MapParts(map)
+    return _known[map]
+
+
+class MapParts:
+    """The matrix of an operator where that is sparse, or its symbol where that has a rule.
+
+    Parameters
+    ----------
+    map : AffineMap
+
+    Attributes
+    ----------
+    matrix : scipy.sparse.csr_array or None
+    symbol : tensor ``(N,)`` or None
+        Where there is no matrix: that of ``M^H M`` on images of ``N`` pixels, made even.
+    mean_square : float
+        Where there is neither: about ``|M|_F^2 / N``.
+    """
+
+    def __init__(self, map):
+        self._shape, self._members = map.image_shape, map.members
+        self.matrix, symbol = sparse_matrix(map.operator), None
+        if self.matrix is None:
+            symbol = normal_symbol(map.operator)
+        self.symbol = None if symbol is None else even(symbol).flatten()
+        self.mean_square = map.mean_square() if self.matrix is None and symbol is None else 0.0
+
+    @functools.cached_property
+    def squares(self):
+        """The transpose of ``|M_ij|^2``: applied to curvatures it gives the diagonal."""
+        return abs(self.matrix).power(2).T.tocsr()
+
+    @functools.cached_property
+    def averages(self):
+        """The circulant averages of ``M_i^H M_i`` for the members ``i`` of groups, ``(d, N)``."""
+        return torch.stack([
+            circulant_symbol((part.conj().T @ part).real, self._shape).flatten()
+            for part in self.rows(self._members)
+        ])  # fmt: skip
+
+    def rows(self, members):
+        """Return the rows of the matrix for every member of groups."""
+        size = self.matrix.shape[0] // members
+        return [self.matrix[i * size : (i + 1) * size] for i in range(members)]
+
+
+def circulant_symbol(matrix, shape):
+    """Return the symbol of the circulant average of a symmetric matrix on images, not negative."""
+    entries = matrix.tocoo()
+    to, source = (np.unravel_index(index, shape) for index in (entries.row, entries.col))
+    offsets = np.ravel_multi_index(
+        [(a - b) % n for a, b, n in zip(to, source, shape, strict=True)], shape)  # fmt: skip
+    size = int(np.prod(shape))
+    stencil = np.bincount(offsets, weights=entries.data, minlength=size).reshape(shape) / size
+    return torch.fft.fftn(torch.from_numpy(stencil)).real.clamp_min(0)
+
+
+def even(symbol):
+    """Return ``(s(k) + s(-k)) / 2``: all that real images see."""
+    axes = tuple(range(symbol.ndim))
+    return (symbol + torch.roll(symbol.flip(axes), (1,) * symbol.ndim, axes)) / 2

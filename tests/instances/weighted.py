@@ -81,6 +81,8 @@ FUNCTIONALS = {
     "SmoothedGroupL1": lambda X, C: functionals.SmoothedGroupL1(C**2, 0.1),
     "SmoothedTV": lambda X, C: functionals.SmoothedTV(X, 0.7, 0.1, 0.01),
     "l2_fidelity": lambda X, C: functionals.l2_fidelity(element(C)),
+    "LeastSquares": lambda X, C: functionals.LeastSquares(
+        operators.gradient(C), element(C**2), accuracy=1e-13),
     "BoxConstraint": lambda X, C: functionals.BoxConstraint(X, -0.5, 1.0),
     "BoxSupport": lambda X, C: functionals.BoxConstraint(X, -0.5, 1.0).convex_conj,
     "MagnitudeBound": lambda X, C: functionals.MagnitudeBound(X, 0.8),

@@ -92,3 +92,29 @@ def test_what_is_kept_is_not_computed_again(tmp_path):
     kept = [MATCHED["kept_or_new"](file, new)["curve"] for _ in range(2)]
     assert kept == [0, 0] and [path.name for path in tmp_path.iterdir()] == ["cell.npz"]
     assert MATCHED["kept_or_new"](None, new)["curve"] == 1
+
+
+def denoised(**changes):
+    """What the figure of rotated denoising asserts, as it could be."""
+    return results() | {"errors": {"ordinary": 0.1, "equivariant": 1e-7},
+                        "weights": {"ordinary": 7265, "equivariant": 7089}} | changes
+
+
+@pytest.mark.parametrize("spoiled", [
+    {"errors": {"ordinary": 0.1, "equivariant": 1e-5}},
+    {"errors": {"ordinary": 1e-3, "equivariant": 1e-7}},
+    {"weights": {"ordinary": 7265, "equivariant": 8000}},
+    results(ordinary=(28.0, 28.3)), results(equivariant=(28.5, np.nan)),
+], ids=range(5))  # fmt: skip
+def test_the_claim_about_denoising_can_fail(spoiled):
+    claim = script("rotated_denoising")["claim"]
+    claim(denoised())
+    with pytest.raises(AssertionError):
+        claim(denoised(**spoiled))
+
+
+def test_the_table_has_means_and_spreads_over_seeds():
+    rows = script("rotated_denoising")["table"](denoised())
+    assert [row[:3] for row in rows[:2]] == [["10", "ordinary", "7265"],
+                                             ["10", "equivariant", "7089"]]
+    assert rows[0][3:5] == ["27.25 ± 0.35", "26.45 ± 0.35"] and rows[1][5] == "1.0e-07"

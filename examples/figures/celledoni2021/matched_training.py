@@ -29,9 +29,13 @@ def quality(model, y, x):
     return float(np.mean([metrics.psnr(*pair) for pair in zip(found, x)]))
 
 
-def curve(model, sets, stages, every, seed, batch_size=2, rate=1e-3):
-    """Train in stages; return ``(stages + 1, 4)``, the PSNR of `SETS`, pairs (data, truth)."""
-    pairs = data.FixedPairs(*sets["training"])
+def curve(model, sets, stages, every, seed, batch_size=2, rate=1e-3, pairs=None):
+    """Train in stages; return ``(stages + 1, 4)``, the PSNR of `SETS`, pairs (data, truth).
+
+    Trained on other pairs than those of the training set, if there are any, such as ones with new
+    noise in each step.
+    """
+    pairs = data.FixedPairs(*sets["training"]) if pairs is None else pairs
     optimizer = torch.optim.Adam(model.parameters(), rate)
     rows = [[quality(model, *sets[name]) for name in SETS]]
     for stage in range(stages):
@@ -42,10 +46,10 @@ def curve(model, sets, stages, every, seed, batch_size=2, rate=1e-3):
     return np.array(rows)
 
 
-def curves(models, sets, stages, every, seed, batch_size=2, rate=1e-3):
+def curves(models, sets, stages, every, seed, batch_size=2, rate=1e-3, pairs=None):
     """Return the curve of each model, that of the equivariant one longer by `PATIENCE`."""
     lengths = {name: round(stages * (PATIENCE if name == "equivariant" else 1)) for name in models}
-    return {name: curve(model, sets, lengths[name], every, seed, batch_size, rate)
+    return {name: curve(model, sets, lengths[name], every, seed, batch_size, rate, pairs)
             for name, model in models.items()}  # fmt: skip
 
 

@@ -96,6 +96,7 @@ SPOILED = {
     "ct_tv_pdhg.py": {"niter": 5},
     "denoising_learned_alpha.py": {"steps": 1},
     "mri_tgv_pdhg.py": {"niter": 5},
+    "torch_to_odl_deep_equilibrium.py": {"steps": 1},
     "torch_to_odl_equivariant_ct.py": {"steps": 1},
     "torch_to_odl_functional.py": {"steps": 1},
     "torch_to_odl_learned_primal_dual.py": {"steps": 1},

@@ -13,6 +13,8 @@ white noise, before and after some training, with ASTRA's matrix and with the sy
 equal width, forward and backward, and in evaluation with cached filters and exported.
 ``denoisers``: errors of a network with random weights, of it in deepinv's `EquivariantDenoiser`
 with its default transform, of averages over the group and of an equivariant network.
+``ways``: cost, equivariance error and quality of learned maps for CT whose symmetry is by design,
+by averaging, by a random element of the group, by augmentation in data and in image space.
 ``small_data``: the experiment of examples/figures/celledoni2021/small_data.py with 10 and 50
 training images, 10 CPU minutes; ``--keep FOLDER`` keeps what is finished. Numbers that were not
 measured are null.
@@ -28,6 +30,7 @@ import time
 from pathlib import Path
 
 import timing  # isort: skip  # noqa: F401  (one thread)
+import equivariance_learning as learned
 import equivariance_maps as maps
 import numpy as np
 import torch
@@ -45,6 +48,7 @@ SIZES = {
         "reconstruction": {"n": 16, "steps": 1},
         "cost": {"rounds": 1, "races": ((8, 16, 1),)},
         "denoisers": {"n": 16},
+        "ways": {"n": 16, "images": 2, "steps": 2, "tests": 2},
         "small_data": {"n": 16, "counts": (3, 4), "seeds": 2, "stages": 2, "every": 2, "tests": 2},
     },
     "full": {
@@ -52,6 +56,7 @@ SIZES = {
         "reconstruction": {"n": 64, "steps": 20},
         "cost": {"rounds": 60, "races": ((32, 64, 4), (96, 64, 2), (32, 128, 1))},
         "denoisers": {"n": 64},
+        "ways": {"n": 32, "images": 10, "steps": 400, "tests": 20},
         "small_data": {"n": 32, "counts": (10, 50), "seeds": 4, "stages": 12, "every": 75,
                        "tests": 40},
     },
@@ -157,6 +162,14 @@ def denoisers(n):
     return {"deepinv_error": found.get(maps.DEEPINV)}
 
 
+def ways(**size):
+    """Symmetry by design, by averaging, by chance and by learning; rows only."""
+    for name, (seconds, error, upright, turned) in learned.ways(**size):
+        print(f"  {name:25s} {1e3 * seconds:6.1f} ms a step, error {error:.1e}, {upright:.2f} dB "
+              f"upright, {turned:.2f} turned", flush=True)  # fmt: skip
+    return {}
+
+
 def small_data(keep=None, **size):
     """Differences in dB between maps of few training images, at matched training error."""
     sys.path.insert(0, str(FIGURES))
@@ -176,7 +189,7 @@ def small_data(keep=None, **size):
 
 #: Each maps the numbers of a size to values of KEYS.
 PARTS = {"layers": layers, "reconstruction": reconstruction, "cost": cost, "denoisers": denoisers,
-         "small_data": small_data}  # fmt: skip
+         "ways": ways, "small_data": small_data}  # fmt: skip
 
 
 def main(parts, size, keep):

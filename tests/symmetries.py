@@ -117,10 +117,10 @@ EXACT = {
     "H1 seminorm": lambda: (functionals.H1Seminorm(IMAGES), ALL),
     "proximal of the H1 seminorm": lambda: (functionals.H1Seminorm(IMAGES).proximal(0.1), ALL),
     "symmetric mask": lambda: (lines(square_mask()), ALL),
-    "equivariant network of turns": lambda: (OnImages(e.EquivariantCNN(
-        TURNS, 1, 1, 3, 3, generator=generator()).double()), TURNS),
-    "equivariant network of turns and flips": lambda: (OnImages(e.EquivariantCNN(
-        ALL, 1, 1, 2, 3, generator=generator()).double()), ALL),
-    "equivariant network as an operator": lambda: (bridge.as_operator(OnImages(e.EquivariantCNN(
-        TURNS, 1, 1, 2, 2, generator=generator()).double()), IMAGES, IMAGES), TURNS),
+    "equivariant network of turns": lambda: (OnImages(e.EquivariantDnCNN(
+        TURNS, 1, 3, 3, generator=generator()).double()), TURNS),
+    "equivariant network of turns and flips": lambda: (OnImages(e.EquivariantDnCNN(
+        ALL, 1, 2, 3, generator=generator()).double()), ALL),
+    "equivariant network as an operator": lambda: (bridge.as_operator(OnImages(e.EquivariantDnCNN(
+        TURNS, 1, 2, 2, generator=generator()).double()), IMAGES, IMAGES), TURNS),
 }

@@ -182,6 +182,15 @@ class _Inverse(torch.autograd.Function):
         ctx.save_for_forward(output, alpha)
 
     @staticmethod
+    def vmap(info, in_dims, b, alpha, model):
+        """Further samples, side by side with those there are."""
+        if in_dims[1] is not None:
+            raise NotImplementedError("alpha is mapped over by torch.func.vmap, expected one alpha "
+                                      "for all samples; use a loop.")
+        b = b.movedim(in_dims[0], 0)
+        return _Inverse.apply(b.flatten(0, 1), alpha, model).reshape(b.shape), 0
+
+    @staticmethod
     def backward(ctx, g):
         u, alpha = ctx.saved_tensors
         w = ctx.model._weighted(g, lambda v: _Inverse.apply(v, alpha, ctx.model))

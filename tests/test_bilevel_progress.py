@@ -20,7 +20,7 @@ from odl_learned.learning.bilevel.first_order.schedules import cubic
 from odl_learned.learning.bilevel.hypergradients import Direct, Implicit
 from odl_learned.learning.bilevel.lower import Newton, Restarted
 from odl_learned.learning.bilevel.settings import fingerprint, setting_of
-from odl_learned.learning.checkpoint import read_checkpoint, write_checkpoint
+from odl_learned.learning.files.checkpoint import read_checkpoint, write_checkpoint
 
 
 def descend(checkpoint, steps, callback=None, setting=None):

@@ -10,10 +10,10 @@ import pytest
 import torch
 from training_runs import Pairs, assert_same_bits, run, straight
 
-from odl_learned.learning import checkpoint as checkpoint_module
-from odl_learned.learning import sole_writer as sole_writer_module
-from odl_learned.learning.checkpoint import read_checkpoint, require_keys, write_checkpoint
-from odl_learned.learning.sole_writer import sole_writer
+from odl_learned.learning.files import checkpoint as checkpoint_module
+from odl_learned.learning.files import sole_writer as sole_writer_module
+from odl_learned.learning.files.checkpoint import read_checkpoint, require_keys, write_checkpoint
+from odl_learned.learning.files.sole_writer import sole_writer
 
 ORPHAN = f"run.pt.{'0' * 16}.tmp"
 

@@ -16,7 +16,7 @@ import torch
 from odl_learned import __main__ as command_line
 from odl_learned import data, demo, metrics
 from odl_learned.demo import learned, methods, report
-from odl_learned.learning.checkpoint import read_checkpoint
+from odl_learned.learning.files.checkpoint import read_checkpoint
 
 SMALL = {"n": 64, "tikhonov": 10, "pdhg": {"ct": 150, "mri": 150}, "steps": 8, "pairs": 4}
 TINY = {"n": 16, "tikhonov": 2, "pdhg": {"ct": 3, "mri": 3}, "steps": 2, "pairs": 2}

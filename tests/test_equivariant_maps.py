@@ -8,7 +8,7 @@ from equivariant_checks import commutation_error, limit, noise, relative
 from instances.shaking import shaken
 
 from odl_learned import bridge, networks, operators
-from odl_learned.learning.model_recipes import build_model, describe_model
+from odl_learned.learning.files.model_recipes import build_model, describe_model
 from odl_learned.networks import equivariant as eq
 
 Z4, D4, CUBE = eq.Cyclic(4), eq.Dihedral(4), eq.CubeRotations()

@@ -6,7 +6,7 @@ from equivariant_checks import noise, relative
 from instances.shaking import shaken
 
 from odl_learned import bridge, networks, operators, reconstruction
-from odl_learned.learning.model_recipes import build_model, describe_model
+from odl_learned.learning.files.model_recipes import build_model, describe_model
 from odl_learned.networks import equivariant as eq
 
 Z4 = eq.Cyclic(4)

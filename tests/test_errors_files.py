@@ -6,7 +6,7 @@ import torch
 from mistakes import NAN, ONE, Map, check_message, rng, rows
 
 from odl_learned import data
-from odl_learned.learning.checkpoint import read_checkpoint, write_checkpoint
+from odl_learned.learning.files.checkpoint import read_checkpoint, write_checkpoint
 
 
 def damaged(path, start, stop):

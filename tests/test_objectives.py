@@ -16,7 +16,7 @@ from odl_learned.learning import (
     train,
 )
 from odl_learned.learning import objectives as O
-from odl_learned.learning.objective import generator_of
+from odl_learned.learning.batch import generator_of
 
 IDENTITY = nn.Identity()
 

@@ -11,7 +11,7 @@ from odl_learned import conformance, data, operators, reconstruction
 from odl_learned.bridge import as_module
 from odl_learned.learning import mean_squared_error
 from odl_learned.learning import objectives as O
-from odl_learned.learning.objective import Batch, generator_of
+from odl_learned.learning.batch import Batch, generator_of
 
 F64 = torch.float64
 PLANE = odl.uniform_discr([-1, -1], [1, 1], (10, 10), dtype="float32")

@@ -12,7 +12,8 @@ from odl.applications import tomo
 from torch import nn
 
 from odl_learned import bridge, learning, networks, operators, reconstruction, regularizers
-from odl_learned.learning.model_recipes import CONSTRUCTORS, build_model, describe_model
+from odl_learned.learning.files.constructors import CONSTRUCTORS
+from odl_learned.learning.files.model_recipes import build_model, describe_model
 
 PLANE = odl.uniform_discr([-1, -1], [1, 1], (12, 12), dtype="float32")
 COMPLEX = odl.uniform_discr([0, 0], [1, 2], (6, 5), dtype="complex64")
@@ -167,7 +168,8 @@ def test_every_public_map_can_be_stored():
         for name in room.__all__:
             cls = getattr(room, name)
             if isinstance(cls, type) and issubclass(cls, nn.Module):
-                assert cls in CONSTRUCTORS, f"{name} has no recipe in learning/model_recipes.py"
+                assert cls in CONSTRUCTORS, (
+                    f"{name} has no recipe in learning/files/constructors.py")
 
 
 def test_networks_that_are_told_the_noise_level_have_a_recipe(rng):

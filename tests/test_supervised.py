@@ -8,7 +8,7 @@ from training_runs import Pairs, assert_same_bits, build_model, run, setting
 
 from odl_learned import metrics
 from odl_learned.learning import mean_squared_error, train
-from odl_learned.learning.checkpoint import read_checkpoint
+from odl_learned.learning.files.checkpoint import read_checkpoint
 
 
 def test_it_learns_the_inverse_matrix():

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from training_runs import Pairs, assert_same_bits, build_model, probe, run, setting, straight
 
-from odl_learned.learning import checkpoint as checkpoint_module
 from odl_learned.learning import train
-from odl_learned.learning.checkpoint import read_checkpoint, write_checkpoint
+from odl_learned.learning.files import checkpoint as checkpoint_module
+from odl_learned.learning.files.checkpoint import read_checkpoint, write_checkpoint
 
 
 def test_a_write_that_fails_keeps_the_old_file(tmp_path, monkeypatch):

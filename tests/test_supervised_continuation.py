@@ -11,7 +11,7 @@ from torch import nn
 from training_runs import Pairs, assert_same_bits, run, straight
 
 from odl_learned.learning import train
-from odl_learned.learning.checkpoint import read_checkpoint
+from odl_learned.learning.files.checkpoint import read_checkpoint
 
 
 @pytest.mark.parametrize("kind", ["adam", "momentum", "cycle", "lambda"])

@@ -16,7 +16,7 @@ from training_runs import Pairs, assert_same_bits, build_model, probe, run, sett
 import odl_learned
 from odl_learned import data
 from odl_learned.learning import mean_squared_error, train
-from odl_learned.learning.checkpoint import read_checkpoint, write_checkpoint
+from odl_learned.learning.files.checkpoint import read_checkpoint, write_checkpoint
 
 
 def other_pairs(change, size=10):

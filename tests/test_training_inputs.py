@@ -9,8 +9,8 @@ from torch import nn
 from training_runs import Pairs, probe
 
 from odl_learned.learning import mean_squared_error, train
-from odl_learned.learning.batches import draw_batch
-from odl_learned.learning.checkpoint import read_checkpoint
+from odl_learned.learning.files.checkpoint import read_checkpoint
+from odl_learned.learning.training.batches import draw_batch
 
 X = odl.uniform_discr([0, 0], [1, 1], (3, 4), dtype="float32")
 ARRAYS = [tuple(np.random.default_rng(i).random((2, 3, 4)).astype("float32")) for i in range(5)]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from training_processes import Sum, by_processes, learn
 
-from odl_learned.learning.checkpoint import read_checkpoint
+from odl_learned.learning.files.checkpoint import read_checkpoint
 
 
 @pytest.mark.parametrize("loss", [None, "sure"])

@@ -1,21 +1,22 @@
 """How the parameters of regularizers and reconstruction maps are found, and kept in files."""
 
+from odl_learned.learning.batch import Batch
 from odl_learned.learning.best import Best
-from odl_learned.learning.checkpoint import read_checkpoint
-from odl_learned.learning.group import processes
-from odl_learned.learning.loading import Workers
-from odl_learned.learning.losses import mean_squared_error
-from odl_learned.learning.objective import Batch, Objective, Supervised, WeightedSum
-from odl_learned.learning.precision import MixedPrecision
-from odl_learned.learning.record import History
-from odl_learned.learning.ridge_start import search_scale
-from odl_learned.learning.saved import (
+from odl_learned.learning.files.checkpoint import read_checkpoint
+from odl_learned.learning.files.saved import (
     SavedReconstruction,
     load_reconstruction,
     save_reconstruction,
 )
-from odl_learned.learning.saved_regularizers import load_regularizer, save_regularizer
+from odl_learned.learning.files.saved_regularizers import load_regularizer, save_regularizer
+from odl_learned.learning.group import processes
+from odl_learned.learning.losses import mean_squared_error
+from odl_learned.learning.objective import Objective, Supervised, WeightedSum
+from odl_learned.learning.precision import MixedPrecision
+from odl_learned.learning.ridge_start import search_scale
 from odl_learned.learning.supervised import train
+from odl_learned.learning.training.loading import Workers
+from odl_learned.learning.training.record import History
 
 __all__ = [
     "Batch",

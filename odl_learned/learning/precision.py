@@ -5,7 +5,7 @@ from typing import final
 
 import torch
 
-from odl_learned.learning.step_checks import clip_gradient, needs_closure, parameters_of
+from odl_learned.learning.training.step_checks import clip_gradient, needs_closure, parameters_of
 
 #: A scale below this says that gradients are infinite at any scale.
 LEAST_SCALE = 2.0**-14

@@ -2,20 +2,20 @@
 
 import contextlib
 
-from odl_learned.learning.agreement import require_agreement
 from odl_learned.learning.best import BestSoFar
+from odl_learned.learning.files.identity import Training
+from odl_learned.learning.files.run_folder import RunFolder, place_of, settings_of
+from odl_learned.learning.files.sole_writer import sole_writer
 from odl_learned.learning.group import Group
-from odl_learned.learning.identity import Training
-from odl_learned.learning.keeper import Keeper
-from odl_learned.learning.loop import Plan, run
 from odl_learned.learning.losses import mean_squared_error
 from odl_learned.learning.objective import as_objective
 from odl_learned.learning.precision import Updates
-from odl_learned.learning.record import Record
-from odl_learned.learning.run_folder import RunFolder, place_of, settings_of
-from odl_learned.learning.sole_writer import sole_writer
-from odl_learned.learning.training_checks import require_settings
-from odl_learned.learning.training_state import Learner
+from odl_learned.learning.training.agreement import require_agreement
+from odl_learned.learning.training.checks import require_settings
+from odl_learned.learning.training.keeper import Keeper
+from odl_learned.learning.training.loop import Plan, run
+from odl_learned.learning.training.record import Record
+from odl_learned.learning.training.state import Learner
 
 
 def train(

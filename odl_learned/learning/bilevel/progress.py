@@ -28,9 +28,9 @@ from tqdm import tqdm
 
 from odl_learned.learning.bilevel.distributed import common_step
 from odl_learned.learning.bilevel.settings import require_same
-from odl_learned.learning.checkpoint import read_checkpoint, require_keys, write_checkpoint
-from odl_learned.learning.interruption import deferred_interruption
-from odl_learned.learning.sole_writer import sole_writer
+from odl_learned.learning.files.checkpoint import read_checkpoint, require_keys, write_checkpoint
+from odl_learned.learning.files.sole_writer import sole_writer
+from odl_learned.learning.training.interruption import deferred_interruption
 
 
 class Learned(NamedTuple):

@@ -5,8 +5,9 @@ from typing import final
 
 import torch
 
+from odl_learned.learning.batch import Batch
 from odl_learned.learning.losses import mean_squared_error
-from odl_learned.learning.objective import Batch, Objective, require_truth
+from odl_learned.learning.objective import Objective, require_truth
 from odl_learned.reconstruction.tensor_maps import TensorMap, require_tensor_map
 from odl_learned.validation import require_method
 

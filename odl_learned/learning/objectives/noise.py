@@ -9,8 +9,9 @@ from typing import final
 
 import torch
 
+from odl_learned.learning.batch import Batch
 from odl_learned.learning.losses import mean_squared_error
-from odl_learned.learning.objective import Batch, Objective
+from odl_learned.learning.objective import Objective
 from odl_learned.reconstruction.tensor_maps import TensorMap, require_tensor, require_tensor_map
 from odl_learned.validation import require_method, require_positive
 

@@ -10,8 +10,9 @@ from typing import final
 
 import torch
 
+from odl_learned.learning.batch import Batch
 from odl_learned.learning.losses import mean_squared_error, require_comparable
-from odl_learned.learning.objective import Batch, Objective
+from odl_learned.learning.objective import Objective
 from odl_learned.networks.layers import require_generator
 from odl_learned.reconstruction.tensor_maps import TensorMap, require_tensor, require_tensor_map
 from odl_learned.validation import is_finite_number, require_count, require_method, shown

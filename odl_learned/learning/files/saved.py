@@ -11,10 +11,14 @@ from torch import nn
 from odl_learned.bridge import as_operator
 from odl_learned.bridge.layout import TensorLayout, layout_of
 from odl_learned.bridge.separation import evaluation_mode
-from odl_learned.learning.checkpoint import read_checkpoint, require_keys, write_checkpoint
-from odl_learned.learning.model_recipes import build_model, describe_model
-from odl_learned.learning.operator_recipes import build_operator, describe_operator, difference
-from odl_learned.learning.values import array_values, unlike
+from odl_learned.learning.files.checkpoint import read_checkpoint, require_keys, write_checkpoint
+from odl_learned.learning.files.model_recipes import build_model, describe_model
+from odl_learned.learning.files.operator_recipes import (
+    build_operator,
+    describe_operator,
+    difference,
+)
+from odl_learned.learning.files.values import array_values, unlike
 from odl_learned.odl_validation import require_operator, shown
 
 #: Of the recipes; another number is another language.

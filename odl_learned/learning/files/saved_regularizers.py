@@ -5,9 +5,9 @@ import os
 import odl
 from torch import nn
 
-from odl_learned.learning.checkpoint import read_checkpoint, require_keys, write_checkpoint
-from odl_learned.learning.model_recipes import build_model, describe_model
-from odl_learned.learning.saved import LANGUAGE
+from odl_learned.learning.files.checkpoint import read_checkpoint, require_keys, write_checkpoint
+from odl_learned.learning.files.model_recipes import build_model, describe_model
+from odl_learned.learning.files.saved import LANGUAGE
 from odl_learned.validation import shown
 
 _KEYS = ("language", "regularizer", "weights")

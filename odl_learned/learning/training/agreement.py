@@ -3,16 +3,16 @@
 import torch
 
 from odl_learned.bridge.random_states import kept_random_states
-from odl_learned.learning.group import Group
-from odl_learned.learning.identity import (
+from odl_learned.learning.files.identity import (
     Training,
     drawn_arrays,
     model_identity,
     probes_of,
     unlike_pairs,
 )
-from odl_learned.learning.training_state import Learner, factors_of, kinds_of, signature
-from odl_learned.learning.values import is_mean, random_image
+from odl_learned.learning.files.values import is_mean, random_image
+from odl_learned.learning.group import Group
+from odl_learned.learning.training.state import Learner, factors_of, kinds_of, signature
 
 #: Relative difference beyond which buffers are others.
 TOLERANCE = 1e-6

@@ -6,15 +6,15 @@ from typing import NamedTuple
 import torch
 
 from odl_learned.learning.best import BestSoFar
-from odl_learned.learning.checkpoint import require_keys
-from odl_learned.learning.identity import (
+from odl_learned.learning.files.checkpoint import require_keys
+from odl_learned.learning.files.identity import (
     ADVICE,
     model_identity,
     require_same_model,
     require_same_training,
 )
 from odl_learned.learning.objective import Objective
-from odl_learned.learning.record import Record
+from odl_learned.learning.training.record import Record
 
 _KIND = "a supervised training"
 #: Steps at which functions of a schedule are compared.

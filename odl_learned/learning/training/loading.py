@@ -14,8 +14,8 @@ from typing import final
 
 import torch
 
-from odl_learned.learning.batches import Order, draw_batch
 from odl_learned.learning.group import Group
+from odl_learned.learning.training.batches import Order, draw_batch
 from odl_learned.threads import limit_threads
 from odl_learned.validation import require_count
 

@@ -6,7 +6,8 @@ import torch
 
 from odl_learned.bridge.random_states import kept_random_states
 from odl_learned.bridge.separation import evaluation_mode, uncompiled
-from odl_learned.learning.objective import Batch, Objective, generator_of
+from odl_learned.learning.batch import Batch, generator_of
+from odl_learned.learning.objective import Objective
 
 #: Entries of an array that are compared one by one; all others enter its norm.
 ENTRIES = 256

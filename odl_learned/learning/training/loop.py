@@ -11,16 +11,16 @@ from tqdm import tqdm
 
 from odl_learned.bridge.random_states import kept_random_states
 from odl_learned.bridge.separation import evaluation_mode
-from odl_learned.learning.agreement import require_equal_buffers
+from odl_learned.learning.batch import Batch, generator_of
+from odl_learned.learning.files.identity import Training
 from odl_learned.learning.group import Group
-from odl_learned.learning.identity import Training
-from odl_learned.learning.interruption import deferred_interruption
-from odl_learned.learning.loading import Loading, Workers
-from odl_learned.learning.objective import Batch, generator_of
 from odl_learned.learning.precision import Updates
-from odl_learned.learning.predictions import require_batches_alike, validate
-from odl_learned.learning.step_checks import require_loss
-from odl_learned.learning.training_state import Learner, random_states
+from odl_learned.learning.training.agreement import require_equal_buffers
+from odl_learned.learning.training.interruption import deferred_interruption
+from odl_learned.learning.training.loading import Loading, Workers
+from odl_learned.learning.training.predictions import require_batches_alike, validate
+from odl_learned.learning.training.state import Learner, random_states
+from odl_learned.learning.training.step_checks import require_loss
 
 
 class Plan(NamedTuple):

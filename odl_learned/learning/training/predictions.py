@@ -3,8 +3,8 @@
 import torch
 
 from odl_learned.bridge.separation import evaluation_mode, require_samples_apart
-from odl_learned.learning.batches import draw_batch
-from odl_learned.learning.objective import Batch, generator_of
+from odl_learned.learning.batch import Batch, generator_of
+from odl_learned.learning.training.batches import draw_batch
 
 
 def require_batches_alike(model: torch.nn.Module, data: torch.Tensor) -> None:

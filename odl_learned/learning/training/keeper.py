@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from odl_learned.learning.checkpoint import read_checkpoint, write_checkpoint
-from odl_learned.learning.identity import identity_of, probes_of
-from odl_learned.learning.step_checks import require_finite_parameters
-from odl_learned.learning.training_state import restore, training_state
+from odl_learned.learning.files.checkpoint import read_checkpoint, write_checkpoint
+from odl_learned.learning.files.identity import identity_of, probes_of
+from odl_learned.learning.training.state import restore, training_state
+from odl_learned.learning.training.step_checks import require_finite_parameters
 
 
 class Keeper:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import torch
 
 from odl_learned.learning.best import Best
-from odl_learned.learning.loading import Workers
 from odl_learned.learning.precision import MixedPrecision
-from odl_learned.learning.step_checks import parameters_of
+from odl_learned.learning.training.loading import Workers
+from odl_learned.learning.training.step_checks import parameters_of
 from odl_learned.validation import require_count, require_positive, shown
 
 

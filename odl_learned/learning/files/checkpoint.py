@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from odl_learned.learning.sole_writer import open_temporary, target_of
+from odl_learned.learning.files.sole_writer import open_temporary, target_of
 
 #: 1: states without what `identity` says of data, loss and architecture. 2: with it. 3: also with
 #: the states of the objective, of a gradient scaler, and of the best weights; trainings of format 2

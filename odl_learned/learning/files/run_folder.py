@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from odl_learned.learning.checkpoint import write_checkpoint
-from odl_learned.learning.keeper import Keeper
-from odl_learned.learning.sole_writer import open_temporary, remove_orphans, target_of
-from odl_learned.learning.training_state import Learner
+from odl_learned.learning.files.checkpoint import write_checkpoint
+from odl_learned.learning.files.sole_writer import open_temporary, remove_orphans, target_of
+from odl_learned.learning.training.keeper import Keeper
+from odl_learned.learning.training.state import Learner
 
 STATE, BEST, SETTINGS = "state.pt", "best.pt", "settings.json"
 STARTS, CURVE, PICTURE = "starts.jsonl", "curve.csv", "curve.png"

@@ -19,15 +19,15 @@ import torch
 
 from odl_learned.bridge.random_states import kept_random_states
 from odl_learned.bridge.separation import evaluation_mode
-from odl_learned.learning.batches import draw_batch
-from odl_learned.learning.objective import Objective
-from odl_learned.learning.values import (
+from odl_learned.learning.files.values import (
     NO_ARRAY,
     array_values,
     objective_values,
     repeatable,
     unlike,
 )
+from odl_learned.learning.objective import Objective
+from odl_learned.learning.training.batches import draw_batch
 
 #: Relative difference beyond which data are others: simulations round differently elsewhere.
 DATA_TOLERANCE = 1e-5

@@ -4,6 +4,7 @@ import runpy
 from pathlib import Path
 
 import numpy as np
+import odl
 import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "figures" / "celledoni2021"
@@ -118,3 +119,19 @@ def test_the_table_has_means_and_spreads_over_seeds():
     assert [row[:3] for row in rows[:2]] == [["10", "ordinary", "7265"],
                                              ["10", "equivariant", "7089"]]
     assert rows[0][3:5] == ["27.25 ± 0.35", "26.45 ± 0.35"] and rows[1][5] == "1.0e-07"
+
+
+def test_slices_are_of_as_many_patients_as_there_are(tmp_path):
+    """Each patient gives a slice before one gives a second, and parts share no patient."""
+    folder = tmp_path / "slices.npz"
+    patients = np.array(["a"] * 5 + ["b"] * 2 + ["c"] + ["d"] * 3)
+    hounsfield = np.broadcast_to(100.0 * np.arange(11)[:, None, None] - 1100, (11, 8, 8))
+    split = np.array(["train"] * 8 + ["test"] * 3)
+    np.savez(folder, images=hounsfield, patient=patients, split=split)
+    source = script("small_data")["Slices"](odl.uniform_discr([0, 0], [1, 1], (4, 4)), folder)
+    for seed in range(5):
+        few = source.drawn("train", 5, np.random.default_rng(seed))
+        k = (10 * few[:, 0, 0] + 1).round().astype(int)  # slices 0 and 1 are both air, of patient a
+        assert few.shape == (5, 4, 4) and len(set(k)) >= 4
+        assert sorted(patients[k][:3]) == ["a", "b", "c"] and sorted(patients[k][3:]) == ["a", "b"]
+        assert (source.drawn("test", 3, np.random.default_rng(seed)) >= 0.69).all()

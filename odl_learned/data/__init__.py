@@ -1,4 +1,4 @@
-"""The data room: phantoms, noise, sampling masks, readers, and training pairs."""
+"""The data room: phantoms, noise, sampling masks, readers, splits by patients, training pairs."""
 
 from odl_learned.data.archives import read_measurement
 from odl_learned.data.augmented import AugmentedPairs
@@ -15,7 +15,8 @@ from odl_learned.data.noise import (
     transmission_counts,
 )
 from odl_learned.data.orientation import from_rows, to_rows
-from odl_learned.data.pairs import FixedPairs, SimulatedPairs
+from odl_learned.data.pairs import CoarsePairs, FixedPairs, SimulatedPairs
+from odl_learned.data.patients import find_patients, split_patients
 from odl_learned.data.phantoms import random_body, smooth_phase
 from odl_learned.data.preparation import downsample, hounsfield_to_attenuation
 from odl_learned.data.readers import read_image, read_kspace, read_npz_stack
@@ -24,6 +25,7 @@ from odl_learned.data.sensitivities import simulated_sensitivities
 from odl_learned.data.slices import read_slices
 
 __all__ = [
+    "CoarsePairs",
     "AugmentedPairs",
     "FixedPairs",
     "Image",
@@ -36,6 +38,7 @@ __all__ = [
     "downsample",
     "example_ct",
     "example_mr",
+    "find_patients",
     "from_rows",
     "hounsfield_to_attenuation",
     "log_linearize",
@@ -53,6 +56,7 @@ __all__ = [
     "read_slices",
     "simulated_sensitivities",
     "smooth_phase",
+    "split_patients",
     "to_rows",
     "transmission_counts",
     "variable_density_mask",

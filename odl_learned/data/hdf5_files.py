@@ -92,6 +92,15 @@ def array(where, file, key):
     return stored
 
 
+def text(where, item, name):
+    """An attribute that is a word or a whole number, as a string; None if it is missing or none."""
+    with _readable(where):
+        value = item.attrs.get(name)
+    value = value.decode(errors="replace") if isinstance(value, bytes) else value
+    value = str(value).strip() if isinstance(value, str | int | np.integer) else ""
+    return value or None
+
+
 def read(where, stored, index, limits):
     """The numbers of an array, or of one item of it; the claimed size is checked before.
 

@@ -7,8 +7,9 @@ from typing import final
 
 import numpy as np
 
+from odl_learned.data.preparation import downsample
 from odl_learned.metrics import as_array
-from odl_learned.validation import require_finite, require_shape
+from odl_learned.validation import require_count, require_finite, require_shape
 
 
 def _array(name, x):
@@ -26,6 +27,12 @@ def _array(name, x):
         ) from error
     require_finite(name, array)
     return array
+
+
+def _require_sequence(pairs):
+    if not hasattr(pairs, "__len__") or not hasattr(pairs, "__getitem__"):
+        raise TypeError(f"pairs is of type {type(pairs).__name__}, expected a sequence of pairs; "
+                        "make one of it by list(...).")
 
 
 def _stacked(name, items):
@@ -108,6 +115,45 @@ class SimulatedPairs(Sequence):
 
 
 @final
+class CoarsePairs(Sequence):
+    """Pairs whose truths are means over blocks of pixels: data come from a finer grid than images.
+
+    Measurements that are simulated by the operator that inverts them are explained too well. Here
+    ``pairs`` are simulated on the fine grid, and the truth of the coarse one is `downsample`.
+
+    Parameters
+    ----------
+    pairs : sequence of pairs
+        ``(data, fine truth)``, such as `SimulatedPairs` on the fine space.
+    factor : int
+        Pixels of a block along both axes, at least 1; it divides the sides of the images.
+
+    Raises
+    ------
+    TypeError
+        If pairs are no sequence.
+    ValueError
+        If the factor is out of bounds, or does not divide the sides of an image.
+
+    Source: Kaipio, Somersalo, Statistical inverse problems: discretization, model reduction and
+    inverse crimes (2007).
+    """
+
+    def __init__(self, pairs, factor):
+        _require_sequence(pairs)
+        require_count("factor", factor)
+        self._pairs, self._factor = pairs, factor
+
+    def __len__(self):
+        return len(self._pairs)
+
+    def __getitem__(self, index):
+        """Arrays ``(data, truth)``, the truth on the coarse grid."""
+        data, truth = self._pairs[index]
+        return data, downsample(truth, self._factor)
+
+
+@final
 class FixedPairs(Sequence):
     """Pairs that are kept in memory.
 
@@ -144,11 +190,7 @@ class FixedPairs(Sequence):
     @classmethod
     def drawn(cls, pairs):
         """Draw all pairs of a sequence, for example `SimulatedPairs`, once and keep them."""
-        if not hasattr(pairs, "__len__") or not hasattr(pairs, "__getitem__"):
-            raise TypeError(
-                f"pairs is of type {type(pairs).__name__}, expected a sequence of pairs; make one "
-                "of it by list(...)."
-            )
+        _require_sequence(pairs)
         if len(pairs) == 0:
             raise ValueError("pairs is empty, expected a sequence of at least one pair.")
         drawn = [pairs[i] for i in range(len(pairs))]

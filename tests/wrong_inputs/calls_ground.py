@@ -79,6 +79,10 @@ def files(folder):
 
 
 DATA = {
+    "CoarsePairs": (data.CoarsePairs, lambda: dict(
+        pairs=data.FixedPairs([image()], [image()]), factor=2)),
+    "split_patients": (data.split_patients, lambda: dict(
+        patients={"a": [1], "b": [2]}, shares={"train": 0.5, "test": 0.5}, seed=0)),
     "AugmentedPairs": (data.AugmentedPairs, lambda: dict(
         pairs=data.FixedPairs([image()], [image()]), moves=[(np.flipud, np.flipud)])),
     "FixedPairs": (data.FixedPairs, lambda: dict(data=[image(), image()],

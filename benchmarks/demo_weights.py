@@ -4,18 +4,23 @@
     python benchmarks/demo_weights.py mri --data FOLDER --keep FOLDER
 
 The folder of ``--data`` holds ``ct/ct_slices_256.npz`` (``images`` in Hounsfield units,
-``pixel_mm``, ``split``, ``patient``) and ``mri/mri_brain_256.npz`` (magnitudes ``images``,
-``p999``, ``split``, ``subject``). Training takes the split "train", the printed gains the split
-"val"; none of the patients is one of the demonstration, whose slices come from pydicom-data. Where
-the slices come from, under which licenses, is said in ``odl_learned/demo/weights/README.md``.
+``pixel_mm``, ``split``, ``patient``), ``mri/mri_brain_256.npz`` (magnitudes ``images``, ``p999``,
+``split``, ``subject``) and ``natural/kodak24_gray.npz`` (``images``). Training takes the split
+"train", the printed gains the split "val"; none of the patients is one of the demonstration, whose
+slices come from pydicom-data. Where the slices come from, under which licenses, is said in
+``odl_learned/demo/weights/README.md``.
 
 Measurements are those of the demonstration, `demo.scenes`, of random reflections of the slices, in
 the stages of `STAGES`. An image of CT is scaled with the width of the body: it is reconstructed on
 [-1, 1]^2, so that one operator serves all slices. Photons are chosen such that the noise of a pixel
-is that of the demonstration at 256 x 256, up to twice as many. In MRI every pair has lines of its
-own, which the model reads off the data: they are zero elsewhere. Its slices are neither enlarged
-nor reduced, since the noise of a pixel, the wavelength of the artifacts and the sharpness of edges,
-in pixels, are part of what is learned; the last stage is at the size of the demonstration. With
+is that of the demonstration at 256 x 256, up to twice as many.
+
+In MRI every pair has lines of its own, which the model reads off the data: they are zero elsewhere.
+Two pairs of five are brains, two are trunks by CT whose tissues have random intensities, one is a
+photograph: learned from brains alone, the gain over total variation on other parts of the body is
+small. Noise of a pixel, wavelength of the artifacts and sharpness of edges, in pixels, are part of
+what is learned: squares have the pixels of the slices or, half of them where the slice has so many,
+those of half the resolution; the last stage is at the size of the demonstration. With
 ``--keep``, a training that was interrupted continues.
 """
 
@@ -35,6 +40,8 @@ from odl_learned import bridge, data, learning, metrics, operators, reconstructi
 from odl_learned.demo import learned, scenes
 
 CLIP_NORM = 0.05
+#: Between these numbers, the intensity of a tissue is interpolated.
+HOUNSFIELD = (-900, -400, -150, -50, 20, 80, 200, 600)
 
 
 class Stage(NamedTuple):
@@ -49,7 +56,7 @@ class Stage(NamedTuple):
 
 STAGES = {
     "ct": [Stage(64, 1500, 2, 900, 2.5e-3)],
-    "mri": [Stage(128, 2200, 1, 900, 2e-3), Stage(256, 400, 1, 250, 1e-3)],
+    "mri": [Stage(128, 5000, 1, 1000, 2e-3), Stage(256, 700, 1, 200, 1e-3)],
 }
 
 
@@ -101,22 +108,49 @@ def ct_pairs(folder, split, n, number, rng):
 
 
 def mri_pairs(folder, split, n, number, rng):
-    """Fourier data and complex images, of squares of n pixels at random places."""
-    with np.load(Path(folder) / "mri" / "mri_brain_256.npz") as file:
-        chosen = file["split"] == split
-        slices, bright = data.from_rows(file["images"][chosen].astype("float32")), file["p999"]
-    bright = bright[chosen]
+    """Fourier data and complex images of squares at random places, of all kinds in turn."""
+    kinds = [kind(Path(folder), split, rng)
+             for kind in (brains, brains, contrasts, contrasts, photographs)]
     pairs = []
-    for k in _rounds(len(slices), None, rng):
-        i, j = rng.integers(256 - n + 1, size=2)
-        square = np.clip(slices[k, i : i + n, j : j + n] / bright[k], 0, None)
+    while len(pairs) < number:
+        image = next(kinds[len(pairs) % len(kinds)])
+        side = n * (1 + (rng.random() < 0.5 and min(image.shape) >= 2 * n))
+        i, j = (int(rng.integers(m - side + 1)) for m in image.shape)
+        square = image[i : i + side, j : j + side]
         if np.mean(square > 0.15) < 0.2:
             continue  # next to nothing but background
         turned = np.rot90(reflected(square, rng), rng.integers(2))
         scene = scenes.mri_scene(np.ascontiguousarray(turned), n, rng)
         pairs.append((scene.data.data, scene.truth.data))
-        if len(pairs) == number:
-            return data.FixedPairs(*zip(*pairs))
+    return data.FixedPairs(*zip(*pairs))
+
+
+def brains(folder, split, rng):
+    """Magnitudes of brains without end, the brightest of them about one."""
+    with np.load(folder / "mri" / "mri_brain_256.npz") as file:
+        chosen = file["split"] == split
+        slices, bright = data.from_rows(file["images"][chosen].astype("float32")), file["p999"]
+    bright = bright[chosen]
+    for k in _rounds(len(slices), None, rng):
+        yield np.clip(slices[k] / bright[k], 0, None)
+
+
+def contrasts(folder, split, rng):
+    """Slices of trunks by computed tomography, whose tissues have random intensities."""
+    with np.load(folder / "ct" / "ct_slices_256.npz") as file:
+        slices = data.from_rows(file["images"][file["split"] == split].astype("float32"))
+    for k in _rounds(len(slices), None, rng):
+        image = np.interp(slices[k], HOUNSFIELD, [0, *rng.uniform(0.05, 1, len(HOUNSFIELD) - 1)])
+        yield (image / np.quantile(image, 0.999)).astype("float32")
+
+
+def photographs(folder, split, rng):
+    """Photographs, the last four of them for validation."""
+    with np.load(folder / "natural" / "kodak24_gray.npz") as file:
+        images = data.from_rows(file["images"].astype("float32"))
+    images = images[:20] if split == "train" else images[20:]
+    for k in _rounds(len(images), None, rng):
+        yield (images[k] / 255) ** rng.uniform(0.5, 2)
 
 
 def _rounds(count, number, rng):

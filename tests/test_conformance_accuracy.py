@@ -8,9 +8,9 @@ from instances.spaces import X, element
 from odl_learned import functionals
 from odl_learned.conformance import ConformanceError
 from odl_learned.conformance.accuracy import gradient_gap, proximal_error, proximal_gap
-from odl_learned.conformance.functionals import (
+from odl_learned.conformance.functionals import check_gradient
+from odl_learned.conformance.proximals import (
     check_firmly_nonexpansive,
-    check_gradient,
     check_moreau,
     check_proximal,
 )

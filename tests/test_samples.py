@@ -12,9 +12,10 @@ import torch
 
 from odl_learned.bridge import BatchSpace, as_batch
 from odl_learned.solvers import Solution
-from odl_learned.solvers import samples as samples_module
+from odl_learned.solvers import row_sums as sums_module
 from odl_learned.solvers.active import Active
-from odl_learned.solvers.samples import row_products, samples_of
+from odl_learned.solvers.row_sums import row_products
+from odl_learned.solvers.samples import samples_of
 
 WORLDS = [np.asarray, torch.from_numpy]
 
@@ -63,7 +64,7 @@ def test_inner_products_add_up_in_an_order_that_depends_on_the_length_alone(dtyp
         together = row_products(x, y)
         parts = [(v.real.astype(np.longdouble), v.imag.astype(np.longdouble)) for v in (x, y)]
         products = [a * b for a, b in zip(*parts)]
-        chain = samples_module.BLOCK / 4 + 2 * np.log2(max(2, 2 * length / samples_module.BLOCK))
+        chain = sums_module.BLOCK / 4 + 2 * np.log2(max(2, 2 * length / sums_module.BLOCK))
         allowed = (chain + 1) * eps * sum(np.abs(p).sum(axis=1) for p in products)
         assert np.all(np.abs(together - sum(p.sum(axis=1) for p in products)) <= allowed)
         for k in range(5):
@@ -90,7 +91,7 @@ for length in (*range(1, 40), 511, 1000, 4097):
 
 def test_inner_products_are_the_same_on_an_older_processor():
     """numpy leaves out its kernels for newer ones where it is told so, at its import."""
-    command = [sys.executable, "-W", "ignore", "-c", OTHER_PROCESSOR, samples_module.__file__]
+    command = [sys.executable, "-W", "ignore", "-c", OTHER_PROCESSOR, sums_module.__file__]
     outputs = [subprocess.run(command, env={**os.environ, "NPY_DISABLE_CPU_FEATURES": features},
                               capture_output=True, text=True, check=True).stdout
                for features in ("", "AVX2 FMA3 X86_V3 X86_V4 AVX512_ICL")]

@@ -3,7 +3,8 @@
 import torch
 
 from odl_learned.bridge.layout import layout_of
-from odl_learned.solvers.samples import euclidean, samples_of
+from odl_learned.solvers.row_sums import euclidean
+from odl_learned.solvers.samples import samples_of
 
 
 class BatchSpace:

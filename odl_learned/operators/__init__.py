@@ -4,8 +4,6 @@ from odl_learned.operators.backprojection import fbp
 from odl_learned.operators.blocks import BlockInsertion, BlockProduct
 from odl_learned.operators.convolution import (
     PeriodicConvolution,
-    ReflectedExtension,
-    ReflectedExtensionAdjoint,
     ReflectingConvolution,
     ZeroConvolution,
     gaussian_kernel,
@@ -18,6 +16,7 @@ from odl_learned.operators.differential import (
 from odl_learned.operators.divergent_rays import cone_beam_ray_transform, fan_beam_ray_transform
 from odl_learned.operators.emission import attenuation_factors, emission_operator, view_subsets
 from odl_learned.operators.exact_norms import exact_norm
+from odl_learned.operators.extensions import ReflectedExtension, ReflectedExtensionAdjoint
 from odl_learned.operators.filter_bank import FilterBank, FilterBankAdjoint
 from odl_learned.operators.fourier import SampledFourier, SampledFourierAdjoint
 from odl_learned.operators.group import QuarterTurn, Reflection

@@ -9,7 +9,8 @@ from scipy.linalg import eigh_tridiagonal
 from odl_learned.dispatch import rules_by_class
 from odl_learned.odl_validation import require_operator
 from odl_learned.operators.blocks import BlockEmbedding
-from odl_learned.operators.convolution import ReflectedExtension, ReflectingConvolution
+from odl_learned.operators.convolution import ReflectingConvolution
+from odl_learned.operators.extensions import ReflectedExtension
 from odl_learned.operators.factors import Diagonal, Opaque, adjoint_of, factors, simplified
 from odl_learned.operators.multicoil import MultiCoilFourier
 from odl_learned.weights import (

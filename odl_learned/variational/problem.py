@@ -11,6 +11,7 @@ from odl_learned.functionals import precise_value
 from odl_learned.operators import operator_norm
 from odl_learned.solvers.samples import restricted
 from odl_learned.validation import require_positive
+from odl_learned.variational.doors import require_element, require_numbers
 from odl_learned.variational.duality import certificate, feasible_dual, gap_at
 
 
@@ -88,24 +89,24 @@ class Problem:
                 )
             if getattr(self, f"{name}_conj") is None:
                 object.__setattr__(self, f"{name}_conj", functional.convex_conj)
-        _require_numbers("balance", self.balance)
-        _require_numbers("strong_convexity", self.strong_convexity, or_zero=True)
+        require_numbers("balance", self.balance)
+        require_numbers("strong_convexity", self.strong_convexity, or_zero=True)
         if self.norm is not None:
-            _require_numbers("norm", self.norm)
+            require_numbers("norm", self.norm)
         for index, radius in self.radii:
-            _require_numbers(f"the radius of {index}", radius)
+            require_numbers(f"the radius of {index}", radius)
 
     def __iter__(self):
         return iter((self.f, self.g, self.L))
 
     def value(self, x):
         """Return ``f(x) + g(L x)`` as a float; ``x`` is an element of ``L.domain``."""
-        _require_element("x", x, self.L, "domain")
+        require_element("x", x, self.L, "domain")
         return precise_value(self.f, x) + precise_value(self.g, self.L(x))
 
     def dual_value(self, y):
         """Return a lower bound of the minimum as a float; ``y`` is any element of ``L.range``."""
-        _require_element("y", y, self.L, "range")
+        require_element("y", y, self.L, "range")
         values = feasible_dual(self, y)[2]
         return values if hasattr(self.L.range, "split") else values.item()
 
@@ -144,8 +145,8 @@ class Problem:
 
     def value_and_gap(self, x, y):
         """Return ``value(x)`` and ``gap(x, y)``."""
-        _require_element("x", x, self.L, "domain")
-        _require_element("y", y, self.L, "range")
+        require_element("x", x, self.L, "domain")
+        require_element("y", y, self.L, "range")
         image = self.L(x)
         value = precise_value(self.f, x) + precise_value(self.g, image)
         gap, _ = gap_at(self, x, image, np.atleast_1d(value), y)
@@ -171,7 +172,7 @@ class Problem:
             One entry for an element. The gap is infinite where the value is; ``rounding`` is how
             much of it allows for rounding errors.
         """
-        _require_element("x", x, self.L, "domain")
+        require_element("x", x, self.L, "domain")
         return certificate(self, x, y)
 
     @property
@@ -253,25 +254,6 @@ class Problem:
                                             for field in dataclasses.fields(self)})  # fmt: skip
 
 
-def _require_numbers(name, values, or_zero=False):
-    """Raise ValueError unless all numbers, one or one per sample, are finite and positive."""
-    array = np.asarray(values)
-    is_real = array.dtype.kind in "iuf"
-    if not (is_real and np.all(np.isfinite(array)) and np.all(array >= 0) and (
-            or_zero or np.all(array > 0))):
-        expected = "of at least zero" if or_zero else "greater than zero"
-        raise ValueError(f"{name} is {values!r}; expected a finite number {expected}.")
-
-
-def _require_element(name, element, op, side):
-    if element not in getattr(op, side):
-        raise TypeError(
-            f"{name} is not an element of L.{side}, {getattr(op, side)!r}; start from "
-            f"L.{side}.zero(), or pass L.{side}.element(...)."
-        )
-
-
 def _per_sample(values):
     """One number per sample, or one for all where they agree."""
     return values[0] if len(set(values)) == 1 else np.array(values)
-

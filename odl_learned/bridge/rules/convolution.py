@@ -5,7 +5,7 @@ from torch import nn
 
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
-from odl_learned.operators.convolution import ReflectedExtension, ReflectedExtensionAdjoint
+from odl_learned.operators.extensions import ReflectedExtension, ReflectedExtensionAdjoint
 from odl_learned.operators.fourier_multiplier import FourierMultiplier
 
 

@@ -10,7 +10,8 @@ from odl_learned.energies.checks.energy_constant_checks import (
     check_variation,
 )
 from odl_learned.energies.checks.energy_point import EnergyPoint, require
-from odl_learned.energies.energy import ParametricEnergy, take
+from odl_learned.energies.energy import ParametricEnergy
+from odl_learned.energies.fixed_energy import take
 from odl_learned.energies.samples import sample_inner, sample_norms
 from odl_learned.validation import require_positive, require_rng
 

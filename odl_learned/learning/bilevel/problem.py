@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from odl_learned.energies.doors import require_samples
-from odl_learned.energies.energy import ParametricEnergy, UnsolvableError, take
+from odl_learned.energies.energy import ParametricEnergy, UnsolvableError
+from odl_learned.energies.fixed_energy import take
 from odl_learned.learning.bilevel.loss import SquaredError
 from odl_learned.validation import shown
 

@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 
-from odl_learned.energies.energy import FixedEnergy, in_double
+from odl_learned.energies.fixed_energy import FixedEnergy, in_double
 from odl_learned.learning.bilevel.claims import Claims
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from odl_learned.energies.energy import take
+from odl_learned.energies.fixed_energy import take
 from odl_learned.solvers.active import Active
 from odl_learned.solvers.conjugate_gradient import iterate
 from odl_learned.solvers.samples import restricted, samples_of

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import torch
 
-from odl_learned.energies.energy import in_double
+from odl_learned.energies.fixed_energy import in_double
 from odl_learned.learning.bilevel.lower.claim_trial import certified_bounds
 from odl_learned.learning.bilevel.lower.lower_solvers import Newton, certifies
 from odl_learned.learning.bilevel.problem import require_problem

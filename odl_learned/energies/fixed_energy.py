@@ -1,0 +1,76 @@
+"""An energy with fixed parameters and data, as solvers want it, and what it does to data."""
+
+import copy
+import math
+from typing import Any
+
+import torch
+
+from odl_learned.energies.energy import UnsolvableError
+from odl_learned.validation import shown
+
+
+class FixedEnergy:
+    """``x -> E(x, params, data)`` with fixed parameters and data, as solvers want it.
+
+    It has ``gradient(x)``, ``linearize(x)``, ``grad_lipschitz``, ``strong_convexity`` and
+    ``take(index)``, and counts nothing.
+    """
+
+    def __init__(self, energy, params, data):
+        if isinstance(energy, type) or not hasattr(energy, "strong_convexity"):
+            raise TypeError(f"energy is {shown(energy)}, expected a ParametricEnergy; a function "
+                            "of (x, params, data) becomes one by AutogradEnergy.")
+        self.energy, self.params, self.data = energy, params, data
+        L = self.grad_lipschitz = energy.lipschitz(params)
+        mu = self.strong_convexity = energy.strong_convexity(params)
+        if not 0 < mu < math.inf:
+            raise UnsolvableError(
+                f"strong_convexity(params) of {type(energy).__name__} is {mu}, expected a finite "
+                "positive number: distances to the minimizer cannot be certified otherwise. Add "
+                "xi/2 |x|^2 with xi > 0, or bound the parameters."
+            )
+        # Both may be the same number, rounded in two ways.
+        if not L >= mu * (1 - 1e-12):
+            raise UnsolvableError(
+                f"lipschitz(params) of {type(energy).__name__} is {L}, expected at least "
+                f"strong_convexity(params), which is {mu}; correct one of them, see check_energy."
+            )
+
+    def __call__(self, x):
+        return self.energy.value(x, self.params, self.data)
+
+    def gradient(self, x):
+        """Return ``d_x E``."""
+        return self.energy.gradient(x, self.params, self.data)
+
+    def linearize(self, x):
+        """Return the `Linearization` at ``x``."""
+        return self.energy.linearize(x, self.params, self.data)
+
+    def linearize_from(self, x, state):
+        """Return a `Linearization` for Newton's method, and the next state."""
+        return self.energy.linearize_from(x, self.params, self.data, state)
+
+    def spend(self, count):
+        """Note iterations of ``count`` images that cost as much as a gradient each."""
+
+    def take(self, index):
+        """Return the same for some of the samples."""
+        part = copy.copy(self)
+        part.data = take(self.data, index)
+        return part
+
+
+def take(data: Any, index):
+    """Return the samples with these numbers, of a tensor or a tuple of tensors."""
+    if isinstance(data, tuple):
+        return tuple(take(part, index) for part in data)
+    return data[index]
+
+
+def in_double(data):
+    """Return a tensor or a tuple of tensors in double precision."""
+    if isinstance(data, tuple):
+        return tuple(in_double(part) for part in data)
+    return data.to(torch.complex128 if data.is_complex() else torch.float64)

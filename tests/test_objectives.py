@@ -176,6 +176,72 @@ def test_held_out_points_are_predicted_from_the_others():
     assert torch.equal(seen[0][0], y) and np.array_equal(seen[0][1], kept)
 
 
+def of_each(x, target):
+    """Mean squared errors, one for each sample."""
+    return (x - target).abs().square().flatten(1).mean(1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_splits_judge_as_the_truth_does_but_for_a_constant(dtype):
+    """Held out data are ``b = B x + m`` with noise m of mean zero, independent of what is kept:
+    ``E |Phi(a) - b|^2 = E |Phi(a) - B x|^2 + E |m|^2``, the last term ``k s^2 |B_m|_F^2``, k real
+    parts. This is false for what copies the held out data with their noise.
+    """
+    views, level, parts = 6, 0.3, 2 if dtype.is_complex else 1
+    A, forward = matrix_map(2 * views, 4, dtype=dtype)
+    B, back = matrix_map(4, 2 * views, seed=1, dtype=dtype)
+    network = matrix_map(4, 4, seed=2, dtype=dtype)[1]
+    x = torch.randn(4, generator=torch.Generator().manual_seed(3), dtype=dtype)
+    clean = forward(x).reshape(views, 2).expand(4000, views, 2)
+    y = clean + level * batch_of(clean).normal(clean)
+    split = O.ViewSplit(3)
+    held = ~split(y, generator_of(0, 1))
+
+    def reconstruct(y):
+        return back(y.flatten(1))
+
+    def predicted(y):
+        return forward(network(reconstruct(y))).reshape(y.shape)
+
+    def model(y):
+        return network(reconstruct(y))
+
+    weights = held.expand(views, 2).flatten()
+    cases = {
+        O.Noise2Inverse(reconstruct, split, of_each): (
+            lambda y: model(1.5 * y * ~held), reconstruct(3 * clean * held),
+            (3 * B[:, weights]).abs().square().sum() / 4),
+        O.SelfSupervisedSplit(lambda x: forward(x).reshape(-1, views, 2), split, of_each): (
+            lambda y: predicted(y * ~held) * held, clean * held, weights.sum() / (2 * views)),
+    }  # fmt: skip
+    for objective, (predict, truth, size) in cases.items():
+        supervised = of_each(predict(y), truth)
+        excess = objective(model, batch_of(y)) - supervised
+        assert within_errors(excess.detach(), parts * level**2 * float(size))
+    copied = of_each(y * held, y * held) - of_each(y * held, clean * held)
+    assert not within_errors(copied, parts * level**2 * float(weights.sum() / (2 * views)))
+
+
+def test_equivariance_judges_moved_images_as_the_truth_does():
+    """Where ``Phi(A x) = x``, its mean over the group is the supervised loss on the ``T_g x``."""
+    A, forward = matrix_map(3, 5)
+    x = torch.randn(5, generator=torch.Generator().manual_seed(3)).double()
+    y = forward(x)
+
+    def model(data):  # exact for x and wrong for others
+        return (data @ y / (y @ y))[..., None] * x
+
+    shifts = [lambda u, k=k: u.roll(k, -1) for k in range(5)]
+    values = [O.Equivariance(forward, [g])(model, batch_of(y[None])) for g in shifts]
+    orbit = torch.stack([g(x) for g in shifts])
+    supervised = Supervised(mean_squared_error)(model, batch_of(forward(orbit), orbit))
+    torch.testing.assert_close(torch.stack(values).mean(), supervised)
+    assert supervised > 0.1 and float(values[0]) < 1e-20
+    objective = O.Equivariance(forward, shifts)
+    draws = [float(objective(model, batch_of(y[None], step=k))) for k in range(400)]
+    assert within_errors(draws, float(supervised))  # all are as probable
+
+
 def test_terms_of_a_sum_share_the_reconstruction():
     model, calls = nn.Linear(3, 3), []
     model.register_forward_hook(lambda *_: calls.append(1))

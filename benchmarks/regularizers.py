@@ -7,7 +7,8 @@
 Parts: ``certificates`` counts planted violators that are refuted and sound networks that are
 certified; ``ridges`` trains a convex and a weakly convex ridge on noisy photographs, by bilevel
 learning for so many CPU seconds on one core, and compares them with total variation, alpha tuned on
-training images; ``transfer`` takes the weakly convex one, as it is, to tomography and inpainting,
+training images; ``transfer`` takes the weakly convex one, or the one that comes with the package
+where it is not trained, to tomography and inpainting,
 with alpha and contrast tuned on validation images, as that of total variation is. Means over test
 images in dB; numbers that were not measured are null. The folder has ``natural/kodak24_gray.npz``
 and ``ct/ct_slices_256.npz``.
@@ -22,6 +23,8 @@ import timing  # isort: skip
 import regularizers_problems as problems
 import regularizers_ridges as ridges
 import torch
+
+from odl_learned import learning
 
 #: What a part measures; later parts add theirs.
 PARTS = {
@@ -65,7 +68,7 @@ def denoise(arguments, shared):
               f"{numbers[name + '_db']:.2f} dB after {seconds:.0f} CPU s; L = {L:.3g}, "
               f"mu = {mu:.3g}, {solution}", flush=True)
         if arguments.keep is not None:
-            torch.save(ridge.state_dict(), arguments.keep / f"{name}.pt")
+            learning.save_regularizer(arguments.keep / f"{name}.pt", ridge)
     return numbers
 
 
@@ -73,8 +76,9 @@ def transfer(arguments, shared):
     """The weakly convex ridge of denoising in other problems."""
     ridge = shared.get("wcrr")
     if ridge is None:
-        ridge = ridges.wcrr()
-        ridge.load_state_dict(torch.load(arguments.keep / "wcrr.pt", weights_only=True))
+        path = learning.WEAKLY_CONVEX_RIDGE if arguments.keep is None else (
+            arguments.keep / "wcrr.pt")
+        ridge = learning.load_regularizer(path)
     numbers = {}
     for short, make in (("ct", problems.tomography), ("inpainting", problems.inpainting)):
         problem = make(arguments.data, arguments.size)
@@ -94,7 +98,8 @@ def main():
     parser.add_argument("--size", choices=tuple(problems.SIZES), default="full")
     parser.add_argument("--part", choices=PARTS, action="append", help="default: all of them")
     parser.add_argument("--seconds", type=float, help="CPU time of the training of each ridge")
-    parser.add_argument("--keep", type=Path, help="folder for trained weights")
+    parser.add_argument("--keep", type=Path, help="folder for trained weights, also "
+                        "those to transfer; default: those of the package")
     arguments = parser.parse_args()
     if arguments.seconds is None:
         arguments.seconds = ridges.SECONDS[arguments.size]

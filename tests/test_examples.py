@@ -91,6 +91,7 @@ SPOILED = {
     "tooth_weighted_tv_pdhg.py": {"maxiter": 3},
     "walnut_tv_pdhg.py": {"niter": 3},
     "ct_landweber_discrepancy.py": {"niter": 5},
+    "ct_learned_ridge.py": {"niter": 3},
     "ct_learned_without_truth.py": {"steps": 1},
     "ct_train_in_a_folder.py": {"steps": 1},
     "ct_tv_pdhg.py": {"niter": 5},

@@ -228,6 +228,21 @@ def test_ridges_come_back_from_files_and_pickles(tmp_path):
         learning.load_regularizer(tmp_path / "other.pt")
 
 
+def test_ridges_of_the_package_denoise():
+    """On an image unlike the photographs that they were learned from."""
+    x = torch.cumsum(images(24, 24) * (images(24, 24, seed=3) > 1.5), 1).float()
+    x = (x - x.min()) / (x.max() - x.min())
+    y = x + 25 / 255 * images(24, 24, seed=4).float()
+    for path, rho in ((learning.CONVEX_RIDGE, 0.0), (learning.WEAKLY_CONVEX_RIDGE, 0.95)):
+        R = learning.load_regularizer(path)
+        assert R.constants()[1] == pytest.approx(rho, abs=1e-2)
+        model = reconstruction.RegularizedLeastSquares(
+            torch.nn.Identity(), torch.nn.Identity(), R, noise_level=25 / 255, norm=1.0,
+            coercivity=1.0, dimension=2)
+        with torch.no_grad():
+            assert (model(y[None])[0] - x).square().mean() < 0.5 * (y - x).square().mean()
+
+
 def test_errors_at_the_door():
     with pytest.raises(ValueError, match="less than 0.99"):
         regularizers.Ridge(ridge().filters, regularizers.Huber(), regularizers.Huber(),

@@ -8,7 +8,12 @@ from odl_learned.learning.files.saved import (
     load_reconstruction,
     save_reconstruction,
 )
-from odl_learned.learning.files.saved_regularizers import load_regularizer, save_regularizer
+from odl_learned.learning.files.saved_regularizers import (
+    CONVEX_RIDGE,
+    WEAKLY_CONVEX_RIDGE,
+    load_regularizer,
+    save_regularizer,
+)
 from odl_learned.learning.group import processes
 from odl_learned.learning.losses import mean_squared_error
 from odl_learned.learning.objective import Objective, Supervised, WeightedSum
@@ -21,11 +26,13 @@ from odl_learned.learning.training.record import History
 __all__ = [
     "Batch",
     "Best",
+    "CONVEX_RIDGE",
     "History",
     "MixedPrecision",
     "Objective",
     "SavedReconstruction",
     "Supervised",
+    "WEAKLY_CONVEX_RIDGE",
     "WeightedSum",
     "Workers",
     "load_reconstruction",

@@ -1,6 +1,7 @@
 """A learned regularizer as one file without code, and back."""
 
 import os
+from pathlib import Path
 
 import odl
 from torch import nn
@@ -10,6 +11,10 @@ from odl_learned.learning.files.model_recipes import build_model, describe_model
 from odl_learned.learning.files.saved import LANGUAGE
 from odl_learned.validation import shown
 
+#: Files of a convex and a weakly convex ridge for `load_regularizer`, learned from photographs in
+#: [0, 1] with noise of 25 / 255; see ``weights/README.md``.
+CONVEX_RIDGE, WEAKLY_CONVEX_RIDGE = (Path(__file__).parent / "weights" / f"{name}.pt"
+                                     for name in ("crr", "wcrr"))  # fmt: skip
 _KEYS = ("language", "regularizer", "weights")
 #: Regularizers know no forward operator; recipes are made for one.
 _NOTHING = odl.IdentityOperator(odl.rn(1))

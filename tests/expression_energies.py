@@ -4,7 +4,7 @@ import numpy as np
 import odl
 import torch
 
-from odl_learned import data, operators
+from odl_learned import data, functionals, operators
 from odl_learned.bridge.layout import layout_of
 from odl_learned.functionals import Coordinate, Exponential, parameter_space, smoothed_length
 
@@ -85,6 +85,31 @@ def fixed_data():
             + smoothed_length(x, 0.5, nu) + 1.5)  # fmt: skip
 
 
+def emission():
+    """The likelihood of Poisson counts with total variation of learned weight and smoothing."""
+    space = plane(dtype="float32")
+    forward_op = operators.parallel_ray_transform(space, 5)
+    domain = odl.ProductSpace(space, parameter_space(space, 2), forward_op.range)
+    x, theta, y = (odl.ComponentProjection(domain, i) for i in range(3))
+    alpha, nu = (Exponential(Coordinate(domain[1], i)) @ theta for i in range(2))
+    likelihood = functionals.PoissonLikelihood(0.5 * forward_op.range.one(), 20.0)
+    return (likelihood @ odl.BroadcastOperator(forward_op @ x, y)
+            + smoothed_length(operators.gradient(space) @ x, alpha, nu)
+            + 0.2 * F.L2NormSquared(space) @ x)  # fmt: skip
+
+
+def experts():
+    """Fields of experts, the squared gradient and Huber's functional with learned factors."""
+    space = plane(cells=(0.5, 2.0))
+    x, y, (first, second) = blocks(space, 2, space)
+    bank = np.random.default_rng(4).standard_normal((2, 3, 3))
+    fields = functionals.FieldsOfExperts(space, bank, [0.5, 0.2], 0.3)
+    huber = F.Huber(space**2, 0.7) @ operators.FunctionalMultiple(second, operators.gradient(
+        space) @ x)  # fmt: skip
+    return (0.5 * F.L2NormSquared(space) @ (x - y) + F.FunctionalProduct(first, fields @ x)
+            + 0.3 * functionals.H1Seminorm(plane(cells=(0.5, 2.0))) @ x + 0.1 * huber)
+
+
 SINGLE = {"dtype": "float32"}
 EXPRESSIONS = {
     "denoising": lambda: variation(odl.IdentityOperator(plane()), 0.0),
@@ -101,11 +126,13 @@ EXPRESSIONS = {
     "points on the boundary": lambda: variation(mask(plane(nodes_on_bdry=True))),
     "wavelet scales": wavelet_scales,
     "fixed data": fixed_data,
+    "emission": emission,
+    "experts and Huber": experts,
 }
 
 
 def draw(functional, rng, size=3, scale=1.0):
-    """Random images, parameters and data in double precision."""
+    """Random images, parameters and data in double precision; counts where they are counts."""
     x, params, *rest = (layout_of(space) for space in functional.domain)
     batch = [torch.as_tensor(scale * rng.standard_normal((size, *part.shape))) for part in (
         x, *rest)]  # fmt: skip
@@ -114,4 +141,7 @@ def draw(functional, rng, size=3, scale=1.0):
             batch[i] = torch.complex(batch[i], torch.as_tensor(
                 scale * rng.standard_normal(batch[i].shape)))  # fmt: skip
     theta = torch.as_tensor(rng.uniform(-1.5, 0.0, params.shape))
-    return batch[0], theta, batch[1] if rest else torch.zeros(size, 1).double()
+    data = batch[1] if rest else torch.zeros(size, 1).double()
+    if "PoissonLikelihood" in repr(functional):
+        data = torch.as_tensor(rng.poisson(4.0, data.shape)).double().clamp_max(20)
+    return batch[0], theta, data

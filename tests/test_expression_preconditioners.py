@@ -9,14 +9,14 @@ from expression_energies import EXPRESSIONS, blur, coils, draw, mask, plane, var
 from odl_learned import functionals, operators
 from odl_learned.bridge import as_module, as_transpose_module
 from odl_learned.energies import check_energy, energy_of
-from odl_learned.energies.expressions.matrices import local_matrix, sparse_matrix
 from odl_learned.energies.expressions.preconditioners import (
     Identity,
     Jacobi,
     LocalTimesSpectral,
     ScaledSpectral,
 )
-from odl_learned.energies.expressions.symbols import normal_symbol
+from odl_learned.energies.expressions.preconditioners.matrices import local_matrix, sparse_matrix
+from odl_learned.energies.expressions.preconditioners.symbols import normal_symbol
 from odl_learned.solvers.conjugate_gradient import conjugate_gradient
 
 F = odl.functionals

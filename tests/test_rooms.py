@@ -25,8 +25,9 @@ def test_rooms_are_attributes_and_lazy():
 
 
 @pytest.mark.parametrize("room", [
-    "energies", "energies.coefficients", "energies.expressions", "energies.filters",
-    "energies.potentials", "energies.transforms", "learning.bilevel",
+    "energies", "energies.coefficients", "energies.expressions",
+    "energies.expressions.preconditioners", "energies.filters", "energies.potentials",
+    "energies.transforms", "learning.bilevel",
     "learning.bilevel.derivative_free",
     "learning.bilevel.first_order", "learning.bilevel.hypergradients", "learning.bilevel.lower"])
 def test_faces_are_short_and_tell_what_is_behind(room):

@@ -21,6 +21,7 @@ from odl_learned.functionals.parameters import (
     fix_block,
     parameter_space,
 )
+from odl_learned.functionals.poisson_likelihood import PoissonLikelihood
 from odl_learned.functionals.real_parts import OnRealParts
 from odl_learned.functionals.smoothed_length import smoothed_length
 from odl_learned.functionals.smoothed_tv import SmoothedGroupL1, SmoothedTV
@@ -43,6 +44,7 @@ __all__ = [
     "MagnitudeBound",
     "MagnitudeSupport",
     "OnRealParts",
+    "PoissonLikelihood",
     "SmoothedGroupL1",
     "SmoothedTV",
     "TotalGeneralizedVariation",

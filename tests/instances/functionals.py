@@ -57,6 +57,7 @@ FUNCTIONALS = {
         parametric_energy(X), 1, odl.rn(2).element([-0.5, 0.3])),
     "SmoothedGroupL1": lambda: functionals.SmoothedGroupL1(V, 0.1),
     "SmoothedGroupL1 complex": lambda: functionals.SmoothedGroupL1(XC**2, 0.1),
+    "PoissonLikelihood": lambda: functionals.PoissonLikelihood(0.3 * X.one(), 5),
     "smoothed_length": lambda: functionals.smoothed_length(GRAD, 0.7, 0.1),
     "smoothed_length of entries": lambda: functionals.smoothed_length(
         odl.IdentityOperator(X), functionals.Exponential(functionals.Coordinate(X, (2, -1))), 0.1),

@@ -91,6 +91,7 @@ FUNCTIONALS = {
         counts(X), 0.3 * X.one()),
     "KullbackLeiblerConjugate": lambda X, C: functionals.KullbackLeiblerFidelity(
         counts(X), 0.3 * X.one()).convex_conj,
+    "PoissonLikelihood": lambda X, C: functionals.PoissonLikelihood(0.3 * X.one(), 5),
     "FieldsOfExperts": lambda X, C: functionals.FieldsOfExperts(
         X, filters(2, (3, 2)), [0.5, 2.0], 0.1),
     "weighted_l1": lambda X, C: functionals.weighted_l1(X**2, [0.5, 2.0]),

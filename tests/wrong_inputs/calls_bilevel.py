@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from bilevel_problems import START, denoising
-from expression_energies import mask, plane, variation
+from expression_energies import blur, mask, plane, variation
 
 from odl_learned.energies import (
     AutogradEnergy,
@@ -20,6 +20,11 @@ from odl_learned.energies.coefficients import (
     natural,
     odds_weights,
     squared_weights,
+)
+from odl_learned.energies.expressions.preconditioners import (
+    LocalTimesSpectral,
+    normal_symbol,
+    sparse_matrix,
 )
 from odl_learned.energies.filters import ExpertsEnergy, RidgeEnergy, dct_filters, fixed_filters
 from odl_learned.energies.potentials import Charbonnier
@@ -121,6 +126,9 @@ ENERGIES = {
     "cubic": (cubic, lambda: dict(k=2)),
     "dct_filters": (dct_filters, lambda: dict(size=3)),
     "decimal_alpha": (decimal_alpha, lambda: dict(nu=0.1, xi=0.1)),
+    "LocalTimesSpectral": (LocalTimesSpectral, lambda: dict(largest=100)),
+    "normal_symbol": (normal_symbol, lambda: dict(op=blur(plane()))),
+    "sparse_matrix": (sparse_matrix, lambda: dict(op=mask(plane()))),
     "energy_of": (energy_of, lambda: dict(functional=variation(mask(plane())))),
     "exponential": (exponential, lambda: dict(k=2)),
     "fixed_filters": (fixed_filters, lambda: dict(filters=torch.ones(2, 3, 3).double())),

@@ -226,6 +226,8 @@ FUNCTIONALS = {
     "LeastSquares": (functionals.LeastSquares, lambda: dict(
         forward_op=GRAD, data=GRAD.range.one(), accuracy=1e-6, maxiter=100)),
     "l2_fidelity": (functionals.l2_fidelity, lambda: dict(data=element(X))),
+    "PoissonLikelihood": (functionals.PoissonLikelihood, lambda: dict(
+        background=X.one(), most=5.0)),
     "smoothed_length": (functionals.smoothed_length, lambda: dict(
         op=operators.gradient(X), alpha=0.3, nu=0.1)),
     "parameter_space": (functionals.parameter_space, lambda: dict(space=X, size=2)),

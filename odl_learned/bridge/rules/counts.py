@@ -18,7 +18,11 @@ from odl_learned.bridge.proximals.entropies import (
 from odl_learned.bridge.proximals.lowering import column, lower_proximal
 from odl_learned.bridge.rules.entropies import kullback_leibler as divergence
 from odl_learned.bridge.rules.entropies import kullback_leibler_conjugate as divergence_conjugate
-from odl_learned.functionals import KullbackLeiblerConjugate, KullbackLeiblerFidelity
+from odl_learned.functionals import (
+    KullbackLeiblerConjugate,
+    KullbackLeiblerFidelity,
+    PoissonLikelihood,
+)
 
 
 class Counts(nn.Module):
@@ -65,6 +69,21 @@ class CountConjugateProximal(Counts):
         return kullback_leibler_conjugate(x + step * self.background(), self.data(), step)
 
 
+class CountLikelihood(nn.Module):
+    """``(y, b) -> sum_j w (y + r - b l(y))``, continued quadratically below ``y = 0``."""
+
+    def __init__(self, functional):
+        super().__init__()
+        self.pair, self.layout = layout_of(functional.domain), layout_of(functional.domain[0])
+        self.background = Held(self.layout.to_tensor(functional.background))
+
+    def forward(self, pair):
+        (y, b), r = self.pair.split(pair), self.background()
+        low, s = y.clamp_max(0) / r, y.clamp_min(0) + r
+        return self.layout.integrate(y + r - b * (s.log() + low - low.square() / 2))
+
+
+lower.register(PoissonLikelihood, CountLikelihood)
 lower.register(KullbackLeiblerFidelity, CountDivergence)
 lower.register(KullbackLeiblerConjugate, CountConjugate)
 lower_proximal.register(KullbackLeiblerFidelity, CountProximal)

@@ -30,6 +30,10 @@ class Density(abc.ABC):
     def constants(self, nu):
         """Return the `PotentialConstants`, which hold everywhere."""
 
+    def on(self, data):
+        """Return the density for these data; itself, unless it depends on them."""
+        return self
+
     def convexity(self, nu):
         """Return a lower bound of the second derivative everywhere."""
         return 0.0

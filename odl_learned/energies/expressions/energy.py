@@ -126,12 +126,14 @@ class ExpressionEnergy(ParametricEnergy):
         e = torch.as_tensor(radius, dtype=torch.float64, device=x.device)
         found = [term_variation(term, x, params, data, e, q) for term in self.terms]
         slopes = self._slopes(params)
+        learned = slopes.norm(dim=1) > 0  # others count nothing, also where they are infinite
         changes, sizes = (torch.stack([entry for part in found for entry in getattr(part, name)])
                           for name in ("changes", "sizes"))  # fmt: skip
+        mixed, jacobian = (
+            joined_norms(slopes[learned], None, part[learned], None).nan_to_num(nan=math.inf)
+            for part in (changes, sizes))  # fmt: skip
         return Variation(sum(part.hessian for part in found),
-                         sum(part.mean_hessian for part in found),
-                         joined_norms(slopes, None, changes, None),
-                         joined_norms(slopes, None, sizes, None))  # fmt: skip
+                         sum(part.mean_hessian for part in found), mixed, jacobian)  # fmt: skip
 
     def rounding(self, x, params, data):
         """Bound the rounding error of the gradient, in the norm, for every sample, ``(B,)``."""

@@ -1,17 +1,27 @@
 """Terms of functionals in closed form: from a class of ODL to a density and its scalars."""
 
+import dataclasses
 import functools
 
 import odl
+import torch
 
 from odl_learned.bridge.layout import layout_of
+from odl_learned.energies import huber_intervals  # noqa: F401  (registers its rule)
+from odl_learned.energies.expressions.arguments import applied, cleaned
 from odl_learned.energies.expressions.blocks import Scalar
+from odl_learned.energies.expressions.counts import Counts
 from odl_learned.energies.expressions.densities import Lengths, Squares
 from odl_learned.energies.expressions.maps import AffineMap
 from odl_learned.energies.expressions.missing import missing
 from odl_learned.energies.expressions.terms import Term
-from odl_learned.energies.potentials import Charbonnier
-from odl_learned.functionals import SmoothedGroupL1
+from odl_learned.energies.potentials import Charbonnier, HuberPotential
+from odl_learned.functionals import (
+    FieldsOfExperts,
+    KullbackLeiblerFidelity,
+    PoissonLikelihood,
+    SmoothedGroupL1,
+)
 
 
 @functools.singledispatch
@@ -54,6 +64,51 @@ def _(functional: SmoothedGroupL1, summand, blocks):
     space = functional.domain
     map = AffineMap(summand.argument, entry_weights_of(space[0]), len(space))
     return lengths_term(Charbonnier(), functional.nu, map, summand, blocks)
+
+
+@term_of.register
+def _(functional: odl.functionals.Huber, summand, blocks):
+    space = functional.domain
+    if not functional.gamma > 0:
+        raise missing(functional, "a positive gamma: without it there is no gradient")
+    if isinstance(space, odl.ProductSpace):
+        map = AffineMap(summand.argument, entry_weights_of(space[0]), len(space))
+    else:
+        map = AffineMap(summand.argument, entry_weights_of(space), 1)
+    return lengths_term(HuberPotential(), float(functional.gamma), map, summand, blocks)
+
+
+@term_of.register
+def _(functional: FieldsOfExperts, summand, blocks):
+    # alpha_k int sqrt(|f_k * u|^2 + nu^2): every response is a group, with the weight alpha_k
+    argument = applied(functional.bank, summand.argument)
+    layout = layout_of(functional.bank.range)
+    alphas = torch.as_tensor(functional.alphas).reshape(-1, *[1] * functional.domain.ndim)
+    weights = alphas * entry_weights_of(functional.domain) * torch.ones(
+        layout.shape, dtype=torch.float64)  # fmt: skip
+    inner = dataclasses.replace(summand, argument=argument)
+    return lengths_term(Charbonnier(), functional.nu, AffineMap(argument, weights, 1), inner,
+                        blocks)  # fmt: skip
+
+
+@term_of.register
+def _(functional: PoissonLikelihood, summand, blocks):
+    pair = summand.argument
+    if pair.scales:
+        raise missing(functional, "no factor of parameters inside; put it in front")
+    mean, counts = (cleaned(applied(odl.ComponentProjection(functional.domain, i), pair))
+                    for i in (0, 1))
+    if counts.image is not None:
+        raise missing(functional, "counts that do not depend on the images")
+    density = Counts(counts, functional.background, functional.most)
+    alpha = Scalar(summand.factors, summand.factor, blocks)
+    return Term(AffineMap(mean, entry_weights_of(functional.domain[0]), 1), density, alpha)
+
+
+@term_of.register
+def _(functional: KullbackLeiblerFidelity, summand, blocks):
+    raise missing(functional, "PoissonLikelihood(background, most), which is smooth everywhere: "
+                  "this one is infinite below zero")  # fmt: skip
 
 
 def lengths_term(potential, nu, map, summand, blocks):

@@ -25,12 +25,13 @@ def energy_of(functional: odl.functionals.Functional,
               (A_k x + B_k y + b_k) \big)
 
     with any linear ODL operators ``A_k``, and functionals ``F_k`` that have a rule
-    (`expressions.leaves.term_of`): squared norms and smoothed lengths of groups. Factors depend on
-    the parameters, by `FunctionalProduct` and `FunctionalMultiple`. Values, gradients, Hessians and
-    mixed derivatives are formulas around the lowered operators, and so are the bounds from above
-    and below, the Lipschitz constants of second derivatives and their variation on balls, from
-    norms of operators in closed form or, where there is none, `operator_norm`, which is too small
-    with a probability of at most 1e-6.
+    (`expressions.term_of`): squared norms, smoothed lengths of groups, Huber's functional, fields
+    of experts, and the likelihood of Poisson counts. Factors depend on the parameters, by
+    `FunctionalProduct` and `FunctionalMultiple`. Values, gradients, Hessians and mixed derivatives
+    are formulas around the lowered operators, and so are the bounds from above and below, the
+    Lipschitz constants of second derivatives and their variation on balls, from norms of operators
+    in closed form or, where there is none, `operator_norm`, which is too small with a probability
+    of at most 1e-6.
 
     Parameters
     ----------

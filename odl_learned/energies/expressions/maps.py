@@ -56,7 +56,7 @@ class AffineMap:
         self.weights = weights
         self.is_identity = isinstance(self.operator, odl.IdentityOperator)
         like = layout_of(source).to_tensor(source.zero())[None]
-        self._forward = indouble(lower(self.operator), like)
+        self._forward = in_double(lower(self.operator), like)
         ratio = target.weight  # of the inner product: w_Z
         most, fewest = _extremes(weights / ratio if isinstance(ratio, float) and
                                  isinstance(weights, float) else
@@ -69,11 +69,11 @@ class AffineMap:
         self.row_norm = plain if rows is None else min(plain, rows)
         image = self._forward(double(like))
         back = as_transpose_module(self.operator).native
-        self._transpose = indouble(back, layout_of(argument.space).zeros((1,), None))
+        self._transpose = in_double(back, layout_of(argument.space).zeros((1,), None))
         self._data = None
         if argument.data is not None:
             source = layout_of(argument.data.domain)
-            self._data = indouble(lower(argument.data), source.zeros((1,), None))
+            self._data = in_double(lower(argument.data), source.zeros((1,), None))
         self._shift = None
         if argument.shift is not None:
             self._shift = double(target.to_tensor(argument.shift))
@@ -104,7 +104,7 @@ class AffineMap:
         """``A* A`` as it is lowered as a whole, for one weight of each space."""
         source = layout_of(self.operator.domain)
         module = lower(self.operator.adjoint @ self.operator)
-        return indouble(module, source.zeros((1,), None))
+        return in_double(module, source.zeros((1,), None))
 
     def normal(self, v):
         r"""Return ``M^H w M v``: with constant weights ``(w / w_Z) w_X A* A``."""
@@ -138,7 +138,7 @@ class InSingle(torch.nn.Module):
         return double(self.module(_single(x)))
 
 
-def indouble(module, like):
+def in_double(module, like):
     """Return a lowered operator that maps double precision to double precision.
 
     Parameters

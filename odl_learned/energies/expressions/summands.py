@@ -19,7 +19,7 @@ from odl.functionals.functional import (
 from odl_learned.energies.expressions.arguments import Whole, applied, scaled, shifted
 from odl_learned.energies.expressions.blocks import IMAGES, PARAMETERS, reads
 from odl_learned.energies.expressions.missing import missing
-from odl_learned.functionals import SmoothedTV
+from odl_learned.functionals import H1Seminorm, SmoothedTV
 from odl_learned.weights import component_weights
 
 
@@ -153,8 +153,9 @@ def _(functional: odl.functionals.SeparableSum, summand):
     return found
 
 
-@opened.register
-def _(functional: SmoothedTV, summand):
+@opened.register(H1Seminorm)
+@opened.register(SmoothedTV)
+def _(functional, summand):
     return summands(summand.of(functional.expression))
 
 

@@ -40,7 +40,7 @@ def term_variation(term, x, params, data, radius, q):
     at = term.at(x, params, data)
     alpha, n = at.alpha, map.norm
     rho = map.row_norm * e
-    curvature, third, mixed, _ = term.density.interval(at.p, at.nu, rho)
+    curvature, third, steepest, _ = at.density.interval(at.p, at.nu, rho)
     w = map.linear(q)
     lengths = block_lengths(w)
     wide = rho.reshape(-1, *[1] * (w.ndim - 1))
@@ -51,7 +51,11 @@ def term_variation(term, x, params, data, radius, q):
     def most(values):
         return values.flatten(1).amax(1)
 
+    # no 0 times infinity, where a derivative has no bound
+    third, mixed = (torch.where(lengths == 0, 0.0, rate) for rate in (third, steepest))
     linear = n * e * torch.minimum(n * most(third * lengths), map.row_norm * root(third * lengths))
+    linear = torch.where(e == 0, 0.0, linear)
+    third = torch.where(wide == 0, 0.0, third)
     capped = n * root(torch.minimum(third * wide, curvature) * lengths)
     bent, mean = torch.minimum(linear, capped), torch.minimum(linear / 2, capped)
     second = sample_norms(map.transpose(map.spread(at.point.hessian(w))))
@@ -60,6 +64,6 @@ def term_variation(term, x, params, data, radius, q):
     sizes = [first + e * n**2 * most(curvature)]
     if term.nu is not None:
         slope = sample_norms(map.transpose(map.spread(at.point.slope_in_nu())))
-        changes.append(alpha * n * e * root(mixed * lengths))
-        sizes.append(alpha * (slope + e * n**2 * most(mixed)))
+        changes.append(torch.where(e == 0, 0.0, alpha * n * e * root(mixed * lengths)))
+        sizes.append(alpha * (slope + torch.where(e == 0, 0.0, e * n**2 * most(steepest))))
     return TermVariation(alpha * bent, alpha * mean, changes, sizes)

@@ -40,7 +40,8 @@ class Term:
     def value(self, x, params, data):
         """Return the value of every sample, ``(B,)``."""
         alpha, nu = self.numbers(params)
-        values = self.map.spread(self.density.value(self.map.forward(x, data), nu)[:, None])
+        values = self.map.spread(
+            self.density.on(data).value(self.map.forward(x, data), nu)[:, None])
         return alpha * values.flatten(1).sum(1)
 
     def at(self, x, params, data):
@@ -83,7 +84,7 @@ class Term:
         still = self.map.forward(torch.zeros_like(x), data)
         root = _root_of(self.map.weights)
         size = self.map.norm * sample_norms(x) + sample_norms(root * still)
-        slopes = sample_norms(root * self.density.at(p, nu).gradient)
+        slopes = sample_norms(root * self.density.on(data).at(p, nu).gradient)
         return ROUNDING * self.map.eps * alpha * self.map.norm * (
             constants.curvature * size + slopes)  # fmt: skip
 
@@ -95,7 +96,8 @@ class TermPoint:
         self.term, self.map = term, term.map
         self.alpha, self.nu = term.numbers(params)
         self.p = self.map.forward(x, data)
-        self.point = term.density.at(self.p, self.nu)
+        self.density = term.density.on(data)
+        self.point = self.density.at(self.p, self.nu)
         self.images, self._blocks = tuple(x.shape[1:]), None
 
     def follow(self, state):

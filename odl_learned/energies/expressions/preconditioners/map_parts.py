@@ -6,8 +6,8 @@ import weakref
 import numpy as np
 import torch
 
-from odl_learned.energies.expressions.matrices import sparse_matrix
-from odl_learned.energies.expressions.symbols import normal_symbol
+from odl_learned.energies.expressions.preconditioners.matrices import sparse_matrix
+from odl_learned.energies.expressions.preconditioners.symbols import normal_symbol
 
 _known = weakref.WeakKeyDictionary()
 

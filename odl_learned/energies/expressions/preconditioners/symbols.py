@@ -16,6 +16,7 @@ from odl.core.operator.operator import (
 from odl_learned.bridge import as_transpose_module
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
+from odl_learned.odl_validation import require_operator
 from odl_learned.operators import MultiCoilFourier, SampledFourier, SymmetrizedRayTransform
 from odl_learned.operators.fourier_multiplier import FourierMultiplier
 
@@ -36,6 +37,7 @@ def normal_symbol(op: odl.Operator) -> torch.Tensor | None:
     -------
     symbol : tensor of the shape of images, in double precision, or None without a rule
     """
+    require_operator("op", op)
     return None
 
 

@@ -16,6 +16,7 @@ from odl.core.operator.operator import (
 
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
+from odl_learned.odl_validation import require_operator
 from odl_learned.operators import FilterBank
 
 #: Most nonzero entries of a row of a matrix that counts as sparse.
@@ -33,6 +34,7 @@ def sparse_matrix(op: odl.Operator) -> sp.csr_array | None:
     ----------
     op : linear odl.Operator
     """
+    require_operator("op", op)
     return None
 
 

@@ -12,7 +12,11 @@ import scipy.sparse as sp
 import scipy.sparse.linalg
 import torch
 
-from odl_learned.energies.expressions.map_parts import circulant_symbol, parts_of_map
+from odl_learned.energies.expressions.preconditioners.map_parts import (
+    circulant_symbol,
+    parts_of_map,
+)
+from odl_learned.validation import require_count
 
 #: Smallest symbol, relative to the largest.
 FLOOR = 1e-10
@@ -80,6 +84,9 @@ class LocalTimesSpectral:
     """
 
     largest: int = 2**18
+
+    def __post_init__(self):
+        require_count("largest", self.largest)
 
     def __call__(self, points):
         """Return ``v -> M^-1 v`` for a list of `TermPoint`."""

@@ -1,0 +1,106 @@
+"""Certificates of expressions: wrong rules are found, bounds hold for solved problems."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from expression_energies import EXPRESSIONS, draw
+
+from odl_learned.energies import check_energy, energy_of
+from odl_learned.energies.expressions import maps
+from odl_learned.energies.expressions.counts import Counts
+from odl_learned.energies.expressions.densities import Lengths, Squares
+from odl_learned.energies.potentials.potential import PotentialConstants
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.hypergradients import Direct, Implicit
+from odl_learned.learning.bilevel.lower import LowerLevel
+
+
+def constants(kind, **factors):
+    """A method ``constants`` with some of the numbers multiplied."""
+    right = kind.constants
+
+    def wrong(self, nu):
+        found = vars(right(self, nu))
+        return PotentialConstants(**{name: value * factors.get(name, 1.0)
+                                     for name, value in found.items()})  # fmt: skip
+
+    return kind, "constants", wrong
+
+
+def interval(self, p, nu, rho):
+    """Lengths whose third derivative is a thousand times smaller than it is."""
+    found = RIGHT_INTERVAL(self, p, nu, rho)
+    return found._replace(third=1e-3 * found.third)
+
+
+RIGHT_INTERVAL = Lengths.interval
+#: The expression, what is replaced by what, and what the check finds.
+WRONG = {
+    "curvature of lengths": (
+        "convolution", constants(Lengths, curvature=0.2), r"lipschitz\(params\)"),
+    "curvature of counts": ("emission", constants(Counts, curvature=0.02), r"lipschitz\(params\)"),
+    "third derivative of lengths": ("denoising", constants(Lengths, third=1e-3), "LA of curvature"),
+    "slope of lengths": (
+        "denoising", constants(Lengths, slope=1e-3, slope_in_nu=0.0), "B of curvature"),
+    "interval of lengths": (
+        "denoising", (Lengths, "interval", interval), "hessian of the variation"),
+    "convexity of squares": (
+        "denoising", (Squares, "convexity", lambda self, nu: 1.1), "strong_convexity"),
+    "lengths under a mask": ("mask", (maps, "least_gain", lambda op: 1.0), "strong_convexity"),
+    "norm of a projection": (
+        "parallel beam", (maps, "operator_norm", lambda op: 1.0), r"lipschitz\(params\)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", WRONG)
+def test_wrong_rules_are_found(rule, rng, monkeypatch):
+    name, replaced, message = WRONG[rule]
+    functional = EXPRESSIONS[name]()
+    arguments = draw(functional, rng)
+    monkeypatch.setattr(*replaced)
+    with pytest.raises((AssertionError, ValueError), match=message):
+        check_energy(energy_of(functional), *arguments, rng)
+
+
+def violations(names, cases, rng):
+    """Names of bounds that do not hold in random cases, solved badly and then exactly."""
+    found = []
+    for case in range(cases):
+        name = names[case % len(names)]
+        functional = EXPRESSIONS[name]()
+        truth, _, data = draw(functional, rng, 2)
+        params = torch.as_tensor(rng.uniform(-3.0, 0.5, functional.domain[1].size))
+        problem = BilevelProblem(energy_of(functional), data, SquaredError(truth), truth)
+        exact = Direct()(LowerLevel(problem), params, 1e-11, 1e-11)
+        accuracy = float(10 ** rng.uniform(-5, -1))
+        lower = LowerLevel(problem)
+        rough = lower.solve(params, accuracy)
+        distance = (rough.x - exact.x).abs().square().flatten(1).sum(1).sqrt().numpy()
+        if (distance > rough.error_bound + 1e-9).any():
+            found.append((case, name, "reconstruction"))
+        at = Implicit()(lower, params, accuracy, accuracy)
+        for what, error, bound in (
+            ("value", abs(at.value - exact.value), at.value_bound + exact.value_bound),
+            ("corrected value", abs(at.corrected_value - exact.value),
+             at.corrected_value_bound + exact.value_bound),
+            ("gradient", float((at.gradient - exact.gradient).norm()),
+             at.gradient_bound + exact.gradient_bound),
+        ):  # fmt: skip
+            if not error <= bound:
+                found.append((case, name, what, error, bound))
+            if name != "experts and Huber" and not math.isfinite(bound):
+                found.append((case, name, what, "is not finite"))
+    return found
+
+
+def test_bounds_hold_in_some_random_cases():
+    names = ["parallel beam", "several coils", "emission", "points on the boundary"]
+    assert violations(names, 4, np.random.default_rng(0)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(8))
+def test_bounds_hold_in_random_cases(seed):
+    assert violations(list(EXPRESSIONS), 25, np.random.default_rng(seed)) == []

@@ -59,6 +59,7 @@ LEARNING = {
 }
 
 OBJECTIVES = {
+    "Adversarial": (objectives.Adversarial, lambda: dict(penalty=10.0, slope=1.0)),
     "DataConsistency": (applied(objectives.DataConsistency), lambda: dict(
         forward=A_MAP, loss=SQUARES)),
     "Equivariance": (applied(objectives.Equivariance), lambda: dict(

@@ -1,9 +1,11 @@
 """Objectives of training beside supervised losses: they compare data, and need no truth.
 
 Each is a value for ``learning.train(model, pairs, loss=...)``, where the items of `pairs` may be
-data alone; `learning.WeightedSum` adds them up.
+data alone; `learning.WeightedSum` adds them up. `Adversarial` is for regularizers, which it teaches
+to tell truths from naive reconstructions.
 """
 
+from odl_learned.learning.objectives.adversarial import Adversarial
 from odl_learned.learning.objectives.equivariance import Equivariance
 from odl_learned.learning.objectives.measured import DataConsistency, Noise2Noise
 from odl_learned.learning.objectives.noise import SURE, Recorrupted
@@ -16,6 +18,7 @@ from odl_learned.learning.objectives.splits import (
 )
 
 __all__ = [
+    "Adversarial",
     "SURE",
     "DataConsistency",
     "Equivariance",

@@ -18,7 +18,7 @@ import torch
 from odl_learned import bridge, data, learning, metrics, networks, operators, plotting, regularizers
 from odl_learned.reconstruction import DeepEquilibrium, GradientStep
 
-SIZES = {"smoke": {"n": 24, "pairs": 20, "steps": 80},
+SIZES = {"smoke": {"n": 16, "pairs": 20, "steps": 40},
          "paper": {"n": 64, "pairs": 100, "steps": 400}}  # fmt: skip
 Q, NOISE = 0.98, 0.01
 

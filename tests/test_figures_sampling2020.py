@@ -75,3 +75,23 @@ def test_the_claims_can_fail(name):
         with pytest.raises(AssertionError):
             claim(spoiled)
             pytest.fail(f"{name} does not notice spoil {number}", pytrace=False)
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda r: r["masks"]["joint"].fill(True),
+    lambda r: r["map"].update({"random 1": 1.0, "random 2": 1.0}),
+    lambda r: r["TV"].update({"random 1": 1.0, "random 2": 1.0}),
+    lambda r: r["map"].update({"for TV": 0.8}),
+    lambda r: r["TV"].update({"for TV": 0.75}),
+])  # fmt: skip
+def test_the_claim_about_joint_learning_can_fail(spoil):
+    """On made-up numbers, since training takes long."""
+    names = ("joint", "for TV", "lowest", "random 1", "random 2")
+    results = {"masks": {name: np.arange(16).reshape(4, 4) < 4 for name in names},
+               "map": dict(zip(names, (1.0, 1.1, 1.2, 2.0, 2.5))),
+               "TV": dict(zip(names, (1.2, 1.0, 1.2, 2.5, 3.0)))}  # fmt: skip
+    claim = runpy.run_path(str(FOLDER / "joint_with_a_map.py"))["claim"]
+    claim(results)
+    spoil(results)
+    with pytest.raises(AssertionError):
+        claim(results)

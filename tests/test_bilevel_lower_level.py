@@ -24,7 +24,7 @@ from odl_learned.learning.bilevel.lower import (
     PrimalDual,
     Restarted,
 )
-from odl_learned.solvers.gradient_descent import gradient_descent
+from odl_learned.solvers.smooth.gradient_descent import gradient_descent
 
 F64 = torch.float64
 EASY = [name for name in ENERGIES if "no regularizer" not in name]

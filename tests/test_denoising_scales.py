@@ -7,7 +7,7 @@ import torch
 
 from odl_learned.operators import gradient
 from odl_learned.solvers import rof, tgv_denoising, tgv_gradient, tgv_value
-from odl_learned.solvers.denoising_units import LIMITS
+from odl_learned.solvers.variation.denoising_units import LIMITS
 
 SIDES = (1, 1)
 TINY = {"float32": 1e-45, "float64": 5e-324}

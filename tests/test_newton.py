@@ -19,8 +19,8 @@ from odl_learned.solvers import (
     neumann_laplacian,
     newton_krylov,
     periodic_laplacian,
-    preconditioners,
 )
+from odl_learned.solvers.smooth import preconditioners
 
 WORLDS = [np.asarray, torch.from_numpy]
 

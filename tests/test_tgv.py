@@ -8,8 +8,9 @@ import torch
 
 from odl_learned import functionals, operators
 from odl_learned.bridge import as_module, as_proximal_module
-from odl_learned.solvers import sheets, tgv_denoising, tgv_value
-from odl_learned.solvers.tgv_iteration import PrimalDual
+from odl_learned.solvers import tgv_denoising, tgv_value
+from odl_learned.solvers.variation import sheets
+from odl_learned.solvers.variation.tgv_iteration import PrimalDual
 
 
 def space_of(shape, dtype="float64"):

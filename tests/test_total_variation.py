@@ -8,8 +8,9 @@ import torch
 
 from odl_learned import functionals, operators, variational
 from odl_learned.bridge import as_module, as_proximal_module
-from odl_learned.solvers import denoising, rof, sheets
-from odl_learned.solvers.rof_iteration import PrimalDual
+from odl_learned.solvers import rof
+from odl_learned.solvers.variation import denoising, sheets
+from odl_learned.solvers.variation.rof_iteration import PrimalDual
 
 F = odl.functionals
 

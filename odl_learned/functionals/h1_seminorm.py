@@ -9,7 +9,7 @@ import scipy.fft
 from odl_learned.functionals.evaluation import precise_value
 from odl_learned.odl_validation import require_operator
 from odl_learned.operators import gradient
-from odl_learned.solvers.preconditioners import neumann_laplacian
+from odl_learned.solvers.smooth.preconditioners import neumann_laplacian
 from odl_learned.weights import constant_weight
 
 

@@ -5,7 +5,7 @@ import odl
 
 from odl_learned.functionals.total_variation import DenoisingProximal
 from odl_learned.operators import gradient
-from odl_learned.solvers.tgv import tgv_denoising, tgv_gradient, tgv_value
+from odl_learned.solvers.variation.tgv import tgv_denoising, tgv_gradient, tgv_value
 from odl_learned.validation import require_count, require_positive
 from odl_learned.weights import constant_weight
 

@@ -4,7 +4,7 @@ import odl
 
 from odl_learned.functionals.evaluation import precise_value
 from odl_learned.operators import gradient
-from odl_learned.solvers.rof import rof
+from odl_learned.solvers.variation.rof import rof
 from odl_learned.validation import is_finite_number, require_count, require_positive
 from odl_learned.weights import constant_weight
 

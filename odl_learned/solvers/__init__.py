@@ -5,33 +5,33 @@ from odl_learned.solvers.conjugate_gradient import conjugate_gradient
 from odl_learned.solvers.discrepancy import Discrepancy
 from odl_learned.solvers.emission import mlem, osem
 from odl_learned.solvers.fixed_point import fixed_point
-from odl_learned.solvers.forward_backward import Backtracking
-from odl_learned.solvers.gradient_descent import (
-    accelerated_gradient,
-    gradient_descent,
-    restarted_gradient,
-)
 from odl_learned.solvers.landweber import landweber
 from odl_learned.solvers.lsqr import lsqr
-from odl_learned.solvers.newton import newton_krylov
-from odl_learned.solvers.preconditioners import (
-    circulant,
-    cosine,
-    neumann_laplacian,
-    periodic_laplacian,
-)
-from odl_learned.solvers.primal_dual import primal_dual
-from odl_learned.solvers.proximal_gradient import (
+from odl_learned.solvers.nonsmooth.forward_backward import Backtracking
+from odl_learned.solvers.nonsmooth.primal_dual import primal_dual
+from odl_learned.solvers.nonsmooth.proximal_gradient import (
     fista,
     gradient_restart,
     no_restart,
     proximal_gradient,
 )
-from odl_learned.solvers.rof import rof
+from odl_learned.solvers.nonsmooth.steps import Accelerated, AdaptiveSteps, FixedSteps, LinearRate
+from odl_learned.solvers.smooth.gradient_descent import (
+    accelerated_gradient,
+    gradient_descent,
+    restarted_gradient,
+)
+from odl_learned.solvers.smooth.newton import newton_krylov
+from odl_learned.solvers.smooth.preconditioners import (
+    circulant,
+    cosine,
+    neumann_laplacian,
+    periodic_laplacian,
+)
+from odl_learned.solvers.smooth.weakly_convex import stationary_gradient
 from odl_learned.solvers.solution import DivergenceError, Solution
-from odl_learned.solvers.steps import Accelerated, AdaptiveSteps, FixedSteps, LinearRate
-from odl_learned.solvers.tgv import tgv_denoising, tgv_gradient, tgv_value
-from odl_learned.solvers.weakly_convex import stationary_gradient
+from odl_learned.solvers.variation.rof import rof
+from odl_learned.solvers.variation.tgv import tgv_denoising, tgv_gradient, tgv_value
 
 __all__ = [
     "Accelerated",

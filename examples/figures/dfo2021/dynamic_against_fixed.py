@@ -59,7 +59,7 @@ from odl_learned.learning.bilevel.lower import (
     LowerLevel,
     Newton,
 )
-from odl_learned.solvers.gradient_descent import gradient_descent
+from odl_learned.solvers.smooth.gradient_descent import gradient_descent
 
 SIZES = {
     "smoke": {

@@ -12,12 +12,12 @@ import torch
 
 from odl_learned.energies.doors import require_function
 from odl_learned.learning.bilevel.lower.dual_newton import dual_newton
-from odl_learned.solvers.gradient_descent import (
+from odl_learned.solvers.smooth.gradient_descent import (
     accelerated_gradient,
     gradient_descent,
     restarted_gradient,
 )
-from odl_learned.solvers.newton import newton_krylov
+from odl_learned.solvers.smooth.newton import newton_krylov
 from odl_learned.solvers.solution import Solution
 from odl_learned.validation import require_count
 

@@ -5,9 +5,9 @@ import math
 import numpy as np
 from array_api_compat import array_namespace, is_numpy_array, to_device
 
-from odl_learned.solvers.denoising_units import in_units
-from odl_learned.solvers.sheets import GROUP, on_host
 from odl_learned.solvers.solution import Solution
+from odl_learned.solvers.variation.denoising_units import in_units
+from odl_learned.solvers.variation.sheets import GROUP, on_host
 
 #: ``tau sigma |L|^2`` of an iteration that is fast and nearly always stable, and of one that is.
 BOLD, SAFE = 1.31, 1.0

@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from odl_learned.solvers.sheets import per_image
+from odl_learned.solvers.variation.sheets import per_image
 
 
 class Differences:

@@ -14,8 +14,8 @@ from odl_learned.solvers.checks import (
     require_start,
 )
 from odl_learned.solvers.conjugate_gradient import iterate
-from odl_learned.solvers.newton_model import NewtonModel
 from odl_learned.solvers.samples import numbers_of, restricted, samples_of
+from odl_learned.solvers.smooth.newton_model import NewtonModel
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.validation import require_count
 

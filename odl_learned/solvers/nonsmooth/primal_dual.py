@@ -4,9 +4,9 @@ import numpy as np
 
 from odl_learned.solvers.active import Active
 from odl_learned.solvers.checks import per_sample, require_adjoint
+from odl_learned.solvers.nonsmooth.steps import AdaptiveSteps
 from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
-from odl_learned.solvers.steps import AdaptiveSteps
 from odl_learned.validation import require_count, shown
 
 

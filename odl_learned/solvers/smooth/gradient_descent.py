@@ -14,8 +14,8 @@ from odl_learned.solvers.checks import (
     require_gradient,
     require_start,
 )
-from odl_learned.solvers.momentum import ConstantMomentum, NoMomentum, RestartedMomentum
 from odl_learned.solvers.samples import restricted, samples_of
+from odl_learned.solvers.smooth.momentum import ConstantMomentum, NoMomentum, RestartedMomentum
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.validation import require_count
 

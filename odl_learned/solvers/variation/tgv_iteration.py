@@ -21,8 +21,8 @@ import math
 import numpy as np
 from array_api_compat import array_namespace
 
-from odl_learned.solvers.sheets import Sheets, block_size
-from odl_learned.solvers.tgv_gap import Differences, gap_and_value
+from odl_learned.solvers.variation.sheets import Sheets, block_size
+from odl_learned.solvers.variation.tgv_gap import Differences, gap_and_value
 
 #: Primal step, the best of several in experiments (images of unit range, alpha from 0.05 to 0.2).
 #: The products of the steps follow from stability.

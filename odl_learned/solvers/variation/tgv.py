@@ -5,10 +5,10 @@ import math
 import numpy as np
 from array_api_compat import array_namespace
 
-from odl_learned.solvers.denoising import SAFE, denoise, joined, split
-from odl_learned.solvers.denoising_input import images_of
-from odl_learned.solvers.denoising_units import affine, unit_of
-from odl_learned.solvers.tgv_iteration import FixedImage, PrimalDual
+from odl_learned.solvers.variation.denoising import SAFE, denoise, joined, split
+from odl_learned.solvers.variation.denoising_input import images_of
+from odl_learned.solvers.variation.denoising_units import affine, unit_of
+from odl_learned.solvers.variation.tgv_iteration import FixedImage, PrimalDual
 from odl_learned.validation import require_positive
 from odl_learned.weights import constant_weight
 

@@ -1,9 +1,9 @@
 """Total variation denoising up to a certified duality gap."""
 
-from odl_learned.solvers.denoising import denoise
-from odl_learned.solvers.denoising_input import images_of
-from odl_learned.solvers.denoising_units import mean
-from odl_learned.solvers.rof_iteration import PrimalDual
+from odl_learned.solvers.variation.denoising import denoise
+from odl_learned.solvers.variation.denoising_input import images_of
+from odl_learned.solvers.variation.denoising_units import mean
+from odl_learned.solvers.variation.rof_iteration import PrimalDual
 from odl_learned.validation import is_finite_number
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from odl_learned.solvers.forward_backward import ForwardBackward
+from odl_learned.solvers.nonsmooth.forward_backward import ForwardBackward
 
 
 def proximal_gradient(

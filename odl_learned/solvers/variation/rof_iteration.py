@@ -20,7 +20,7 @@ import math
 import numpy as np
 from array_api_compat import array_namespace
 
-from odl_learned.solvers.sheets import Sheets, block_size, per_image
+from odl_learned.solvers.variation.sheets import Sheets, block_size, per_image
 
 #: Of the strong convexity, one, that the steps make use of.
 GAMMA = 0.7

@@ -7,11 +7,11 @@
 Parts: ``certificates`` counts planted violators that are refuted and sound networks that are
 certified; ``ridges`` trains a convex and a weakly convex ridge on noisy photographs, by bilevel
 learning for so many CPU seconds on one core, and compares them with total variation, alpha tuned on
-training images; ``transfer`` takes the weakly convex one, or the one that comes with the package
-where it is not trained, to tomography and inpainting,
-with alpha and contrast tuned on validation images, as that of total variation is. Means over test
-images in dB; numbers that were not measured are null. The folder has ``natural/kodak24_gray.npz``
-and ``ct/ct_slices_256.npz``.
+training images; ``adversarial`` trains the weakly convex one to tell photographs from noisy ones;
+``transfer`` takes the weakly convex one, or that of the package where none is trained, as it is, to
+tomography and inpainting, with alpha and contrast tuned on validation images, as that of total
+variation is. Means over test images in dB; numbers that were not measured are null. The folder has
+``natural/kodak24_gray.npz`` and ``ct/ct_slices_256.npz``.
 """
 
 import argparse
@@ -31,6 +31,7 @@ PARTS = {
     "certificates": ("violators_caught", "violators_planted", "sound_passed", "sound_planted"),
     "ridges": ("tv_db", "crr_db", "wcrr_db", "crr_start_db", "wcrr_start_db", "crr_seconds",
                "wcrr_seconds"),
+    "adversarial": ("adversarial_db", "adversarial_seconds"),
     "transfer": ("tv_ct_db", "wcrr_ct_db", "tv_inpainting_db", "wcrr_inpainting_db"),
 }  # fmt: skip
 
@@ -72,6 +73,17 @@ def denoise(arguments, shared):
     return numbers
 
 
+def adversarial(arguments, shared):
+    """The weakly convex ridge, trained to tell photographs from noisy ones."""
+    y, truth = problems.denoising(arguments.data, arguments.size).test
+    ridge = ridges.wcrr()
+    seconds = ridges.adversarially_trained(
+        ridge, problems.kodak(arguments.data)[:18], ridges.ADVERSARIAL_SECONDS[arguments.size])
+    quality = problems.mean_psnr(ridges.denoiser(ridge, 400).solve(y).x, truth)
+    print(f"adversarial {quality:.2f} dB after {seconds:.0f} CPU s", flush=True)
+    return {"adversarial_db": quality, "adversarial_seconds": seconds}
+
+
 def transfer(arguments, shared):
     """The weakly convex ridge of denoising in other problems."""
     ridge = shared.get("wcrr")
@@ -89,7 +101,8 @@ def transfer(arguments, shared):
     return numbers
 
 
-MEASURES = {"certificates": certificates, "ridges": denoise, "transfer": transfer}
+MEASURES = {"certificates": certificates, "ridges": denoise, "adversarial": adversarial,
+            "transfer": transfer}  # fmt: skip
 
 
 def main():

@@ -11,11 +11,15 @@ import regularizers_problems as problems
 import torch
 
 from odl_learned import bridge, learning, networks, operators, reconstruction
+from odl_learned.learning import objectives
 from odl_learned.regularizers import ComposedFilters, Huber, Ridge
 
 CROP, BATCH, ITERATIONS, RATE = 40, 8, 25, 1e-2
 #: CPU seconds of training, and steps at most
 SECONDS = {"tiny": 0.0, "full": 55.0}
+#: the same of adversarial training, and logarithms of the scales that are tried behind it
+ADVERSARIAL_SECONDS = {"tiny": 0.0, "full": 12.0}
+FINE = (-0.9, -0.6, -0.3, 0.0, 0.3, 0.6, 0.9)
 
 
 def crr(channels=(1, 24), size=5):
@@ -52,21 +56,54 @@ def trained(ridge, images, seconds, sigma=problems.SIGMA, seed=0):
     return time.process_time() - began, started
 
 
-def _seconds_of_a_step(model, images, sigma, steps=6):
-    _train(model, images, 1, sigma, 1)
+def _seconds_of_a_step(model, images, sigma, loss=learning.mean_squared_error, steps=6):
+    _train(model, images, 1, sigma, 1, loss)
     began = time.process_time()
-    _train(model, images, steps, sigma, 1)
+    _train(model, images, steps, sigma, 1, loss)
     return (time.process_time() - began) / steps
 
 
-def _train(model, images, steps, sigma, seed):
+def adversarially_trained(ridge, images, seconds, sigma=problems.SIGMA, seed=0):
+    """Train a ridge to tell photographs from noisy ones, then find its scale; return CPU seconds.
+
+    Its strength stays as it is, and gradients as long as at the start: what is learned is the form.
+    """
+    began = time.process_time()
+    for parameter in (ridge.growth, ridge.logit):
+        parameter.requires_grad_(False)
+    few = problems.Crops(images, CROP, 6, seed + 1, sigma).stacked()
+    solver = denoiser(ridge, 2 * ITERATIONS, sigma)
+    learning.search_scale(solver, *few)
+    with torch.no_grad():
+        slope = float(ridge.at(sigma).gradient(few[0]).flatten(1).norm(dim=1).mean())
+    loss, model = objectives.Adversarial(10.0, slope), AtLevel(ridge, sigma)
+    if seconds > 0:
+        step = _seconds_of_a_step(copy.deepcopy(model), images, sigma, loss)
+        spent = time.process_time() - began
+        _train(model, images, max(1, int((seconds - spent) / step) - 4), sigma, seed, loss)
+    learning.search_scale(solver, *few, factors=[f - math.log(2) for f in FINE])
+    return time.process_time() - began
+
+
+class AtLevel(torch.nn.Module):
+    """A ridge at a noise level, as a map to values."""
+
+    def __init__(self, ridge, sigma):
+        super().__init__()
+        self.ridge, self.sigma = ridge, sigma
+
+    def forward(self, x):
+        return self.ridge.at(self.sigma).value(x)
+
+
+def _train(model, images, steps, sigma, seed, loss=learning.mean_squared_error):
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(parameters, RATE)
     cosine = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda k: 0.5 * (1 + math.cos(math.pi * k / steps)) + 0.01)
     pairs = problems.Crops(images, CROP, 10**6, seed, sigma)
     learning.train(model, _Drawn(pairs, steps * BATCH), steps=steps, optimizer=optimizer,
-                   schedule=cosine, batch_size=BATCH, seed=seed, progress=False)
+                   loss=loss, schedule=cosine, batch_size=BATCH, seed=seed, progress=False)
 
 
 class _Drawn:

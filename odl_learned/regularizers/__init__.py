@@ -4,7 +4,8 @@
 `Huber`, `LogCosh` or `networks.ConvexSpline`. `RidgeRegularizer` is it on a space, for
 `odl.solvers` and ours; `denoising_energy` is it in a parametric energy, for `learning.bilevel`.
 
-`GradientStepDenoiser` is a denoiser that has a functional, `gradient_step_functional`.
+`InputConvex` is a network that is convex for all parameters, `input_convex_functional` it on a
+space. `GradientStepDenoiser` is a denoiser that has a functional, `gradient_step_functional`.
 Regularization by denoising is `red_operator` for every network, and `red_functional` for those
 that have one.
 
@@ -20,6 +21,7 @@ from odl_learned.regularizers.gradient_step import (
     GradientStepDenoiser,
     gradient_step_functional,
 )
+from odl_learned.regularizers.input_convex import InputConvex, input_convex_functional
 from odl_learned.regularizers.red import red_functional, red_operator
 from odl_learned.regularizers.ridge import Ridge
 from odl_learned.regularizers.ridge_denoising import denoising_energy, with_params
@@ -31,12 +33,14 @@ __all__ = [
     "ComposedFilters",
     "GradientStepDenoiser",
     "Huber",
+    "InputConvex",
     "LogCosh",
     "Ridge",
     "RidgeRegularizer",
     "certificates",
     "denoising_energy",
     "gradient_step_functional",
+    "input_convex_functional",
     "red_functional",
     "red_operator",
     "with_params",

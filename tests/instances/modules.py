@@ -123,6 +123,9 @@ MODULES = {
     "ConvexSpline": lambda: (
         shaken(networks.ConvexSpline(2, 4, 1.5)), IMAGE.expand(2, 5, 7)),
     "Averaged": lambda: (networks.Averaged(net(2, 2)), IMAGE.expand(2, 5, 7)),
+    "InputConvex": lambda: (regularizers.InputConvex(
+        2, 2, 3, networks.Reflecting(), dimension=2,
+        generator=torch.Generator().manual_seed(0)).double(), IMAGE),
     "GradientStepDenoiser": lambda: (regularizers.GradientStepDenoiser(
         networks.OnImages(net(1, 1), dimension=2), dimension=2), IMAGE),
     "OnImages": lambda: (networks.OnImages(net(1, 1), dimension=2), IMAGE),

@@ -87,6 +87,11 @@ def _with_operator(*names: str) -> Callable:
                            "normal": module.normal_op, **_named(*names)(module)}  # fmt: skip
 
 
+def _input_convex(net):
+    return {"width": len(net.biases[0]), "depth": len(net.biases),
+            **_named("size", "boundary", "dimension", "sharpness")(net)}  # fmt: skip
+
+
 def _ridge(ridge):
     return {"filters": ridge.filters, "potential": ridge.potential,
             **({} if ridge.subtracted is None else {"subtracted": ridge.subtracted}),
@@ -185,6 +190,7 @@ CONSTRUCTORS = {
     regularizers.Huber: lambda module: {},
     regularizers.LogCosh: lambda module: {},
     regularizers.GradientStepDenoiser: _named("net", "dimension"),
+    regularizers.InputConvex: _input_convex,
     regularizers.Ridge: _ridge,
     reconstruction.DeepEquilibrium: _with_operator(*_EQUILIBRIUM),
     reconstruction.LearnedShrinkage: lambda module: {

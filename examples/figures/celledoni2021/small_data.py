@@ -4,7 +4,7 @@ Celledoni et al., Equivariant neural networks for inverse problems (2021), secti
 proximal gradient, once with ordinary convolutions and once with ones that commute with quarter
 turns, is trained on few upright images of a body, and tried on upright and on turned ones. The
 views are even, so that ``A* A`` commutes with quarter turns, too. Both have the same number of
-channels; the equivariant map has a third of the weights and needs more steps to the same training
+channels; the equivariant map has a quarter of the weights and needs more steps to the same training
 error, at which the two are compared (`matched_training`).
 
 Claims, as means over test images and seeds: between upright and turned images the quality of the

@@ -10,7 +10,7 @@ from torch import nn
 
 from odl_learned.bridge import as_functional
 from odl_learned.networks.boundaries import ROUNDING, Circular, Reflecting, Zero
-from odl_learned.networks.layers import require_sizes
+from odl_learned.networks.layers import require_generator, require_sizes
 from odl_learned.networks.lipschitz import CORRELATE
 from odl_learned.regularizers.certificates import convexity_bound
 from odl_learned.regularizers.certificates.verdicts import Bound
@@ -90,6 +90,7 @@ class InputConvex(nn.Module):
         for name, value in (("sharpness", sharpness), ("strength", strength),
                             ("convexity", convexity)):  # fmt: skip
             require_positive(name, value)
+        require_generator(generator)
         self.size, self.boundary, self.dimension = size, boundary, dimension
         self.sharpness = float(sharpness)
         taps = size**dimension

@@ -56,6 +56,7 @@ from odl_learned.learning.bilevel.lower import (
     PrimalDual,
     Restarted,
 )
+from wrong_inputs.calls_ground import positional
 
 P = denoising(pairs=2, size=8)
 START2 = START.clone()
@@ -127,8 +128,8 @@ ENERGIES = {
     "dct_filters": (dct_filters, lambda: dict(size=3)),
     "decimal_alpha": (decimal_alpha, lambda: dict(nu=0.1, xi=0.1)),
     "LocalTimesSpectral": (LocalTimesSpectral, lambda: dict(largest=100)),
-    "normal_symbol": (normal_symbol, lambda: dict(op=blur(plane()))),
-    "sparse_matrix": (sparse_matrix, lambda: dict(op=mask(plane()))),
+    "normal_symbol": (positional(normal_symbol), lambda: dict(op=blur(plane()))),
+    "sparse_matrix": (positional(sparse_matrix), lambda: dict(op=mask(plane()))),
     "energy_of": (energy_of, lambda: dict(functional=variation(mask(plane())))),
     "exponential": (exponential, lambda: dict(k=2)),
     "fixed_filters": (fixed_filters, lambda: dict(filters=torch.ones(2, 3, 3).double())),

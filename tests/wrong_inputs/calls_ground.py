@@ -47,13 +47,15 @@ def files(folder):
     (folder / "series").mkdir()
     for k in range(2):
         dicom_files.write(folder / f"series/{k}.dcm", image(), (1, 0, 0), (0, 1, 0),
-                          place=(0, 0, k))
+                          place=(0, 0, k), PatientID="a")
     limits = data.Limits()
     return {
         "data.read_image": (data.read_image, lambda: dict(
             path=folder / "stack.npz", key="images", index=1)),
         "data.read_npz_stack": (data.read_npz_stack, lambda: dict(
             path=folder / "stack.npz", key="images")),
+        "data.find_patients": (data.find_patients, lambda: dict(
+            folder=folder / "series", limits=limits)),
         "data.read_dicom": (data.read_dicom, lambda: dict(
             path=folder / "two.dcm", index=0, limits=limits)),
         "data.read_dicom_folder": (data.read_dicom_folder, lambda: dict(

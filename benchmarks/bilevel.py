@@ -3,9 +3,9 @@
     python benchmarks/bilevel.py --data FOLDER                     everything, two hours
     python benchmarks/bilevel.py --data FOLDER --part square       some of the parts
 
-FOLDER has the reference problems in ``bilevel/``, and images in ``mri/`` and ``natural/``. Values
-are exact: the lower level is solved anew, to 1e-9 or better, wherever learning ended. Seconds are
-CPU seconds of one thread.
+FOLDER has the reference problems in ``bilevel/``, and images in ``ct/``, ``mri/`` and ``natural/``.
+Values are exact: the lower level is solved anew, to 1e-9 or better, wherever learning ended.
+Seconds are CPU seconds of one thread.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import torch
 
 PARTS = ("dfo1", "work_ratio_1", "work_ratio_3", "work_ratio_sampling", "reg6", "sampling1d",
          "hypergradient", "certificates", "square", "tv25", "patterns",
-         "greedy_lines", "greedy_points", "ridge")  # fmt: skip
+         "greedy_lines", "greedy_points", "ridge", "operators", "operator_cases")  # fmt: skip
 
 
 def measure(part, folder):
@@ -28,6 +28,8 @@ def measure(part, folder):
     import bilevel_first_order
     import bilevel_greedy
     import bilevel_hypergradient
+    import bilevel_operator_cases
+    import bilevel_operators
     import bilevel_sampling
 
     signals, problems = folder / "bilevel" / "dfo_1d.npz", folder / "bilevel"
@@ -47,6 +49,9 @@ def measure(part, folder):
         "greedy_lines": lambda: bilevel_greedy.compare_lines(folder, "test"),
         "greedy_points": lambda: bilevel_greedy.compare_points(folder, "test"),
         "ridge": lambda: bilevel_experts.ridge_over_tv(folder),
+        "operators": lambda: bilevel_operators.races(folder),
+        "operator_cases": lambda: (bilevel_operator_cases.violations()
+                                   | bilevel_operator_cases.hypergradient_error()),
     }  # fmt: skip
     return functions[part]()
 

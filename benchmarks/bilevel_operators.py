@@ -1,0 +1,117 @@
+"""Energies of ODL expressions against autograd through the same operators, and their bounds.
+
+The races take the first three steps of learning (alpha, nu) of smoothed total variation, to a value
+of the upper level that is certified to a relative error of 1e-3; the other side is
+``AutogradEnergy`` of the same functional, with the same constants, without a preconditioner.
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import odl
+import torch
+
+from odl_learned import bridge, data, operators
+from odl_learned.energies import AutogradEnergy, energy_of
+from odl_learned.functionals import Coordinate, Exponential, parameter_space, smoothed_length
+from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.first_order import lbfgsb
+from odl_learned.learning.bilevel.hypergradients import Implicit
+from odl_learned.learning.bilevel.lower import Newton
+
+F = odl.functionals
+START = torch.tensor([-7.0, -2.0], dtype=torch.float64)
+
+
+def functional(forward_op, xi):
+    """``|A u - y|^2 / 2 + e^theta_0 int sqrt(|grad u|^2 + e^(2 theta_1)) + xi/2 |u|^2``."""
+    space, target = forward_op.domain, forward_op.range
+    domain = odl.ProductSpace(space, parameter_space(space, 2), target)
+    u, theta, y = (odl.ComponentProjection(domain, i) for i in range(3))
+    alpha, nu = (Exponential(Coordinate(domain[1], i)) @ theta for i in (0, 1))
+    return (0.5 * F.L2NormSquared(target) @ (forward_op @ u - y)
+            + smoothed_length(operators.gradient(space) @ u, alpha, nu)
+            + (xi / 2) * F.L2NormSquared(space) @ u)  # fmt: skip
+
+
+def tomography(folder, n=128, views=60, pairs=5, noise=0.02):
+    """Real CT slices of different patients, parallel beam."""
+    with np.load(Path(folder) / "ct" / "ct_slices_256.npz") as file:
+        images, split = file["images"], file["split"]
+        patient = file["patient"]
+    train = np.flatnonzero(split == "train")
+    _, first = np.unique(patient[train], return_index=True)
+    chosen = images[train[first[:pairs]]].astype(float)
+    side = chosen.shape[1] // n
+    chosen = chosen.reshape(pairs, n, side, n, side).mean((2, 4)) / 1000 + 1
+    truth = np.stack([data.orientation.from_rows(image) for image in chosen])
+    space = odl.uniform_discr([-1, -1], [1, 1], (n, n), dtype="float32")
+    return _simulated(operators.parallel_ray_transform(space, views), truth, noise, 1e-2)
+
+
+def magnetic_resonance(folder, n=128, coils=4, pairs=2, noise=0.02):
+    """Real magnitudes of brains, half of the lines, with simulated coils and a smooth phase."""
+    chosen = data.read_slices(Path(folder) / "mri" / "mri_brain_256.npz", "train", pairs, 256 // n)
+    rng = np.random.default_rng(1)
+    space = odl.uniform_discr([-1, -1], [1, 1], (n, n), dtype="complex128")
+    truth = np.stack([data.orientation.from_rows(image) * data.smooth_phase(space, rng).data
+                      for image in chosen])  # fmt: skip
+    mask = data.cartesian_mask(space.shape, 0.5, 0.1, rng)
+    maps = data.simulated_sensitivities(space, coils)
+    forward_op = operators.MultiCoilFourier(space, mask, maps)
+    return _simulated(forward_op, truth, noise, 1e-2)
+
+
+def _simulated(forward_op, truth, noise, xi):
+    """The functional, truth and noisy data as tensors in double precision."""
+    rng = np.random.default_rng(0)
+    dtype = torch.complex128 if np.iscomplexobj(truth) else torch.float64
+    truth = torch.as_tensor(truth, dtype=dtype)
+    module = bridge.as_module(forward_op)
+    single = truth if forward_op.domain.dtype.itemsize >= 8 and truth.is_complex() else (
+        truth.to(getattr(torch, str(forward_op.domain.dtype_identifier))))
+    clean = module(single).to(dtype)
+    level = noise * float(clean.abs().max())
+    errors = torch.as_tensor(rng.standard_normal(clean.shape)).to(dtype)
+    if dtype.is_complex:
+        errors = (errors + 1j * torch.as_tensor(rng.standard_normal(clean.shape))) / 2**0.5
+    return functional(forward_op, xi), truth, clean + level * errors
+
+
+def contestants(problem):
+    """Both energies of a functional, and the bilevel problem of each."""
+    f, truth, measured = problem
+    rules = energy_of(f)
+    module = bridge.as_energy(f)
+    plain = AutogradEnergy(module if truth.is_complex() else module.to(torch.float64),
+                           rules.lipschitz, rules.strong_convexity,
+                           curvature_constants=rules.curvature_constants)  # fmt: skip
+    loss = SquaredError(truth, 1 / truth.numel())
+    return {name: BilevelProblem(energy, measured, loss, torch.zeros_like(truth))
+            for name, energy in (("rules", rules), ("autograd", plain))}
+
+
+def learned(problem, ftol=1e-3, maxiter=3):
+    """Learn, and return the result with CPU seconds."""
+    began = time.process_time()
+    found = lbfgsb(problem, START, Implicit(), Newton(), ftol=ftol, maxiter=maxiter)
+    return found, time.process_time() - began
+
+
+def race(name, problem):
+    """Seconds, values and bounds of both sides, and the share of seconds of the rules."""
+    numbers = {}
+    for side, contestant in contestants(problem).items():
+        found, seconds = learned(contestant)
+        numbers |= {f"{name}_{side}_seconds": seconds, f"{name}_{side}_value": found.value,
+                    f"{name}_{side}_relative_bound": found.value_bound / found.value,
+                    f"{name}_{side}_alpha": float(found.params[0].exp())}  # fmt: skip
+        print(name, side, numbers, found.reason, flush=True)
+    share = numbers[f"{name}_rules_seconds"] / numbers[f"{name}_autograd_seconds"]
+    return numbers | {f"{name}_vs_autograd": share}
+
+
+def races(folder):
+    """Both races, tomography and magnetic resonance with several coils."""
+    return race("ct", tomography(folder)) | race("multicoil", magnetic_resonance(folder))

@@ -19,7 +19,9 @@ class LearnedSampling(nn.Module):
     of slope beta at the threshold c, halfway between the last score that is kept and the first that
     is not (straight-through estimator). Lines that are not measured have derivatives, too, as full
     data are there in training. Exactly K members are kept at any time, so that the rate needs no
-    penalty.
+    penalty. More of any member is better, so that scores grow, and how fast tells what a member is
+    worth: learn them by gradient descent, or by Adam with an ``eps`` above their derivatives, such
+    as 1e-2. With its default Adam moves all of them at one rate, and the pattern drifts.
 
     Parameters
     ----------

@@ -1,5 +1,6 @@
 """Primal-dual certificates that are infinite, or would be: none certifies, and few need be so."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,7 +10,13 @@ import pytest
 from odl_learned import variational
 from odl_learned.bridge import as_batch
 from odl_learned.functionals import BoxConstraint, KullbackLeiblerFidelity, l2_fidelity
-from odl_learned.operators import mask_operator
+from odl_learned.operators import (
+    OrthogonalWavelet,
+    PeriodicConvolution,
+    SampledFourier,
+    mask_operator,
+    random_element,
+)
 from odl_learned.solvers import Accelerated, AdaptiveSteps, FixedSteps, LinearRate, primal_dual
 from odl_learned.variational.duality import farthest_finite
 
@@ -126,3 +133,60 @@ def test_the_farthest_point_of_finite_value():
     t, values = farthest_finite(lambda t: np.where(t <= ends, t, np.inf), 7, 2.2e-16)
     assert np.array_equal(t, [1, 1, 1 - 2**-6, 0.5, 0, 0, 1])
     assert np.array_equal(values, [1, 1, 1 - 2**-6, 0.5, 0, 0, np.inf])
+
+
+SQUARE = odl.uniform_discr([0, 0], [1, 1], (4, 6))
+COMPLEX = odl.uniform_discr([0, 0], [1, 1], (4, 6), dtype="complex128")
+CUT = odl.uniform_discr([0, 0], [1, 1], (4, 6), nodes_on_bdry=True)
+
+
+def invertible(kind, rng):
+    """Operators of full rank, of which the smallest singular value is known."""
+    if kind == "multiplication":
+        return odl.MultiplyOperator(CUT.element(rng.uniform(0.5, 2, CUT.shape)))
+    if kind == "sampling":
+        return SampledFourier(COMPLEX, rng.uniform(0.5, 1, COMPLEX.shape))
+    if kind == "real image":
+        return SampledFourier(COMPLEX, np.ones((4, 6))) @ odl.ComplexEmbedding(SQUARE)
+    blur = PeriodicConvolution(SQUARE, np.array([[0.1, 0.8, 0.1]]))
+    if kind == "blurs side by side":
+        return odl.BroadcastOperator(blur, PeriodicConvolution(SQUARE, np.ones((3, 1)) / 3))
+    return {"blur": blur, "wavelets": OrthogonalWavelet(SQUARE, "db2", 1)}[kind]
+
+
+BUILDERS = {
+    "tv": lambda A, D: variational.tv_problem(A, D, 0.02),
+    "h1": lambda A, D: variational.h1_problem(A, D, 0.002),
+    "tgv": lambda A, D: variational.tgv_problem(A, D, 0.02, 0.2),
+    "experts": lambda A, D: variational.experts_problem(A, D, [[[-1, 1]], [[1, -2]]], [0.1, 0.2]),
+}
+
+
+@pytest.mark.parametrize("name,kind", [
+    ("tv", "multiplication"), ("tv", "sampling"), ("tv", "real image"), ("tv", "blur"),
+    ("tv", "blurs side by side"), ("h1", "wavelets"), ("tgv", "sampling"), ("experts", "blur"),
+])  # fmt: skip
+def test_full_rank_needs_no_constraint(name, kind, rng):
+    A = invertible(kind, rng)
+    problem = BUILDERS[name](A, l2_fidelity(random_element(A.range, rng)))
+    batch = as_batch([problem, problem])
+    s = primal_dual(batch, accuracy=3e-2, maxiter=1500)
+    best = primal_dual(batch, accuracy=5e-3, maxiter=1500)
+    assert set(s.reason) == set(best.reason) == {"accuracy"}
+    value, least = batch.value(s.x), batch.value(best.x)
+    assert np.all(s.gap <= 3e-2 * value) and np.all(value - least <= s.gap)
+    alone = primal_dual(problem, accuracy=3e-1, maxiter=500)
+    assert alone.reason == "accuracy" and problem.value(alone.x) - least[0] <= alone.gap
+
+
+def test_a_false_strong_convexity_makes_the_gap_too_small():
+    """For ``|2 x|^2 / 2`` the minimizer is zero, and ``L* y = 4 x`` at ``y = 2 x``: G vanishes."""
+    A = 2.0 * odl.MultiplyOperator(X.element([1, -1] * 4))
+    problem = variational.h1_problem(A, l2_fidelity(X.zero()), 1e-12)
+    x = X.one()
+    y = problem.L(x)
+    y[0] = problem.g[0].gradient(y[0])
+    assert problem.strong_convexity == pytest.approx(4, rel=1e-6)
+    for factor, holds in ((1, True), (100, False)):
+        claim = dataclasses.replace(problem, strong_convexity=factor * problem.strong_convexity)
+        assert (claim.gap(x, y) >= problem.value(x) * (1 - 1e-12)) == holds

@@ -9,6 +9,7 @@ import pytest
 from odl_learned import operators as ops
 from odl_learned.conformance.sampling import dense_matrix, dense_weights, is_real_linear
 from odl_learned.operators.factors import Unitary, parts_of
+from odl_learned.operators.least_stretch import least_stretch
 
 X = odl.uniform_discr([0, 0], [1, 2], (4, 6))
 C = odl.uniform_discr([0, 0], [2, 2], (4, 4), dtype="complex128")
@@ -99,6 +100,32 @@ def test_exact_norms(name, op):
     truth = np.linalg.norm(scaled / np.sqrt(dense_weights(op.domain, real)), 2)
     assert norm == pytest.approx(truth, rel=1e-13)
     assert ops.operator_norm(op) == norm
+
+
+STRETCHED = ["W* D W", "multiple of its adjoint", "D D", "D F", "F* D F", "F F*", "two blurs",
+             "blurred wavelets", "W* W D", "vector times unitary", "unitary times vector",
+             "extended", "product of spaces", "embedding"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name,op", list(known_cases()), ids=lambda value: str(value)[:24])
+def test_least_stretch_is_below_the_smallest_singular_value(name, op):
+    real = is_real_linear(op)
+    scaled = dense_matrix(op, real) * np.sqrt(dense_weights(op.range, real))[:, None]
+    scaled = scaled / np.sqrt(dense_weights(op.domain, real))
+    values, found = np.linalg.svd(scaled, compute_uv=False), least_stretch(op)
+    truth = values[-1] if scaled.shape[0] >= scaled.shape[1] else 0.0
+    assert 0 <= found <= truth * (1 + 1e-13)
+    if name in STRETCHED:
+        assert found >= truth - 2e-8 * values[0]
+
+
+def test_real_images_and_blocks_side_by_side():
+    real = ops.SampledFourier(C, np.ones((4, 4))) @ odl.ComplexEmbedding(C.real_space, 1 - 2j)
+    assert least_stretch(real) == pytest.approx(ops.operator_norm(real), rel=1e-7)
+    op = odl.BroadcastOperator(matrix(X), 0.3 * odl.IdentityOperator(X), ops.OrthogonalWavelet(
+        X, "haar", 1))  # fmt: skip
+    assert least_stretch(op) == pytest.approx(math.hypot(0.3, 1), rel=1e-7)
+    assert least_stretch(-2j * odl.IdentityOperator(C)) == 2
 
 
 def test_what_has_no_closed_form():

@@ -57,10 +57,14 @@ class Diagonal(NamedTuple):
         return max(float(block.max(initial=0)) for block in self.magnitudes)
 
     @property
+    def least(self):
+        """The smallest magnitude."""
+        return min(float(block.min(initial=math.inf)) for block in self.magnitudes)
+
+    @property
     def is_unitary(self):
         """Whether all magnitudes agree to rounding, so that this is a multiple of a unitary."""
-        least = min(float(block.min(initial=math.inf)) for block in self.magnitudes)
-        return self.largest - least <= 1e-14 * self.largest
+        return self.largest - self.least <= 1e-14 * self.largest
 
 
 class Opaque(NamedTuple):
@@ -209,6 +213,11 @@ def _(op: FourierMultiplier):
 def _(op: SampledFourier):
     base = "centered Fourier", op.domain.shape
     return [diagonal(op.weights), Unitary(math.sqrt(op.weight_ratio), base)]
+
+
+@parts_of.register
+def _(op: odl.ComplexEmbedding):
+    return [Isometry(float(abs(op.scalar)))] if op.domain.field == odl.RealNumbers() else None
 
 
 @parts_of.register

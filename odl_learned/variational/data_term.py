@@ -10,20 +10,26 @@ from odl.functionals import Functional, L2NormSquared
 from odl_learned.functionals import OnRealParts
 from odl_learned.odl_validation import require_array_spaces
 from odl_learned.operators import operator_norm, real_parts
+from odl_learned.operators.least_stretch import least_stretch
 from odl_learned.solvers.checks import knows
 
 
 class DataTerm(NamedTuple):
-    """``x -> D(A x)`` with ``|A| = 1``, and the curvature of it; see `data_term`."""
+    """``x -> D(A x)`` with ``|A| = 1``, and constants of it; see `data_term`.
+
+    Attributes
+    ----------
+    curvature : float
+        Scale of its second derivative.
+    strong_convexity : float
+        Constant of strong convexity in ``x``, that of ``D`` times `least_stretch` of ``A`` squared:
+        zero where none is known.
+    """
 
     operator: odl.Operator
     fidelity: Functional
     curvature: float
-
-    @property
-    def strong_convexity(self):
-        """Constant of strong convexity in ``x``: known where ``A`` is the identity, else zero."""
-        return _convexity(self.fidelity) if _is_identity(self.operator) else 0.0
+    strong_convexity: float
 
     @property
     def is_denoising(self):
@@ -49,7 +55,7 @@ class DataTerm(NamedTuple):
         -------
         balance : float
         """
-        A, D, curvature = self
+        A, D, curvature, _ = self
         if not math.isfinite(D.grad_lipschitz):
             return 1 / curvature
         size = float(A.adjoint(D.gradient(A.range.zero())).norm()) / curvature
@@ -119,11 +125,13 @@ def data_term(forward_op, fidelity, constraint):
         curvature = norm**2
     if norm != 1:
         forward_op, fidelity = (1 / norm) * forward_op, fidelity * norm
+    convexity = _convexity(fidelity)
+    convexity = convexity * least_stretch(forward_op) ** 2 if convexity else 0.0
     # Real and complex dual variables have no product space in ODL, but real pairs do.
     if forward_op.domain.field != forward_op.range.field:
         forward_op = real_parts(forward_op.range) @ forward_op
         fidelity = OnRealParts(fidelity)
-    return DataTerm(forward_op, fidelity, curvature)
+    return DataTerm(forward_op, fidelity, curvature, convexity)
 
 
 def _is_identity(A):

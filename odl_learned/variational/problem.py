@@ -51,6 +51,11 @@ class Problem:
         Constant ``mu`` with which ``f(x) + g(L x)`` is strongly convex in ``x``, zero if it is not.
     norm : float, optional
         Bound of ``|L|``. Default: its `operators.operator_norm`.
+    image : linear odl.Operator, optional
+        On ``L.domain``: the part of ``x`` in which the objective is strongly convex, where it is
+        not in all of ``x``; for consistent ``y`` it is all there is of ``L* y``.
+    image_convexity : float
+        Constant ``mu`` of this part.
 
     Raises
     ------
@@ -73,6 +78,8 @@ class Problem:
     balance: float = 1.0
     strong_convexity: float = 0.0
     norm: float = None
+    image: odl.Operator = None
+    image_convexity: float = 0.0
 
     def __post_init__(self):
         if not getattr(self.L, "is_linear", False):
@@ -90,7 +97,8 @@ class Problem:
             if getattr(self, f"{name}_conj") is None:
                 object.__setattr__(self, f"{name}_conj", functional.convex_conj)
         require_numbers("balance", self.balance)
-        require_numbers("strong_convexity", self.strong_convexity, or_zero=True)
+        for name in ("strong_convexity", "image_convexity"):
+            require_numbers(name, getattr(self, name), or_zero=True)
         if self.norm is not None:
             require_numbers("norm", self.norm)
         for index, radius in self.radii:
@@ -132,8 +140,18 @@ class Problem:
         where ``x`` violates the constraint. Where ``f* (-L* y)`` is infinite, ``y`` is moved
         to where it is not, see `feasible`; with nonnegative images the gap tends to zero if ``A* A
         1 > 0``, as for all operators with nonnegative entries. Without a constraint, it does so in
-        denoising and in `tikhonov_problem`; otherwise ``L* y = 0`` would have to hold exactly, and
-        the lower bound is that for ``y = 0``, which is zero for the problems of this package.
+        denoising and in `tikhonov_problem`; otherwise ``L* y = 0`` would have to hold exactly.
+        Where the objective is strongly convex with a known constant ``mu``, it need not, and the
+        gap is the smaller one of that for ``y = 0`` and of
+
+        .. math:: \tfrac14 \Big( c + \sqrt{c^2 + 4 G} \Big)^2, \qquad
+                  c = |L^* y| \sqrt{2 / \mu}, \qquad
+                  G = \text{value}(x) + f^*(0) + g^*(y) - \langle L^* y, x \rangle,
+
+        which tends to zero, see `duality`. That is so for data terms ``|A x - y|^2 / 2`` with an
+        ``A`` whose smallest singular value is known, see `operators.least_stretch`. Elsewhere
+        nothing bounds how far the minimizer is from ``x``, and the lower bound is that for ``y =
+        0``, which is zero for the problems of this package.
 
         Parameters
         ----------
@@ -221,7 +239,7 @@ class Problem:
                 f"one of the objects is a {type(strange).__name__}, expected problems only, of one "
                 "builder; batch other objects by themselves."
             )
-        forms = {(p.consistent is None, tuple(i for i, _ in p.radii)) for p in problems}
+        forms = {(p.consistent is None, p.image is None, tuple(i for i, _ in p.radii)) for p in problems}
         if len(forms) > 1:
             raise ValueError(
                 "the problems have dual variables of different forms; expected problems of one "
@@ -229,13 +247,14 @@ class Problem:
             )
         parts = {name: convert([getattr(p, name) for p in problems])
                  for name in ("f", "g", "L", "f_conj", "g_conj")}  # fmt: skip
-        if self.consistent is not None:
-            parts["consistent"] = convert([p.consistent for p in problems])
+        for name in ("consistent", "image"):
+            if getattr(self, name) is not None:
+                parts[name] = convert([getattr(p, name) for p in problems])
         if parts["L"].is_shared:
             parts["norm"] = self.operator_norm
         else:
             parts["norm"] = np.array([p.operator_norm for p in problems])
-        for name in ("balance", "strong_convexity"):
+        for name in ("balance", "strong_convexity", "image_convexity"):
             parts[name] = _per_sample([getattr(p, name) for p in problems])
         parts["radii"] = tuple((index, _per_sample([p.radii[i][1] for p in problems]))
                                for i, (index, _) in enumerate(self.radii))  # fmt: skip

@@ -90,4 +90,7 @@ def tgv_problem(forward_op, fidelity, alpha, beta, constraint=None):
                                  L.range, L.range),
         ((1, radius_u), (2, radius_v)),
         balance,
+        image=odl.ProductSpaceOperator(
+            [[odl.IdentityOperator(space), 0], [0, 0]], L.domain, L.domain),
+        image_convexity=term.strong_convexity,
     )

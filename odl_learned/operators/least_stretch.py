@@ -5,7 +5,14 @@ import math
 import odl
 
 from odl_learned.odl_fixes.sums import precision
-from odl_learned.operators.factors import CoIsometry, Diagonal, Multiple, Opaque, factors, simplified
+from odl_learned.operators.factors import (
+    CoIsometry,
+    Diagonal,
+    Multiple,
+    Opaque,
+    factors,
+    simplified,
+)
 from odl_learned.weights import component_weights
 
 

@@ -28,7 +28,7 @@ def require_start(name, x, samples, space, owner):
         if not hasattr(space, "element"):
             cure = "check shape and dtype, and the number of samples."
         raise TypeError(f"{name} is not an element of the {side} of {obj}, {space!r}; {cure}")
-    if isinstance(samples, Element) and not (hasattr(x, "inner") and hasattr(x, "norm")):
+    if isinstance(samples, Element) and (isinstance(x, type) or not hasattr(x, "norm")):
         raise TypeError(
             f"{name} is {shown(x)}; expected an element of {owner}, or for batches an array or "
             "tensor with a first axis of samples."

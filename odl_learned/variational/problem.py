@@ -239,7 +239,8 @@ class Problem:
                 f"one of the objects is a {type(strange).__name__}, expected problems only, of one "
                 "builder; batch other objects by themselves."
             )
-        forms = {(p.consistent is None, p.image is None, tuple(i for i, _ in p.radii)) for p in problems}
+        forms = {(p.consistent is None, p.image is None, tuple(i for i, _ in p.radii))
+                 for p in problems}
         if len(forms) > 1:
             raise ValueError(
                 "the problems have dual variables of different forms; expected problems of one "

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,3 +116,26 @@ def test_normal_operators_print_their_numbers():
     assert done.returncode == 0, done.stderr
     numbers = json.loads(done.stdout.splitlines()[-1])
     assert len(numbers) == 4 and all(value > 0 for value in numbers.values())
+
+
+@pytest.mark.slow
+def test_regularizers_print_their_numbers(tmp_path):
+    """On random images in the place of photographs and slices."""
+    rng = np.random.default_rng(0)
+    for folder, name, arrays in (
+        ("natural", "kodak24_gray", {"images": rng.integers(0, 256, (24, 512, 768), np.uint8)}),
+        ("ct", "ct_slices_256", {"images": rng.integers(-1000, 1000, (6, 256, 256)),
+                                 "split": np.array(["train", "val", "test"] * 2)}),
+    ):  # fmt: skip
+        (tmp_path / folder).mkdir()
+        np.savez(tmp_path / folder / f"{name}.npz", **arrays)
+    command = [sys.executable, str(FOLDER / "regularizers.py"), "--size", "tiny", "--data",
+               str(tmp_path)]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(done.stdout.splitlines()[-1])
+    assert {"tv_db", "crr_db", "wcrr_db", "wcrr_ct_db", "tv_ct_db", "wcrr_inpainting_db",
+            "tv_inpainting_db", "adversarial_db"} <= set(numbers)
+    assert numbers["violators_caught"] == numbers["violators_planted"] >= 10
+    assert numbers["sound_passed"] == numbers["sound_planted"] >= 10
+    assert all(isinstance(value, int | float) for value in numbers.values())

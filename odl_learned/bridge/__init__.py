@@ -1,8 +1,9 @@
 """The bridge between ODL and torch: the only room where a tensor meets an element."""
 
 from odl_learned.bridge import ray, rules  # noqa: F401  (importing registers the native rules)
-from odl_learned.bridge.batch_space import BatchSpace
-from odl_learned.bridge.batched import BatchFunctional, BatchOperator, as_batch
+from odl_learned.bridge.batches.batch_space import BatchSpace
+from odl_learned.bridge.batches.batched import as_batch
+from odl_learned.bridge.batches.twins import BatchFunctional, BatchOperator
 from odl_learned.bridge.denoisers import ImplicitRegularizer, as_proximal, as_stepped_proximal
 from odl_learned.bridge.gradients import as_gradient_module
 from odl_learned.bridge.lowering import OperatorModule, as_module, lower

@@ -5,7 +5,7 @@ import warnings
 import torch
 from torch import nn
 
-from odl_learned.bridge.batch_space import BatchSpace
+from odl_learned.bridge.batches.batch_space import BatchSpace
 from odl_learned.bridge.forward_mode import jvp_rule
 from odl_learned.reconstruction.data_gradient import layout_of_images, normal_image, require_maps
 from odl_learned.reconstruction.tensor_maps import TensorMap, require_samples_apart

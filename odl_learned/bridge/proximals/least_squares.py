@@ -10,13 +10,13 @@ whose transpose solves the same equation: ``W M^-1 W^-1`` is the transpose of ``
 import torch
 from torch import nn
 
-from odl_learned.bridge.batch_space import BatchSpace
+from odl_learned.bridge.batches.batch_space import BatchSpace
+from odl_learned.bridge.batches.stacking import select
 from odl_learned.bridge.forward_mode import jvp_rule
 from odl_learned.bridge.layout import TensorLayout, layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.nested import Held
 from odl_learned.bridge.proximals.lowering import column, lower_proximal, opaque, rows
-from odl_learned.bridge.stacking import select
 from odl_learned.functionals import LeastSquares
 from odl_learned.functionals.least_squares import settled
 from odl_learned.solvers import conjugate_gradient

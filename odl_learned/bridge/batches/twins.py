@@ -1,4 +1,4 @@
-r"""``as_batch``: problems of ODL on batches of tensors, as solvers want them.
+r"""Operators and functionals on batches of tensors, as solvers want them.
 
 A solver sees ODL's protocol: ``f(x)``, ``f.gradient(x)``, ``f.proximal(tau)(x)``,
 ``f.convex_conj``, ``L(x)``, ``L.adjoint(y)``, ``L.domain``. The twins here have the same methods on
@@ -8,70 +8,14 @@ without graphs.
 """
 
 import numpy as np
-import odl
 import torch
 
-from odl_learned.bridge.batch_space import BatchSpace
+from odl_learned.bridge.batches.batch_space import BatchSpace
+from odl_learned.bridge.batches.stacking import in_double, is_per_sample, select, stack
 from odl_learned.bridge.gradients import lower_gradient
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.nested import each
 from odl_learned.bridge.proximals import ProximalModule, lower_proximal
-from odl_learned.bridge.stacking import in_double, is_per_sample, select, stack
-from odl_learned.functionals import precise_value
-
-
-def as_batch(obj):
-    r"""Return the twin of an ODL object that acts on batches of tensors.
-
-    A list stands for one object per sample: they must be of one form, and what differs, such as
-    data, masks or weights of the shape of an element, is stacked along the first axis. Factors of
-    scalar multiples may differ, too, so that a list of problems with different regularization
-    parameters is one batch.
-
-    Parameters
-    ----------
-    obj : linear odl.Operator, odl.functionals.Functional, variational.Problem, or a list of them
-        Any other object may bring a method ``batched(objects, convert)``, which builds its twin
-        from those of its parts, ``convert([part of every object])``.
-
-    Returns
-    -------
-    twin : BatchOperator, BatchFunctional, or what ``batched`` returns
-        Where a list was given it knows ``take(index)``: the twin for some of the samples.
-
-    Raises
-    ------
-    TypeError
-        If the object is none of these.
-    ValueError
-        If the list is empty or the objects differ in more than such constants; the message names
-        the sample and what differs.
-    """
-    is_list = isinstance(obj, (list, tuple))
-    objects = list(obj) if is_list else [obj]
-    if not objects:
-        raise ValueError("the list is empty; expected one object per sample, at least one.")
-    first, size = objects[0], len(objects) if is_list else None
-    if isinstance(first, odl.functionals.Functional):
-        kind = BatchFunctional
-    elif isinstance(first, odl.Operator) and first.is_linear:
-        kind = BatchOperator
-    elif hasattr(first, "batched") and not isinstance(first, type):
-        return first.batched(objects, as_batch if is_list else lambda parts: as_batch(parts[0]))
-    else:
-        raise TypeError(
-            f"cannot batch {type(first).__name__} ({first!r}); expected a functional, a linear "
-            "operator or a problem of odl_learned.variational, or a list of them. A torch module "
-            "needs no twin; an element becomes a tensor by its data."
-        )
-    for number, other in enumerate(objects):
-        if not isinstance(other, odl.Operator) or other.domain != first.domain or (
-                other.range != first.range):
-            raise ValueError(
-                f"sample {number} is {type(other).__name__} ({other!r}), expected one between the "
-                f"spaces of sample 0, {first.domain!r} and {first.range!r}."
-            )
-    return kind(objects, size)
 
 
 class Twin:
@@ -266,6 +210,3 @@ def _double(x):
 
 def _first(x):
     return _first(x[0]) if isinstance(x, (tuple, list)) else x
-
-
-precise_value.register(BatchFunctional, lambda functional, x: functional.precise(x))

@@ -28,7 +28,7 @@ from odl_learned import conformance, data, networks
 from odl_learned.networks import equivariant as eq
 
 SIZES = {
-    "smoke": {"counts": (6,), "seeds": 2, "stages": 4, "every": 40},
+    "smoke": {"counts": (6,), "seeds": 2, "stages": 3, "every": 35},
     "paper": {"counts": (6, 50), "seeds": 4, "stages": 8, "every": 75},
 }
 QUARTERS, NOISE, SIDE, BATCH, RATE = eq.Cyclic(4), 0.1, 32, 6, 2e-3

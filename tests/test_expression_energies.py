@@ -116,3 +116,9 @@ def test_smoothed_lengths_are_what_they_say(rng):
         smoothed_length(gradient, alpha, 0.1)
     with pytest.raises(ValueError, match="nu is 0"):
         smoothed_length(gradient, 1.0, 0)
+
+
+def test_images_of_several_arrays_are_refused():
+    space = odl.ProductSpace(plane((3, 4)), odl.rn(5), odl.rn(6), odl.rn(7))
+    with pytest.raises(NotImplementedError, match="expected spaces of one array"):
+        energy_of(F.SeparableSum(*(F.L2NormSquared(part) for part in space)))

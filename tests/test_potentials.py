@@ -7,7 +7,12 @@ import pytest
 import torch
 from bilevel_energies import F64
 
-from odl_learned.energies.potentials import Charbonnier, CubicAbsolute, HalfSquare
+from odl_learned.energies.potentials import (
+    Charbonnier,
+    CubicAbsolute,
+    HalfSquare,
+    HuberPotential,
+)
 
 
 @pytest.mark.parametrize("potential", [Charbonnier(), CubicAbsolute(), HalfSquare()])
@@ -40,7 +45,8 @@ def test_constants_of_potentials(potential):
         assert all(torch.isfinite(z).all() for z in potential.weight_and_curvature(flat, n))
 
 
-@pytest.mark.parametrize("potential", [Charbonnier(), CubicAbsolute(), HalfSquare()])
+@pytest.mark.parametrize("potential", [Charbonnier(), CubicAbsolute(), HalfSquare(),
+                                       HuberPotential()])
 @pytest.mark.parametrize("dtype", [F64, torch.float32])
 def test_proximals_of_potentials_solve_their_equation(potential, dtype):
     for nu in (1e-6, 0.3, 2.0):

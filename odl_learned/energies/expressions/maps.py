@@ -7,9 +7,10 @@ import odl
 import torch
 
 from odl_learned.bridge import as_transpose_module
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layout import TensorLayout, layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.energies.expressions.gains import least_gain, row_norm
+from odl_learned.energies.expressions.missing import missing
 from odl_learned.operators.norms import operator_norm
 
 #: Rounding errors of a product with an operator and its transpose, in units of rounding.
@@ -50,6 +51,10 @@ class AffineMap:
     def __init__(self, argument, weights, grouped):
         self.operator, source = argument.image, argument.image.domain
         target = layout_of(argument.space)
+        for space in (source, argument.space):
+            if not isinstance(layout_of(space), TensorLayout):
+                raise missing(self.operator, f"spaces of one array, or powers of one, not {space}; "
+                              "take products apart by SeparableSum")  # fmt: skip
         rest = target.shape if grouped == 1 else target.shape[1:]
         self._grouped, self._flat = (grouped, *rest), target.shape
         self.members, self.image_shape = grouped, layout_of(source).shape

@@ -47,7 +47,10 @@ PROBLEMS = {
 }
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("name", [
+    "ray transform", "several coils", pytest.param("mask", marks=pytest.mark.slow),
+    pytest.param("convolution", marks=pytest.mark.slow),
+    pytest.param("one coil", marks=pytest.mark.slow)])
 def test_iterations_are_saved(name):
     functional = PROBLEMS[name]()
     plain, diagonal, scaled, local = (

@@ -7,8 +7,8 @@ from odl_learned import functionals, operators
 from odl_learned.functionals import h1_seminorm, kullback_leibler, wavelet_l1
 from odl_learned.operators import (
     blocks,
-    convolution,
     differential,
+    extensions,
     filter_bank,
     fourier,
     multicoil,
@@ -17,7 +17,7 @@ from odl_learned.operators import (
 
 CLASSES = {
     blocks.BlockEmbeddingAdjoint: "BlockEmbedding",
-    convolution.ReflectedExtensionAdjoint: "ReflectedExtension",
+    extensions.ReflectedExtensionAdjoint: "ReflectedExtension",
     differential.SymmetrizedGradientAdjoint: "SymmetrizedGradient",
     filter_bank.FilterBankAdjoint: "FilterBank",
     fourier.SampledFourierAdjoint: "SampledFourier",

@@ -87,8 +87,8 @@ class ImplicitRegularizer(odl.functionals.Functional):
     """
 
     def __init__(self, proximal):
-        is_factory = callable(proximal) and not isinstance(proximal, nn.Module | type)
-        if is_factory:
+        is_factory = callable(proximal) and not isinstance(proximal, nn.Module)
+        if is_factory and not isinstance(proximal, type):  # operators of ODL are factories, too
             require_method("proximal", proximal, "as_proximal(denoiser, domain)", 1)
         operator = proximal(1.0) if is_factory else None
         if not isinstance(operator, odl.Operator) or operator.domain != operator.range:

@@ -60,6 +60,7 @@ def test_points_are_compared_with_masks_of_their_rate(seen, tmp_path):
     assert np.mean(by_subject) == pytest.approx(found["learned_over_uninformed_db"])
 
 
+@pytest.mark.slow
 def test_lines_are_compared_with_greedy_and_uninformed_ones(seen, tmp_path, monkeypatch):
     monkeypatch.setattr(bilevel_greedy, "N", 16)
     monkeypatch.setattr(bilevel_greedy, "LINES", bilevel_sampling.Setting(0.01, 2e-2, 5e-3, 10))

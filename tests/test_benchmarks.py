@@ -30,8 +30,10 @@ def run(*parts):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("parts", [("ct", "mri", "overhead"), ("smoothed_tv_operator_module",)],
-                         ids="+".join)
+@pytest.mark.parametrize("parts", [
+    ("ct", "mri", "overhead"),
+    pytest.param(("smoothed_tv_operator_module",), marks=pytest.mark.slow),
+], ids="+".join)
 def test_parts_print_their_numbers(parts):
     numbers = run(*parts)
     assert set().union(*(RATIOS[part] for part in parts)) <= set(numbers)
@@ -57,6 +59,17 @@ def test_total_variation_prints_its_numbers():
     assert all(isinstance(value, float) or name in optional for name, value in numbers.items())
 
 
+def test_some_reconstruction_maps_print_their_numbers():
+    command = [sys.executable, str(FOLDER / "reconstruction.py"), "--size", "tiny", "--seconds",
+               "0", "--part", "ct", "--maps", "learned_gradient", "deep_equilibrium"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(done.stdout.splitlines()[-1])
+    found = {name for name, value in numbers.items() if value is not None}
+    assert found == {"fbp_db", "tv_db", "best_db", "learned_gradient_db", "deep_equilibrium_db"}
+
+
+@pytest.mark.slow
 def test_reconstruction_maps_print_their_numbers():
     command = [sys.executable, str(FOLDER / "reconstruction.py"), "--size", "tiny", "--seconds",
                "0", "--part", "ct", "--part", "speed"]
@@ -73,6 +86,17 @@ def test_reconstruction_maps_print_their_numbers():
     assert {"mri_tv_db", "demo_ct_gain_db", "checkpoint_time"} <= set(numbers)
 
 
+def test_equivariance_of_layers_is_printed():
+    command = [sys.executable, str(FOLDER / "equivariance.py"), "--size", "tiny", "--part",
+               "layers"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(done.stdout.splitlines()[-1])
+    assert numbers["layer_error"] <= 1e-6
+    assert max(numbers["z8_error_45"], numbers["z16_error_22"]) <= 1e-2
+
+
+@pytest.mark.slow
 def test_equivariance_prints_its_numbers():
     command = [sys.executable, str(FOLDER / "equivariance.py"), "--size", "tiny"]
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)

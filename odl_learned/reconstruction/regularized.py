@@ -176,7 +176,7 @@ class RegularizedLeastSquares(nn.Module):
         if not batch.numel():
             return like
         flat = data.reshape(batch.numel(), *data.shape[len(batch) :])
-        x = self.solve(flat).x
+        x = _Minimizer.apply(flat, self)
         if torch.is_grad_enabled():
             energy = _Energy(self, flat, self.regularizer.at(self.noise_level))
             if isinstance(self.derivative, LastSteps):
@@ -184,7 +184,7 @@ class RegularizedLeastSquares(nn.Module):
                 for _ in range(self.derivative.steps):
                     x = x - energy.gradient(x) * (2 / (L + max(mu, 0.0)))
             else:
-                x = x - _Inverse.apply(energy.gradient(x), x, energy, self.derivative)
+                x = x - _Inverse.apply(energy.gradient(x), x, flat, self)
         return x.reshape(like.shape)
 
 
@@ -208,24 +208,69 @@ class _Energy:
         return _Energy(self.model, self.data[index], self.regularizer)
 
 
-class _Inverse(torch.autograd.Function):
-    """``g -> 0``, next to the zero ``g``, with the derivative ``H^-1``."""
+class _Minimizer(torch.autograd.Function):
+    """The minimizers as constants: what the functional transforms of torch see of them."""
 
     @staticmethod
-    def forward(ctx, g, x, energy, rule):
-        ctx.save_for_backward(x)
-        ctx.energy, ctx.rule = energy, rule
-        return torch.zeros_like(g)
+    def forward(data, model):
+        return model.solve(data).x
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.mark_non_differentiable(output)
 
     @staticmethod
     def backward(ctx, slope):
-        (x,) = ctx.saved_tensors
-        hessian = _Hessian(ctx.energy, x)
-        accuracy = ctx.rule.accuracy * slope.flatten(1).norm(dim=1).clamp_min(
-            torch.finfo(slope.dtype).tiny)  # fmt: skip
-        q = conjugate_gradient(hessian, slope, torch.zeros_like(slope), accuracy.cpu().numpy(),
-                               ctx.rule.maxiter).x  # fmt: skip
-        return q, None, None, None
+        return None, None
+
+    @staticmethod
+    def jvp(ctx, ddata, dmodel):
+        return None
+
+
+class _Inverse(torch.autograd.Function):
+    """``g -> 0``, next to the zero ``g``, with the derivative ``H^-1``, which is symmetric."""
+
+    @staticmethod
+    def forward(g, x, data, model):
+        return torch.zeros_like(g)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _, x, data, ctx.model = inputs
+        ctx.save_for_backward(x, data)
+        ctx.save_for_forward(x, data)
+
+    @staticmethod
+    def backward(ctx, slope):
+        return _Solved.apply(slope, *ctx.saved_tensors, ctx.model), None, None, None
+
+    @staticmethod
+    def jvp(ctx, dg, dx, ddata, dmodel):
+        return _Solved.apply(dg, *ctx.saved_tensors, ctx.model)
+
+
+class _Solved(torch.autograd.Function):
+    """``H^-1 g`` by conjugate gradients; it has no derivative."""
+
+    @staticmethod
+    def forward(g, x, data, model):
+        energy = _Energy(model, data, model.regularizer.at(model.noise_level))
+        rule = model.derivative
+        accuracy = rule.accuracy * g.flatten(1).norm(dim=1).clamp_min(
+            torch.finfo(g.dtype).tiny)  # fmt: skip
+        return conjugate_gradient(_Hessian(energy, x), g, torch.zeros_like(g),
+                                  accuracy.cpu().numpy(), rule.maxiter).x  # fmt: skip
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, g):
+        raise NotImplementedError(
+            "a second derivative of RegularizedLeastSquares was asked for, expected first ones "
+            "only; differentiate LastSteps instead.")
 
 
 class _Hessian:

@@ -65,7 +65,10 @@ def test_second_derivatives_are_between_the_constants(name):
         hessian = torch.autograd.functional.jacobian(at.gradient, scale * images(5, 6))
         values = torch.linalg.eigvalsh(hessian.reshape(30, 30))
         lowest, highest = min(lowest, float(values[0])), max(highest, float(values[-1]))
-    assert -rho <= lowest and highest <= L
+    # Eigenvalues of 30 x 30 matrices are those of one that differs by 30 eps |H|, and entries of H
+    # are sums of about 70 products in the two convolutions: by Weyl, both count once.
+    slack = 100 * np.finfo(float).eps * L
+    assert -rho - slack <= lowest and highest <= L + slack
     assert highest > 0.05 * L
     assert (name == "convex") == (rho == 0.0) and rho < 1
 

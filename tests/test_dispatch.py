@@ -11,6 +11,7 @@ from odl_learned.dispatch import rules_by_class
 from odl_learned.energies import potentials
 from odl_learned.energies.intervals import interval
 from odl_learned.energies.potentials.potential import PotentialConstants
+from odl_learned.reconstruction.plug_and_play import is_convex
 
 
 class DoubledMatrix(odl.MatrixOperator):
@@ -105,3 +106,12 @@ def test_intervals_of_a_potential_that_differs_are_the_constants_for_all_lengths
     found = interval(Doubled(), 0.1, a, a + 0.1, True)
     assert float(found.curvature) == 2 * potentials.Charbonnier().constants(0.1).curvature
     assert float(known.curvature) < 0.1 * float(found.curvature)
+
+
+def test_convexity_is_not_inherited_by_what_is_computed_otherwise():
+    class Negative(odl.functionals.L1Norm):
+        def _call(self, x):
+            return -super()._call(x)
+
+    space = odl.rn(2)
+    assert is_convex(odl.functionals.L1Norm(space)) and not is_convex(Negative(space))

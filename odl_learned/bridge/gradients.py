@@ -1,6 +1,5 @@
 """``as_gradient_module``: the gradient of any ODL functional as a batched torch module."""
 
-import functools
 
 import odl
 import torch
@@ -8,6 +7,7 @@ from torch import nn
 
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import OperatorModule, lower
+from odl_learned.dispatch import rules_by_class
 
 
 class Gradient(nn.Module):
@@ -30,7 +30,7 @@ class Gradient(nn.Module):
         return value.real if value.is_complex() else value
 
 
-@functools.singledispatch
+@rules_by_class(odl.functionals.Functional, "gradient")
 def lower_gradient(f):
     """Return the bare torch module that computes the gradient of an ODL functional.
 

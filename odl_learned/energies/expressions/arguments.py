@@ -1,7 +1,6 @@
 r"""Arguments of functionals that are affine in images and data: ``m(theta) (A x + B y + b)``."""
 
 import dataclasses
-import functools
 from typing import Any
 
 import odl
@@ -15,6 +14,7 @@ from odl.core.operator.operator import (
     OperatorVectorSum,
 )
 
+from odl_learned.dispatch import rules_by_class
 from odl_learned.energies.expressions.blocks import DATA, IMAGES, PARAMETERS, reads
 from odl_learned.energies.expressions.missing import missing
 from odl_learned.operators import FunctionalMultiple
@@ -61,7 +61,7 @@ def whole(blocks):
     return Argument(blocks.domain, odl.IdentityOperator(blocks.domain))
 
 
-@functools.singledispatch
+@rules_by_class(odl.Operator, "_call")
 def applied(op, argument):
     """Return what an operator makes of an argument, as an `Argument`.
 

@@ -1,6 +1,5 @@
 """The blocks of a domain, images, parameters and data, and which of them a node reads."""
 
-import functools
 
 import odl
 import torch
@@ -18,6 +17,7 @@ from odl.functionals.functional import FunctionalQuotient
 
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
+from odl_learned.dispatch import rules_by_class
 from odl_learned.functionals.parameters import Exponential
 from odl_learned.operators import FunctionalMultiple
 
@@ -88,7 +88,7 @@ class Scalar:
         return result
 
 
-@functools.singledispatch
+@rules_by_class(odl.Operator, "_call")
 def reads(op):
     """Return which blocks of the domain a node reads, a set of numbers; all, without a rule."""
     return {IMAGES, PARAMETERS, DATA}

@@ -1,13 +1,13 @@
 """What operators do to lengths at least, and the norms of their rows, in closed form."""
 
-import functools
 import math
 
 import numpy as np
 import odl
 
+from odl_learned.dispatch import rules_by_class
 from odl_learned.odl_validation import require_operator
-from odl_learned.operators import OrthogonalWavelet
+from odl_learned.operators import OrthogonalWavelet, Translation
 from odl_learned.operators.factors import Diagonal, Isometry, Multiple, Unitary, factors, simplified
 from odl_learned.operators.fourier_multiplier import FourierMultiplier
 
@@ -33,7 +33,7 @@ def least_gain(op: odl.Operator) -> float:
     return scale
 
 
-@functools.singledispatch
+@rules_by_class(odl.Operator, "_call")
 def row_norm(op: odl.Operator) -> float | None:
     r"""Return a bound of the norms of the rows of one group of the matrix of an operator.
 
@@ -63,8 +63,9 @@ def _(op: odl.Gradient):
     return math.sqrt(float(np.linalg.eigvalsh(gram)[-1]))
 
 
-@row_norm.register
-def _(op: FourierMultiplier):
+@row_norm.register(FourierMultiplier)
+@row_norm.register(Translation)
+def _(op):
     # Rows are shifts of one another where all axes are transformed: that of the unit impulse.
     if len(op.axes) < op.domain.ndim:
         return None

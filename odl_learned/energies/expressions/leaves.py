@@ -1,12 +1,12 @@
 """Terms of functionals in closed form: from a class of ODL to a density and its scalars."""
 
 import dataclasses
-import functools
 
 import odl
 import torch
 
 from odl_learned.bridge.layout import layout_of
+from odl_learned.dispatch import rules_by_class
 from odl_learned.energies import huber_intervals  # noqa: F401  (registers its rule)
 from odl_learned.energies.expressions.arguments import applied, cleaned
 from odl_learned.energies.expressions.blocks import Scalar
@@ -24,7 +24,7 @@ from odl_learned.functionals import (
 )
 
 
-@functools.singledispatch
+@rules_by_class(odl.Operator, "_call")
 def term_of(functional, summand, blocks):
     r"""Return the `Term` of a leaf, ``c(theta) F(m(theta) z)``.
 

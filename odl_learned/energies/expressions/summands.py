@@ -1,7 +1,6 @@
 r"""The summands of a functional: ``c(theta) F(m(theta) (A x + B y + b))``, node by node."""
 
 import dataclasses
-import functools
 import math
 from typing import Any
 
@@ -16,6 +15,7 @@ from odl.functionals.functional import (
     FunctionalTranslation,
 )
 
+from odl_learned.dispatch import rules_by_class
 from odl_learned.energies.expressions.arguments import Whole, applied, scaled, shifted
 from odl_learned.energies.expressions.blocks import IMAGES, PARAMETERS, reads
 from odl_learned.energies.expressions.missing import missing
@@ -68,7 +68,7 @@ def summands(summand):
     return opened(summand.functional, summand)
 
 
-@functools.singledispatch
+@rules_by_class(odl.Operator, "_call")
 def opened(functional, summand):
     """Return the summands of one node; without a rule it is a leaf, which stays as it is.
 

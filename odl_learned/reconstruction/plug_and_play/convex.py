@@ -1,18 +1,18 @@
 """Which functionals of ODL, and of ours, are convex by construction."""
 
-import functools
 
 import numpy as np
 import odl
 
 from odl_learned import functionals
+from odl_learned.dispatch import rules_by_class
 from odl_learned.odl_validation import require_functional
 from odl_learned.regularizers import RidgeRegularizer
 
 F = odl.functionals
 
 
-@functools.singledispatch
+@rules_by_class(odl.Operator, "_call")
 def _rule(f) -> bool:
     return False
 

@@ -1,6 +1,5 @@
 """Sparse matrices of operators that see a few pixels at a time, for preconditioners."""
 
-import functools
 import itertools
 
 import numpy as np
@@ -16,6 +15,7 @@ from odl.core.operator.operator import (
 
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
+from odl_learned.dispatch import rules_by_class
 from odl_learned.odl_validation import require_operator
 from odl_learned.operators import FilterBank
 
@@ -23,7 +23,7 @@ from odl_learned.operators import FilterBank
 FULLEST_ROW = 100
 
 
-@functools.singledispatch
+@rules_by_class(odl.Operator, "_call")
 def sparse_matrix(op: odl.Operator) -> sp.csr_array | None:
     """Return the matrix of an operator with few entries in every row, or None without a rule.
 

@@ -1,6 +1,5 @@
 r"""Circulant averages of normal operators ``M^H M``: one number for every frequency."""
 
-import functools
 import math
 
 import numpy as np
@@ -16,12 +15,18 @@ from odl.core.operator.operator import (
 from odl_learned.bridge import as_transpose_module
 from odl_learned.bridge.layout import layout_of
 from odl_learned.bridge.lowering import lower
+from odl_learned.dispatch import rules_by_class
 from odl_learned.odl_validation import require_operator
-from odl_learned.operators import MultiCoilFourier, SampledFourier, SymmetrizedRayTransform
+from odl_learned.operators import (
+    MultiCoilFourier,
+    SampledFourier,
+    SymmetrizedRayTransform,
+    Translation,
+)
 from odl_learned.operators.fourier_multiplier import FourierMultiplier
 
 
-@functools.singledispatch
+@rules_by_class(odl.Operator, "_call")
 def normal_symbol(op: odl.Operator) -> torch.Tensor | None:
     r"""Return ``s >= 0`` with ``F^* s F`` near ``M^H M``, zero frequency first, or None.
 
@@ -44,6 +49,7 @@ def normal_symbol(op: odl.Operator) -> torch.Tensor | None:
 # M^H M is circulant, or, for ray transforms, nearly so where all rays through a pixel are measured:
 # the image of the unit impulse in the middle tells all.
 @normal_symbol.register(FourierMultiplier)
+@normal_symbol.register(Translation)
 @normal_symbol.register(SampledFourier)
 @normal_symbol.register(RayTransform)
 @normal_symbol.register(SymmetrizedRayTransform)

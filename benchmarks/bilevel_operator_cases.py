@@ -8,7 +8,7 @@ import torch
 from bilevel_operators import functional
 
 from odl_learned import data, functionals, operators
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.energies import energy_of
 from odl_learned.functionals import Coordinate, Exponential, parameter_space, smoothed_length
 from odl_learned.learning.bilevel import BilevelProblem, SquaredError

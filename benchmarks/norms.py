@@ -13,7 +13,7 @@ import odl
 
 from odl_learned import data, operators, variational
 from odl_learned import functionals as F
-from odl_learned.operators.lanczos import probable_bound
+from odl_learned.operators.norms.lanczos import probable_bound
 
 SIZES = {"tiny": (16, 8), "full": (256, 180)}  # pixels along an axis, views
 

@@ -37,7 +37,7 @@ def parser():
 def images_of(arguments):
     """The slices to reconstruct."""
     from odl_learned import data, demo
-    from odl_learned.data.dicom_files import is_dicom, require_file
+    from odl_learned.data.dicom.files import is_dicom, require_file
     from odl_learned.validation import require_positive
 
     for name in ("key", "index", "pixel_mm"):

@@ -4,9 +4,9 @@ import numpy as np
 import odl
 
 from odl_learned.bridge import as_module
-from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
-from odl_learned.bridge.generic_functional import GenericFunctional
-from odl_learned.bridge.nested import each
+from odl_learned.bridge.layouts.nested import each
+from odl_learned.bridge.loops.generic import GenericLinear, GenericNonlinear
+from odl_learned.bridge.loops.generic_functional import GenericFunctional
 from odl_learned.conformance.sampling import flat
 from odl_learned.conformance.tensors import as_tensor, entries, stack
 

@@ -5,7 +5,7 @@ import odl
 import torch
 
 from odl_learned import data, functionals, operators
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.functionals import Coordinate, Exponential, parameter_space, smoothed_length
 
 F = odl.functionals

@@ -10,9 +10,9 @@ from random_problems import Dense, LeastSquares, Linearization
 from torch import nn
 
 from odl_learned.bridge import as_batch
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import Held
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.nested import Held
 
 
 class DenseModule(nn.Module):

@@ -8,7 +8,7 @@ import torch
 from odl.applications import tomo
 
 from odl_learned.bridge import as_module
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 
 HALF_TURN, FULL_TURN = odl.uniform_partition(0, np.pi, 5), odl.uniform_partition(0, 2 * np.pi, 5)
 NONUNIFORM = odl.nonuniform_partition([0.1, 0.3, 0.9, 1.4, 2.8])

@@ -8,7 +8,7 @@ from instances import FUNCTIONALS, OPERATORS
 
 from odl_learned import functionals, variational
 from odl_learned.bridge import as_batch, as_functional
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.conformance import sample
 from odl_learned.operators import SampledFourier, gradient, mask_operator, random_element
 

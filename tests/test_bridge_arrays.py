@@ -9,7 +9,7 @@ import torch
 
 from odl_learned import functionals, metrics, operators, plotting
 from odl_learned.bridge import as_batch, as_functional, as_module, as_operator, as_proximal_module
-from odl_learned.bridge.arrays import array_of, tensor_of
+from odl_learned.bridge.layouts.arrays import array_of, tensor_of
 from odl_learned.validation import require_finite
 
 X = odl.uniform_discr([0, 0], [1, 1], (4, 3))

@@ -9,7 +9,7 @@ from ray_transforms import by_odl, close, dense, draw, transform
 
 from odl_learned import operators
 from odl_learned.bridge import as_module
-from odl_learned.bridge.rules import axis_filters
+from odl_learned.bridge.rules.frequencies import axis_filters
 from odl_learned.bridge.rules.matrices import Matrix
 
 

@@ -12,7 +12,7 @@ from instances.spaces import XC, X, element, plane
 from odl.core.discr.diff_ops import _SUPPORTED_PAD_MODES
 
 from odl_learned.bridge import as_module
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.conformance.sampling import flat
 from odl_learned.conformance.tensors import as_tensor, entries
 from odl_learned.operators import random_element

@@ -21,7 +21,7 @@ from ray_transforms import (
 
 from odl_learned import operators
 from odl_learned.bridge import as_module, ray
-from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
+from odl_learned.bridge.loops.generic import GenericLinear, GenericNonlinear
 from odl_learned.bridge.ray.sparse import SparsePair
 
 

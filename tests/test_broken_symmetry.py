@@ -9,7 +9,7 @@ import torch
 
 from odl_learned import bridge, networks, operators, reconstruction
 from odl_learned.networks.equivariant import Cyclic, Dihedral, EquivariantCNN, GroupAverage
-from odl_learned.reconstruction.commuting import _generators
+from odl_learned.reconstruction.unrolled.commuting import _generators
 
 SPACE = odl.uniform_discr([-1, -1], [1, 1], (12, 12), dtype="float32")
 COMPLEX = odl.uniform_discr([-1, -1], [1, 1], (12, 12), dtype="complex64")

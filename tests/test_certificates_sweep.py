@@ -13,7 +13,7 @@ from random_problems import KINDS, entries, is_complex, random_space
 
 from odl_learned import solvers, variational
 from odl_learned.bridge import as_batch
-from odl_learned.bridge.nested import each
+from odl_learned.bridge.layouts.nested import each
 from odl_learned.functionals import BoxConstraint, MagnitudeBound, l2_fidelity
 from odl_learned.solvers import fixed_point
 

@@ -11,7 +11,7 @@ from test_unrolled import PROBLEMS, step_size, tensor
 
 from odl_learned import data, operators, reconstruction, solvers
 from odl_learned.bridge import as_module, as_operator
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 
 
 def maps(A):

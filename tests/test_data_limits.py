@@ -17,7 +17,7 @@ from odl_learned.data import (
     read_measurement,
     read_npz_stack,
 )
-from odl_learned.data.dicom_pixels import coded_size
+from odl_learned.data.dicom.pixels import coded_size
 
 h5py, pydicom = pytest.importorskip("h5py"), pytest.importorskip("pydicom")
 from dicom_files import write  # noqa: E402

@@ -5,15 +5,8 @@ from mistakes import X, check_message
 
 from odl_learned import functionals, operators
 from odl_learned.functionals import h1_seminorm, kullback_leibler, wavelet_l1
-from odl_learned.operators import (
-    blocks,
-    differential,
-    extensions,
-    filter_bank,
-    fourier,
-    multicoil,
-    wavelet,
-)
+from odl_learned.operators import blocks, differential, extensions, filter_bank
+from odl_learned.operators.transforms import fourier, multicoil, wavelet
 
 CLASSES = {
     blocks.BlockEmbeddingAdjoint: "BlockEmbedding",

@@ -8,8 +8,8 @@ import pytest
 
 from odl_learned import operators as ops
 from odl_learned.conformance.sampling import dense_matrix, dense_weights, is_real_linear
-from odl_learned.operators.factors import Unitary, parts_of
-from odl_learned.operators.least_stretch import least_stretch
+from odl_learned.operators.norms.factors import Unitary, parts_of
+from odl_learned.operators.norms.least_stretch import least_stretch
 
 X = odl.uniform_discr([0, 0], [1, 2], (4, 6))
 C = odl.uniform_discr([0, 0], [2, 2], (4, 4), dtype="complex128")

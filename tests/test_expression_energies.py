@@ -7,7 +7,7 @@ import torch
 from expression_energies import EXPRESSIONS, blocks, draw, plane, variation
 
 from odl_learned import functionals, operators
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.energies import check_energy, energy_of
 from odl_learned.functionals import smoothed_length
 from odl_learned.learning.bilevel import BilevelProblem, SquaredError

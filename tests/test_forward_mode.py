@@ -8,7 +8,7 @@ from instances.spaces import RA, XC, F, X, element
 from odl_learned import functionals
 from odl_learned.bridge import as_module
 from odl_learned.bridge.forward_mode import jvp_rule
-from odl_learned.bridge.nested import each
+from odl_learned.bridge.layouts.nested import each
 from odl_learned.bridge.proximals.entropies import LogLambertW
 from odl_learned.conformance.tensors import as_tensor, entries
 

@@ -11,8 +11,8 @@ from mistakes import Quartic, Square
 from test_errors_bridge import ORDERS
 
 from odl_learned.bridge import as_functional, as_gradient_module, as_module
-from odl_learned.bridge.layout import layout_of
-from odl_learned.bridge.nested import each
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import each
 from odl_learned.conformance.sampling import flat
 from odl_learned.conformance.tensors import as_tensor, entries
 from odl_learned.operators import random_element

@@ -11,7 +11,7 @@ from proximal_cases import batch, leaves
 from odl_learned import functionals
 from odl_learned.bridge import BatchSpace, as_gradient_module, as_module
 from odl_learned.bridge.gradients import Gradient
-from odl_learned.bridge.nested import each
+from odl_learned.bridge.layouts.nested import each
 from odl_learned.conformance.sampling import flat, positive, precision, sample
 from odl_learned.conformance.tensors import as_tensor, entries, stack
 from odl_learned.operators import mask_operator, random_element

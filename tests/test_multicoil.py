@@ -12,8 +12,12 @@ from odl_learned import data
 from odl_learned import operators as ops
 from odl_learned.bridge import as_module
 from odl_learned.bridge.rules.expressions import Composition
-from odl_learned.bridge.rules.fourier import FourierNormal
-from odl_learned.bridge.rules.multicoil import CoilFourier, CoilFourierLines, CoilFourierNormal
+from odl_learned.bridge.rules.frequencies.fourier import FourierNormal
+from odl_learned.bridge.rules.frequencies.multicoil import (
+    CoilFourier,
+    CoilFourierLines,
+    CoilFourierNormal,
+)
 from odl_learned.conformance.tensors import as_tensor
 
 

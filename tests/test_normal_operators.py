@@ -10,11 +10,11 @@ from torch import nn
 
 from odl_learned import data, networks, operators, reconstruction
 from odl_learned.bridge import as_module
-from odl_learned.bridge.layout import layout_of
-from odl_learned.bridge.rules.convolution import Multiplier, RealMultiplier
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.rules.expressions import Composition
-from odl_learned.bridge.rules.fourier import FourierNormal
-from odl_learned.bridge.rules.multicoil import CoilFourierNormal
+from odl_learned.bridge.rules.frequencies.convolution import Multiplier, RealMultiplier
+from odl_learned.bridge.rules.frequencies.fourier import FourierNormal
+from odl_learned.bridge.rules.frequencies.multicoil import CoilFourierNormal
 from odl_learned.learning import load_reconstruction, save_reconstruction
 from odl_learned.networks import RadialBasis
 

@@ -13,7 +13,7 @@ from odl_learned import functionals as F
 from odl_learned import operators as ops
 from odl_learned import variational
 from odl_learned.conformance.sampling import dense_matrix, dense_weights, is_real_linear
-from odl_learned.operators.random_elements import uniform_direction
+from odl_learned.operators.norms.random_elements import uniform_direction
 
 
 def weighted_norm(op):

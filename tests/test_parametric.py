@@ -12,8 +12,8 @@ from instances.spaces import R, element, plane
 
 from odl_learned import functionals, operators
 from odl_learned.bridge import as_energy, as_module, fix_block
-from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.loops.generic import GenericLinear, GenericNonlinear
 from odl_learned.functionals import Coordinate, Exponential, parameter_space
 from odl_learned.operators import random_element
 

@@ -21,7 +21,7 @@ from rounding import EPS, assert_rounded
 
 from odl_learned import variational
 from odl_learned.bridge import as_batch
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.functionals import BoxConstraint, KullbackLeiblerFidelity, l2_fidelity
 from odl_learned.solvers import AdaptiveSteps, FixedSteps, primal_dual
 

@@ -13,8 +13,8 @@ from instances.spaces import plane
 
 from odl_learned import functionals
 from odl_learned.bridge import as_module, as_proximal_module
-from odl_learned.bridge.layout import layout_of
-from odl_learned.bridge.nested import each
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import each
 from odl_learned.conformance.sampling import flat
 from odl_learned.conformance.tensors import as_tensor, entries, stack
 

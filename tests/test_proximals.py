@@ -13,8 +13,8 @@ from proximal_cases import CASES, X32, batch, leaves
 
 from odl_learned import functionals
 from odl_learned.bridge import as_proximal_module, lower_proximal
-from odl_learned.bridge.layout import layout_of
-from odl_learned.bridge.nested import each
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import each
 from odl_learned.bridge.proximals.lowering import OpaqueProximal
 from odl_learned.conformance.modules import check_proximal_module
 from odl_learned.conformance.sampling import flat, positive, precision

@@ -7,7 +7,7 @@ from instances.spaces import F, R
 from proximal_cases import CASES, DOUBLE, batch, leaves
 
 from odl_learned.bridge import as_proximal_module
-from odl_learned.bridge.nested import each
+from odl_learned.bridge.layouts.nested import each
 from odl_learned.conformance.tensors import entries
 
 

@@ -9,8 +9,8 @@ from instances.spaces import F
 from proximal_cases import CASES, DOUBLE, batch
 
 from odl_learned.bridge import as_functional, as_module, as_proximal_module
-from odl_learned.bridge.layout import layout_of
-from odl_learned.bridge.nested import each
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import each
 from odl_learned.bridge.proximals.entropies import LogLambertW
 from odl_learned.conformance.sampling import flat
 from odl_learned.conformance.tensors import entries

@@ -16,7 +16,7 @@ from odl_learned.reconstruction import (
     LearnedShrinkage,
     LearnedStepSize,
 )
-from odl_learned.reconstruction.sparse_coding import soft_threshold
+from odl_learned.reconstruction.unrolled.sparse_coding import soft_threshold
 
 F64 = torch.float64
 

@@ -15,7 +15,7 @@ from odl_learned.bridge import (
     as_proximal_module,
     as_stepped_proximal,
 )
-from odl_learned.bridge.nested import each
+from odl_learned.bridge.layouts.nested import each
 from odl_learned.conformance.sampling import flat
 from odl_learned.conformance.tensors import as_tensor, entries
 

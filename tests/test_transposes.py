@@ -10,8 +10,8 @@ from test_conformance import KNOWN_FAILURES
 
 from odl_learned import operators
 from odl_learned.bridge import as_module, as_transpose_module
-from odl_learned.bridge.layout import layout_of
-from odl_learned.bridge.nested import each
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import each
 
 # Where ODL's own adjoint is wrong, so is the transpose that is made of it.
 LINEAR = sorted(name for name, make in OPERATORS.items()

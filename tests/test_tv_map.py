@@ -8,7 +8,7 @@ import torch
 from odl_learned import data, operators, solvers, variational
 from odl_learned.functionals import BoxConstraint, MagnitudeBound, l2_fidelity
 from odl_learned.reconstruction import stability_report, tv_map, worst_perturbation
-from odl_learned.reconstruction.tried_maps import Spaces, TriedMap
+from odl_learned.reconstruction.trust.tried_maps import Spaces, TriedMap
 
 
 def step(n=12):

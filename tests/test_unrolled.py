@@ -7,7 +7,7 @@ import torch
 
 from odl_learned.bridge import as_module
 from odl_learned.networks import CNN, OnImages, ResidualCNN
-from odl_learned.operators.fourier import SampledFourier
+from odl_learned.operators.transforms.fourier import SampledFourier
 from odl_learned.reconstruction import (
     GradientStep,
     LearnedProximalGradient,

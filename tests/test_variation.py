@@ -6,10 +6,13 @@ import torch
 
 from odl_learned import functionals, operators
 from odl_learned.bridge import as_module
-from odl_learned.bridge.rules import variation
-from odl_learned.bridge.rules.entrywise_variation import entrywise_slopes, entrywise_values
 from odl_learned.bridge.rules.expressions import Composition
-from odl_learned.bridge.rules.variation import SmoothedVariation
+from odl_learned.bridge.rules.functionals import variation
+from odl_learned.bridge.rules.functionals.entrywise_variation import (
+    entrywise_slopes,
+    entrywise_values,
+)
+from odl_learned.bridge.rules.functionals.variation import SmoothedVariation
 
 SHAPES = [(7,), (5, 6), (3, 1, 4)]
 

@@ -7,7 +7,7 @@ torch does with a single float, so that the product has the same bits alone and 
 import torch
 from torch import nn
 
-from odl_learned.bridge.nested import each
+from odl_learned.bridge.layouts.nested import each
 from odl_learned.bridge.proximals.expressions import ScaledArgument, ScaledValue
 from odl_learned.bridge.rules.expressions import Scale
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from odl_learned.bridge.nested import first_tensor
+from odl_learned.bridge.layouts.nested import first_tensor
 
 
 def in_full_precision(function: Callable, x, *others):

@@ -5,7 +5,7 @@ import odl
 import torch
 from torch import nn
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.lowering import OperatorModule, lower
 from odl_learned.dispatch import rules_by_class
 

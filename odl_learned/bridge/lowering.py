@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from odl_learned.bridge.full_precision import in_full_precision
-from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
-from odl_learned.bridge.generic_functional import GenericFunctional
-from odl_learned.bridge.layout import layout_of
-from odl_learned.bridge.tuple_layout import TupleLayout
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.tuple_layout import TupleLayout
+from odl_learned.bridge.loops.generic import GenericLinear, GenericNonlinear
+from odl_learned.bridge.loops.generic_functional import GenericFunctional
 from odl_learned.dispatch import rules_by_class
 
 

@@ -15,9 +15,9 @@ import torch
 from torch import nn
 
 from odl_learned.bridge.full_precision import in_full_precision
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import Held, each
 from odl_learned.bridge.lowering import OperatorModule, lower
-from odl_learned.bridge.nested import Held, each
 from odl_learned.bridge.rules.expressions import Composition, PointwiseProduct
 from odl_learned.bridge.rules.pointwise import Pointwise
 from odl_learned.functionals.parameters import Coordinate, Exponential

@@ -3,7 +3,7 @@
 import odl
 from torch import nn
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.lowering import OperatorModule, lower
 from odl_learned.odl_validation import shown
 

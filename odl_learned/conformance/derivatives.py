@@ -12,9 +12,9 @@ import torch
 from torch.autograd.gradcheck import GradcheckError
 
 from odl_learned.bridge import as_module
-from odl_learned.bridge.generic import GenericNonlinear
-from odl_learned.bridge.generic_functional import GenericFunctional
-from odl_learned.bridge.nested import each
+from odl_learned.bridge.layouts.nested import each
+from odl_learned.bridge.loops.generic import GenericNonlinear
+from odl_learned.bridge.loops.generic_functional import GenericFunctional
 from odl_learned.conformance.accuracy import is_approximate
 from odl_learned.conformance.failure import ConformanceError, require, require_small
 from odl_learned.conformance.sampling import (

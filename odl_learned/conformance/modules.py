@@ -14,9 +14,9 @@ from odl_learned.bridge import (
     as_operator,
     as_proximal_module,
 )
-from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
-from odl_learned.bridge.generic_functional import GenericFunctional
-from odl_learned.bridge.nested import each
+from odl_learned.bridge.layouts.nested import each
+from odl_learned.bridge.loops.generic import GenericLinear, GenericNonlinear
+from odl_learned.bridge.loops.generic_functional import GenericFunctional
 from odl_learned.conformance.failure import require, require_small
 from odl_learned.conformance.sampling import (
     available,

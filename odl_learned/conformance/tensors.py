@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from odl_learned.bridge.layout import ScalarLayout, layout_of
-from odl_learned.bridge.nested import each
+from odl_learned.bridge.layouts.layout import ScalarLayout, layout_of
+from odl_learned.bridge.layouts.nested import each
 from odl_learned.conformance.failure import require, require_small
 from odl_learned.conformance.sampling import positive, precision
 

@@ -1,12 +1,15 @@
 """The data room: phantoms, noise, sampling masks, readers, splits by patients, training pairs."""
 
-from odl_learned.data.archives import read_measurement
 from odl_learned.data.augmented import AugmentedPairs
-from odl_learned.data.dicom import Image, read_dicom
-from odl_learned.data.dicom_series import Stack, read_dicom_folder
+from odl_learned.data.dicom.images import Image, read_dicom
+from odl_learned.data.dicom.series import Stack, read_dicom_folder
 from odl_learned.data.ellipses import dival_ellipses, random_ellipses
 from odl_learned.data.examples import example_ct, example_mr
-from odl_learned.data.limits import Limits
+from odl_learned.data.files.archives import read_measurement
+from odl_learned.data.files.limits import Limits
+from odl_learned.data.files.patients import find_patients, split_patients
+from odl_learned.data.files.readers import read_image, read_kspace, read_npz_stack
+from odl_learned.data.files.slices import read_slices
 from odl_learned.data.noise import (
     add_white_noise,
     log_linearize,
@@ -16,13 +19,10 @@ from odl_learned.data.noise import (
 )
 from odl_learned.data.orientation import from_rows, to_rows
 from odl_learned.data.pairs import CoarsePairs, FixedPairs, SimulatedPairs
-from odl_learned.data.patients import find_patients, split_patients
 from odl_learned.data.phantoms import random_body, smooth_phase
 from odl_learned.data.preparation import downsample, hounsfield_to_attenuation
-from odl_learned.data.readers import read_image, read_kspace, read_npz_stack
 from odl_learned.data.sampling import cartesian_mask, radial_mask, variable_density_mask
 from odl_learned.data.sensitivities import simulated_sensitivities
-from odl_learned.data.slices import read_slices
 
 __all__ = [
     "CoarsePairs",

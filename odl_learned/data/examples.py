@@ -3,7 +3,7 @@
 from importlib import resources
 from pathlib import Path
 
-from odl_learned.data.dicom import read_dicom
+from odl_learned.data.dicom.images import read_dicom
 
 
 def _example(name):

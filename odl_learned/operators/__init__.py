@@ -1,6 +1,5 @@
 """Forward operators and differential operators, with exact adjoints in weighted spaces."""
 
-from odl_learned.operators.backprojection import fbp
 from odl_learned.operators.blocks import BlockInsertion, BlockProduct
 from odl_learned.operators.convolution import (
     PeriodicConvolution,
@@ -13,28 +12,36 @@ from odl_learned.operators.differential import (
     SymmetrizedGradientAdjoint,
     gradient,
 )
-from odl_learned.operators.divergent_rays import cone_beam_ray_transform, fan_beam_ray_transform
-from odl_learned.operators.emission import attenuation_factors, emission_operator, view_subsets
-from odl_learned.operators.exact_norms import exact_norm
 from odl_learned.operators.extensions import ReflectedExtension, ReflectedExtensionAdjoint
 from odl_learned.operators.filter_bank import FilterBank, FilterBankAdjoint
-from odl_learned.operators.fourier import SampledFourier, SampledFourierAdjoint
 from odl_learned.operators.group import QuarterTurn, Reflection
 from odl_learned.operators.masking import mask_operator
-from odl_learned.operators.motions import Rotation, RotoTranslation, Shear, Translation
-from odl_learned.operators.multicoil import MultiCoilFourier, MultiCoilFourierAdjoint
 from odl_learned.operators.multiples import FunctionalMultiple, PointwiseExponential
-from odl_learned.operators.norms import normalized, operator_norm
-from odl_learned.operators.random_elements import random_element
-from odl_learned.operators.ray import parallel_ray_transform, require_even_angles
+from odl_learned.operators.norms.exact_norms import exact_norm
+from odl_learned.operators.norms.operator_norms import normalized, operator_norm
+from odl_learned.operators.norms.random_elements import random_element
 from odl_learned.operators.real_parts import real_parts
 from odl_learned.operators.restricted import kept_rows, kept_views
-from odl_learned.operators.symmetrized import (
+from odl_learned.operators.tomography.backprojection import fbp
+from odl_learned.operators.tomography.divergent_rays import (
+    cone_beam_ray_transform,
+    fan_beam_ray_transform,
+)
+from odl_learned.operators.tomography.emission import (
+    attenuation_factors,
+    emission_operator,
+    view_subsets,
+)
+from odl_learned.operators.tomography.ray import parallel_ray_transform, require_even_angles
+from odl_learned.operators.tomography.symmetrized import (
     SinogramTurn,
     SymmetrizedRayTransform,
     SymmetrizedRayTransformAdjoint,
 )
-from odl_learned.operators.wavelet import OrthogonalWavelet, OrthogonalWaveletAdjoint
+from odl_learned.operators.transforms.fourier import SampledFourier, SampledFourierAdjoint
+from odl_learned.operators.transforms.motions import Rotation, RotoTranslation, Shear, Translation
+from odl_learned.operators.transforms.multicoil import MultiCoilFourier, MultiCoilFourierAdjoint
+from odl_learned.operators.transforms.wavelet import OrthogonalWavelet, OrthogonalWaveletAdjoint
 
 __all__ = [
     "BlockInsertion",

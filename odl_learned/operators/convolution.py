@@ -7,8 +7,8 @@ import odl
 
 from odl_learned.odl_validation import shown
 from odl_learned.operators.extensions import ReflectedExtension, _zero_extension
-from odl_learned.operators.fourier_multiplier import FourierMultiplier
 from odl_learned.operators.group import require_pixels
+from odl_learned.operators.transforms.fourier_multiplier import FourierMultiplier
 from odl_learned.validation import require_finite, require_positive
 
 #: Largest number of entries of a Gaussian kernel, half a gigabyte of them.

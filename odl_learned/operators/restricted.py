@@ -5,8 +5,8 @@ import odl
 from odl.applications import tomo
 
 from odl_learned.odl_validation import require_operator, shown
-from odl_learned.operators.fourier import SampledFourier
-from odl_learned.operators.multicoil import MultiCoilFourier
+from odl_learned.operators.transforms.fourier import SampledFourier
+from odl_learned.operators.transforms.multicoil import MultiCoilFourier
 
 
 def kept_rows(op: odl.Operator, kept: np.ndarray) -> odl.Operator:

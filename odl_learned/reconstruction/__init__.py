@@ -22,48 +22,52 @@ variation for it.
 """
 
 from odl_learned.reconstruction import plug_and_play
-from odl_learned.reconstruction.checkpointed import Checkpointed
 from odl_learned.reconstruction.classical import Landweber, LeastSquares
-from odl_learned.reconstruction.early_stopping import LearnedLandweber
-from odl_learned.reconstruction.equilibrium import DeepEquilibrium
-from odl_learned.reconstruction.filters import PositiveFilter
 from odl_learned.reconstruction.fully_learned import AUTOMAP
+from odl_learned.reconstruction.implicit_maps.equilibrium import DeepEquilibrium
+from odl_learned.reconstruction.implicit_maps.regularized import (
+    ImplicitDerivative,
+    LastSteps,
+    RegularizedLeastSquares,
+)
+from odl_learned.reconstruction.implicit_maps.tikhonov import Tikhonov
 from odl_learned.reconstruction.learned_sampling import (
     LearnedSampling,
     sampling_lines,
     sampling_points,
 )
-from odl_learned.reconstruction.lipschitz import local_lipschitz
-from odl_learned.reconstruction.perturbations import WorstPerturbation, worst_perturbation
 from odl_learned.reconstruction.postprocessing import Postprocessing
-from odl_learned.reconstruction.primal_dual import DataResidual, LearnedPrimalDual, StateStep
-from odl_learned.reconstruction.regularized import (
-    ImplicitDerivative,
-    LastSteps,
-    RegularizedLeastSquares,
-)
 from odl_learned.reconstruction.sampled import (
     KeptRows,
     SampledReconstruction,
     WeighedRows,
     WeighedRowsAdjoint,
 )
-from odl_learned.reconstruction.sparse_coding import (
-    CoupledShrinkage,
-    FreeShrinkage,
-    LearnedShrinkage,
-)
-from odl_learned.reconstruction.stability import Stability, StabilityReport, stability_report
-from odl_learned.reconstruction.structures import small_disc, small_letter
-from odl_learned.reconstruction.tikhonov import Tikhonov
 from odl_learned.reconstruction.total_variation import tv_map
-from odl_learned.reconstruction.unrolled import (
+from odl_learned.reconstruction.trust.lipschitz import local_lipschitz
+from odl_learned.reconstruction.trust.perturbations import WorstPerturbation, worst_perturbation
+from odl_learned.reconstruction.trust.stability import Stability, StabilityReport, stability_report
+from odl_learned.reconstruction.trust.structures import small_disc, small_letter
+from odl_learned.reconstruction.unrolled.checkpointed import Checkpointed
+from odl_learned.reconstruction.unrolled.early_stopping import LearnedLandweber
+from odl_learned.reconstruction.unrolled.filters import PositiveFilter
+from odl_learned.reconstruction.unrolled.primal_dual import (
+    DataResidual,
+    LearnedPrimalDual,
+    StateStep,
+)
+from odl_learned.reconstruction.unrolled.proximal_gradient import (
     GradientStep,
     LearnedProximalGradient,
     LearnedStepSize,
     MemoryStep,
 )
-from odl_learned.reconstruction.variational_network import VariationalStep
+from odl_learned.reconstruction.unrolled.sparse_coding import (
+    CoupledShrinkage,
+    FreeShrinkage,
+    LearnedShrinkage,
+)
+from odl_learned.reconstruction.unrolled.variational_network import VariationalStep
 
 __all__ = [
     "AUTOMAP",

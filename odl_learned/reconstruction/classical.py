@@ -3,18 +3,18 @@
 import torch
 from torch import nn
 
-from odl_learned.reconstruction.data_gradient import (
-    DataGradient,
-    layout_of_images,
-    normal_image,
-    require_maps,
-)
 from odl_learned.reconstruction.tensor_maps import (
     TensorMap,
     require_samples_apart,
     require_tensor_map,
 )
-from odl_learned.reconstruction.unrolled import step_size_of
+from odl_learned.reconstruction.unrolled.data_gradient import (
+    DataGradient,
+    layout_of_images,
+    normal_image,
+    require_maps,
+)
+from odl_learned.reconstruction.unrolled.proximal_gradient import step_size_of
 from odl_learned.validation import require_count
 
 

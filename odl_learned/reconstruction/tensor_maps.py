@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from odl_learned.bridge.learned.separation import evaluation_mode, require_samples_of_space_apart
 from odl_learned.bridge.lowering import OperatorModule
-from odl_learned.bridge.separation import evaluation_mode, require_samples_of_space_apart
 
 #: A map of tensors: a module, or a function.
 TensorMap = nn.Module | Callable[[torch.Tensor], torch.Tensor]

@@ -29,7 +29,7 @@ from odl_learned.bridge import as_batch, as_module
 from odl_learned.functionals import l2_fidelity
 from odl_learned.operators import gradient, operator_norm
 from odl_learned.reconstruction.tensor_maps import require_tensor
-from odl_learned.reconstruction.tried_maps import SolvedMap, Spaces
+from odl_learned.reconstruction.trust.tried_maps import SolvedMap, Spaces
 from odl_learned.solvers import Solution, conjugate_gradient, primal_dual
 from odl_learned.validation import require_count, require_positive
 from odl_learned.variational import tv_problem

@@ -6,7 +6,7 @@ import odl
 import torch
 from torch import nn
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.odl_validation import require_array_space
 from odl_learned.regularizers.ridge import Ridge

@@ -10,7 +10,7 @@ from odl.functionals import Functional, L2NormSquared
 from odl_learned.functionals import OnRealParts
 from odl_learned.odl_validation import require_array_spaces
 from odl_learned.operators import operator_norm, real_parts
-from odl_learned.operators.least_stretch import least_stretch
+from odl_learned.operators.norms.least_stretch import least_stretch
 from odl_learned.solvers.checks import knows
 
 

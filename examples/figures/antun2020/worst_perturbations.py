@@ -42,7 +42,7 @@ from odl_learned.reconstruction import (
     stability_report,
     tv_map,
 )
-from odl_learned.reconstruction.tried_maps import Spaces, norm
+from odl_learned.reconstruction.trust.tried_maps import Spaces, norm
 
 SIZES = {
     "smoke": {"n": 16, "pairs": 10, "steps": 4, "ascent": 3, "starts": 1, "gap": 3e-2,

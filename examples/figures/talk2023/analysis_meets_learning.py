@@ -37,7 +37,7 @@ from torch import nn
 
 from odl_learned import bridge, data, learning, metrics, networks, operators, reconstruction
 from odl_learned.functionals import BoxConstraint
-from odl_learned.reconstruction.tried_maps import Spaces, norm
+from odl_learned.reconstruction.trust.tried_maps import Spaces, norm
 
 SIZES = {
     "smoke": {"n": 16, "pairs": 30, "tests": 5, "steps": 40, "examined": 1, "ascent": 3,

@@ -2,7 +2,7 @@
 
 import torch
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.solvers.row_sums import euclidean
 from odl_learned.solvers.samples import samples_of
 

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from odl_learned.bridge.factors import FACTORS
-from odl_learned.bridge.nested import Held
+from odl_learned.bridge.layouts.nested import Held
 from odl_learned.bridge.rules.expressions import Outer
-from odl_learned.bridge.rules.fourier import CentredFourier
+from odl_learned.bridge.rules.frequencies.fourier import CentredFourier
 from odl_learned.bridge.rules.pointwise import Constant
 
 #: Buffers with the axes of an element at their end, which may get a leading axis for the samples.

@@ -13,8 +13,8 @@ import torch
 from odl_learned.bridge.batches.batch_space import BatchSpace
 from odl_learned.bridge.batches.stacking import in_double, is_per_sample, select, stack
 from odl_learned.bridge.gradients import lower_gradient
+from odl_learned.bridge.layouts.nested import each
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.nested import each
 from odl_learned.bridge.proximals import ProximalModule, lower_proximal
 
 

@@ -19,8 +19,8 @@ from odl.functionals.default_functionals import (
 from torch import nn
 
 from odl_learned.bridge.forward_mode import jvp_rule
-from odl_learned.bridge.layout import layout_of
-from odl_learned.bridge.nested import Held, each
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import Held, each
 from odl_learned.bridge.proximals.lowering import column, lower_proximal
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import odl
 from torch import nn
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import Held, each
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.nested import Held, each
 from odl_learned.bridge.proximals.lowering import column, lower_proximal, times
 from odl_learned.functionals import OnRealParts
 

@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.proximals.lowering import column, lower_proximal
-from odl_learned.bridge.rules.h1_seminorm import cosine_filter
+from odl_learned.bridge.rules.functionals.h1_seminorm import cosine_filter
 from odl_learned.functionals import H1Seminorm, H1SeminormConjugate
 
 

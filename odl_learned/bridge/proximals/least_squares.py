@@ -13,9 +13,9 @@ from torch import nn
 from odl_learned.bridge.batches.batch_space import BatchSpace
 from odl_learned.bridge.batches.stacking import select
 from odl_learned.bridge.forward_mode import jvp_rule
-from odl_learned.bridge.layout import TensorLayout, layout_of
+from odl_learned.bridge.layouts.layout import TensorLayout, layout_of
+from odl_learned.bridge.layouts.nested import Held
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.nested import Held
 from odl_learned.bridge.proximals.lowering import column, lower_proximal, opaque, rows
 from odl_learned.functionals import LeastSquares
 from odl_learned.functionals.least_squares import settled

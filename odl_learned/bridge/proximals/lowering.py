@@ -21,10 +21,10 @@ import torch
 from torch import nn
 
 from odl_learned.bridge.full_precision import in_full_precision
-from odl_learned.bridge.generic import Loop
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import each, pack, unpack
+from odl_learned.bridge.loops.generic import Loop
 from odl_learned.bridge.lowering import OperatorModule
-from odl_learned.bridge.nested import each, pack, unpack
 from odl_learned.dispatch import rules_by_class
 from odl_learned.validation import require_positive
 

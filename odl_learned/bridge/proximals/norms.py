@@ -15,15 +15,15 @@ import odl
 import torch
 from torch import nn
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import each
+from odl_learned.bridge.layouts.tuple_layout import TupleLayout
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.nested import each
 from odl_learned.bridge.proximals.expressions import ScaledValue, Separable
 from odl_learned.bridge.proximals.lowering import column, lower_proximal, opaque, rows
-from odl_learned.bridge.rules.functionals import double, modulus
-from odl_learned.bridge.rules.indicators import DoubleNorm
+from odl_learned.bridge.rules.functionals.indicators import DoubleNorm
+from odl_learned.bridge.rules.functionals.norms import double, modulus
 from odl_learned.bridge.rules.pointwise import safe_norm
-from odl_learned.bridge.tuple_layout import TupleLayout
 from odl_learned.functionals import MagnitudeBound, MagnitudeSupport
 from odl_learned.odl_fixes.sums import pointwise_rounding, rounding
 from odl_learned.weights import component_weights

@@ -7,13 +7,13 @@ import odl
 import torch
 from torch import nn
 
-from odl_learned.bridge.layout import layout_of
-from odl_learned.bridge.nested import Held, each
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import Held, each
+from odl_learned.bridge.layouts.tuple_layout import TupleLayout
 from odl_learned.bridge.proximals.lowering import lower_proximal, opaque, rows
 from odl_learned.bridge.proximals.norms import Entrywise, above_threshold
-from odl_learned.bridge.rules.functionals import double
-from odl_learned.bridge.rules.indicators import SimplexExcess, SumExcess
-from odl_learned.bridge.tuple_layout import TupleLayout
+from odl_learned.bridge.rules.functionals.indicators import SimplexExcess, SumExcess
+from odl_learned.bridge.rules.functionals.norms import double
 from odl_learned.functionals import BoxConstraint, BoxSupport
 from odl_learned.odl_fixes.sums import rounding
 

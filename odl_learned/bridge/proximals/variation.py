@@ -9,7 +9,7 @@ import functools
 import torch
 from torch import nn
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.proximals.lowering import column, lower_proximal
 from odl_learned.functionals import TotalGeneralizedVariation, TotalVariation
 from odl_learned.solvers import rof, tgv_denoising

@@ -26,9 +26,9 @@ from odl.applications.tomo.backends.astra_cuda import (
 )
 from torch import nn
 
-from odl_learned.bridge.generic import GenericLinear, LinearMap
 from odl_learned.bridge.graphs import outside_graphs
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.loops.generic import GenericLinear, LinearMap
 from odl_learned.bridge.lowering import local_rules, lower
 from odl_learned.bridge.ray.geometry import ray_geometry
 from odl_learned.bridge.ray.linked import LinkedPair, LinkedVolumePair

@@ -1,33 +1,37 @@
 """Native rules of the bridge: importing a module here registers what it lowers."""
 
 from odl_learned.bridge.rules import (  # noqa: F401
-    axis_filters,
     blocks,
-    convolution,
-    counts,
     differences,
-    entropies,
-    envelopes,
     expressions,
     filter_bank,
-    fourier,
-    functionals,
     gradients,
     group,
-    h1_seminorm,
-    indicators,
-    least_squares,
     local_gradients,
     matrices,
-    multicoil,
-    normal_operators,
-    odl_fourier,
     orthogonal_wavelet,
     pointwise,
     round_trip,
     sampling,
-    total_variation,
-    variation,
     wavelet,
     weighted_adjoints,
 )
+from odl_learned.bridge.rules.frequencies import (  # noqa: F401
+    axis_filters,
+    convolution,
+    fourier,
+    multicoil,
+    normal_operators,
+    odl_fourier,
+)
+from odl_learned.bridge.rules.functionals import (  # noqa: F401
+    counts,
+    entropies,
+    envelopes,
+    h1_seminorm,
+    indicators,
+    least_squares,
+    total_variation,
+    variation,
+)
+from odl_learned.bridge.rules.functionals import norms as functionals  # noqa: F401

@@ -4,9 +4,9 @@ import odl
 from odl.core.operator.pspace_ops import ComponentProjectionAdjoint
 from torch import nn
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import each
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.nested import each
 
 
 class Broadcast(nn.Module):

@@ -25,9 +25,9 @@ from odl.functionals.functional import (
 )
 from torch import nn
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import Held, each
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.nested import Held, each
 
 #: Rules for compositions that cost less as a whole, by the classes of the left and the right side.
 #: A rule takes both sides and returns a module, or None where it does not apply.

@@ -4,10 +4,10 @@ import torch
 from odl import Operator
 from torch import nn
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.rules.expressions import Composition
-from odl_learned.bridge.rules.functionals import square_modulus
+from odl_learned.bridge.rules.functionals.norms import square_modulus
 from odl_learned.bridge.rules.weighted_adjoints import between_weights
 from odl_learned.functionals import FieldsOfExperts
 from odl_learned.operators import FilterBank, FilterBankAdjoint

@@ -17,12 +17,12 @@ from odl.functionals.functional import (
     FunctionalTranslation,
 )
 
-from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
-from odl_learned.bridge.generic_functional import GenericFunctional
 from odl_learned.bridge.gradients import lower_gradient
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import each
+from odl_learned.bridge.loops.generic import GenericLinear, GenericNonlinear
+from odl_learned.bridge.loops.generic_functional import GenericFunctional
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.nested import each
 from odl_learned.bridge.rules.expressions import Composition, Scale, Shift, Sum
 
 _by_default = lower_gradient.dispatch(object)

@@ -4,9 +4,9 @@ import torch
 from torch import nn
 
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.rules import convolution  # noqa: F401  (its rule is the fallback here)
+from odl_learned.bridge.rules.frequencies import convolution  # noqa: F401  (its rule is the fallback here)
 from odl_learned.operators import Reflection, Translation
-from odl_learned.operators.fourier_multiplier import FourierMultiplier
+from odl_learned.operators.transforms.fourier_multiplier import FourierMultiplier
 
 
 class Roll(nn.Module):

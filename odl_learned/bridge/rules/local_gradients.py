@@ -9,9 +9,9 @@ import inspect
 
 import odl
 
-from odl_learned.bridge.generic import GenericLinear, GenericNonlinear
 from odl_learned.bridge.gradients import Gradient
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.loops.generic import GenericLinear, GenericNonlinear
 from odl_learned.bridge.lowering import generic, local_rules, lower
 
 #: Names of the classes.

@@ -7,9 +7,9 @@ import odl
 import torch
 from torch import nn
 
-from odl_learned.bridge.arrays import tensor_of
-from odl_learned.bridge.generic import LinearMap
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.arrays import tensor_of
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.loops.generic import LinearMap
 from odl_learned.bridge.lowering import lower
 
 

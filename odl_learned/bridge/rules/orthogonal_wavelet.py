@@ -10,12 +10,12 @@ import pywt
 import torch
 from torch import nn
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.proximals.lowering import column, lower_proximal, rows
 from odl_learned.bridge.rules.expressions import Composition
-from odl_learned.bridge.rules.functionals import modulus, over_entries
-from odl_learned.bridge.rules.indicators import Indicator
+from odl_learned.bridge.rules.functionals.indicators import Indicator
+from odl_learned.bridge.rules.functionals.norms import modulus, over_entries
 from odl_learned.bridge.rules.matrices import Matrix
 from odl_learned.functionals import WaveletBound, WaveletDetailL1, WaveletL1
 from odl_learned.operators import OrthogonalWavelet, OrthogonalWaveletAdjoint

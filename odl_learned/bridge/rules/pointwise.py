@@ -24,10 +24,10 @@ from odl.core.operator.tensor_ops import (
 )
 from torch import nn
 
-from odl_learned.bridge.arrays import tensor_of
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.arrays import tensor_of
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import Held, each
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.nested import Held, each
 from odl_learned.bridge.rules.expressions import LinearForm, Multiply, Outer, Scale
 from odl_learned.weights import component_weights
 

@@ -6,10 +6,10 @@ and no loss of derivatives remains of the detour.
 
 from torch import nn
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import each
+from odl_learned.bridge.learned.module_operators import ModuleFunctional, ModuleOperator
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.module_operators import ModuleFunctional, ModuleOperator
-from odl_learned.bridge.nested import each
 
 
 class OneBatchAxis(nn.Module):

@@ -16,7 +16,7 @@ from odl.core.operator.tensor_ops import (
 from odl.core.util.numerics import resize_array
 from torch import nn
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.lowering import local_rules, lower
 from odl_learned.bridge.rules.expressions import Composition, Scale
 from odl_learned.bridge.rules.matrices import Matrix

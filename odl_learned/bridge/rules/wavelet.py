@@ -16,7 +16,7 @@ import torch
 from odl.trafos import WaveletTransform, WaveletTransformInverse
 from torch import nn
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.rules.matrices import Matrix
 

@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import each
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.nested import each
 from odl_learned.odl_fixes.adjoints import WeightedAdjoint
 from odl_learned.weights import has_constant_weight
 

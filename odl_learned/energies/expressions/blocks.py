@@ -15,7 +15,7 @@ from odl.core.operator.operator import (
 )
 from odl.functionals.functional import FunctionalQuotient
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.dispatch import rules_by_class
 from odl_learned.functionals.parameters import Exponential

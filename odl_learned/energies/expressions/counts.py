@@ -5,7 +5,7 @@ import math
 
 import torch
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.energies.expressions.densities import Density, DensityPoint
 from odl_learned.energies.expressions.maps import double, in_double

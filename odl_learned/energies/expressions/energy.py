@@ -5,7 +5,7 @@ import math
 
 import torch
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.energies.coefficients.slopes import joined_norms
 from odl_learned.energies.doors import require_images, require_length
 from odl_learned.energies.energy import Linearization, ParametricEnergy, UnsolvableError

@@ -8,8 +8,15 @@ import odl
 from odl_learned.dispatch import rules_by_class
 from odl_learned.odl_validation import require_operator
 from odl_learned.operators import OrthogonalWavelet, Translation
-from odl_learned.operators.factors import Diagonal, Isometry, Multiple, Unitary, factors, simplified
-from odl_learned.operators.fourier_multiplier import FourierMultiplier
+from odl_learned.operators.norms.factors import (
+    Diagonal,
+    Isometry,
+    Multiple,
+    Unitary,
+    factors,
+    simplified,
+)
+from odl_learned.operators.transforms.fourier_multiplier import FourierMultiplier
 
 
 def least_gain(op: odl.Operator) -> float:

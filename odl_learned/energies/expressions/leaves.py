@@ -5,7 +5,7 @@ import dataclasses
 import odl
 import torch
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.dispatch import rules_by_class
 from odl_learned.energies import huber_intervals  # noqa: F401  (registers its rule)
 from odl_learned.energies.expressions.arguments import applied, cleaned

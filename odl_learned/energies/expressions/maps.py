@@ -7,11 +7,11 @@ import odl
 import torch
 
 from odl_learned.bridge import as_transpose_module
-from odl_learned.bridge.layout import TensorLayout, layout_of
+from odl_learned.bridge.layouts.layout import TensorLayout, layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.energies.expressions.gains import least_gain, row_norm
 from odl_learned.energies.expressions.missing import missing
-from odl_learned.operators.norms import operator_norm
+from odl_learned.operators.norms.operator_norms import operator_norm
 
 #: Rounding errors of a product with an operator and its transpose, in units of rounding.
 ROUNDING = 40.0

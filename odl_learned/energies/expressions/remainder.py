@@ -2,9 +2,9 @@
 
 import torch
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import each
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.nested import each
 from odl_learned.energies.expressions.arguments import Argument
 from odl_learned.energies.expressions.blocks import Scalar
 

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import torch
 
-from odl_learned.bridge.random_states import kept_random_states
-from odl_learned.bridge.separation import evaluation_mode
+from odl_learned.bridge.layouts.random_states import kept_random_states
+from odl_learned.bridge.learned.separation import evaluation_mode
 from odl_learned.learning.files.values import (
     NO_ARRAY,
     array_values,

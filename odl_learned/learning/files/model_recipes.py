@@ -14,11 +14,11 @@ from torch import nn
 
 from odl_learned import operators
 from odl_learned.bridge import OperatorModule, as_module
-from odl_learned.bridge.layout import TensorLayout
-from odl_learned.bridge.random_states import kept_random_states
+from odl_learned.bridge.layouts.layout import TensorLayout
+from odl_learned.bridge.layouts.random_states import kept_random_states
 from odl_learned.learning.files.constructors import CONSTRUCTORS
 from odl_learned.networks import equivariant
-from odl_learned.reconstruction.unrolled import step_size_of
+from odl_learned.reconstruction.unrolled.proximal_gradient import step_size_of
 
 #: The module that holds a step size that is not learned.
 _FIXED = type(step_size_of(1.0))

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from odl_learned.bridge import as_operator
-from odl_learned.bridge.layout import TensorLayout, layout_of
-from odl_learned.bridge.separation import evaluation_mode
+from odl_learned.bridge.layouts.layout import TensorLayout, layout_of
+from odl_learned.bridge.learned.separation import evaluation_mode
 from odl_learned.learning.files.checkpoint import read_checkpoint, require_keys, write_checkpoint
 from odl_learned.learning.files.model_recipes import build_model, describe_model
 from odl_learned.learning.files.operator_recipes import (

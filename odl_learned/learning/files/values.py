@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import torch
 
-from odl_learned.bridge.random_states import kept_random_states
-from odl_learned.bridge.separation import evaluation_mode, uncompiled
+from odl_learned.bridge.layouts.random_states import kept_random_states
+from odl_learned.bridge.learned.separation import evaluation_mode, uncompiled
 from odl_learned.learning.batch import Batch, generator_of
 from odl_learned.learning.objective import Objective
 

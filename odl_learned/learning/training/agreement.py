@@ -2,7 +2,7 @@
 
 import torch
 
-from odl_learned.bridge.random_states import kept_random_states
+from odl_learned.bridge.layouts.random_states import kept_random_states
 from odl_learned.learning.files.identity import (
     Training,
     drawn_arrays,

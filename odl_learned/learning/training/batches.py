@@ -5,8 +5,8 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 
-from odl_learned.bridge.arrays import tensor_of
-from odl_learned.bridge.random_states import kept_random_states, seed_random_states
+from odl_learned.bridge.layouts.arrays import tensor_of
+from odl_learned.bridge.layouts.random_states import kept_random_states, seed_random_states
 from odl_learned.validation import require_finite, require_shape
 
 

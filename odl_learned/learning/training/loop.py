@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from odl_learned.bridge.random_states import kept_random_states
-from odl_learned.bridge.separation import evaluation_mode
+from odl_learned.bridge.layouts.random_states import kept_random_states
+from odl_learned.bridge.learned.separation import evaluation_mode
 from odl_learned.learning.batch import Batch, generator_of
 from odl_learned.learning.files.identity import Training
 from odl_learned.learning.group import Group

@@ -2,7 +2,7 @@
 
 import torch
 
-from odl_learned.bridge.separation import evaluation_mode, require_samples_apart
+from odl_learned.bridge.learned.separation import evaluation_mode, require_samples_apart
 from odl_learned.learning.batch import Batch, generator_of
 from odl_learned.learning.training.batches import draw_batch
 

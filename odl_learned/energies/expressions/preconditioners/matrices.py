@@ -13,7 +13,7 @@ from odl.core.operator.operator import (
     OperatorSum,
 )
 
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.dispatch import rules_by_class
 from odl_learned.odl_validation import require_operator

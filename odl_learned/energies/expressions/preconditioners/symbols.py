@@ -13,7 +13,7 @@ from odl.core.operator.operator import (
 )
 
 from odl_learned.bridge import as_transpose_module
-from odl_learned.bridge.layout import layout_of
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.dispatch import rules_by_class
 from odl_learned.odl_validation import require_operator
@@ -23,7 +23,7 @@ from odl_learned.operators import (
     SymmetrizedRayTransform,
     Translation,
 )
-from odl_learned.operators.fourier_multiplier import FourierMultiplier
+from odl_learned.operators.transforms.fourier_multiplier import FourierMultiplier
 
 
 @rules_by_class(odl.Operator, "_call")

@@ -1,0 +1,1 @@
+"""Where entries of elements are in tensors, and their weights."""

@@ -1,0 +1,1 @@
+"""From torch back to ODL: operators, functionals and proximals made of modules."""

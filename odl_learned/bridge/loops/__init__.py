@@ -1,0 +1,1 @@
+"""Operators and functionals without a rule, one sample at a time."""

@@ -1,0 +1,1 @@
+"""Native rules for Fourier transforms and what is diagonal in frequencies."""

@@ -1,0 +1,1 @@
+"""DICOM files and folders, from bytes to physical units."""

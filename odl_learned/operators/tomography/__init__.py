@@ -1,0 +1,1 @@
+"""Ray transforms and what belongs to them: backprojection, emission, symmetrized rays."""

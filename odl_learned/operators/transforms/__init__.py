@@ -1,0 +1,1 @@
+"""Transforms that are unitary, or made of such: Fourier, wavelets, translations and rotations."""

@@ -1,0 +1,1 @@
+"""Maps defined by an equation, with derivatives by the implicit function theorem."""

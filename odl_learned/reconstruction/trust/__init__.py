@@ -1,0 +1,1 @@
+"""How far to trust a reconstruction map: perturbations, structures, steepness."""

@@ -1,0 +1,1 @@
+"""Iterations with networks inside, a fixed number of steps."""

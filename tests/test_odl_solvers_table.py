@@ -50,7 +50,10 @@ LINEAR = first_of_each_kind({
 OURS = {name: build("FUNCTIONALS", name) for name in instances.FUNCTIONALS
         if is_ours(build("FUNCTIONALS", name)) or name.startswith(("weighted_l1", "l2_fidelity"))}
 PROXIMAL = first_of_each_kind({name: f for name, f in OURS.items() if has_proximal(f)})
-GRADIENT = first_of_each_kind({name: f for name, f in OURS.items() if has_gradient(f)})
+# - b l(y) falls cubically in mean and counts together: there is nothing to minimize with both free.
+WITHOUT_MINIMUM = (functionals.PoissonLikelihood,)
+GRADIENT = first_of_each_kind({name: f for name, f in OURS.items()
+                               if has_gradient(f) and not isinstance(f, WITHOUT_MINIMUM)})
 ITERATIVE = (functionals.TotalVariation, functionals.TotalGeneralizedVariation)
 
 # ODL's BFGS computes complex inner products where its formulas need real ones.

@@ -18,7 +18,7 @@ from odl_learned.operators import (
     random_element,
 )
 from odl_learned.solvers import Accelerated, AdaptiveSteps, FixedSteps, LinearRate, primal_dual
-from odl_learned.variational.duality import farthest_finite
+from odl_learned.variational.feasibility import farthest_finite
 
 X = odl.uniform_discr(0, 8, 8)
 IDENTITY = odl.IdentityOperator(X)

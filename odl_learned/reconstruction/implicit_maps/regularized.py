@@ -12,17 +12,9 @@ import torch
 from torch import nn
 
 from odl_learned.networks.images import require_dimension
-from odl_learned.reconstruction.tensor_maps import (
-    TensorMap,
-    require_data_of,
-    require_tensor_map,
-)
-from odl_learned.solvers import (
-    Solution,
-    conjugate_gradient,
-    restarted_gradient,
-    stationary_gradient,
-)
+from odl_learned.reconstruction.implicit_maps.minimizers import Energy, Inverse, Minimizer
+from odl_learned.reconstruction.tensor_maps import TensorMap, require_tensor_map
+from odl_learned.solvers import Solution, restarted_gradient, stationary_gradient
 from odl_learned.validation import require_count, require_nonnegative, require_positive, shown
 
 
@@ -161,7 +153,7 @@ class RegularizedLeastSquares(nn.Module):
             ``error_bound`` where the energy is strongly convex, else ``residual``.
         """
         with torch.no_grad():
-            energy = _Energy(self, data, self.regularizer.at(self.noise_level))
+            energy = Energy(self, data, self.regularizer.at(self.noise_level))
             x0 = energy.back if self.initial is None else self.initial(data)
             accuracy = self.accuracy * math.sqrt(x0[0].numel())
             L, mu = self.constants()
@@ -176,123 +168,13 @@ class RegularizedLeastSquares(nn.Module):
         if not batch.numel():
             return like
         flat = data.reshape(batch.numel(), *data.shape[len(batch) :])
-        x = _Minimizer.apply(flat, self)
+        x = Minimizer.apply(flat, self)
         if torch.is_grad_enabled():
-            energy = _Energy(self, flat, self.regularizer.at(self.noise_level))
+            energy = Energy(self, flat, self.regularizer.at(self.noise_level))
             if isinstance(self.derivative, LastSteps):
                 L, mu = self.constants()
                 for _ in range(self.derivative.steps):
                     x = x - energy.gradient(x) * (2 / (L + max(mu, 0.0)))
             else:
-                x = x - _Inverse.apply(energy.gradient(x), x, flat, self)
+                x = x - Inverse.apply(energy.gradient(x), x, flat, self)
         return x.reshape(like.shape)
-
-
-class _Energy:
-    """``E`` for the data of some samples."""
-
-    def __init__(self, model, data, regularizer):
-        self.model, self.data, self.regularizer = model, data, regularizer
-        self.back = model.adjoint_op(data)
-
-    def gradient(self, x):
-        """Return ``A^* (A x - y) + alpha grad R(x)``."""
-        model = self.model
-        simulated = model.forward_op(x)
-        require_data_of(simulated, self.data, x)
-        return (model.adjoint_op(simulated) - self.back
-                + model.alpha * self.regularizer.gradient(x))  # fmt: skip
-
-    def take(self, index):
-        """Return the same for some of the samples."""
-        return _Energy(self.model, self.data[index], self.regularizer)
-
-
-class _Minimizer(torch.autograd.Function):
-    """The minimizers as constants: what the functional transforms of torch see of them."""
-
-    @staticmethod
-    def forward(data, model):
-        return model.solve(data).x
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.mark_non_differentiable(output)
-
-    @staticmethod
-    def backward(ctx, slope):
-        return None, None
-
-    @staticmethod
-    def jvp(ctx, ddata, dmodel):
-        return None
-
-
-class _Inverse(torch.autograd.Function):
-    """``g -> 0``, next to the zero ``g``, with the derivative ``H^-1``, which is symmetric."""
-
-    @staticmethod
-    def forward(g, x, data, model):
-        return torch.zeros_like(g)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        _, x, data, ctx.model = inputs
-        ctx.save_for_backward(x, data)
-        ctx.save_for_forward(x, data)
-
-    @staticmethod
-    def backward(ctx, slope):
-        return _Solved.apply(slope, *ctx.saved_tensors, ctx.model), None, None, None
-
-    @staticmethod
-    def jvp(ctx, dg, dx, ddata, dmodel):
-        return _Solved.apply(dg, *ctx.saved_tensors, ctx.model)
-
-
-class _Solved(torch.autograd.Function):
-    """``H^-1 g`` by conjugate gradients; it has no derivative."""
-
-    @staticmethod
-    def forward(g, x, data, model):
-        energy = _Energy(model, data, model.regularizer.at(model.noise_level))
-        rule = model.derivative
-        accuracy = rule.accuracy * g.flatten(1).norm(dim=1).clamp_min(
-            torch.finfo(g.dtype).tiny)  # fmt: skip
-        return conjugate_gradient(_Hessian(energy, x), g, torch.zeros_like(g),
-                                  accuracy.cpu().numpy(), rule.maxiter).x  # fmt: skip
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        pass
-
-    @staticmethod
-    def backward(ctx, g):
-        raise NotImplementedError(
-            "a second derivative of RegularizedLeastSquares was asked for, expected first ones "
-            "only; differentiate LastSteps instead.")
-
-
-class _Hessian:
-    """``v -> E''(x) v``, by double backward; it is symmetric."""
-
-    is_linear = True
-
-    def __init__(self, energy, x):
-        self.energy = energy
-        with torch.enable_grad():
-            self.x = x.detach().requires_grad_()
-            self.slope = energy.gradient(self.x)
-
-    def __call__(self, v):
-        (product,) = torch.autograd.grad(self.slope, self.x, v, retain_graph=True)
-        return product.detach()
-
-    @property
-    def adjoint(self):
-        """Itself."""
-        return self
-
-    def take(self, index):
-        """Return the same for some of the samples."""
-        return _Hessian(self.energy.take(index), self.x.detach()[index])

@@ -7,7 +7,7 @@ import odl
 import torch
 from expression_energies import blocks, draw, plane
 
-from odl_learned import operators
+from odl_learned import functionals, operators
 from odl_learned.energies import check_energy, energy_of
 from odl_learned.energies.expressions import AffineMap, Density, Scalar, Term, term_of
 from odl_learned.energies.expressions.densities import DensityPoint
@@ -73,3 +73,20 @@ def test_a_rule_of_ones_own_has_certificates_that_solvers_try(rng):
     assert abs(float(energy.value(*drawn)[0]) - functional(point)) < 1e-10
     largest = operators.operator_norm(partial) ** 2 * float(drawn[1].exp()) + 1
     assert abs(energy.lipschitz(drawn[1]) - largest) < 1e-12 * largest
+
+
+def test_functionals_that_are_expressions_are_opened(rng):
+    X = odl.uniform_discr([0, 0], [1, 2], (5, 4))
+    A = odl.MatrixOperator(rng.standard_normal((3, 5)), domain=X, range=odl.rn((3, 4)), axis=0)
+    y = A.range.element(rng.standard_normal((3, 4)))
+    for f, written in (
+        (functionals.LeastSquares(A, y), 0.5 * F.L2NormSquared(A.range) @ (A - y)),
+        (functionals.SmoothedTV(X, 0.3, 0.1, 0.2),
+         0.3 * functionals.SmoothedGroupL1(operators.gradient(X).range, 0.1)
+         @ operators.gradient(X) + 0.1 * F.L2NormSquared(X)),
+    ):  # fmt: skip
+        x, nothing = torch.as_tensor(rng.standard_normal((2, 5, 4))), torch.zeros(0).double()
+        found = energy_of(f).value(x, nothing, None)
+        expected = [f(X.element(u.numpy())) for u in x]
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+        np.testing.assert_allclose(energy_of(written).value(x, nothing, None), expected, rtol=1e-12)

@@ -19,7 +19,7 @@ from odl_learned.dispatch import rules_by_class
 from odl_learned.energies.expressions.arguments import Whole, applied, scaled, shifted
 from odl_learned.energies.expressions.blocks import IMAGES, PARAMETERS, reads
 from odl_learned.energies.expressions.missing import missing
-from odl_learned.functionals import H1Seminorm, SmoothedTV
+from odl_learned.functionals import H1Seminorm, LeastSquares, SmoothedTV
 from odl_learned.weights import component_weights
 
 
@@ -154,6 +154,7 @@ def _(functional: odl.functionals.SeparableSum, summand):
 
 
 @opened.register(H1Seminorm)
+@opened.register(LeastSquares)
 @opened.register(SmoothedTV)
 def _(functional, summand):
     return summands(summand.of(functional.expression))

@@ -18,7 +18,9 @@ split data; both change the rows of its operator, `WeighedRows`.
 `plug_and_play` is a room of its own: denoisers in splitting methods, with what is proven of them.
 
 `stability_report` says how far to trust any of them, and solvers beside them; `tv_map` is total
-variation for it.
+variation for it. `conformal_bands` puts bands around any of them that hold as many pixels as is
+asked, calibrated on other patients; `missed_pixels` or `missed_images` is what may happen rarely,
+and `edge_width`, `network_width` or `sample_deviation` a guess where bands are wide.
 """
 
 from odl_learned.reconstruction import plug_and_play
@@ -44,10 +46,13 @@ from odl_learned.reconstruction.sampled import (
     WeighedRowsAdjoint,
 )
 from odl_learned.reconstruction.total_variation import tv_map
+from odl_learned.reconstruction.trust.conformal import ConformalBands, conformal_bands
 from odl_learned.reconstruction.trust.lipschitz import local_lipschitz
 from odl_learned.reconstruction.trust.perturbations import WorstPerturbation, worst_perturbation
+from odl_learned.reconstruction.trust.risks import missed_images, missed_pixels
 from odl_learned.reconstruction.trust.stability import Stability, StabilityReport, stability_report
 from odl_learned.reconstruction.trust.structures import small_disc, small_letter
+from odl_learned.reconstruction.trust.widths import edge_width, network_width, sample_deviation
 from odl_learned.reconstruction.unrolled.checkpointed import Checkpointed
 from odl_learned.reconstruction.unrolled.early_stopping import LearnedLandweber
 from odl_learned.reconstruction.unrolled.filters import PositiveFilter
@@ -72,6 +77,7 @@ from odl_learned.reconstruction.unrolled.variational_network import VariationalS
 __all__ = [
     "AUTOMAP",
     "Checkpointed",
+    "ConformalBands",
     "CoupledShrinkage",
     "DataResidual",
     "DeepEquilibrium",
@@ -101,8 +107,14 @@ __all__ = [
     "WeighedRows",
     "WeighedRowsAdjoint",
     "WorstPerturbation",
+    "conformal_bands",
+    "edge_width",
     "local_lipschitz",
+    "missed_images",
+    "missed_pixels",
+    "network_width",
     "plug_and_play",
+    "sample_deviation",
     "sampling_lines",
     "sampling_points",
     "small_disc",

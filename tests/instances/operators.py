@@ -19,7 +19,7 @@ from instances.spaces import (
     plane,
     square,
 )
-from odl_learned import operators
+from odl_learned import operators, reconstruction
 
 KERNEL = np.random.default_rng(3).standard_normal((3, 5))
 
@@ -40,6 +40,17 @@ def symmetrized():
     """The mean of a ray transform over quarter turns."""
     return operators.SymmetrizedRayTransform(
         operators.parallel_ray_transform(square(dtype="float32"), 4))
+
+
+def bands():
+    """Bands around noisy images."""
+    rng = np.random.default_rng(6)
+    truths = [element(X, seed) for seed in range(4)]
+    noisy = [x + X.element(0.1 * rng.standard_normal(X.shape)) for x in truths]
+    identity = odl.IdentityOperator(X)
+    return reconstruction.conformal_bands(
+        identity, identity, truths, noisy, range(4), coverage=0.7,
+        width=reconstruction.edge_width(X, 0.1))
 
 
 def emission():
@@ -201,5 +212,6 @@ OPERATORS = {
     "FilterBank 3D": lambda: operators.FilterBank(
         odl.uniform_discr([0] * 3, [1, 2, 3], (3, 4, 2)), filters(2, (1, 4, 2))),
     "FilterBankAdjoint": lambda: operators.FilterBank(X, filters(3, (5, 2))).adjoint,
+    "conformal bands": lambda: bands(),
     "normalized": lambda: operators.normalized(operators.gradient(X)),
 }

@@ -109,8 +109,17 @@ PARTS = {
 }
 
 TRUST = {
+    "conformal_bands": (reconstruction.conformal_bands, lambda: dict(
+        map=image_net(), forward_op=A, truths=T, data=T, groups=[0, 1], coverage=0.6,
+        risk=reconstruction.missed_images(0.9), width=reconstruction.edge_width(X, 0.1))),
+    "edge_width": (reconstruction.edge_width, lambda: dict(space=X, floor=0.1)),
     "local_lipschitz": (reconstruction.local_lipschitz, lambda: dict(
         map=image_net(), forward_op=A, data=T, generator=generator(), steps=2)),
+    "missed_images": (reconstruction.missed_images, lambda: dict(pixels=0.9)),
+    "missed_pixels": (reconstruction.missed_pixels, lambda: dict(scores=T)),
+    "network_width": (reconstruction.network_width, lambda: dict(net=image_net(), floor=0.1)),
+    "sample_deviation": (reconstruction.sample_deviation, lambda: dict(
+        sample=image_net(), count=2, floor=0.1)),
     "small_disc": (reconstruction.small_disc, lambda: dict(
         space=X, center=(0.5, 1.0), radius=0.5, contrast=0.1)),
     "small_letter": (reconstruction.small_letter, lambda: dict(

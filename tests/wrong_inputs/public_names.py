@@ -7,9 +7,9 @@ import pkgutil
 import odl_learned
 
 RESULTS = (
-    "Answer", "Batch", "Bound", "Certified", "Coefficients", "Convergence", "Differences",
-    "EquivarianceErrors", "Greedy", "Guarantee", "History", "Hypergradient", "Image", "Learned",
-    "LearnedPattern", "Monotone", "NoGuarantee", "Refuted", "Regularizer",
+    "Answer", "Batch", "Bound", "Certified", "Coefficients", "ConformalBands", "Convergence",
+    "Differences", "EquivarianceErrors", "Greedy", "Guarantee", "History", "Hypergradient",
+    "Image", "Learned", "LearnedPattern", "Monotone", "NoGuarantee", "Refuted", "Regularizer",
     "SavedReconstruction", "Solution", "Stability", "StabilityReport", "Stack", "Unknown",
     "Verdict", "Work", "WorstPerturbation",
 )  # fmt: skip

@@ -1,1 +1,1 @@
-"""How far to trust a reconstruction map: perturbations, structures, steepness."""
+"""How far to trust a reconstruction map: perturbations, structures, steepness, bands."""

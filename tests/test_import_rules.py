@@ -22,7 +22,7 @@ ROOMS = {
     "variational": {"functionals", "operators", "solvers"},
     "bridge": {"operators", "functionals", "solvers"},
     "energies": {"bridge", "operators", "functionals", "solvers"},
-    "regularizers": {"bridge", "energies", "networks", "functionals", "solvers"},
+    "regularizers": {"bridge", "energies", "networks", "functionals", "operators", "solvers"},
     "reconstruction": {"bridge", "networks", "solvers", "functionals", "operators", "variational",
                        "regularizers"},
     "learning": GROUND

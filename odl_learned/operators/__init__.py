@@ -42,19 +42,31 @@ from odl_learned.operators.transforms.fourier import SampledFourier, SampledFour
 from odl_learned.operators.transforms.motions import Rotation, RotoTranslation, Shear, Translation
 from odl_learned.operators.transforms.multicoil import MultiCoilFourier, MultiCoilFourierAdjoint
 from odl_learned.operators.transforms.wavelet import OrthogonalWavelet, OrthogonalWaveletAdjoint
+from odl_learned.operators.triangular import (
+    CovarianceOperator,
+    Neighborhood,
+    PrecisionOperator,
+    Unwhitening,
+    UnwhiteningAdjoint,
+    Whitening,
+    WhiteningAdjoint,
+)
 
 __all__ = [
     "BlockInsertion",
     "BlockProduct",
+    "CovarianceOperator",
     "FilterBank",
     "FilterBankAdjoint",
     "FunctionalMultiple",
     "MultiCoilFourier",
     "MultiCoilFourierAdjoint",
+    "Neighborhood",
     "OrthogonalWavelet",
     "OrthogonalWaveletAdjoint",
     "PeriodicConvolution",
     "PointwiseExponential",
+    "PrecisionOperator",
     "QuarterTurn",
     "ReflectedExtension",
     "ReflectedExtensionAdjoint",
@@ -71,6 +83,10 @@ __all__ = [
     "SymmetrizedRayTransform",
     "SymmetrizedRayTransformAdjoint",
     "Translation",
+    "Unwhitening",
+    "UnwhiteningAdjoint",
+    "Whitening",
+    "WhiteningAdjoint",
     "ZeroConvolution",
     "attenuation_factors",
     "cone_beam_ray_transform",

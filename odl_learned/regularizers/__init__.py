@@ -9,12 +9,15 @@ space. `GradientStepDenoiser` is a denoiser that has a functional, `gradient_ste
 Regularization by denoising is `red_operator` for every network, and `red_functional` for those
 that have one.
 
+`generative` holds models of images by what a generator makes and a deviation from it.
+
 `certificates` says whether a network is what it is claimed to be: certified with a bound, refuted
 with a witness, or unknown.
 """
 
 from odl_learned.regularizers import (
     certificates,
+    generative,
     ridge_certificates,  # noqa: F401  (importing registers its rules)
 )
 from odl_learned.regularizers.gradient_step import (
@@ -39,6 +42,7 @@ __all__ = [
     "RidgeRegularizer",
     "certificates",
     "denoising_energy",
+    "generative",
     "gradient_step_functional",
     "input_convex_functional",
     "red_functional",

@@ -75,6 +75,19 @@ def fourier_normal(space, weights):
     return op.adjoint @ op
 
 
+def whitening(space, radius=1, border=False):
+    """A random sparse triangular operator, with a masked border on request."""
+    rng = np.random.default_rng(6)
+    power = isinstance(space, odl.ProductSpace)
+    shape, channels = (space[0].shape, len(space)) if power else (space.shape, 1)
+    hood = operators.Neighborhood(radius, channels)
+    inside = np.zeros(shape, bool)
+    inside[1:, 1:-1] = True
+    return operators.Whitening(
+        space, 0.5 * rng.standard_normal(space.shape), 0.4 * rng.standard_normal(
+            (len(hood), *shape)), radius, inside if border else None)
+
+
 OPERATORS = {
     "BlockProduct": lambda: operators.BlockProduct(odl.ProductSpace(R, RW)),
     "BlockProduct weighted": lambda: operators.BlockProduct(
@@ -213,5 +226,19 @@ OPERATORS = {
         odl.uniform_discr([0] * 3, [1, 2, 3], (3, 4, 2)), filters(2, (1, 4, 2))),
     "FilterBankAdjoint": lambda: operators.FilterBank(X, filters(3, (5, 2))).adjoint,
     "conformal bands": lambda: bands(),
+    "Whitening": lambda: whitening(X),
+    "Whitening complex": lambda: whitening(XC, 2),
+    "Whitening with a border, float32": lambda: whitening(plane(dtype="float32"), 1, True),
+    "Whitening, diagonal": lambda: whitening(X, 0),
+    "Whitening of channels": lambda: whitening(X**2),
+    "Whitening of complex channels with weights, a border": lambda: whitening(
+        odl.ProductSpace(XC, XC, weighting=[0.5, 2.0]), 1, True),
+    "WhiteningAdjoint": lambda: whitening(XC, 1, True).adjoint,
+    "Unwhitening": lambda: whitening(XC, 1, True).inverse,
+    "Unwhitening of channels, float32": lambda: whitening(plane(dtype="float32") ** 2).inverse,
+    "UnwhiteningAdjoint": lambda: whitening(XC).inverse.adjoint,
+    "PrecisionOperator": lambda: operators.PrecisionOperator(
+        whitening(XC, 1, True)),
+    "CovarianceOperator": lambda: operators.PrecisionOperator(whitening(XC, 1, True)).inverse,
     "normalized": lambda: operators.normalized(operators.gradient(X)),
 }

@@ -8,7 +8,7 @@ import numpy as np
 import odl
 
 from instances.functionals import counts
-from instances.operators import KERNEL
+from instances.operators import KERNEL, whitening
 from instances.spaces import F, cut_cells, element, filters, many_weights, mask
 from odl_learned import functionals, operators
 from odl_learned.bridge import as_functional, as_module, as_operator
@@ -46,6 +46,13 @@ OPERATORS = {
     "FilterBank": lambda X, C: operators.FilterBank(X, filters(2, (3, 4))),
     "FilterBankAdjoint": lambda X, C: operators.FilterBank(C, filters(2, (2, 3))).adjoint,
     "mask": lambda X, C: operators.mask_operator(C, mask(C.shape)),
+    "Whitening": lambda X, C: whitening(X),
+    "WhiteningAdjoint": lambda X, C: whitening(C, 1, True).adjoint,
+    "WhiteningAdjoint of channels": lambda X, C: whitening(X**2).adjoint,
+    "Unwhitening": lambda X, C: whitening(C).inverse,
+    "UnwhiteningAdjoint": lambda X, C: whitening(X).inverse.adjoint,
+    "PrecisionOperator": lambda X, C: operators.PrecisionOperator(whitening(C)),
+    "CovarianceOperator": lambda X, C: operators.PrecisionOperator(whitening(X)).inverse,
     "BlockProduct": lambda X, C: operators.BlockProduct(odl.ProductSpace(X, X)),
     "BlockProduct to another weight": lambda X, C: operators.BlockProduct(
         odl.ProductSpace(C, C, weighting=[0.5, 2.0]), odl.cn(C.shape, weighting=3.0)),

@@ -117,7 +117,19 @@ DATA = {
         shape=(6, 8), fraction=0.5, decay=2.0, rng=rng(), center_fraction=0.1)),
 }
 
+WHITENING = operators.Whitening(X, np.zeros((5, 7)), np.zeros((4, 5, 7)), 1)
+
 OPERATORS = {
+    "CovarianceOperator": (operators.CovarianceOperator, lambda: dict(
+        precision=operators.PrecisionOperator(WHITENING))),
+    "Neighborhood": (operators.Neighborhood, lambda: dict(radius=1, channels=2)),
+    "PrecisionOperator": (operators.PrecisionOperator, lambda: dict(whitening=WHITENING)),
+    "Unwhitening": (operators.Unwhitening, lambda: dict(whitening=WHITENING)),
+    "UnwhiteningAdjoint": (operators.UnwhiteningAdjoint, lambda: dict(whitening=WHITENING)),
+    "Whitening": (operators.Whitening, lambda: dict(
+        space=X, log_diagonal=np.zeros((5, 7)), neighbors=np.zeros((4, 5, 7)), radius=1,
+        mask=np.ones((5, 7), bool))),
+    "WhiteningAdjoint": (operators.WhiteningAdjoint, lambda: dict(whitening=WHITENING)),
     "BlockInsertion": (operators.BlockInsertion, lambda: dict(
         product=blocks(X)[0], index=1, element=odl.rn(2).one())),
     "BlockProduct": (operators.BlockProduct, lambda: dict(domain=odl.ProductSpace(R, R))),

@@ -5,6 +5,7 @@ from torch import nn
 
 from odl_learned import functionals, networks, regularizers
 from odl_learned.reconstruction import plug_and_play
+from odl_learned.regularizers.generative import precision
 from wrong_inputs.calls_solvers import BOX, FIDELITY, A, X
 from wrong_inputs.calls_torch import image_net
 
@@ -20,7 +21,14 @@ def step_denoiser():
     return regularizers.GradientStepDenoiser(image_net(), dimension=2)
 
 
-REGULARIZERS = {
+PRECISION = {
+    "NoiseFloor": (precision.NoiseFloor, lambda: dict(deviation=0.01)),
+    "Precision": (precision.Precision, lambda: dict(
+        log_diagonal=torch.zeros(2, 4, 5), neighbors=torch.zeros(2, 4, 4, 5), radius=1,
+        mask=torch.ones(4, 5, dtype=torch.bool))),
+}
+
+REGULARIZERS = PRECISION | {
     "GradientStepDenoiser": (regularizers.GradientStepDenoiser, lambda: dict(
         net=image_net(), dimension=2)),
     "InputConvex": (regularizers.InputConvex, lambda: dict(

@@ -35,3 +35,4 @@ from odl_learned.bridge.rules.functionals import (  # noqa: F401
     variation,
 )
 from odl_learned.bridge.rules.functionals import norms as functionals  # noqa: F401
+from odl_learned.bridge.triangular import rules as triangular  # noqa: F401

@@ -106,6 +106,8 @@ def test_every_public_class_has_an_instance():
     classes = public_classes(operators, functionals, networks, reconstruction, regularizers)
     classes |= {name: cls for name, cls in public_classes(networks.equivariant).items()
                 if issubclass(cls, torch.nn.Module)}  # fmt: skip
+    classes |= {name: cls for name, cls in public_classes(networks.generative).items()
+                if not inspect.isabstract(cls)}  # fmt: skip
     assert len(classes) >= 12
     built = [instances.OPERATORS[name]() for name in instances.OPERATORS]
     built += [instances.FUNCTIONALS[name]() for name in instances.FUNCTIONALS]

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from inspect import isabstract
 
 import numpy as np
 import odl
 import pytest
 import torch
+from instances.generative import GENERATIVE
 from instances.modules import shaken
 from odl.applications import tomo
 from torch import nn
@@ -164,12 +166,24 @@ def test_maps_come_back_to_the_same_bits(rng, name, tmp_path):
 
 
 def test_every_public_map_can_be_stored():
-    for room in (networks, networks.equivariant, reconstruction, regularizers):
+    rooms = (networks, networks.equivariant, networks.generative, reconstruction, regularizers)
+    for room in rooms:
         for name in room.__all__:
             cls = getattr(room, name)
-            if isinstance(cls, type) and issubclass(cls, nn.Module):
+            if isinstance(cls, type) and issubclass(cls, nn.Module) and not isabstract(cls):
                 assert cls in CONSTRUCTORS, (
                     f"{name} has no recipe in learning/files/constructors.py")
+
+
+@pytest.mark.parametrize("name", GENERATIVE)
+def test_generative_models_have_a_recipe(rng, name):
+    model, example = GENERATIVE[name]()
+    A = OPERATORS["mask"](rng)
+    built = build_model(describe_model(model, A), A, model.state_dict())
+    z = torch.as_tensor(rng.standard_normal((2, 3)))
+    assert torch.equal(built(example[None]), model(example[None]))
+    if isinstance(model, networks.generative.VariationalAutoencoder):
+        assert torch.equal(built.head(z)[0], model.head(z)[0])
 
 
 def test_networks_that_are_told_the_noise_level_have_a_recipe(rng):

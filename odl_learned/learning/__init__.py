@@ -19,6 +19,7 @@ from odl_learned.learning.losses import mean_squared_error
 from odl_learned.learning.objective import Objective, Supervised, WeightedSum
 from odl_learned.learning.precision import MixedPrecision
 from odl_learned.learning.ridge_start import search_scale
+from odl_learned.learning.staged import Stage, adam_with_cosine, train_in_stages
 from odl_learned.learning.supervised import train
 from odl_learned.learning.training.loading import Workers
 from odl_learned.learning.training.record import History
@@ -31,10 +32,12 @@ __all__ = [
     "MixedPrecision",
     "Objective",
     "SavedReconstruction",
+    "Stage",
     "Supervised",
     "WEAKLY_CONVEX_RIDGE",
     "WeightedSum",
     "Workers",
+    "adam_with_cosine",
     "load_reconstruction",
     "load_regularizer",
     "mean_squared_error",
@@ -44,4 +47,5 @@ __all__ = [
     "save_regularizer",
     "search_scale",
     "train",
+    "train_in_stages",
 ]

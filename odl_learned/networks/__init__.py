@@ -9,10 +9,11 @@ Channel networks map ``(N, C, *shape)`` to ``(N, C', *shape)``: `CNN`, `UNet`, `
 `Circular`, `Inside`, `Zero` and `Reflecting`, `OrthogonalConvolution`, `GroupSort`,
 `ConvexSpline`, and `Averaged`, which makes a firmly nonexpansive map of a stack of them.
 
-`equivariant` is a room of its own, with networks that commute with rotations and reflections.
+`equivariant` is a room of its own, with networks that commute with rotations and reflections, and
+`generative` another one, with encoders, decoders and what they are uncertain about.
 """
 
-from odl_learned.networks import equivariant
+from odl_learned.networks import equivariant, generative
 from odl_learned.networks.activations import RadialBasis
 from odl_learned.networks.boundaries import Circular, Inside, Reflecting, Zero
 from odl_learned.networks.convolutional import CNN, ResidualCNN
@@ -44,5 +45,6 @@ __all__ = [
     "Zero",
     "equivariant",
     "from_channels",
+    "generative",
     "to_channels",
 ]

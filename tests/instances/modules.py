@@ -3,6 +3,7 @@
 import torch
 
 from instances.equivariant import EQUIVARIANT
+from instances.generative import GENERATIVE
 from instances.shaking import shaken
 from instances.spaces import GRAD, X, mask
 from odl_learned import networks, operators, reconstruction, regularizers
@@ -191,4 +192,4 @@ MODULES = {
     "MemoryStep": lambda: (
         unrolled(reconstruction.MemoryStep(net(3, 2), memory_channels=1, step_size=0.5,
                                            dimension=2)), IMAGE),
-} | EQUIVARIANT
+} | EQUIVARIANT | GENERATIVE

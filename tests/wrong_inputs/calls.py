@@ -1,6 +1,7 @@
 """All valid calls, by the rooms of the package."""
 
 from wrong_inputs.calls_bilevel import BILEVEL
+from wrong_inputs.calls_generative import GENERATIVE
 from wrong_inputs.calls_ground import GROUND, files
 from wrong_inputs.calls_learning import LEARNING, learned_files
 from wrong_inputs.calls_networks import NETWORKS
@@ -11,7 +12,8 @@ from wrong_inputs.calls_solvers import WEST
 from wrong_inputs.calls_torch import EAST
 
 #: Calls that need no files.
-ROOMS = (GROUND, WEST, EAST, NETWORKS, REGULARIZERS, RECONSTRUCTION, LEARNING, BILEVEL, SAMPLING)
+ROOMS = (GROUND, WEST, EAST, NETWORKS, REGULARIZERS, RECONSTRUCTION, LEARNING, BILEVEL, SAMPLING,
+         GENERATIVE)
 
 
 def all_calls(folder):

@@ -32,6 +32,7 @@ WITHOUT_CALLS = (
         "cache_folder": "changes where matrices are kept, for all tests",
         "gradient_restart": "a rule that solvers call with their own arithmetic",
         "no_restart": "a rule that solvers call with their own arithmetic",
+        "Stage": "a record that train_in_stages checks, which is tried",
         "processes": "needs processes that torchrun has started",
     }
 )

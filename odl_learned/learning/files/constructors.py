@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from odl_learned import networks, reconstruction, regularizers
-from odl_learned.networks import equivariant
+from odl_learned.networks import equivariant, generative
 from odl_learned.networks.layers import CONVOLUTIONS
 
 
@@ -76,6 +76,11 @@ def _convolution(layer):
 
 def _ones(parameter):
     return torch.ones(parameter.shape)
+
+
+def _coder(net):
+    return {"channels": net.channels, "shape": list(net.shape), "widths": list(net.widths),
+            "latent": net.latent}
 
 
 def _named(*names: str) -> Callable:
@@ -153,6 +158,17 @@ CONSTRUCTORS = {
     equivariant.GroupAverage: _named("net", "group"),
     equivariant.RandomElement: _named("net", "group"),
     equivariant.OnHalfCircle: _named("net", "margin"),
+    generative.FullyConnectedEncoder: _coder,
+    generative.ConvolutionalEncoder: lambda net: {**_coder(net), "groups": net.groups},
+    generative.FullyConnectedDecoder: _coder,
+    generative.ConvolutionalDecoder: lambda net: {**_coder(net), "groups": net.groups},
+    generative.ConstantHead: lambda head: {"channels": head.channels, "shape": list(head.shape)},
+    generative.WindowHead: lambda head: {
+        **_named("decoder", "radius", "least_deviation")(head),
+        "deviation": 2 * head.least_deviation},
+    generative.Autoencoder: _named("encoder", "decoder"),
+    generative.VariationalAutoencoder: _named("encoder", "decoder", "head"),
+    generative.Critic: _named("encoder"),
     reconstruction.Checkpointed: _named("step"),
     reconstruction.AUTOMAP: lambda net: {
         "data_shape": list(net.data_shape), "image_shape": list(net.image_shape),

@@ -2,11 +2,13 @@
 
 Each is a value for ``learning.train(model, pairs, loss=...)``, where the items of `pairs` may be
 data alone; `learning.WeightedSum` adds them up. `Adversarial` is for regularizers, which it teaches
-to tell truths from naive reconstructions.
+to tell truths from naive reconstructions. `Autoencoding`, `EvidenceLowerBound` and `Wasserstein`
+are for generative models, `networks.generative`, and their data are images.
 """
 
 from odl_learned.learning.objectives.adversarial import Adversarial
 from odl_learned.learning.objectives.equivariance import Equivariance
+from odl_learned.learning.objectives.generative import Autoencoding, EvidenceLowerBound
 from odl_learned.learning.objectives.measured import DataConsistency, Noise2Noise
 from odl_learned.learning.objectives.noise import SURE, Recorrupted
 from odl_learned.learning.objectives.splits import (
@@ -16,17 +18,21 @@ from odl_learned.learning.objectives.splits import (
     ViewSplit,
     normalized_losses,
 )
+from odl_learned.learning.objectives.wasserstein import Wasserstein
 
 __all__ = [
     "Adversarial",
+    "Autoencoding",
     "SURE",
     "DataConsistency",
     "Equivariance",
+    "EvidenceLowerBound",
     "Noise2Inverse",
     "Noise2Noise",
     "PointSplit",
     "Recorrupted",
     "SelfSupervisedSplit",
     "ViewSplit",
+    "Wasserstein",
     "normalized_losses",
 ]

@@ -10,11 +10,13 @@ import odl
 import regularizers_problems as problems
 import torch
 
-from odl_learned import bridge, learning, networks, operators, reconstruction
+from odl_learned import bridge, data, learning, networks, operators, reconstruction
 from odl_learned.learning import objectives
 from odl_learned.regularizers import ComposedFilters, Huber, Ridge
 
-CROP, BATCH, ITERATIONS, RATE = 40, 8, 25, 1e-2
+CROP, BATCH, ITERATIONS, RATE = 40, 16, 25, 1e-2
+#: squares that are trained on, and iterations from the last minimizer of each
+COUNT, FOLLOWING = 512, 8
 #: CPU seconds of training, and steps at most
 SECONDS = {"tiny": 0.0, "full": 55.0}
 #: the same of adversarial training, and logarithms of the scales that are tried behind it
@@ -34,18 +36,20 @@ def wcrr(channels=(1, 24), size=5):
     return Ridge(filters, Huber(), Huber(), sharpness=3.0, strength=0.94)
 
 
-def denoiser(ridge, maxiter, sigma=problems.SIGMA, accuracy=1e-5):
+def denoiser(ridge, maxiter, sigma=problems.SIGMA, accuracy=1e-5, initial=None):
     """``argmin 1/2 |x - y|^2 + R_sigma(x)``."""
     return reconstruction.RegularizedLeastSquares(
         torch.nn.Identity(), torch.nn.Identity(), ridge, noise_level=sigma, norm=1.0,
-        coercivity=1.0, dimension=2, maxiter=maxiter, accuracy=accuracy)
+        coercivity=1.0, dimension=2, maxiter=maxiter, accuracy=accuracy, initial=initial,
+        derivative=reconstruction.ImplicitDerivative(1e-2, 10))
 
 
 def trained(ridge, images, seconds, sigma=problems.SIGMA, seed=0):
     """Train a ridge to denoise photographs; return the CPU seconds that it took."""
     began = time.process_time()
     ridge.growth.requires_grad_(False)  # one noise level does not tell
-    model = denoiser(ridge, ITERATIONS, sigma)
+    start = reconstruction.WarmStart(torch.nn.Identity())
+    model = denoiser(ridge, FOLLOWING, sigma, 1e-4, start)
     few = problems.Crops(images, CROP, 4, seed + 1, sigma).stacked()
     learning.search_scale(denoiser(ridge, 2 * ITERATIONS, sigma), *few)
     started = {name: value.clone() for name, value in ridge.state_dict().items()}
@@ -101,22 +105,9 @@ def _train(model, images, steps, sigma, seed, loss=learning.mean_squared_error):
     optimizer = torch.optim.Adam(parameters, RATE)
     cosine = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda k: 0.5 * (1 + math.cos(math.pi * k / steps)) + 0.01)
-    pairs = problems.Crops(images, CROP, 10**6, seed, sigma)
-    learning.train(model, _Drawn(pairs, steps * BATCH), steps=steps, optimizer=optimizer,
-                   loss=loss, schedule=cosine, batch_size=BATCH, seed=seed, progress=False)
-
-
-class _Drawn:
-    """The first of many pairs."""
-
-    def __init__(self, pairs, count):
-        self.pairs, self.count = pairs, max(count, BATCH)
-
-    def __len__(self):
-        return self.count
-
-    def __getitem__(self, i):
-        return self.pairs[i]
+    pairs = data.FixedPairs(*problems.Crops(images, CROP, COUNT, seed, sigma).stacked())
+    learning.train(model, pairs, steps=steps, optimizer=optimizer, loss=loss, schedule=cosine,
+                   batch_size=BATCH, seed=seed, progress=False)
 
 
 #: alphas, and noise levels at which the ridge is, of the search on validation images

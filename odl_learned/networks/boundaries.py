@@ -56,6 +56,18 @@ class Boundary(nn.Module, abc.ABC):
             Of the images; default: for images of every size.
         """
 
+    def largest_sums(self, kernel: torch.Tensor) -> torch.Tensor:
+        """Return how much one entry of a channel weighs in all outputs, at most: ``(out, in)``.
+
+        The sum of ``|K|`` over the places that one entry of an input channel reaches in an output
+        channel, whatever the size of the images: a bound of column sums.
+
+        Parameters
+        ----------
+        kernel : tensor ``(out, in, s_1, ..., s_d)``, real
+        """
+        return kernel.abs().flatten(2).sum(2)
+
 
 class Circular(Boundary):
     """Images repeat themselves; the bound is exact for images of a given shape."""
@@ -174,6 +186,16 @@ class Reflecting(Boundary):
             column = share.sqrt().reshape(-1, *[1] * (kernel.ndim - 1))
             gram = gram + _gram(symbols(part / column, grid))
         return factor * _largest_eigenvalue(gram)
+
+    def largest_sums(self, kernel: torch.Tensor) -> torch.Tensor:
+        # Along an axis, output i reads entry j by the entry t of the kernel if i + t = j, or if its
+        # mirror image -1 - j or 2 n - 1 - j is i + t. By -t < 0 it is read directly if j + t < n
+        # and in the mirror if t > j; by t > 0 directly if t <= j and in the mirror if t >= n - j.
+        # If both hold for one sign, none holds for the other: at most twice the larger of both.
+        size = _of_odd_sizes(kernel).abs()
+        for axis in range(2, kernel.ndim):
+            size = torch.maximum(size, size.flip(axis))
+        return size.flatten(2).sum(2)
 
 
 def _paddings(x, sizes):

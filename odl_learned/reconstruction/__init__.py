@@ -7,7 +7,8 @@ behind a known reconstruction. `LearnedProximalGradient` unrolls gradient steps:
 both sides, `StateStep` and `DataResidual`; `LearnedShrinkage`, for sparse coefficients,
 `CoupledShrinkage` or `FreeShrinkage`. `DeepEquilibrium` is the limit of a step; `Checkpointed`
 saves the memory of one. `RegularizedLeastSquares` minimizes a data term and a learned regularizer,
-with `LastSteps` or `ImplicitDerivative`. `AUTOMAP` knows no forward operator.
+with `LastSteps` or `ImplicitDerivative`, in training from a `WarmStart`. `AUTOMAP` knows no forward
+operator.
 
 What they begin with, and are compared with: `Tikhonov`, `LeastSquares` and `Landweber`, with their
 derivatives; `LearnedLandweber` stops by the discrepancy principle, with `PositiveFilter` in a
@@ -33,6 +34,7 @@ from odl_learned.reconstruction.implicit_maps.regularized import (
     RegularizedLeastSquares,
 )
 from odl_learned.reconstruction.implicit_maps.tikhonov import Tikhonov
+from odl_learned.reconstruction.implicit_maps.warm_start import WarmStart
 from odl_learned.reconstruction.learned_sampling import (
     LearnedSampling,
     sampling_lines,
@@ -104,6 +106,7 @@ __all__ = [
     "StateStep",
     "Tikhonov",
     "VariationalStep",
+    "WarmStart",
     "WeighedRows",
     "WeighedRowsAdjoint",
     "WorstPerturbation",

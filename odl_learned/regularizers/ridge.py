@@ -2,6 +2,7 @@ r"""Ridge regularizers with learned filters and potentials, convex and weakly co
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -179,6 +180,19 @@ class RidgeAt:
             unit = t / size.clamp_min(torch.finfo(size.dtype).tiny)
             return self._transposed(self._slope(size) * unit).reshape(x.shape)
         return self._transposed(self._slope(t)).reshape(x.shape)
+
+    def curvature(self, x: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return ``h -> R''(x) h`` for real images, without derivatives in the parameters.
+
+        Parameters
+        ----------
+        x : tensor ``(B, *shape)``, real
+        """
+        filters, kernel = self.ridge.filters, self.kernel.detach()
+        with torch.enable_grad():
+            t = filters.respond(x.detach(), kernel).requires_grad_()
+            (bend,) = torch.autograd.grad(self._slope(t).sum(), t)
+        return lambda h: filters.transpose(bend * filters.respond(h, kernel), kernel)
 
     def _slope(self, t):
         t = self.scale * t

@@ -159,6 +159,7 @@ MODULES = {
             ridge(regularizers.LogCosh(), regularizers.LogCosh()), noise_level=0.5, norm=1.0,
             coercivity=1.0, dimension=2, accuracy=1e-13, maxiter=2000,
             derivative=reconstruction.ImplicitDerivative(1e-13)), IMAGE),
+    "WarmStart": lambda: (reconstruction.WarmStart(torch.nn.Identity()), IMAGE),
     "DeepEquilibrium": lambda: (
         reconstruction.DeepEquilibrium(
             as_module(MASK), as_module(MASK.adjoint),

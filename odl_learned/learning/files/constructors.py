@@ -208,6 +208,7 @@ CONSTRUCTORS = {
     regularizers.GradientStepDenoiser: _named("net", "dimension"),
     regularizers.InputConvex: _input_convex,
     regularizers.Ridge: _ridge,
+    reconstruction.WarmStart: _named("initial", "capacity"),
     reconstruction.DeepEquilibrium: _with_operator(*_EQUILIBRIUM),
     reconstruction.LearnedShrinkage: lambda module: {
         "forward": module.forward_op, **_named("synthesis", "steps")(module)},

@@ -13,6 +13,7 @@ from torch import nn
 
 from odl_learned.networks.images import require_dimension
 from odl_learned.reconstruction.implicit_maps.minimizers import Energy, Inverse, Minimizer
+from odl_learned.reconstruction.implicit_maps.warm_start import WarmStart
 from odl_learned.reconstruction.tensor_maps import TensorMap, require_tensor_map
 from odl_learned.solvers import Solution, restarted_gradient, stationary_gradient
 from odl_learned.validation import require_count, require_nonnegative, require_positive, shown
@@ -76,7 +77,7 @@ class RegularizedLeastSquares(nn.Module):
     derivative : LastSteps or ImplicitDerivative, optional
         How the map is differentiated.
     initial : torch.nn.Module or callable, optional
-        Maps the data to the first point; the default is the adjoint.
+        Maps the data to the first point; the default is the adjoint. A `WarmStart` remembers.
     dimension : int
         Number of axes of an image, ``len(X.shape)``.
 
@@ -158,8 +159,13 @@ class RegularizedLeastSquares(nn.Module):
             accuracy = self.accuracy * math.sqrt(x0[0].numel())
             L, mu = self.constants()
             if mu > 0:
-                return restarted_gradient(energy, x0, accuracy, self.maxiter, L, mu)
-            return stationary_gradient(energy, x0, accuracy, self.maxiter, L, max(-mu, 1e-12 * L))
+                solution = restarted_gradient(energy, x0, accuracy, self.maxiter, L, mu)
+            else:
+                solution = stationary_gradient(
+                    energy, x0, accuracy, self.maxiter, L, max(-mu, 1e-12 * L))
+            if isinstance(self.initial, WarmStart):
+                self.initial.keep(data, solution.x)
+            return solution
 
     def forward(self, data: torch.Tensor) -> torch.Tensor:
         # (*batch, *Y.shape) -> (*batch, *X.shape)

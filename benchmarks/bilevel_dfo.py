@@ -23,7 +23,7 @@ from odl_learned.energies import Denoising, FourierSampling, VariationEnergy
 from odl_learned.energies.coefficients import decimal, decimal_alpha, odds_weights
 from odl_learned.energies.potentials import Charbonnier
 from odl_learned.energies.transforms import BackwardDifferences
-from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel import BilevelProblem, Run, SquaredError
 from odl_learned.learning.bilevel.derivative_free import (
     ImageResiduals,
     dynamic_accuracy,
@@ -162,15 +162,17 @@ def work_ratio_sampling(path, maxeval=1000):
 
     def dynamic(solver):
         return _work(problem, MINIMUM_SAMPLING, 0.01, lambda watch: dynamic_accuracy(
-            problem, start, maxeval, solver, images, model_accuracy=1.0, callback=watch))
+            problem, start, maxeval, solver, images, model_accuracy=1.0, run=Run(callback=watch)))
 
     ours, plain, newton = dynamic(Restarted()), dynamic(Accelerated()), dynamic(Newton())
     paper = _work(problem, MINIMUM_SAMPLING, 0.01, lambda watch: fixed_accuracy(
-        _from_zero(problem), start, maxeval, solver, memory=0, residuals=images, callback=watch))
+        _from_zero(problem), start, maxeval, solver, memory=0, residuals=images,
+        run=Run(callback=watch)))
     pixels, fixed_pixels = (_work(problem, MINIMUM_SAMPLING, 0.01, learn) for learn in (
-        lambda watch: dynamic_accuracy(problem, start, maxeval, largest_radius=0.1, callback=watch),
+        lambda watch: dynamic_accuracy(problem, start, maxeval, largest_radius=0.1,
+                                       run=Run(callback=watch)),
         lambda watch: fixed_accuracy(problem, start, maxeval, solver, largest_radius=0.1,
-                                     callback=watch)))  # fmt: skip
+                                     run=Run(callback=watch))))  # fmt: skip
     published = {"reached": True, "work": PUBLISHED_FIXED, "evaluations": 1930, "gap": 0.01}
     return (_compared(ours, paper, "work_ratio_sampling")
             | {"work_ratio_sampling_published": _compared(ours, published, "ratio")["ratio"],
@@ -197,9 +199,9 @@ class Reached(Exception):
 
 def _ratio(problem, start, maxeval, minimum, gap, name):
     dynamic, fixed = (_work(problem, minimum, gap, learn) for learn in (
-        lambda watch: dynamic_accuracy(problem, start, maxeval, callback=watch),
+        lambda watch: dynamic_accuracy(problem, start, maxeval, run=Run(callback=watch)),
         lambda watch: fixed_accuracy(problem, start, maxeval, FixedIterations(2000),
-                                     callback=watch)))  # fmt: skip
+                                     run=Run(callback=watch))))  # fmt: skip
     return _compared(dynamic, fixed, name)
 
 

@@ -16,7 +16,7 @@ from odl_learned.energies import Denoising, FourierSampling, VariationEnergy
 from odl_learned.energies.coefficients import Coefficients, decimal, odds_weights
 from odl_learned.energies.potentials import Charbonnier, CubicAbsolute
 from odl_learned.energies.transforms import BackwardDifferences, ForwardDifferences, Separate
-from odl_learned.learning.bilevel import BilevelProblem, SquaredError, continuation
+from odl_learned.learning.bilevel import BilevelProblem, Run, SquaredError, continuation
 from odl_learned.learning.bilevel.first_order import lbfgsb
 from odl_learned.learning.bilevel.hypergradients import Implicit
 from odl_learned.learning.bilevel.lower import LowerLevel, Newton
@@ -92,7 +92,7 @@ def reg6(folder):
     for beta, optimum in OPTIMA.items():
         problem, start = three_parameters(folder, beta)
         clock = _Clock(problem, optimum * (1 + 1e-3))
-        learned = lbfgsb(problem, start, Implicit(), Newton(), ftol=1e-6, callback=clock)
+        learned = lbfgsb(problem, start, Implicit(), Newton(), ftol=1e-6, run=Run(callback=clock))
         gaps[beta] = exact_value(problem, learned.params)[0] / optimum - 1
         seconds, wrong = max(seconds, clock.seconds), wrong + violations(problem, learned)
     return {"reg6_gap": gaps[1e-6], "reg4_gap": gaps[1e-4], "reg6_seconds": seconds,
@@ -103,7 +103,7 @@ def sampling1d(folder):
     """Value, seconds until it is certainly at most 0.4788, and points that are sampled."""
     problem, start = sampling_64(folder)
     clock = _Clock(problem, 0.4788)
-    learned = lbfgsb(problem, start, Implicit(), Newton(), ftol=1e-6, callback=clock)
+    learned = lbfgsb(problem, start, Implicit(), Newton(), ftol=1e-6, run=Run(callback=clock))
     return {
         "sampling1d_f": exact_value(problem, learned.params)[0],
         "sampling1d_seconds": clock.seconds, "sampling1d_seconds_in_all": clock.all,
@@ -120,7 +120,7 @@ def square(folder):
     alone, problem = sampling_square(folder, fixed=True), sampling_square(folder)
     first = _Clock(alone, 0.0)
     alpha = lbfgsb(alone, _vector(1e-3), Implicit(), Newton(), max_step=1e-2, ftol=1e-4,
-                   callback=first).params  # fmt: skip
+                   run=Run(callback=first)).params  # fmt: skip
     start = torch.cat([torch.ones(problem.lower.shape[0] - 1, dtype=torch.float64), alpha])
     clock = _Clock(problem, 0.0278)
 
@@ -130,8 +130,8 @@ def square(folder):
             other = (problem.penalty(at) - stage.penalty(at)).item()
             clock(dict(row, value=row["value"] + other))
 
-        return lbfgsb(stage, params, Implicit(), Newton(), maxiter=1000, callback=measured,
-                      ftol=1e-5 if stage is problem else 1e-3)  # fmt: skip
+        return lbfgsb(stage, params, Implicit(), Newton(), maxiter=1000,
+                      run=Run(callback=measured), ftol=1e-5 if stage is problem else 1e-3)  # fmt: skip
 
     learned = continuation([sampling_square(folder, concave=0.0), problem], start, learn)
     return {
@@ -146,7 +146,7 @@ def tv25(folder, accuracies=(10.0, 1.0, 0.1, 1e-3, 1e-5)):
     """Value, seconds and work until 8.4718, and the worst value from all pairs of accuracies."""
     problem, start = variation_kodak(folder)
     clock = _Clock(problem, 8.4718)
-    learned = lbfgsb(problem, start, Implicit(), Newton(), ftol=1e-5, callback=clock)
+    learned = lbfgsb(problem, start, Implicit(), Newton(), ftol=1e-5, run=Run(callback=clock))
     value, wrong = exact_value(problem, learned.params)[0], violations(problem, learned)
     worst = value
     for accuracy in accuracies:

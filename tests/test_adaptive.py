@@ -12,6 +12,7 @@ from bilevel_problems import (
     stop_after,
 )
 
+from odl_learned.learning.bilevel import Run
 from odl_learned.learning.bilevel.first_order import hoag, lbfgsb, maid
 from odl_learned.learning.bilevel.first_order.schedules import cubic, exponential, quadratic
 from odl_learned.learning.bilevel.hypergradients import Implicit
@@ -45,7 +46,7 @@ def test_directions_of_maid_are_certain_to_descend():
     problem = denoising(2, 16)
     rows = []
     learned = maid(problem, NEAR, Implicit(), Newton(), maxiter=10, accuracy=1.0,
-                   adjoint_accuracy=1.0, callback=rows.append)  # fmt: skip
+                   adjoint_accuracy=1.0, run=Run(callback=rows.append))  # fmt: skip
     accuracies = learned.history["accuracy"]
     assert np.min(accuracies) < 0.1 and np.any(np.diff(accuracies) > 0)
 
@@ -80,17 +81,17 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path, learn, count)
     problem = denoising(2, 16)
     full = learn(problem, NEAR, Implicit(), Newton(), maxiter=8)
     with pytest.raises(Stop):
-        learn(problem, NEAR, Implicit(), Newton(), maxiter=8, checkpoint=tmp_path / "c",
-              callback=stop_after(count))  # fmt: skip
-    continued = learn(problem, NEAR, Implicit(), Newton(), maxiter=8, checkpoint=tmp_path / "c")
+        learn(problem, NEAR, Implicit(), Newton(), maxiter=8,
+              run=Run(tmp_path / "c", stop_after(count)))  # fmt: skip
+    continued = learn(problem, NEAR, Implicit(), Newton(), maxiter=8, run=Run(tmp_path / "c"))
     require_same_bits(full, continued)
 
 
 def test_a_checkpoint_of_another_method_is_refused(tmp_path):
     problem = denoising(2, 16)
-    hoag(problem, NEAR, Implicit(), Newton(), maxiter=1, checkpoint=tmp_path / "c")
+    hoag(problem, NEAR, Implicit(), Newton(), maxiter=1, run=Run(tmp_path / "c"))
     with pytest.raises(ValueError, match="method = hoag, expected maid"):
-        maid(problem, NEAR, Implicit(), Newton(), maxiter=1, checkpoint=tmp_path / "c")
+        maid(problem, NEAR, Implicit(), Newton(), maxiter=1, run=Run(tmp_path / "c"))
 
 
 @pytest.mark.parametrize("name, value", [

@@ -14,7 +14,7 @@ import torch
 from bilevel_problems import START, denoising
 
 from odl_learned.energies import AutogradEnergy
-from odl_learned.learning.bilevel import BilevelProblem, Journal, SquaredError
+from odl_learned.learning.bilevel import BilevelProblem, Journal, Run, SquaredError
 from odl_learned.learning.bilevel.first_order import hoag, lbfgsb, maid
 from odl_learned.learning.bilevel.first_order.schedules import cubic
 from odl_learned.learning.bilevel.hypergradients import Direct, Implicit
@@ -25,7 +25,8 @@ from odl_learned.learning.files.checkpoint import read_checkpoint, write_checkpo
 
 def descend(checkpoint, steps, callback=None, setting=None):
     """Gradient descent on x^2 / 2 with momentum, whose state is a pair."""
-    with Journal({"step": 0.1} if setting is None else setting, checkpoint, callback) as journal:
+    setting = {"step": 0.1} if setting is None else setting
+    with Journal(setting, Run(checkpoint, callback)) as journal:
         state = journal.resume()
         if state is None:
             x, v = torch.tensor([1.0, -3.0], dtype=torch.float64), torch.zeros(2).double()
@@ -173,10 +174,10 @@ def changed(**fields):
 
 
 def learned(checkpoint, method=lbfgsb, problem=BASE, params=START, mode=None, solver=None,
-            **options):  # fmt: skip
+            callback=None, **options):  # fmt: skip
     mode, solver = Implicit() if mode is None else mode, Newton() if solver is None else solver
     options = {"maxiter": 1} | options
-    return method(problem, params, mode, solver, checkpoint=checkpoint, **options)
+    return method(problem, params, mode, solver, run=Run(checkpoint, callback), **options)
 
 
 OTHERS = {

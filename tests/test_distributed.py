@@ -11,6 +11,7 @@ import torch
 from bilevel_problems import START, Stop, denoising, require_same_bits, stop_after
 
 from odl_learned.learning import processes
+from odl_learned.learning.bilevel import Run
 from odl_learned.learning.bilevel.distributed import common_step, share
 from odl_learned.learning.bilevel.first_order import isgd, lbfgsb
 from odl_learned.learning.bilevel.first_order.evaluations import Accuracy, Evaluations
@@ -24,6 +25,7 @@ SCRIPT = """
     sys.path.insert(0, sys.argv[1])
     from bilevel_problems import START, denoising
     from odl_learned.learning import processes
+    from odl_learned.learning.bilevel import Run
     from odl_learned.learning.bilevel.distributed import all_reduce, share
     from odl_learned.learning.bilevel.first_order import lbfgsb
     from odl_learned.learning.bilevel.hypergradients import Implicit
@@ -31,7 +33,7 @@ SCRIPT = """
     with processes() as (rank, size):
         problem = share(denoising(3, 16), rank, size)
         learned = lbfgsb(problem, START, Implicit(), Newton(), maxiter=int(sys.argv[3]),
-                         reduce=all_reduce, checkpoint=f"{sys.argv[2]}/checkpoint.{rank}")
+                         run=Run(f"{sys.argv[2]}/checkpoint.{rank}", reduce=all_reduce))
         np.savez(f"{sys.argv[2]}/{rank}.npz", final=learned.params.numpy(),
                  **{k: v for k, v in learned.history.items()})
 """
@@ -112,12 +114,12 @@ def test_all_go_on_from_the_last_step_that_all_have(steps, common):
 def test_a_process_that_is_ahead_goes_back_one_step(method, tmp_path):
     """Its file before the last is the last of the others, and leads to the same bits."""
     def learn(reduce, checkpoint, callback=None):
-        common = {"reduce": reduce, "checkpoint": checkpoint, "callback": callback}
+        run = Run(checkpoint, callback, reduce=reduce)
         if method == "lbfgsb":
-            return lbfgsb(denoising(3, 16), START, Implicit(), Newton(), maxiter=6, **common)
+            return lbfgsb(denoising(3, 16), START, Implicit(), Newton(), maxiter=6, run=run)
         generator = torch.Generator().manual_seed(0)
         return isgd(denoising(3, 16), START, Implicit(), Newton(), generator=generator,
-                    batch_size=1, epochs=3, **common)  # fmt: skip
+                    batch_size=1, epochs=3, run=run)  # fmt: skip
 
     whole = learn(torch.clone, tmp_path / "whole")
     with pytest.raises(Stop):

@@ -11,7 +11,7 @@ from odl_learned.energies import AutogradEnergy, Denoising, FourierSampling, Var
 from odl_learned.energies.coefficients import decimal, decimal_alpha, odds_weights
 from odl_learned.energies.potentials import Charbonnier
 from odl_learned.energies.transforms import BackwardDifferences
-from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel import BilevelProblem, Run, SquaredError
 from odl_learned.learning.bilevel.derivative_free import (
     ImageResiduals,
     PixelResiduals,
@@ -180,13 +180,13 @@ def test_a_killed_run_continues_with_the_same_bits(tmp_path, rows):
     whole = dynamic_accuracy(problem, params0, 12)
     path = tmp_path / "run.ckpt"
     with pytest.raises(Killed):
-        dynamic_accuracy(problem, params0, 12, checkpoint=path, callback=killed_after(rows))
-    again = dynamic_accuracy(problem, params0, 12, checkpoint=path)
+        dynamic_accuracy(problem, params0, 12, run=Run(path, killed_after(rows)))
+    again = dynamic_accuracy(problem, params0, 12, run=Run(path))
     assert torch.equal(whole.params, again.params) and whole.value == again.value
     for name in whole.history.keys() - {"seconds"}:
         np.testing.assert_array_equal(whole.history[name], again.history[name], err_msg=name)
     with pytest.raises(ValueError, match="solver"):
-        dynamic_accuracy(problem, params0, 12, Newton(), checkpoint=path)
+        dynamic_accuracy(problem, params0, 12, Newton(), run=Run(path))
 
 
 def test_fixed_iterations_are_fixed_and_may_be_wrong():
@@ -226,9 +226,9 @@ def test_bobyqa_finds_the_same_minimum_and_continues(tmp_path):
     assert exact(problem, learned.params) <= 1.01 * least
     path = tmp_path / "run.ckpt"
     with pytest.raises(Killed):
-        bobyqa(problem, start(0.0), 20, Accelerated(), 1e-8, checkpoint=path,
-               callback=killed_after(7))  # fmt: skip
-    again = bobyqa(problem, start(0.0), 20, Accelerated(), 1e-8, checkpoint=path)
+        bobyqa(problem, start(0.0), 20, Accelerated(), 1e-8,
+               run=Run(path, killed_after(7)))  # fmt: skip
+    again = bobyqa(problem, start(0.0), 20, Accelerated(), 1e-8, run=Run(path))
     assert torch.equal(learned.params, again.params)
     np.testing.assert_array_equal(learned.history["value"], again.history["value"])
 

@@ -25,6 +25,7 @@ from odl_learned.energies.transforms import (
 from odl_learned.learning.bilevel import (
     BilevelProblem,
     Journal,
+    Run,
     SquaredError,
     continuation,
     sampling,
@@ -274,8 +275,13 @@ METHODS = [
     ("other experts", lambda: semismooth_newton(P, START, Newton()), TypeError,
      "VariationEnergy and a SquaredError; expected an ExpertsEnergy.*lbfgsb"),
     ("setting of nothing", lambda: Journal(3), TypeError, "setting is 3, expected a dict, such as"),
-    ("number for a callback", lambda: learn(callback=3), TypeError, "callback is 3, expected"),
-    ("checkpoint nowhere", lambda: learn(checkpoint="/nowhere/learned.pt"), ValueError,
+    ("number for a run", lambda: learn(run=3), TypeError,
+     r"run is 3, expected a Run, such as Run\("),
+    ("one process for several", lambda: dynamic_accuracy(P, START, 9, run=Run(reduce=abs)),
+     ValueError, "run has reduce = .*, expected None: derivative-free learning learns in one"),
+    ("number for a callback", lambda: learn(run=Run(callback=3)), TypeError,
+     "callback is 3, expected"),
+    ("checkpoint nowhere", lambda: learn(run=Run("/nowhere/learned.pt")), ValueError,
      "checkpoint is '/nowhere/learned.pt', expected a file in a folder that exists; create"),
 ]
 

@@ -19,6 +19,7 @@ from bilevel_problems import (
 )
 
 from odl_learned.energies import AutogradEnergy
+from odl_learned.learning.bilevel import Run
 from odl_learned.learning.bilevel.first_order import lbfgsb
 from odl_learned.learning.bilevel.first_order.evaluations import Accuracy, Evaluations
 from odl_learned.learning.bilevel.first_order.limited_memory import LimitedMemory, free_parameters
@@ -40,7 +41,7 @@ def grid_minimum(problem):
 
 def test_the_minimum_is_that_of_a_fine_grid():
     problem = denoising(2, 16)
-    learned = lbfgsb(problem, START, Implicit(), Newton())
+    learned = lbfgsb(problem, START)
     assert learned.value <= grid_minimum(problem) * (1 + 1e-6)
     require_certified(problem, learned)
 
@@ -129,16 +130,16 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path, count):
     problem = denoising(2, 16)
     full = lbfgsb(problem, START, Implicit(), Newton())
     with pytest.raises(Stop):
-        lbfgsb(problem, START, Implicit(), Newton(), checkpoint=tmp_path / "c",
-               callback=stop_after(count))  # fmt: skip
-    continued = lbfgsb(problem, START, Implicit(), Newton(), checkpoint=tmp_path / "c")
+        lbfgsb(problem, START, Implicit(), Newton(),
+               run=Run(tmp_path / "c", stop_after(count)))  # fmt: skip
+    continued = lbfgsb(problem, START, Implicit(), Newton(), run=Run(tmp_path / "c"))
     require_same_bits(full, continued)
 
 
 def test_a_checkpoint_of_another_problem_is_refused(tmp_path):
-    lbfgsb(denoising(2, 16), START, Implicit(), Newton(), maxiter=2, checkpoint=tmp_path / "c")
+    lbfgsb(denoising(2, 16), START, Implicit(), Newton(), maxiter=2, run=Run(tmp_path / "c"))
     with pytest.raises(ValueError, match="was written with values of data"):
-        lbfgsb(denoising(2, 16, seed=1), START, Implicit(), Newton(), checkpoint=tmp_path / "c")
+        lbfgsb(denoising(2, 16, seed=1), START, Implicit(), Newton(), run=Run(tmp_path / "c"))
 
 
 def test_limited_memory_is_the_inverse_of_a_quadratic(rng):

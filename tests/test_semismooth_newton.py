@@ -7,7 +7,7 @@ import torch
 from odl_learned.energies import AutogradEnergy
 from odl_learned.energies.filters import ExpertsEnergy, RidgeEnergy, dct_filters, fixed_filters
 from odl_learned.energies.potentials import Charbonnier, CubicAbsolute, HalfSquare
-from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel import BilevelProblem, Run, SquaredError
 from odl_learned.learning.bilevel.first_order import lbfgsb, semismooth_newton
 from odl_learned.learning.bilevel.first_order.semismooth_newton import _Reduced
 from odl_learned.learning.bilevel.hypergradients import Implicit
@@ -92,9 +92,9 @@ def test_a_checkpoint_continues(tmp_path):
     p = problem(CubicAbsolute(), 0.05)
     whole = semismooth_newton(p, start(0.02), Newton())
     path = tmp_path / "learned.pt"
-    first = semismooth_newton(p, start(0.02), Newton(), maxiter=3, checkpoint=path)
+    first = semismooth_newton(p, start(0.02), Newton(), maxiter=3, run=Run(path))
     assert first.reason == "maxiter" and len(first.history["value"]) == 4
-    again = semismooth_newton(p, start(0.02), Newton(), checkpoint=path)
+    again = semismooth_newton(p, start(0.02), Newton(), run=Run(path))
     assert len(again.history["value"]) == len(whole.history["value"])
     np.testing.assert_allclose(again.params, whole.params, atol=1e-8)
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from bilevel_problems import Stop, denoising, exact, require_same_bits, stop_after
 
+from odl_learned.learning.bilevel import Run
 from odl_learned.learning.bilevel.first_order import isgd, lbfgsb
 from odl_learned.learning.bilevel.hypergradients import Implicit
 from odl_learned.learning.bilevel.lower import Newton
@@ -66,8 +67,8 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path, count):
     problem = denoising(5, 16)
     full = learn(problem)
     with pytest.raises(Stop):
-        learn(problem, checkpoint=tmp_path / "c", callback=stop_after(count))
-    require_same_bits(full, learn(problem, checkpoint=tmp_path / "c"))
+        learn(problem, run=Run(tmp_path / "c", stop_after(count)))
+    require_same_bits(full, learn(problem, run=Run(tmp_path / "c")))
 
 
 @pytest.mark.parametrize("name, value", [("batch_size", 7), ("batch_size", 0), ("epochs", 0),

@@ -34,7 +34,7 @@ from odl_learned.energies.transforms import (
     OrthogonalTransform,
     Separate,
 )
-from odl_learned.learning.bilevel import BilevelProblem, Journal, SquaredError, continuation
+from odl_learned.learning.bilevel import BilevelProblem, Journal, Run, SquaredError, continuation
 from odl_learned.learning.bilevel.derivative_free import bobyqa, dynamic_accuracy, fixed_accuracy
 from odl_learned.learning.bilevel.distributed import share
 from odl_learned.learning.bilevel.first_order import hoag, isgd, lbfgsb, maid, semismooth_newton
@@ -149,6 +149,7 @@ METHODS = {
     "Piggyback": (Piggyback, lambda: dict(maxiter=5, every=2)),
     "PrimalDual": (PrimalDual, lambda: dict(maxiter=5)),
     "Restarted": (Restarted, lambda: dict(maxiter=5)),
+    "Run": (Run, lambda: dict(checkpoint=None, callback=None, progress=False, reduce=None)),
     "Unrolled": (Unrolled, lambda: dict(niter=5, every=2)),
     "bobyqa": (bobyqa, derivative_free),
     "check_energy": (check_energy, lambda: dict(
@@ -156,7 +157,7 @@ METHODS = {
     "check_hypergradient": (check_hypergradient, lambda: dict(
         problem=P, params=START2, mode=IMPLICIT, rng=rng(), tolerance=1e-4, directions=1)),
     "Journal": (Journal, lambda: dict(
-        setting={"a": 1}, checkpoint=None, callback=None, progress=False, reduce=None)),
+        setting={"a": 1}, run=Run())),
     "continuation": (continuation, lambda: dict(
         problems=[P, P], params0=START2,
         learn=lambda problem, params: hoag(problem, params, IMPLICIT, NEWTON, maxiter=1))),

@@ -17,7 +17,7 @@ def continuation(problems, params0, learn):
 
         learned = continuation(
             [sampling_problem(..., beta=(0.1, beta2)) for beta2 in (0.0, 0.1)], torch.ones(size),
-            lambda problem, params: lbfgsb(problem, params, Implicit(), Newton()))
+            lambda problem, params: lbfgsb(problem, params))
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def continuation(problems, params0, learn):
     problems = list(problems)
     if not problems:
         raise ValueError("problems is empty, expected at least the one that is meant.")
-    require_method("learn", learn, "lambda problem, params: lbfgsb(problem, params, mode, solver)",
+    require_method("learn", learn, "lambda problem, params: lbfgsb(problem, params)",
                    2)
     for problem in problems:
         if not isinstance(problem, BilevelProblem):

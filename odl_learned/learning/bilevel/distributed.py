@@ -5,8 +5,8 @@ r"""Bilevel learning by several processes, each with its share of the training p
 with, in ``learn.py``, `learning.processes` and
 
     with processes() as (rank, size):
-        learned = lbfgsb(share(problem, rank, size), params0, Implicit(), Newton(),
-                         reduce=all_reduce, checkpoint=f"learned.{rank}", progress=rank == 0)
+        learned = lbfgsb(share(problem, rank, size), params0, run=Run(
+            checkpoint=f"learned.{rank}", progress=rank == 0, reduce=all_reduce))
 
 Values, gradients, bounds and counts are sums over the pairs; so every process sees the same numbers
 and takes the same steps, and only vectors of the length of the parameters travel. Each process has

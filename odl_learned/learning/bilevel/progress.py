@@ -2,7 +2,7 @@ r"""What learning reports: its result, one row per accepted step, and a checkpoi
 
 Every algorithm of this room is a loop of accepted steps and keeps its journal the same way:
 
-    with Journal(setting, checkpoint, callback, progress) as journal:
+    with Journal(setting, run) as journal:
         state = journal.resume()              # None: start afresh
         while ...:
             ...                               # one step, in which nothing is recorded
@@ -27,6 +27,7 @@ import torch
 from tqdm import tqdm
 
 from odl_learned.learning.bilevel.distributed import common_step
+from odl_learned.learning.bilevel.run import Run, require_run
 from odl_learned.learning.bilevel.settings import require_same
 from odl_learned.learning.files.checkpoint import read_checkpoint, require_keys, write_checkpoint
 from odl_learned.learning.files.sole_writer import sole_writer
@@ -71,44 +72,26 @@ class Journal:
         What must be the same when a run is continued: strings, numbers, tensors and None; for
         example ``setting_of(problem, params0) | {"method": "HOAG", "maxiter": 100}``. Floats may
         differ by rounding.
-    checkpoint : str or path-like, optional
-        File that is written after every accepted step, and read by `resume` if it exists.
-    callback : callable, optional
-        ``row -> None``, called after every accepted step with its row, a dict.
-    progress : bool, optional
-        Whether to show a progress bar.
-    reduce : callable, optional
-        Sums a vector over all processes that learn together; then each keeps the checkpoint before
-        the last one, too, and all go on from the last step that all have.
+    run : Run, optional
+        Checkpoint, callback and progress bar. With ``reduce`` each process keeps the checkpoint
+        before the last one, too, and all go on from the last step that all have.
     """
 
-    def __init__(self, setting, checkpoint=None, callback=None, progress=False, reduce=None):
+    def __init__(self, setting, run=Run()):
         if not isinstance(setting, Mapping):
             raise TypeError(f"setting is {setting!r}, expected a dict, such as "
                             "setting_of(problem, params0).")
-        if not (callback is None or callable(callback)):
-            raise TypeError(f"callback is {callback!r}, expected a function of a row, or None.")
-        if not (reduce is None or callable(reduce)):
-            raise TypeError(f"reduce is {reduce!r}, expected a function such as "
-                            "distributed.all_reduce, or None.")
-        if not (checkpoint is None or isinstance(checkpoint, (str, os.PathLike))):
-            raise TypeError(f"checkpoint is {checkpoint!r}, expected the path of a file, a str or "
-                            "Path, or None.")
-        if checkpoint is not None and not Path(checkpoint).parent.is_dir():
-            raise ValueError(f"checkpoint is {str(checkpoint)!r}, expected a file in a folder that "
-                             f"exists; create {str(Path(checkpoint).parent)!r} first.")
-        self._setting, self._checkpoint, self._callback = setting, checkpoint, callback
-        self._progress, self._rows, self._earlier = progress, [], 0.0
-        self._reduce = reduce
+        require_run(run)
+        self._setting, self._run, self._rows, self._earlier = setting, run, [], 0.0
 
     def __enter__(self):
         self._started = time.perf_counter()
         with contextlib.ExitStack() as stack:
-            if self._checkpoint is not None:
-                stack.enter_context(sole_writer(self._checkpoint))
+            if self._run.checkpoint is not None:
+                stack.enter_context(sole_writer(self._run.checkpoint))
             self._interruption = stack.enter_context(deferred_interruption())
             self._signals = stack.pop_all()
-        self._bar = tqdm(disable=not self._progress, unit="step")
+        self._bar = tqdm(disable=not self._run.progress, unit="step")
         return self
 
     def __exit__(self, kind, error, trace):
@@ -139,9 +122,9 @@ class Journal:
             If the file is damaged or was written with another setting, or if checkpoints of several
             processes are more than one step apart.
         """
-        saved = self._saved(self._checkpoint)
-        if self._reduce is not None and self._checkpoint is not None:
-            step = common_step(len(saved["rows"]) if saved else 0, self._reduce)
+        saved = self._saved(self._run.checkpoint)
+        if self._run.reduce is not None and self._run.checkpoint is not None:
+            step = common_step(len(saved["rows"]) if saved else 0, self._run.reduce)
             if saved and step < len(saved["rows"]):
                 saved = self._saved(self._before) if step else None
         if saved is None:
@@ -175,24 +158,24 @@ class Journal:
                 "rows before; record the same in every step."
             )
         self._rows.append(row)
-        if self._checkpoint is not None:
+        if self._run.checkpoint is not None:
             state = _ordinary(state() if callable(state) else state)
             rows = [{k: _plain(v) for k, v in row.items()} for row in self._rows]
-            if self._reduce is not None:
-                _copy(self._checkpoint, self._before)
+            if self._run.reduce is not None:
+                _copy(self._run.checkpoint, self._before)
             write_checkpoint(
-                self._checkpoint, {"setting": self._setting, "rows": rows, "state": state}
+                self._run.checkpoint, {"setting": self._setting, "rows": rows, "state": state}
             )
         shown = {name: f"{row[name]:.6g}" for name in ("value", "value_bound") if name in row}
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()
-        if self._callback is not None:
-            self._callback(dict(row))
+        if self._run.callback is not None:
+            self._run.callback(dict(row))
         self._interruption.raise_pending()
 
     @property
     def _before(self):
-        return Path(f"{self._checkpoint}.before")
+        return Path(f"{self._run.checkpoint}.before")
 
     def _saved(self, path):
         if path is None or not Path(path).exists():

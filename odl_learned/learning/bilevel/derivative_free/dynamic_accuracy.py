@@ -21,13 +21,14 @@ from odl_learned.learning.bilevel.derivative_free.residuals import (
 from odl_learned.learning.bilevel.lower.lower_solvers import Restarted
 from odl_learned.learning.bilevel.problem import require_problem
 from odl_learned.learning.bilevel.progress import Journal
+from odl_learned.learning.bilevel.run import Run, require_one_process
 from odl_learned.learning.bilevel.settings import described, setting_of
 from odl_learned.validation import require_count, require_method, require_positive
 
 
 def dynamic_accuracy(problem, params0, maxeval, solver=None, residuals=PixelResiduals(), radius=0.1,
                      largest_radius=1.0, smallest_radius=1e-6, eta=0.05, model_accuracy=10.0,
-                     checkpoint=None, callback=None, progress=False):  # fmt: skip
+                     run=Run()):  # fmt: skip
     r"""Learn parameters without derivatives and with as little lower-level work as possible.
 
     Gauss-Newton models ``m(s) = |r~ + J s|^2 + p(theta + s)`` interpolate the residuals linearly at
@@ -62,8 +63,9 @@ def dynamic_accuracy(problem, params0, maxeval, solver=None, residuals=PixelResi
     model_accuracy : float, optional
         Residuals of models are known up to this times ``Delta^2``; 10 in the paper. Errors of
         n + 1 points add up: with many parameters and `ImageResiduals`, 1 takes fewer evaluations.
-    checkpoint, callback, progress : optional
-        See `Journal`; rows are evaluations, more accurate ones of known points included.
+    run : Run, optional
+        Checkpoint, callback and progress bar; rows are evaluations, more accurate ones of known
+        points included.
 
     Returns
     -------
@@ -93,14 +95,15 @@ def dynamic_accuracy(problem, params0, maxeval, solver=None, residuals=PixelResi
         )
     return learn(problem, params0, maxeval, Restarted() if solver is None else solver, residuals,
                  DynamicAccuracy(eta, model_accuracy), (radius, largest_radius, smallest_radius),
-                 (checkpoint, callback, progress), max(8, len(params0) + 1))  # fmt: skip
+                 run, max(8, len(params0) + 1))  # fmt: skip
 
 
-def learn(problem, params0, maxeval, solver, residuals, accuracy, radii, journal, memory=8):
+def learn(problem, params0, maxeval, solver, residuals, accuracy, radii, run, memory=8):
     """Run Algorithm 1 with an accuracy rule; see `dynamic_accuracy` and `fixed_accuracy`."""
     require_problem(problem)
     problem.require_start(params0)
     require_method("residuals", residuals, "PixelResiduals()")
+    require_one_process(run, "derivative-free learning")
     require_count("maxeval", maxeval, len(params0) + 1)
     for name, value in zip(("radius", "largest_radius", "smallest_radius"), radii, strict=True):
         require_positive(name, value)
@@ -109,7 +112,7 @@ def learn(problem, params0, maxeval, solver, residuals, accuracy, radii, journal
         "method": type(accuracy).__name__, "solver": described(solver),
         "radii": torch.tensor(radii, dtype=torch.float64), "residuals": described(residuals),
         "memory": memory}  # fmt: skip
-    with Journal(setting, *journal) as rows:
+    with Journal(setting, run) as rows:
         evaluations = Evaluations(problem, box, solver, residuals, rows, maxeval, memory)
         search = TrustRegion(evaluations, box, accuracy, radii)
         try:

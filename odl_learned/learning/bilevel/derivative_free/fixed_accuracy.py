@@ -17,13 +17,14 @@ from odl_learned.learning.bilevel.derivative_free.residuals import PixelResidual
 from odl_learned.learning.bilevel.lower.lower_level import LowerLevel
 from odl_learned.learning.bilevel.problem import require_problem
 from odl_learned.learning.bilevel.progress import Journal
+from odl_learned.learning.bilevel.run import Run, require_one_process
 from odl_learned.learning.bilevel.settings import described, setting_of
 from odl_learned.validation import require_count, require_positive
 
 
 def fixed_accuracy(problem, params0, maxeval, solver, accuracy=1e-6, residuals=PixelResiduals(),
                    radius=0.1, largest_radius=1.0, smallest_radius=1e-6, memory=8,
-                   checkpoint=None, callback=None, progress=False):  # fmt: skip
+                   run=Run()):  # fmt: skip
     r"""Learn parameters as `dynamic_accuracy` does, believing every value.
 
     Parameters
@@ -36,7 +37,7 @@ def fixed_accuracy(problem, params0, maxeval, solver, accuracy=1e-6, residuals=P
         number of iterations does not listen.
     memory : int, optional
         Of warm starts, see `LowerLevel`; 0 starts always at ``problem.x0``.
-    residuals, radius, largest_radius, smallest_radius, checkpoint, callback, progress : optional
+    residuals, radius, largest_radius, smallest_radius, run : optional
         See `dynamic_accuracy`.
 
     Returns
@@ -46,12 +47,11 @@ def fixed_accuracy(problem, params0, maxeval, solver, accuracy=1e-6, residuals=P
     """
     require_positive("accuracy", accuracy)
     return learn(problem, params0, maxeval, solver, residuals, FixedAccuracy(float(accuracy)),
-                 (radius, largest_radius, smallest_radius), (checkpoint, callback, progress),
-                 memory)  # fmt: skip
+                 (radius, largest_radius, smallest_radius), run, memory)  # fmt: skip
 
 
 def bobyqa(problem, params0, maxeval, solver, accuracy=1e-6, radius=0.1, smallest_radius=1e-8,
-           memory=8, checkpoint=None, callback=None, progress=False):  # fmt: skip
+           memory=8, run=Run()):  # fmt: skip
     r"""Learn parameters by Py-BOBYQA: quadratic interpolation of values, bounds, trust regions.
 
     C. Cartis, J. Fiala, B. Marteau and L. Roberts, Improving the flexibility and robustness of
@@ -63,8 +63,8 @@ def bobyqa(problem, params0, maxeval, solver, accuracy=1e-6, radius=0.1, smalles
         ``maxeval`` counts all evaluations.
     radius, smallest_radius : float, optional
         First and last trust-region radius, where the box has width one.
-    checkpoint, callback, progress : optional
-        See `Journal`.
+    run : Run, optional
+        Checkpoint, callback and progress bar.
 
     Returns
     -------
@@ -91,6 +91,7 @@ def bobyqa(problem, params0, maxeval, solver, accuracy=1e-6, radius=0.1, smalles
     require_problem(problem)
     problem.require_start(params0)
     require_count("maxeval", maxeval, len(params0) + 2)
+    require_one_process(run, "bobyqa")
     for name, value in (("accuracy", accuracy), ("radius", radius),
                         ("smallest_radius", smallest_radius)):  # fmt: skip
         require_positive(name, value)
@@ -102,7 +103,7 @@ def bobyqa(problem, params0, maxeval, solver, accuracy=1e-6, radius=0.1, smalles
         "method": "bobyqa", "solver": described(solver), "accuracy": float(accuracy),
         "maxeval": maxeval, "radius": float(radius), "smallest_radius": float(smallest_radius),
         "memory": memory}  # fmt: skip
-    with Journal(setting, checkpoint, callback, progress) as journal:
+    with Journal(setting, run) as journal:
         values = _Values(problem, box, solver, float(accuracy), memory, journal)
         result = pybobyqa.solve(
             values, box.scaled(params0), bounds=(np.zeros(len(params0)), np.ones(len(params0))),

@@ -5,17 +5,19 @@ bilevel optimization with application to hyperparameter learning, arXiv 2308.100
 """
 
 from odl_learned.learning.bilevel.first_order.descent import Rule, descend
-from odl_learned.learning.bilevel.first_order.evaluations import alone
 from odl_learned.learning.bilevel.first_order.line_search import half
+from odl_learned.learning.bilevel.hypergradients.hypergradient import Implicit
+from odl_learned.learning.bilevel.lower.lower_solvers import Newton
 from odl_learned.learning.bilevel.problem import require_problem
+from odl_learned.learning.bilevel.run import Run
 from odl_learned.validation import is_finite_number, require_positive
 
 
 def maid(
     problem,
     params0,
-    mode,
-    solver,
+    mode=Implicit(),
+    solver=Newton(),
     *,
     step=None,
     momentum=0.0,
@@ -28,10 +30,7 @@ def maid(
     gtol=1e-6,
     ftol=1e-8,
     maxiter=200,
-    reduce=alone,
-    checkpoint=None,
-    callback=None,
-    progress=False,
+    run=Run(),
 ):
     r"""Minimize the upper level by projected gradient steps of adaptive accuracy.
 
@@ -78,8 +77,7 @@ def maid(
     rule = _Adaptive(problem, step, momentum, shrink, grow, longer, descent)
     return descend(
         problem, params0, mode, solver, rule, accuracy=accuracy, adjoint_accuracy=adjoint_accuracy,
-        gtol=gtol, ftol=ftol, maxiter=maxiter, reduce=reduce, checkpoint=checkpoint,
-        callback=callback, progress=progress,
+        gtol=gtol, ftol=ftol, maxiter=maxiter, run=run,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import torch
 from odl_learned.learning.bilevel.first_order.evaluations import Accuracy, Evaluation, Evaluations
 from odl_learned.learning.bilevel.first_order.line_search import parabola, search
 from odl_learned.learning.bilevel.progress import Journal
+from odl_learned.learning.bilevel.run import require_run
 from odl_learned.learning.bilevel.settings import described, setting_of
 from odl_learned.validation import require_count, require_positive
 
@@ -61,22 +62,22 @@ class Rule(abc.ABC):
 
 
 def descend(
-    problem, params0, mode, solver, rule, *, accuracy, adjoint_accuracy, gtol, ftol, maxiter,
-    reduce, checkpoint, callback, progress,
+    problem, params0, mode, solver, rule, *, accuracy, adjoint_accuracy, gtol, ftol, maxiter, run,
 ):  # fmt: skip
     """Minimize the upper level by a rule; parameters as in `gradient_based.lbfgsb`."""
     for name, value in (("gtol", gtol), ("ftol", ftol)):
         require_positive(name, value)
     require_count("maxiter", maxiter, 0)
+    require_run(run)
     params = problem.clip(params0.detach())
-    evaluations = Evaluations(problem, mode, solver, reduce)
+    evaluations = Evaluations(problem, mode, solver, run.reduce)
     asked = evaluations.asked(accuracy, adjoint_accuracy)
     setting = setting_of(problem, params0) | {
         "method": rule.name, "accuracy": asked.lower, "adjoint_accuracy": asked.adjoint,
         "gtol": float(gtol), "ftol": float(ftol), "mode": described(mode),
         "solver": described(solver), **rule.settings(),
     }  # fmt: skip
-    with Journal(setting, checkpoint, callback, progress, reduce) as journal:
+    with Journal(setting, run) as journal:
         loop = _Loop(evaluations, rule, journal, float(gtol), float(ftol))
         state = journal.resume()
         if state is None:

@@ -83,11 +83,12 @@ class Evaluations:
     mode : callable
         ``(lower, params, accuracy, adjoint_accuracy) -> Hypergradient``; one with certificates.
     solver : lower-level solver, as for `LowerLevel`
-    reduce : callable
+    reduce : callable, optional
         ``float64 vector -> its sum over all processes``.
     """
 
-    def __init__(self, problem, mode, solver, reduce=alone):
+    def __init__(self, problem, mode, solver, reduce=None):
+        reduce = alone if reduce is None else reduce
         require_method("mode", mode, "hypergradients.Implicit()", 4)
         require_method("reduce", reduce, "distributed.all_reduce")
         self.problem, self.mode, self.reduce = problem, mode, reduce

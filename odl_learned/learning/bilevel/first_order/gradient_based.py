@@ -1,17 +1,19 @@
 """Quasi-Newton learning with bounds of the parameters: L-BFGS on the reduced problem."""
 
 from odl_learned.learning.bilevel.first_order.descent import Rule, box, descend
-from odl_learned.learning.bilevel.first_order.evaluations import alone
 from odl_learned.learning.bilevel.first_order.limited_memory import LimitedMemory, free_parameters
+from odl_learned.learning.bilevel.hypergradients.hypergradient import Implicit
+from odl_learned.learning.bilevel.lower.lower_solvers import Newton
 from odl_learned.learning.bilevel.problem import require_problem
+from odl_learned.learning.bilevel.run import Run
 from odl_learned.validation import require_count, require_positive
 
 
 def lbfgsb(
     problem,
     params0,
-    mode,
-    solver,
+    mode=Implicit(),
+    solver=Newton(),
     *,
     accuracy=None,
     adjoint_accuracy=None,
@@ -20,10 +22,7 @@ def lbfgsb(
     maxiter=200,
     memory=10,
     max_step=1.0,
-    reduce=alone,
-    checkpoint=None,
-    callback=None,
-    progress=False,
+    run=Run(),
 ):
     r"""Minimize the upper level by projected L-BFGS with inexact values and gradients.
 
@@ -43,10 +42,10 @@ def lbfgsb(
     problem : BilevelProblem
     params0 : tensor ``(P,)``
         Start, real, within the bounds of the problem.
-    mode : callable
-        Hypergradients with bounds of the value, such as ``hypergradient.Implicit()``.
-    solver : callable
-        Of the lower level, as for `LowerLevel`.
+    mode : callable, optional
+        Hypergradients with bounds of the value. Default: ``hypergradients.Implicit()``.
+    solver : callable, optional
+        Of the lower level, as for `LowerLevel`. Default: ``lower.Newton()``.
     accuracy, adjoint_accuracy : float, optional
         To start with: of the reconstructions, ``|x_i - xhat_i|``, and of the residuals of the
         adjoint equations. They are changed as needed; default: a hundredth of the distance
@@ -63,10 +62,8 @@ def lbfgsb(
         Number of steps that are remembered.
     max_step : float
         Length of the first steps at most, in the largest parameter; grows with success.
-    reduce : callable
-        Sum over processes, ``distributed.all_reduce`` where the pairs are shared.
-    checkpoint, callback, progress
-        As for `Journal`.
+    run : Run
+        Checkpoint, callback, progress bar, and the sum over processes that share the pairs.
 
     Returns
     -------
@@ -88,8 +85,7 @@ def lbfgsb(
     rule = _QuasiNewton(problem, params0, memory, max_step)
     return descend(
         problem, params0, mode, solver, rule, accuracy=accuracy, adjoint_accuracy=adjoint_accuracy,
-        gtol=gtol, ftol=ftol, maxiter=maxiter, reduce=reduce, checkpoint=checkpoint,
-        callback=callback, progress=progress,
+        gtol=gtol, ftol=ftol, maxiter=maxiter, run=run,
     )  # fmt: skip
 
 

@@ -4,10 +4,13 @@ F. Pedregosa, Hyperparameter optimization with approximate gradient, ICML 2016, 
 """
 
 from odl_learned.learning.bilevel.first_order.descent import Rule, descend
-from odl_learned.learning.bilevel.first_order.evaluations import Accuracy, alone
+from odl_learned.learning.bilevel.first_order.evaluations import Accuracy
 from odl_learned.learning.bilevel.first_order.line_search import half
 from odl_learned.learning.bilevel.first_order.schedules import exponential
+from odl_learned.learning.bilevel.hypergradients.hypergradient import Implicit
+from odl_learned.learning.bilevel.lower.lower_solvers import Newton
 from odl_learned.learning.bilevel.problem import require_problem
+from odl_learned.learning.bilevel.run import Run
 from odl_learned.learning.bilevel.settings import described
 from odl_learned.validation import require_method, require_positive
 
@@ -15,8 +18,8 @@ from odl_learned.validation import require_method, require_positive
 def hoag(
     problem,
     params0,
-    mode,
-    solver,
+    mode=Implicit(),
+    solver=Newton(),
     *,
     schedule=exponential,
     step=None,
@@ -25,10 +28,7 @@ def hoag(
     gtol=1e-6,
     ftol=1e-8,
     maxiter=200,
-    reduce=alone,
-    checkpoint=None,
-    callback=None,
-    progress=False,
+    run=Run(),
 ):
     r"""Minimize the upper level by projected gradient steps of scheduled accuracy.
 
@@ -61,8 +61,7 @@ def hoag(
     rule = _Scheduled(problem, schedule, step)
     return descend(
         problem, params0, mode, solver, rule, accuracy=accuracy, adjoint_accuracy=adjoint_accuracy,
-        gtol=gtol, ftol=ftol, maxiter=maxiter, reduce=reduce, checkpoint=checkpoint,
-        callback=callback, progress=progress,
+        gtol=gtol, ftol=ftol, maxiter=maxiter, run=run,
     )  # fmt: skip
 
 

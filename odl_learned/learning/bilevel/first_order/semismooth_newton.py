@@ -15,15 +15,17 @@ from odl_learned.learning.bilevel.hypergradients.adjoint import (
 from odl_learned.learning.bilevel.hypergradients.hypergradient import Implicit
 from odl_learned.learning.bilevel.loss import SquaredError
 from odl_learned.learning.bilevel.lower.lower_level import LowerLevel
+from odl_learned.learning.bilevel.lower.lower_solvers import Newton
 from odl_learned.learning.bilevel.problem import require_problem
 from odl_learned.learning.bilevel.progress import Journal
+from odl_learned.learning.bilevel.run import Run, require_one_process
 from odl_learned.learning.bilevel.settings import described, setting_of
 from odl_learned.solvers.conjugate_gradient import conjugate_gradient
 from odl_learned.validation import require_count, require_positive
 
 
-def semismooth_newton(problem, params0, solver, *, accuracy=1e-10, gtol=1e-8, maxiter=50,
-                      checkpoint=None, callback=None, progress=False):  # fmt: skip
+def semismooth_newton(problem, params0, solver=Newton(), *, accuracy=1e-10, gtol=1e-8,
+                      maxiter=50, run=Run()):  # fmt: skip
     r"""Minimize the upper level by Newton's method for the optimality system.
 
     With the reconstructions ``x``, their adjoints ``q`` and the weights ``theta >= a``, the system
@@ -52,16 +54,16 @@ def semismooth_newton(problem, params0, solver, *, accuracy=1e-10, gtol=1e-8, ma
         `SquaredError`.
     params0 : tensor ``(K,)``
         Start, within the bounds of the problem.
-    solver : callable
-        Of the lower level, as for `LowerLevel`.
+    solver : callable, optional
+        Of the lower level, as for `LowerLevel`. Default: ``lower.Newton()``.
     accuracy : float
         Of the reconstructions and the residuals of the adjoints.
     gtol : float
         Ends where ``|theta - P(theta - z)|`` is at most this.
     maxiter : int
         Number of steps.
-    checkpoint, callback, progress
-        As for `Journal`.
+    run : Run
+        Checkpoint, callback and progress bar.
 
     Returns
     -------
@@ -85,11 +87,12 @@ def semismooth_newton(problem, params0, solver, *, accuracy=1e-10, gtol=1e-8, ma
     require_positive("accuracy", accuracy)
     require_positive("gtol", gtol)
     require_count("maxiter", maxiter)
+    require_one_process(run, "semismooth_newton")
     setting = setting_of(problem, params0) | {
         "method": "semismooth_newton", "accuracy": float(accuracy), "gtol": float(gtol),
         "solver": described(solver)}
     reduced = _Reduced(problem, solver, float(accuracy))
-    with Journal(setting, checkpoint, callback, progress) as journal:
+    with Journal(setting, run) as journal:
         saved = journal.resume()
         here = reduced.at(problem.clip(params0.detach().double()) if saved is None
                           else saved["params"])  # fmt: skip

@@ -8,10 +8,13 @@ import dataclasses
 
 import torch
 
-from odl_learned.learning.bilevel.first_order.evaluations import Accuracy, Evaluations, alone
+from odl_learned.learning.bilevel.first_order.evaluations import Accuracy, Evaluations
 from odl_learned.learning.bilevel.first_order.line_search import search
+from odl_learned.learning.bilevel.hypergradients.hypergradient import Implicit
+from odl_learned.learning.bilevel.lower.lower_solvers import Newton
 from odl_learned.learning.bilevel.problem import require_problem
 from odl_learned.learning.bilevel.progress import Journal
+from odl_learned.learning.bilevel.run import Run, require_run
 from odl_learned.learning.bilevel.settings import described, setting_of
 from odl_learned.validation import require_count, require_positive
 
@@ -19,8 +22,8 @@ from odl_learned.validation import require_count, require_positive
 def isgd(
     problem,
     params0,
-    mode,
-    solver,
+    mode=Implicit(),
+    solver=Newton(),
     *,
     batch_size,
     epochs,
@@ -28,10 +31,7 @@ def isgd(
     step=None,
     accuracy=None,
     adjoint_accuracy=None,
-    reduce=alone,
-    checkpoint=None,
-    callback=None,
-    progress=False,
+    run=Run(),
 ):
     r"""Minimize the upper level by projected gradient steps on mini-batches.
 
@@ -45,7 +45,7 @@ def isgd(
 
     Parameters
     ----------
-    problem, params0, mode, solver, accuracy, adjoint_accuracy, reduce
+    problem, params0, mode, solver, accuracy, adjoint_accuracy
         As for `gradient_based.lbfgsb`.
     batch_size, epochs : int
         Pairs in a batch, at most as many as there are; passes through all pairs. The last batch of
@@ -54,8 +54,8 @@ def isgd(
         Of the permutations; changed.
     step : float, optional
         ``s`` at the start. Default: the first step changes the parameters by at most 0.1.
-    checkpoint, callback, progress
-        As for `Journal`; values of rows are ``N / |B| f_B`` after the step.
+    run : Run
+        As for `gradient_based.lbfgsb`; values of rows are ``N / |B| f_B`` after the step.
 
     Returns
     -------
@@ -80,14 +80,15 @@ def isgd(
                          "training pairs.")  # fmt: skip
     if step is not None:
         require_positive("step", step)
-    everything = Evaluations(problem, mode, solver, reduce)
+    require_run(run)
+    everything = Evaluations(problem, mode, solver, run.reduce)
     asked = everything.asked(accuracy, adjoint_accuracy)
     setting = setting_of(problem, params0) | {
         "method": "isgd", "batch_size": int(batch_size), "accuracy": asked.lower,
         "adjoint_accuracy": asked.adjoint, "step": None if step is None else float(step),
         "mode": described(mode), "solver": described(solver),
     }  # fmt: skip
-    with Journal(setting, checkpoint, callback, progress, reduce) as journal:
+    with Journal(setting, run) as journal:
         walk = _Walk(everything, problem.clip(params0.detach()), asked, generator, batch_size, step)
         state = journal.resume()
         if state is not None:

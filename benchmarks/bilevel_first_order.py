@@ -131,7 +131,8 @@ def square(folder):
             clock(dict(row, value=row["value"] + other))
 
         return lbfgsb(stage, params, Implicit(), Newton(), maxiter=1000,
-                      run=Run(callback=measured), ftol=1e-5 if stage is problem else 1e-3)  # fmt: skip
+                      ftol=1e-5 if stage is problem else 1e-3,
+                      run=Run(callback=measured))  # fmt: skip
 
     learned = continuation([sampling_square(folder, concave=0.0), problem], start, learn)
     return {

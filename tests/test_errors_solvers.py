@@ -185,7 +185,7 @@ SOLVERS = [
     ("generalized variation of NaN", lambda: solvers.tgv_denoising(X.element(NAN), 1, 1),
      ValueError, "data contains NaN"),
     ("negative beta", lambda: solvers.tgv_denoising(X.one(), 1, -1), ValueError,
-     "beta is -1; expected"),
+     "beta is -1.0, expected a positive number or one per pixel"),
     ("singular preconditioner", lambda: solvers.cosine(0 * ONE), ValueError,
      "symbol has values from 0.0.*add a positive constant"),
 ]

@@ -203,7 +203,7 @@ def test_modules():
 
 
 @pytest.mark.parametrize(("call", "words"), [
-    (lambda: tgv_denoising(np.ones((1, 5, 5)), 1.0, -1.0), "beta"),
+    (lambda: tgv_denoising(np.ones((1, 5, 5)), 1.0, -1.0, cell_sides=(1, 1)), "beta"),
     (lambda: tgv_denoising(np.ones((1, 5, 5)), 0.0, 1.0, cell_sides=(1, 1)), "alpha"),
     (lambda: tgv_denoising(np.ones((5, 5)), 1.0, 1.0), "without cell_sides"),
     (lambda: tgv_value(np.ones((5, 5)), 1.0), "without cell_sides"),

@@ -23,10 +23,10 @@ def denoise(start, images, alpha, kernel, reach, accuracy, maxiter, callback):
     Parameters
     ----------
     start : callable
-        ``start(y, stability)`` begins the iteration for ``alpha = 1`` and ``y`` of shape ``(size,
-        channels, *shape)``, real: an object with ``step()``, ``measure()``, ``x()`` and ``p()``
-        (arrays with the samples first), and ``take``. It measures gaps and values of the objective,
-        and the gap of the image zero, numpy arrays.
+        ``start(y, stability, where)`` begins the iteration for ``alpha = 1`` and ``y`` of shape
+        ``(size, channels, *shape)``, real, the samples ``where`` of all: an object with ``step()``,
+        ``measure()``, ``x()`` and ``p()`` (arrays with the samples first), and ``take``. It
+        measures gaps and values of the objective, and the gap of the image zero, numpy arrays.
     images : array of shape ``(size, *shape)``
     alpha : numpy.ndarray of shape ``(size,)``
     kernel : callable
@@ -75,7 +75,7 @@ def _run(start, images, alpha, kernel, reach, where, stability, accuracy, maxite
         units, where = units.take(rest), where[rest]
         if not len(rest):
             return where
-    state = start(data, stability)
+    state = start(data, stability, where)
     clock = Clock(accuracy, accuracy**2 * halves)
     again = []
     for k in range(maxiter + 1):

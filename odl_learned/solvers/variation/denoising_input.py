@@ -4,10 +4,11 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace, is_array_api_obj, to_device
+from array_api_compat import array_namespace, is_array_api_obj
 
 from odl_learned.solvers.solution import Solution
-from odl_learned.validation import real_numbers, require_count, require_positive
+from odl_learned.solvers.variation.denoising_weights import parameters
+from odl_learned.validation import require_count, require_positive
 from odl_learned.weights import constant_weight
 
 
@@ -18,6 +19,9 @@ class Images(NamedTuple):
     ----------
     batch : array of shape ``(size, *shape)``
     alpha : numpy.ndarray of shape ``(size,)``
+        The largest in each image.
+    weights : numpy.ndarray of shape ``(size, *shape)``, or None
+        The parameter of every pixel over the largest, if they were given so.
     sides : list of float
         Of a pixel.
     data : element or array
@@ -26,6 +30,7 @@ class Images(NamedTuple):
 
     batch: Any
     alpha: np.ndarray
+    weights: np.ndarray | None
     sides: list
     data: Any
 
@@ -85,14 +90,9 @@ def images_of(data, alpha, accuracy, maxiter, cell_sides):
             + (f", {batch.ndim - 1} for a batch of {len(batch)}." if batch.ndim > 1 else ".")
         )
     batch = batch[None, ...] if len(sides) == batch.ndim else batch
-    size = batch.shape[0]
-    alpha = real_numbers("alpha", to_device(alpha, "cpu") if is_array_api_obj(alpha) else alpha)
-    if alpha.shape not in ((), (size,)) or not (np.isfinite(alpha) & (alpha > 0)).all():
-        raise ValueError(
-            f"alpha is {alpha}, expected a positive number or one per sample, of shape ({size},)."
-        )
+    alpha, weights = parameters("alpha", alpha, tuple(batch.shape))
     _require_values(xp, batch)
-    return Images(batch, np.broadcast_to(alpha, (size,)), sides, data)
+    return Images(batch, alpha, weights, sides, data)
 
 
 def require_grid(space):

@@ -1,8 +1,11 @@
 """Total variation denoising up to a certified duality gap."""
 
+from array_api_compat import array_namespace
+
 from odl_learned.solvers.variation.denoising import denoise
 from odl_learned.solvers.variation.denoising_input import images_of
 from odl_learned.solvers.variation.denoising_units import mean
+from odl_learned.solvers.variation.denoising_weights import radii
 from odl_learned.solvers.variation.rof_iteration import PrimalDual
 from odl_learned.validation import is_finite_number
 
@@ -23,8 +26,9 @@ def rof(data, alpha, accuracy=1e-4, maxiter=10000, exponent=2, cell_sides=None, 
         Noisy images ``y``, real or complex, in single or double precision. Of plain arrays,
         ``cell_sides`` says how many axes are those of an image; an axis before them counts the
         samples of a batch.
-    alpha : float, or array of shape ``(size,)``
-        Regularization parameters, positive.
+    alpha : float, array of shape ``(size,)``, or array or element with a number per pixel
+        Regularization parameters, positive; those of pixels multiply the length of the gradient
+        there, ``int alpha |grad x|_p``, and differ by a factor of at most ``1e6``.
     accuracy : float, optional
         Relative accuracy of the objective, positive; below about ``1e-6`` only in double precision.
         Where the minimum is tiny, ``accuracy ** 2`` times the objective of the constant image is
@@ -44,8 +48,9 @@ def rof(data, alpha, accuracy=1e-4, maxiter=10000, exponent=2, cell_sides=None, 
     solution : Solution
         ``gap`` bounds the distance of the objective to its minimum and ``error_bound = sqrt(2
         gap)`` that of ``x`` to the minimizer, in the norm of the space (Euclidean for arrays), up
-        to rounding. ``dual`` is the field ``p`` with ``|p| <= alpha`` and ``x ~ y - grad* p``, in
-        ``X ** d`` or of shape ``(size, d, *shape)``. ``reason`` is ``"accuracy"`` or ``"maxiter"``.
+        to rounding. ``dual`` is the field ``p`` with ``|p| <= alpha`` in every pixel and ``x ~ y -
+        grad* p``, in ``X ** d`` or of shape ``(size, d, *shape)``. ``reason`` is ``"accuracy"`` or
+        ``"maxiter"``.
 
     Raises
     ------
@@ -68,8 +73,9 @@ def rof(data, alpha, accuracy=1e-4, maxiter=10000, exponent=2, cell_sides=None, 
     side = min(images.sides)
     weights = [side / h for h in images.sides]
 
-    def start(y, stability):
-        return PrimalDual(y, weights, exponent, stability)
+    def start(y, stability, where):
+        radius = radii(array_namespace(y), images.weights, where, y)
+        return PrimalDual(y, weights, exponent, stability, radius)
 
     found = denoise(start, images.batch, images.alpha / side, mean, 2 * sum(weights), accuracy,
                     maxiter, callback)  # fmt: skip

@@ -11,6 +11,9 @@ and Algorithm 2 of Chambolle and Pock is, with ``b = tau / (1 + tau)``,
     theta = 1 / sqrt(1 + 2 gamma tau),   tau := theta tau,   sigma := sigma / theta
     z    := x + theta dx.
 
+Where pixels have weights w, ``|w D x|_1`` and ``|p| <= w`` take the places of ``|D x|_1`` and ``|p|
+<= 1``.
+
 In a sweep over the rows, the dual update of a block reads ``z`` in the block and the row after, the
 primal one reads ``p`` in the block and the row before: one sweep in place is one iteration.
 """
@@ -38,9 +41,11 @@ class PrimalDual:
     exponent : {2, 1}
     stability : float
         The constant ``tau sigma |D|^2``.
+    radius : array of shape ``(size, *shape)``, or None
+        Bounds of the dual variables, at most one; default: one everywhere.
     """
 
-    def __init__(self, y, weights, exponent, stability):
+    def __init__(self, y, weights, exponent, stability, radius=None):
         xp = array_namespace(y)
         sheets = Sheets(y.shape[0], y.shape[2:], block_size(y))
         channels, axes = range(y.shape[1]), range(len(weights))
@@ -48,15 +53,18 @@ class PrimalDual:
                    y=[sheets.sheet(xp, y[:, c, ...]) for c in channels],
                    x=[sheets.sheet(xp, y[:, c, ...]) for c in channels],
                    z=[sheets.sheet(xp, y[:, c, ...]) for c in channels],
-                   p=[[sheets.zeros(xp, y) for _ in axes] for c in channels])  # fmt: skip
+                   p=[[sheets.zeros(xp, y) for _ in axes] for c in channels],
+                   radius=[] if radius is None else [
+                       sheets.sheet(xp, radius), sheets.sheet(xp, radius**-2)])  # fmt: skip
         self.tau = 1.0
         self.sigma = stability / (4 * sum(c**2 for c in weights))
         for z in self._z:
             xp.multiply(z, self.sigma, out=z)
 
-    def _hold(self, xp, sheets, weights, exponent, y, x, z, p):
+    def _hold(self, xp, sheets, weights, exponent, y, x, z, p, radius):
         self.xp, self.sheets, self.weights, self.exponent = xp, sheets, weights, exponent
         self._y, self._x, self._z, self._p = y, x, z, p
+        self._radius = radius
         longest = max(end - begin for begin, end, _, _ in sheets.blocks) if sheets.blocks else 0
         self._work = [xp.empty(longest, dtype=y[0].dtype, device=y[0].device) for _ in range(3)]
         self._one = xp.ones(1, dtype=y[0].dtype, device=y[0].device)
@@ -79,7 +87,8 @@ class PrimalDual:
             falls.append((at(y, begin, end), at(x, begin, end), at(z, begin, end), fluxes))
         one_group = self.exponent == 2
         groups = [[r[5] for r in rises if one_group or r[0] == i] for i in range(len(self.weights))]
-        return block, rises, falls, groups[:1] if one_group else groups, (s, t, u)
+        radius = [at(r, begin, end) for r in self._radius]
+        return block, rises, falls, groups[:1] if one_group else groups, radius, (s, t, u)
 
     def step(self):
         """One iteration."""
@@ -90,7 +99,7 @@ class PrimalDual:
         theta = 1 / math.sqrt(1 + 2 * GAMMA * self.tau)
         self.tau, self.sigma = theta * self.tau, self.sigma / theta
         one, ahead_of = self._one, self.sigma * theta
-        for _, rises, falls, groups, (s, t, _) in self._plan:
+        for _, rises, falls, groups, radius, (s, t, _) in self._plan:
             for _, ahead, here, _, _, p, edge, _, c in rises:
                 subtract(ahead, here, out=t)
                 if c != 1:
@@ -103,6 +112,8 @@ class PrimalDual:
                 for p in group[1:]:
                     multiply(p, p, out=t)
                     add(s, t, out=s)
+                if radius:
+                    multiply(s, radius[1], out=s)
                 maximum(s, one, out=s)
                 sqrt(s, out=s)
                 for p in group:
@@ -128,15 +139,15 @@ class PrimalDual:
                 xp.multiply(s, c, out=s)
                 xp.add(t, s, out=t)
 
-    # With w = y - D* p, the gap |x - y|^2 / 2 + |D x|_1 - |y|^2 / 2 + |w|^2 / 2 is a sum without
-    # cancellation, (|D x| - p . D x) + |x - w|^2 / 2, since <p, D x> = <y - w, x>. Its first part
-    # carries rounding errors of about 2 eps |D x|. At x = 0 it is |w|^2 / 2.
+    # With r = y - D* p, the gap |x - y|^2 / 2 + |D x|_1 - |y|^2 / 2 + |r|^2 / 2 is a sum without
+    # cancellation, (|D x| - p . D x) + |x - r|^2 / 2, since <p, D x> = <y - r, x>. Its first part
+    # carries rounding errors of about 2 eps |D x|. At x = 0 it is |r|^2 / 2.
     def measure(self):
         """Gaps and values of the objective, and the gaps of the image zero."""
         xp = self.xp
         gap, value, zero = (np.zeros(self.sheets.size) for _ in range(3))
         rounding = 2 * float(xp.finfo(self._one.dtype).eps)
-        for block, rises, falls, groups, (s, t, u) in self._plan:
+        for block, rises, falls, groups, radius, (s, t, u) in self._plan:
             where, count = slice(*block[2:]), block[3] - block[2]
             for i in range(len(groups)):
                 s[...], u[...] = 0, 0
@@ -151,6 +162,8 @@ class PrimalDual:
                     xp.multiply(t, t, out=t)
                     xp.add(s, t, out=s)
                 xp.sqrt(s, out=s)
+                if radius:
+                    xp.multiply(s, radius[0], out=s)
                 length = per_image(xp, s, count)
                 value[where] += length
                 xp.subtract(s, u, out=s)
@@ -186,6 +199,6 @@ class PrimalDual:
 
         new = object.__new__(type(self))
         new._hold(self.xp, sheets, self.weights, self.exponent,
-                  *(part(sheet) for sheet in (self._y, self._x, self._z, self._p)))
+                  *(part(sheet) for sheet in (self._y, self._x, self._z, self._p, self._radius)))
         new.tau, new.sigma = self.tau, self.sigma
         return new

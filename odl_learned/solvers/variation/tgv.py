@@ -8,6 +8,7 @@ from array_api_compat import array_namespace
 from odl_learned.solvers.variation.denoising import SAFE, denoise, joined, split
 from odl_learned.solvers.variation.denoising_input import images_of
 from odl_learned.solvers.variation.denoising_units import affine, unit_of
+from odl_learned.solvers.variation.denoising_weights import parameters, radii
 from odl_learned.solvers.variation.tgv_iteration import FixedImage, PrimalDual
 from odl_learned.validation import require_positive
 from odl_learned.weights import constant_weight
@@ -19,15 +20,15 @@ def tgv_denoising(data, alpha, beta, accuracy=1e-3, maxiter=20000, cell_sides=No
     .. math:: \hat u = \text{argmin}_u \min_v \; \tfrac12 |u - y|^2
               + \alpha \int |\nabla u - v|_2 + \alpha \beta \int |E v|_2
 
-    with the differences of `operators.gradient` and `operators.SymmetrizedGradient`. Stops, runs
-    and returns as `rof` does. The dual variable ``q = E* r`` is feasible by construction: ``r`` is
-    scaled down until ``|q| <= alpha``.
+    with the differences of `operators.gradient` and `operators.SymmetrizedGradient`; parameters of
+    pixels are inside of the integrals. Stops, runs and returns as `rof` does. The dual variable ``q
+    = E* r`` is feasible by construction: ``r`` is scaled down until ``|q| <= alpha``.
 
     Parameters
     ----------
     data, alpha, accuracy, maxiter, cell_sides, callback
         As of `rof`.
-    beta : float
+    beta : float, or array or element with a number per pixel
         Ratio of the two weights, positive, in units of length; usually one to a few pixels.
 
     Returns
@@ -46,13 +47,19 @@ def tgv_denoising(data, alpha, beta, accuracy=1e-3, maxiter=20000, cell_sides=No
     (2010). Chambolle, A. and Pock, T. A first-order primal-dual algorithm for convex problems with
     applications to imaging. J. Math. Imaging Vis. 40 (2011), Algorithm 1.
     """
-    require_positive("beta", beta)
     images = images_of(data, alpha, accuracy, maxiter, cell_sides)
+    shape = tuple(images.batch.shape)
+    ratio, ratios = parameters("beta", beta, shape, one_per_sample=False)
     side = min(images.sides)
-    weights = [side / h for h in images.sides]
+    weights, own, bends = [side / h for h in images.sides], images.weights, None
+    if own is not None or ratios is not None:
+        own, ratios = (np.ones(shape) if w is None else w for w in (own, ratios))
+        bends = own * ratios * (ratio / side).reshape(-1, *[1] * (len(shape) - 1))
 
-    def start(y, stability):
-        return PrimalDual(y, weights, beta / side, stability)
+    def start(y, stability, where):
+        xp = array_namespace(y)
+        return PrimalDual(y, weights, (ratio / side).max(initial=0), stability,
+                          radii(xp, own, where, y), radii(xp, bends, where, y))  # fmt: skip
 
     found = denoise(start, images.batch, images.alpha / side, affine, 2 * sum(weights), accuracy,
                     maxiter, callback)  # fmt: skip

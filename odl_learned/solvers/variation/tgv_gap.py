@@ -6,7 +6,8 @@ For the problem and its dual
     max_{|q| <= 1, |r| <= beta, q = E* r}  |y|^2 / 2 - |y - D* q|^2 / 2,
 
 ``q`` is computed from ``r``, and both are multiplied by the largest factor up to one that makes
-``q`` feasible.
+``q`` feasible. Both bounds may differ from pixel to pixel, ``|q| <= w`` and ``|r| <= beta``, with
+the norms ``|w (D u - v)|_1`` and ``|beta E v|_1``.
 """
 
 import itertools
@@ -82,7 +83,7 @@ class Differences:
 
 # With q = E* r and x = y - D* q the gap is a sum without cancellation,
 # (|D u - v| - q . (D u - v)) + (beta |E v| - r . E v) + |u - x|^2 / 2, as <q, v> = <r, E v>.
-def gap_and_value(differences, state, beta, remainder):
+def gap_and_value(differences, state, radius, beta, remainder):
     """Return the feasible ``q``, duality gaps and values of the objective.
 
     Parameters
@@ -90,7 +91,8 @@ def gap_and_value(differences, state, beta, remainder):
     differences : Differences
     state : tuple ``(y, u, v, r)`` of lists with an entry per channel
         Sheets of images ``y`` and ``u``, lists of sheets of fields ``v`` and ``r``.
-    beta : float
+    radius, beta : float, or array with an entry for each of the sheets
+        Bounds of ``q`` and ``r``.
     remainder : callable
         What the gap holds of ``u - x``, pointwise.
 
@@ -106,7 +108,7 @@ def gap_and_value(differences, state, beta, remainder):
         return values.reshape(size, -1)
 
     fields = [differences.symmetrized_adjoint(r) for r in state[3]]
-    largest = xp.max(rows(_length(xp, [at(q) for q in itertools.chain(*fields)])), axis=1)
+    largest = xp.max(rows(_length(xp, [at(q) for q in itertools.chain(*fields)]) / radius), axis=1)
     shrink = (1 / xp.maximum(largest, xp.ones_like(largest))).reshape(-1, 1)
     for q in itertools.chain(*fields):
         rows(at(q))[...] *= shrink
@@ -124,7 +126,7 @@ def gap_and_value(differences, state, beta, remainder):
         for i, bend in enumerate(differences.symmetrized(v)):
             bends.append(bend)
             gap = gap - (rows(at(r[i]) * bend) * shrink).reshape(-1)
-    variation = _length(xp, slopes) + beta * _length(xp, bends)
+    variation = radius * _length(xp, slopes) + beta * _length(xp, bends)
     gap, value = (per_image(xp, number + variation, size) for number in (gap, value))
     rounding = 2 * float(xp.finfo(variation.dtype).eps) * per_image(xp, variation, size)
     return fields, np.maximum(gap, 0) + rounding, value, per_image(xp, zero, size)

@@ -40,11 +40,13 @@ class PrimalDual:
         Factors of the differences along the axes, at most one.
     beta : float
         In pixels.
+    radius, bend_radius : arrays of shape ``(size, *shape)``, or None
+        Bounds of ``q`` and ``r`` in the places of one and ``beta``.
     stability : float
         The squared norm of the operator with steps, or a bound of it.
     """
 
-    def __init__(self, y, weights, beta, stability):
+    def __init__(self, y, weights, beta, stability, radius=None, bend_radius=None):
         xp = array_namespace(y)
         sheets = Sheets(y.shape[0], y.shape[2:], block_size(y))
         channels, axes = range(y.shape[1]), range(len(weights))
@@ -63,11 +65,11 @@ class PrimalDual:
             [sheets.sheet(xp, self.sigma * image) for image in images],
             zeros(len(axes)), zeros(len(axes)), zeros(len(axes)),
             zeros(math.comb(len(axes) + 1, 2)),
-        ])  # fmt: skip
+        ], [] if radius is None else [sheets.sheet(xp, r) for r in (radius, bend_radius)])
 
-    def _hold(self, xp, sheets, weights, beta, state):
+    def _hold(self, xp, sheets, weights, beta, state, radii):
         self.xp, self.sheets, self.weights, self.beta = xp, sheets, weights, beta
-        self._state = state
+        self._state, self._radii = state, radii
         self._differences = Differences(xp, sheets, weights)
         longest = max((end - begin for begin, end, _, _ in sheets.blocks), default=0)
         like = state[0][0]
@@ -115,7 +117,8 @@ class PrimalDual:
                 bends.append((parts, twist, edges))
             falls.append((at(y, first, last), at(u, first, last), at(z, first, last), fluxes))
         qs, rs = [rise[3] for rise in rises], [bend[1] for bend in bends]
-        return work, rest, rises, bends, (qs, self._one), (rs, self._radius), falls, slopes
+        one, radius = [at(r, begin, end) for r in self._radii] or (self._one, self._radius)
+        return work, rest, rises, bends, (qs, one), (rs, radius), falls, slopes
 
     # All dual steps are equal, so are all primal ones; z and w are kept multiplied by sigma.
     def step(self):
@@ -174,8 +177,9 @@ class PrimalDual:
     def measure(self):
         """Gaps and values of the objective, and the gaps of the image zero; keeps ``q``."""
         y, u, _, v, _, _, r = self._state
+        radii = [self._differences.at(r) for r in self._radii] or (1.0, self.beta)
         self._q, gap, value, zero_gap = gap_and_value(
-            self._differences, (y, u, v, r), self.beta, self.remainder)
+            self._differences, (y, u, v, r), *radii, self.remainder)
         return gap, value, zero_gap
 
     def pull(self):
@@ -215,7 +219,7 @@ class PrimalDual:
             return sheets.sheet(self.xp, old.images(sheet)[index, ...])
 
         new = object.__new__(type(self))
-        new._hold(self.xp, sheets, self.weights, self.beta, part(self._state))
+        new._hold(self.xp, sheets, self.weights, self.beta, part(self._state), part(self._radii))
         new.tau, new.sigma = self.tau, self.sigma
         return new
 

@@ -17,6 +17,7 @@ direction for which that is proven.
 split data; both change the rows of its operator, `WeighedRows`.
 
 `plug_and_play` is a room of its own: denoisers in splitting methods, with what is proven of them.
+`diffusion` is another one: samples of posteriors from a denoiser that is told the noise level.
 
 `stability_report` says how far to trust any of them, and solvers beside them; `tv_map` is total
 variation for it. `conformal_bands` puts bands around any of them that hold as many pixels as is
@@ -24,7 +25,7 @@ asked, calibrated on other patients; `missed_pixels` or `missed_images` is what 
 and `edge_width`, `network_width` or `sample_deviation` a guess where bands are wide.
 """
 
-from odl_learned.reconstruction import plug_and_play
+from odl_learned.reconstruction import diffusion, plug_and_play
 from odl_learned.reconstruction.classical import Landweber, LeastSquares
 from odl_learned.reconstruction.fully_learned import AUTOMAP
 from odl_learned.reconstruction.implicit_maps.equilibrium import DeepEquilibrium
@@ -111,6 +112,7 @@ __all__ = [
     "WeighedRowsAdjoint",
     "WorstPerturbation",
     "conformal_bands",
+    "diffusion",
     "edge_width",
     "local_lipschitz",
     "missed_images",

@@ -56,9 +56,9 @@ def denoise(arguments, shared):
     print(f"TV {numbers['tv_db']:.2f} dB")
     y, truth = problem.test
     for name, build in (("crr", ridges.crr), ("wcrr", ridges.wcrr)):
-        ridge = build()
+        ridge = build(*ridges.FILTERS[arguments.filters])
         seconds, started = ridges.trained(ridge, images, arguments.seconds)
-        before = build()
+        before = build(*ridges.FILTERS[arguments.filters])
         before.load_state_dict(started)
         for key, one in (("_start_db", before), ("_db", ridge)):
             solution = ridges.denoiser(one, 400).solve(y)
@@ -76,7 +76,7 @@ def denoise(arguments, shared):
 def adversarial(arguments, shared):
     """The weakly convex ridge, trained to tell photographs from noisy ones."""
     y, truth = problems.denoising(arguments.data, arguments.size).test
-    ridge = ridges.wcrr()
+    ridge = ridges.wcrr(*ridges.FILTERS["small"])
     seconds = ridges.adversarially_trained(
         ridge, problems.kodak(arguments.data)[:18], ridges.ADVERSARIAL_SECONDS[arguments.size])
     quality = problems.mean_psnr(ridges.denoiser(ridge, 400).solve(y).x, truth)
@@ -111,6 +111,7 @@ def main():
     parser.add_argument("--size", choices=tuple(problems.SIZES), default="full")
     parser.add_argument("--part", choices=PARTS, action="append", help="default: all of them")
     parser.add_argument("--seconds", type=float, help="CPU time of the training of each ridge")
+    parser.add_argument("--filters", choices=tuple(ridges.FILTERS), default="small")
     parser.add_argument("--keep", type=Path, help="folder for trained weights, also "
                         "those to transfer; default: those of the package")
     arguments = parser.parse_args()

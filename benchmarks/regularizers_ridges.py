@@ -16,7 +16,9 @@ from odl_learned.regularizers import ComposedFilters, Huber, Ridge
 
 CROP, BATCH, ITERATIONS, RATE = 40, 16, 25, 1e-2
 #: squares that are trained on, and iterations from the last minimizer of each
-COUNT, FOLLOWING = 512, 8
+COUNT, FOLLOWING = 1024, 10
+#: channels and size of filters: 24 of 5 x 5, or 48 of 7 x 7, a product of three
+FILTERS = {"small": ((1, 24), 5), "composed": ((1, 4, 8, 48), 3)}
 #: CPU seconds of training, and steps at most
 SECONDS = {"tiny": 0.0, "full": 55.0}
 #: the same of adversarial training, and logarithms of the scales that are tried behind it
@@ -24,13 +26,13 @@ ADVERSARIAL_SECONDS = {"tiny": 0.0, "full": 12.0}
 FINE = (-0.9, -0.6, -0.3, 0.0, 0.3, 0.6, 0.9)
 
 
-def crr(channels=(1, 24), size=5):
+def crr(channels, size):
     """A convex ridge."""
     filters = ComposedFilters(channels, size, networks.Reflecting(), dimension=2)
     return Ridge(filters, Huber(), sharpness=3.0, strength=0.6)
 
 
-def wcrr(channels=(1, 24), size=5):
+def wcrr(channels, size):
     """A weakly convex one."""
     filters = ComposedFilters(channels, size, networks.Reflecting(), dimension=2)
     return Ridge(filters, Huber(), Huber(), sharpness=3.0, strength=0.94)

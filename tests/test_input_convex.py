@@ -65,7 +65,7 @@ def test_convexity_is_certified_and_a_negative_weight_is_found():
 def test_it_is_a_functional_of_odl():
     space = odl.uniform_discr([0, 0], [1, 2], (5, 6))
     R = net()
-    f = regularizers.input_convex_functional(R, space)
+    f = regularizers.network_functional(R, space)
     x = space.element(images(5, 6).numpy())
     value = float(R(images(5, 6)).detach())
     assert f(x) == pytest.approx(space.cell_volume * value, rel=1e-13)
@@ -106,6 +106,6 @@ def test_errors():
     with pytest.raises(ValueError, match="odd"):
         regularizers.InputConvex(2, 2, 4, networks.Zero(), dimension=2)
     with pytest.raises(TypeError, match="real images"):
-        regularizers.input_convex_functional(net(), odl.cn((5, 6)))
+        regularizers.network_functional(net(), odl.cn((5, 6)))
     with pytest.raises(ValueError, match="real tensor"):
         net()(torch.ones(5, 6, dtype=torch.complex128))

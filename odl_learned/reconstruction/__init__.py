@@ -3,12 +3,12 @@
 They take the forward operator as maps of tensors, ``bridge.as_module(A)``, and come back as ODL
 operators by ``bridge.as_operator(model, A.range, A.domain)``. `Postprocessing` puts a network
 behind a known reconstruction. `LearnedProximalGradient` unrolls gradient steps: `GradientStep`,
-`MemoryStep`, and `VariationalStep` of the variational network. `LearnedPrimalDual` has steps on
-both sides, `StateStep` and `DataResidual`; `LearnedShrinkage`, for sparse coefficients,
-`CoupledShrinkage` or `FreeShrinkage`. `DeepEquilibrium` is the limit of a step; `Checkpointed`
-saves the memory of one. `RegularizedLeastSquares` minimizes a data term and a learned regularizer,
-with `LastSteps` or `ImplicitDerivative`, in training from a `WarmStart`. `AUTOMAP` knows no forward
-operator.
+`MemoryStep`, `FlowStep` along a learned regularizer, and `VariationalStep` of the variational
+network. `LearnedPrimalDual` has steps on both sides, `StateStep` and `DataResidual`;
+`LearnedShrinkage`, for sparse coefficients, `CoupledShrinkage` or `FreeShrinkage`.
+`DeepEquilibrium` is the limit of a step; `Checkpointed` saves the memory of one.
+`RegularizedLeastSquares` minimizes a data term and a learned regularizer, with `LastSteps` or
+`ImplicitDerivative`, in training from a `WarmStart`. `AUTOMAP` knows no forward operator.
 
 What they begin with, and are compared with: `Tikhonov`, `LeastSquares` and `Landweber`, with their
 derivatives; `LearnedLandweber` stops by the discrepancy principle, with `PositiveFilter` in a
@@ -59,6 +59,7 @@ from odl_learned.reconstruction.trust.widths import edge_width, network_width, s
 from odl_learned.reconstruction.unrolled.checkpointed import Checkpointed
 from odl_learned.reconstruction.unrolled.early_stopping import LearnedLandweber
 from odl_learned.reconstruction.unrolled.filters import PositiveFilter
+from odl_learned.reconstruction.unrolled.gradient_flow import FlowStep
 from odl_learned.reconstruction.unrolled.primal_dual import (
     DataResidual,
     LearnedPrimalDual,
@@ -85,6 +86,7 @@ __all__ = [
     "DataResidual",
     "DeepEquilibrium",
     "FreeShrinkage",
+    "FlowStep",
     "GradientStep",
     "ImplicitDerivative",
     "KeptRows",

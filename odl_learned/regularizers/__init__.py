@@ -4,8 +4,9 @@
 `Huber`, `LogCosh` or `networks.ConvexSpline`. `RidgeRegularizer` is it on a space, for
 `odl.solvers` and ours; `denoising_energy` is it in a parametric energy, for `learning.bilevel`.
 
-`InputConvex` is a network that is convex for all parameters, `input_convex_functional` it on a
-space. `GradientStepDenoiser` is a denoiser that has a functional, `gradient_step_functional`.
+`InputConvex` is a network that is convex for all parameters, `TotalDeepVariation` a deep one that
+is smooth and nothing else, `Sum` a sum of regularizers; `network_functional` puts them on a space.
+`GradientStepDenoiser` is a denoiser that has a functional, `gradient_step_functional`.
 Regularization by denoising is `red_operator` for every network, and `red_functional` for those
 that have one.
 
@@ -24,13 +25,16 @@ from odl_learned.regularizers.gradient_step import (
     GradientStepDenoiser,
     gradient_step_functional,
 )
-from odl_learned.regularizers.input_convex import InputConvex, input_convex_functional
+from odl_learned.regularizers.input_convex import InputConvex
+from odl_learned.regularizers.network_functional import network_functional
 from odl_learned.regularizers.red import red_functional, red_operator
 from odl_learned.regularizers.ridge import Ridge
 from odl_learned.regularizers.ridge_denoising import denoising_energy, with_params
 from odl_learned.regularizers.ridge_filters import ComposedFilters
 from odl_learned.regularizers.ridge_functional import RidgeRegularizer
 from odl_learned.regularizers.ridge_potentials import Huber, LogCosh
+from odl_learned.regularizers.sums import Sum
+from odl_learned.regularizers.total_deep_variation import TotalDeepVariation
 
 __all__ = [
     "ComposedFilters",
@@ -40,11 +44,13 @@ __all__ = [
     "LogCosh",
     "Ridge",
     "RidgeRegularizer",
+    "Sum",
+    "TotalDeepVariation",
     "certificates",
     "denoising_energy",
     "generative",
     "gradient_step_functional",
-    "input_convex_functional",
+    "network_functional",
     "red_functional",
     "red_operator",
     "with_params",

@@ -1,20 +1,17 @@
 r"""Input-convex networks as regularizers, convex for all parameters."""
 
-import copy
 import dataclasses
 import math
 
-import odl
 import torch
 from torch import nn
 
-from odl_learned.bridge import as_functional
 from odl_learned.networks.boundaries import ROUNDING, Circular, Reflecting, Zero
 from odl_learned.networks.layers import require_generator, require_sizes
 from odl_learned.networks.lipschitz import CORRELATE
 from odl_learned.regularizers.certificates import convexity_bound
 from odl_learned.regularizers.certificates.verdicts import Bound
-from odl_learned.regularizers.gradient_step import weight_of
+from odl_learned.regularizers.ridge_filters import cosine_kernels
 from odl_learned.validation import require_positive, shown
 
 
@@ -27,7 +24,10 @@ class InputConvex(nn.Module):
     with convolutions, ``V_k >= 0`` and phi, a softplus of slope in (0, 1), convex and increasing:
     then every ``z_k`` is convex, one layer after the other. The weights ``V_k`` are softplus
     functions of the parameters, so that no step of learning leaves the class and nothing is
-    clipped; ``lambda`` and ``xi`` are exponentials, and xi makes R strongly convex.
+    clipped; ``lambda`` and ``xi`` are exponentials, and xi makes R strongly convex. Filters ``W_k``
+    have no mean, so that constants cost nothing but xi; the first ones are pairs of cosines of both
+    signs at the start, with which R begins as a convex ridge. At a noise level it is ``R_sigma(x) =
+    sigma^2 R(x / sigma)``.
 
     The Hessian is ``sum_k J_k^T diag(c_k phi''(a_k)) J_k + xi`` with the Jacobians ``J_k`` of the
     arguments ``a_k`` and sensitivities ``c_k >= 0``, so that with ``phi'' <= beta / 4``
@@ -66,6 +66,9 @@ class InputConvex(nn.Module):
     weights that are clipped.
     """
 
+    #: Values are those of real images.
+    takes_complex = False
+
     def __init__(
         self,
         width: int,
@@ -99,7 +102,11 @@ class InputConvex(nn.Module):
         def normal(shape, fan):
             return nn.Parameter(torch.randn(shape, generator=generator) / math.sqrt(fan))
 
-        self.image_kernels = nn.ParameterList(normal(outer, taps) for _ in range(depth))
+        pairs = cosine_kernels(-(-width // 2), 1, size, dimension) if size > 1 else torch.ones(
+            -(-width // 2), *outer[1:])  # fmt: skip
+        first = nn.Parameter(torch.cat([pairs, -pairs])[:width].contiguous())
+        self.image_kernels = nn.ParameterList(
+            [first, *(normal(outer, taps) for _ in range(depth - 1))])
         # softplus(v) is about 1 / fan at first, so that channels keep their size.
         level = math.log(math.expm1(1 / (width * taps)))
         self.raw_kernels = nn.ParameterList(
@@ -113,9 +120,15 @@ class InputConvex(nn.Module):
         """Return the ``V_k``, positive."""
         return [nn.functional.softplus(raw) for raw in self.raw_kernels]
 
-    def at(self, noise_level: float = 1.0) -> "InputConvexAt":
-        """Return the regularizer; it does not depend on the noise level."""
-        return InputConvexAt(self)
+    def filters(self) -> list[torch.Tensor]:
+        """Return the ``W_k``, without mean."""
+        axes = tuple(range(2, 2 + self.dimension))
+        return [kernel - kernel.mean(axes, keepdim=True) if self.size > 1 else kernel
+                for kernel in self.image_kernels]  # fmt: skip
+
+    def at(self, noise_level: float | torch.Tensor = 1.0) -> "InputConvexAt":
+        """Return the regularizer at a noise level, positive, in the unit of the images."""
+        return InputConvexAt(self, noise_level)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (*batch, *shape) -> (*batch,)
         axes = self.dimension
@@ -127,7 +140,7 @@ class InputConvex(nn.Module):
         image = x.reshape(-1, 1, *shape)
         sizes, correlate = (self.size,) * axes, CORRELATE[axes]
         padded, z = self.boundary(image, sizes), None
-        for k, kernel in enumerate(self.image_kernels):
+        for k, kernel in enumerate(self.filters()):
             a = correlate(padded, kernel, self.biases[k])
             if z is not None:
                 V = nn.functional.softplus(self.raw_kernels[k - 1])
@@ -141,13 +154,14 @@ class InputConvex(nn.Module):
         """Return ``(L, 0)``: a Lipschitz constant of the gradient, and no weak convexity."""
         with torch.no_grad():
             kernels = [kernel.double() for kernel in self.nonnegative_kernels()]
-            images = [self._norm(kernel.double()) for kernel in self.image_kernels]
+            images = [self._norm(kernel.double()) for kernel in self.filters()]
             steep = [images[0]]
             for V, image in zip(kernels, images[1:]):
                 steep.append(self._norm(V) * steep[-1] + image)
             sensitive = [1.0]
             for V in reversed(kernels):
-                sensitive.append(sensitive[-1] * self._gain(V))
+                sums = self.boundary.largest_sums(V).sum(0)  # over what one entry reaches
+                sensitive.append(sensitive[-1] * float(sums.amax()))
             curved = sum(c * j**2 for c, j in zip(reversed(sensitive), steep))
             strength, xi = float(self.log_strength.exp()), float(self.log_convexity.exp())
         return (strength * self.sharpness / 4 * curved + xi) * (1 + 1e-5), 0.0
@@ -155,25 +169,28 @@ class InputConvex(nn.Module):
     def _norm(self, kernel):
         return math.sqrt(float(self.boundary.largest_square(kernel))) * (1 + ROUNDING)
 
-    def _gain(self, V):
-        """How much sensitivities grow; mirrored entries stand at up to two places along an axis."""
-        copies = 2.0**self.dimension if isinstance(self.boundary, Reflecting) else 1.0
-        return copies * float(V.sum(tuple(range(2, V.ndim))).sum(0).amax())
-
 
 @dataclasses.dataclass(frozen=True)
 class InputConvexAt:
-    """An `InputConvex` with value and gradient, as solvers of `reconstruction` take them."""
+    """An `InputConvex` at a noise level, with value and gradient.
+
+    Parameters
+    ----------
+    net : InputConvex
+    noise_level : float or tensor ``()``
+    """
 
     net: InputConvex
+    noise_level: float | torch.Tensor
 
     def value(self, x: torch.Tensor) -> torch.Tensor:
         """Return R of images ``(*batch, *shape)``."""
-        return self.net(x)
+        return self.noise_level**2 * self.net(x / self.noise_level)
 
     def gradient(self, x: torch.Tensor) -> torch.Tensor:
         """Return the Euclidean gradient, differentiable in images and parameters."""
-        return torch.func.grad(lambda z: self.net(z).sum())(x)
+        return self.noise_level * torch.func.grad(lambda z: self.net(z).sum())(
+            x / self.noise_level)  # fmt: skip
 
 
 @convexity_bound.register
@@ -181,51 +198,3 @@ def _(net: InputConvex):
     if any(bool((V < 0).any()) for V in net.nonnegative_kernels()):
         return Bound(-math.inf, "a negative weight behind an activation")
     return Bound(float(net.log_convexity.detach().exp()), "nonnegative weights, softplus, and xi")
-
-
-class _Weighted(nn.Module):
-    """``x -> w R(x)``, with the gradient in the space of weight w."""
-
-    def __init__(self, net, weight):
-        super().__init__()
-        self.net, self.weight = net, weight
-
-    def forward(self, x):
-        return self.weight * self.net(x)
-
-
-def input_convex_functional(net: InputConvex, space: odl.LinearSpace) -> odl.functionals.Functional:
-    r"""Return an input-convex network as an ODL functional on a space of images.
-
-    .. math:: R(x) = w \Big( \lambda \sum_{c,i} (z_K)_{c,i} + \tfrac{\xi}{2} \sum_i x_i^2 \Big)
-
-    with the weight w of the space, such as its cell volume.
-
-    Parameters
-    ----------
-    net : InputConvex
-        Copied, in the precision of the space.
-    space : ``uniform_discr`` or ``rn`` space
-        Real images of as many axes as the network has, with one weight for all entries.
-
-    Returns
-    -------
-    functional : odl.functionals.Functional
-        With gradient, Hessian, and ``grad_lipschitz``, a bound in the inner product of the space.
-
-    Raises
-    ------
-    TypeError
-        If the network is none, or the space is complex.
-    ValueError
-        If the space has other axes, or several weights.
-    """
-    if not isinstance(net, InputConvex):
-        raise TypeError(f"net is {shown(net)}, expected a regularizers.InputConvex.")
-    weight = weight_of(space, net.dimension)
-    if space.field != odl.RealNumbers():
-        raise TypeError(f"space is {space!r}, expected real images.")
-    net = copy.deepcopy(net).to(getattr(torch, str(space.dtype_identifier))).requires_grad_(False)
-    functional = as_functional(_Weighted(net, weight), space)
-    functional.grad_lipschitz = net.constants()[0]
-    return functional

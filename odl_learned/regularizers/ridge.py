@@ -61,6 +61,9 @@ class Ridge(nn.Module):
     Goujon, Neumayer, Unser, Learning weakly convex regularizers (2024), for the bounds Prop. 3.1.
     """
 
+    #: Complex images have values, too.
+    takes_complex = True
+
     def __init__(
         self,
         filters: ComposedFilters,

@@ -66,6 +66,13 @@ def ridge(potential, subtracted=None, channels=(1, 4), dimension=2):
     return regularizers.Ridge(filters, potential, subtracted, sharpness=0.5).double()
 
 
+def deep_variation():
+    """Two macro blocks of two scales."""
+    return regularizers.TotalDeepVariation(
+        2, 2, 2, networks.Reflecting(), dimension=2,
+        generator=torch.Generator().manual_seed(0)).double()
+
+
 def net(in_channels, out_channels):
     """A small network in double precision."""
     torch.manual_seed(0)
@@ -127,6 +134,10 @@ MODULES = {
     "InputConvex": lambda: (regularizers.InputConvex(
         2, 2, 3, networks.Reflecting(), dimension=2,
         generator=torch.Generator().manual_seed(0)).double(), IMAGE),
+    "TotalDeepVariation": lambda: (deep_variation(), IMAGE),
+    "Sum": lambda: (regularizers.Sum([deep_variation(), ridge(regularizers.LogCosh())]), IMAGE),
+    "FlowStep": lambda: (
+        unrolled(reconstruction.FlowStep(ridge(regularizers.LogCosh()), 0.5, 0.3)), IMAGE),
     "GradientStepDenoiser": lambda: (regularizers.GradientStepDenoiser(
         networks.OnImages(net(1, 1), dimension=2), dimension=2), IMAGE),
     "OnImages": lambda: (networks.OnImages(net(1, 1), dimension=2), IMAGE),

@@ -64,6 +64,8 @@ MAPS = {
         **OPERATOR, iterations=2, dimension=2, normal=bridge.as_module(A.adjoint @ A))),
     "Postprocessing": (reconstruction.Postprocessing, lambda: dict(
         initial=OPERATOR["adjoint"], net=image_net())),
+    "FlowStep": (reconstruction.FlowStep, lambda: dict(
+        regularizer=RIDGE, noise_level=0.5, step_size=0.1)),
     "WarmStart": (reconstruction.WarmStart, lambda: dict(initial=nn.Identity(), capacity=8)),
     "RegularizedLeastSquares": (reconstruction.RegularizedLeastSquares, lambda: dict(
         **OPERATOR, regularizer=RIDGE, noise_level=0.5, norm=1.0, dimension=2, coercivity=0.0,

@@ -34,8 +34,14 @@ REGULARIZERS = PRECISION | {
     "InputConvex": (regularizers.InputConvex, lambda: dict(
         width=2, depth=2, size=3, boundary=networks.Zero(), dimension=2, sharpness=5.0,
         strength=1.0, convexity=0.01, generator=torch.Generator())),
-    "input_convex_functional": (regularizers.input_convex_functional, lambda: dict(
-        net=regularizers.InputConvex(2, 2, 3, networks.Zero(), dimension=2), space=X)),
+    "network_functional": (regularizers.network_functional, lambda: dict(
+        net=regularizers.InputConvex(2, 2, 3, networks.Zero(), dimension=2), space=X,
+        noise_level=0.5)),
+    "TotalDeepVariation": (regularizers.TotalDeepVariation, lambda: dict(
+        width=2, scales=2, blocks=1, boundary=networks.Zero(), dimension=2, strength=1.0,
+        generator=torch.Generator())),
+    "Sum": (regularizers.Sum, lambda: dict(terms=[
+        regularizers.InputConvex(2, 2, 3, networks.Zero(), dimension=2)])),
     "gradient_step_functional": (regularizers.gradient_step_functional, lambda: dict(
         denoiser=step_denoiser(), space=X)),
     "red_operator": (regularizers.red_operator, lambda: dict(net=image_net(), space=X)),

@@ -208,6 +208,10 @@ CONSTRUCTORS = {
     regularizers.GradientStepDenoiser: _named("net", "dimension"),
     regularizers.InputConvex: _input_convex,
     regularizers.Ridge: _ridge,
+    regularizers.Sum: _named("terms"),
+    regularizers.TotalDeepVariation: lambda net: {
+        "blocks": len(net.blocks), **_named("width", "scales", "boundary", "dimension")(net)},
+    reconstruction.FlowStep: _named("regularizer", "noise_level", "step_size"),
     reconstruction.WarmStart: _named("initial", "capacity"),
     reconstruction.DeepEquilibrium: _with_operator(*_EQUILIBRIUM),
     reconstruction.LearnedShrinkage: lambda module: {

@@ -4,7 +4,7 @@ import numpy as np
 import odl
 import torch
 
-from odl_learned import data, functionals, operators
+from odl_learned import data, functionals, networks, operators, regularizers
 from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.functionals import Coordinate, Exponential, parameter_space, smoothed_length
 
@@ -110,6 +110,62 @@ def experts():
             + 0.3 * functionals.H1Seminorm(plane(cells=(0.5, 2.0))) @ x + 0.1 * huber)
 
 
+def learned_ridge():
+    """Deblurring with a weakly convex learned ridge and a learned factor."""
+    space = plane(cells=(0.5, 2.0))
+    x, y, (alpha,) = blocks(space, 1, space)
+    filters = regularizers.ComposedFilters((1, 2, 5), 3, networks.Reflecting(), dimension=2)
+    ridge = regularizers.RidgeRegularizer(
+        regularizers.Ridge(filters, regularizers.LogCosh(), regularizers.LogCosh()), space, 0.3)
+    return (0.5 * F.L2NormSquared(space) @ (blur(space) @ x - y) + 0.6 * F.L2NormSquared(space) @ x
+            + F.FunctionalProduct(alpha, ridge @ x))  # fmt: skip
+
+
+def ridge_of_splines():
+    """A convex ridge with splines, whose second derivative jumps, of responses inside."""
+    space = plane()
+    x, y, (alpha,) = blocks(space, 1, space)
+    filters = regularizers.ComposedFilters((1, 4), 3, networks.Inside(), dimension=2)
+    splines = networks.ConvexSpline(4, 3, 1.5)
+    ridge = regularizers.RidgeRegularizer(regularizers.Ridge(filters, splines), space, 0.3)
+    return (0.5 * F.L2NormSquared(space) @ (mask(space) @ x - y) + 0.1 * F.L2NormSquared(space) @ x
+            + F.FunctionalProduct(alpha, ridge @ x))  # fmt: skip
+
+
+def affine_parts():
+    """What does not change second derivatives: linear functionals, translations and constants."""
+    space = plane(cells=(2.0, 0.5))
+    x, y, (alpha,) = blocks(space, 1, space)
+    rng = np.random.default_rng(5)
+    u, weight = (space.element(rng.random(space.shape)) for _ in range(2))
+    square, huber = F.L2NormSquared(space), F.Huber(space, 0.4)
+    return (0.5 * square @ (x - y) + (huber.translated(u) @ blur(space) + 1.5) @ x
+            + F.QuadraticForm(operator=odl.MultiplyOperator(weight), vector=u, constant=2.0) @ x
+            + F.FunctionalProduct(alpha, F.QuadraticForm(vector=u) @ x)
+            + square.bregman(u, square.gradient(u)) @ x
+            + F.FunctionalProduct(alpha, F.FunctionalQuadraticPerturb(huber, 0.0, u, 1.0) @ x)
+            + F.SeparableSum(square, huber) @ odl.BroadcastOperator(x, blur(space) @ x)
+            )  # fmt: skip
+
+
+def linear():
+    """A linear functional with a learned factor."""
+    space = plane(cells=(2.0, 0.5))
+    x, y, (alpha,) = blocks(space, 1, space)
+    u = space.element(np.random.default_rng(6).random(space.shape))
+    return (0.5 * F.L2NormSquared(space) @ (x - y)
+            + F.FunctionalProduct(alpha, F.QuadraticForm(vector=u) @ x))  # fmt: skip
+
+
+def filtered_lengths():
+    """Smoothed lengths of wavelets and of a convolution."""
+    space = plane((8, 8))
+    x, y, (alpha, beta, nu) = blocks(space, 3, space)
+    return (0.5 * F.L2NormSquared(space) @ (x - y)
+            + smoothed_length(operators.OrthogonalWavelet(space, "db1", 2) @ x, alpha, nu)
+            + smoothed_length(blur(space) @ x, beta, nu))  # fmt: skip
+
+
 SINGLE = {"dtype": "float32"}
 EXPRESSIONS = {
     "denoising": lambda: variation(odl.IdentityOperator(plane()), 0.0),
@@ -128,6 +184,11 @@ EXPRESSIONS = {
     "fixed data": fixed_data,
     "emission": emission,
     "experts and Huber": experts,
+    "learned ridge": learned_ridge,
+    "ridge of splines": ridge_of_splines,
+    "affine parts": affine_parts,
+    "linear functional": linear,
+    "wavelets and convolution": filtered_lengths,
 }
 
 

@@ -7,14 +7,18 @@ import pytest
 import torch
 from expression_energies import EXPRESSIONS, draw
 
+from odl_learned import regularizers
 from odl_learned.energies import check_energy, energy_of
 from odl_learned.energies.expressions import maps
 from odl_learned.energies.expressions.counts import Counts
-from odl_learned.energies.expressions.densities import Lengths, Squares
+from odl_learned.energies.expressions.densities import Lengths, Products, Squares
 from odl_learned.energies.potentials.potential import PotentialConstants
 from odl_learned.learning.bilevel import BilevelProblem, SquaredError
 from odl_learned.learning.bilevel.hypergradients import Direct, Implicit
 from odl_learned.learning.bilevel.lower import LowerLevel
+from odl_learned.regularizers import ridge_energies
+from odl_learned.regularizers.ridge_bends import bends_between
+from odl_learned.regularizers.ridge_energies import RidgeDensity
 
 
 def constants(kind, **factors):
@@ -35,6 +39,12 @@ def interval(self, p, nu, rho):
     return found._replace(third=1e-3 * found.third)
 
 
+def bends(potential, a, b):
+    """Second derivatives of ridges that change a thousandth of what they do, and never jump."""
+    low, high, _ = bends_between(potential, a, a)
+    return low, high, 1e-3 * torch.ones_like(low)
+
+
 RIGHT_INTERVAL = Lengths.interval
 #: The expression, what is replaced by what, and what the check finds.
 WRONG = {
@@ -49,6 +59,28 @@ WRONG = {
     "convexity of squares": (
         "denoising", (Squares, "convexity", lambda self, nu: 1.1), "strong_convexity"),
     "lengths under a mask": ("mask", (maps, "least_gain", lambda op: 1.0), "strong_convexity"),
+    "bend of a ridge": (
+        "learned ridge", (regularizers.Ridge, "largest_bend", lambda self, sharp: 1e-2 * sharp),
+        r"lipschitz\(params\)|hessian of the variation"),
+    "concavity of a ridge": (
+        "learned ridge", (RidgeDensity, "convexity", lambda self, nu: 5.0), "strong_convexity"),
+    "third derivative of a ridge": (
+        "learned ridge", (ridge_energies, "third", lambda potential: 1e-4), "LA of curvature"),
+    "interval of a ridge": (
+        "learned ridge", (ridge_energies, "bends_between", bends), "hessian of the variation"),
+    "interval of splines": (
+        "ridge of splines", (ridge_energies, "bends_between", bends), "hessian of the variation"),
+    "norm of filters": (
+        "learned ridge", (maps, "operator_norm", lambda op: 0.1), r"lipschitz\(params\)"),
+    "rows of wavelets and of a convolution": (
+        "wavelets and convolution", (maps, "row_norm", lambda op: 1e-3),
+        "LA of curvature|hessian of the variation"),
+    "rows of experts": (
+        "experts and Huber", (maps, "row_norm", lambda op: 1e-5), "hessian of the variation"),
+    "size of a linear functional": (
+        "linear functional", constants(Products, slope=1e-3), "B of curvature"),
+    "curvature of squares": (
+        "affine parts", constants(Squares, curvature=0.3), r"lipschitz\(params\)"),
     "norm of a projection": (
         "parallel beam", (maps, "operator_norm", lambda op: 1.0), r"lipschitz\(params\)"),
 }  # fmt: skip

@@ -42,7 +42,8 @@ def some(*often):
 
 
 @pytest.mark.parametrize("name", some(
-    "several coils", "points on the boundary", "fixed data", "emission", "experts and Huber"))
+    "several coils", "points on the boundary", "fixed data", "emission", "experts and Huber",
+    "learned ridge", "ridge of splines", "affine parts"))
 def test_energies_of_expressions_pass_the_check(name, rng):
     functional = EXPRESSIONS[name]()
     check_energy(energy_of(functional), *draw(functional, rng), rng)

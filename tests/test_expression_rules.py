@@ -8,6 +8,7 @@ import torch
 from expression_energies import blocks, draw, plane
 
 from odl_learned import functionals, operators
+from odl_learned.bridge import as_module
 from odl_learned.energies import check_energy, energy_of
 from odl_learned.energies.expressions import AffineMap, Density, Scalar, Term, term_of
 from odl_learned.energies.expressions.densities import DensityPoint
@@ -90,3 +91,33 @@ def test_functionals_that_are_expressions_are_opened(rng):
         expected = [f(X.element(u.numpy())) for u in x]
         np.testing.assert_allclose(found, expected, rtol=1e-12)
         np.testing.assert_allclose(energy_of(written).value(x, nothing, None), expected, rtol=1e-12)
+
+
+def test_the_envelope_of_a_length_is_the_functional_of_huber(rng):
+    for space, length in ((plane(), F.L1Norm(plane())), (plane()**2, F.GroupL1Norm(plane()**2))):
+        f = F.MoreauEnvelope(length, 0.7)
+        x = torch.as_tensor(rng.standard_normal((2, *space.shape)))
+        nothing = torch.zeros(0, dtype=torch.float64)
+        found = energy_of(f + 0.1 * F.L2NormSquared(space)).value(x, nothing, None)
+        expected = as_module(f)(x) + 0.1 * x.square().flatten(1).sum(1)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_quadratic_forms_have_bounds_from_above_and_below(rng):
+    space, nothing = plane(), torch.zeros(0).double()
+    gradient, u = operators.gradient(space), plane().element(rng.standard_normal((6, 7)))
+    norm = operators.operator_norm(gradient) ** 2
+    form = F.QuadraticForm(operator=gradient.adjoint @ gradient, vector=u, constant=3.0)
+    functional = form + (norm + 0.1) * F.L2NormSquared(space)
+    energy, x = energy_of(functional), torch.as_tensor(rng.standard_normal((2, 6, 7)))
+    check_energy(energy, x, nothing, x, rng)
+    np.testing.assert_allclose(energy.value(x, nothing, x),
+                               [functional(space.element(z.numpy())) for z in x], rtol=1e-12)
+    # all that is known of A + A* without looking inside is its norm
+    assert energy.strong_convexity(nothing) <= 0.2 * (1 + 1e-12)
+
+
+def test_an_energy_that_curves_alike_in_all_directions_passes(rng):
+    energy, nothing = energy_of(F.L2NormSquared(plane())), torch.zeros(0).double()
+    x = torch.as_tensor(rng.standard_normal((2, 6, 7)))
+    check_energy(energy, x, nothing, x, rng)

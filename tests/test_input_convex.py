@@ -109,3 +109,12 @@ def test_errors():
         regularizers.network_functional(net(), odl.cn((5, 6)))
     with pytest.raises(ValueError, match="real tensor"):
         net()(torch.ones(5, 6, dtype=torch.complex128))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_large_images_have_finite_derivatives(dtype):
+    R = net().to(dtype)
+    x = (100 * torch.randn(5, 6, dtype=dtype)).requires_grad_()
+    (slope,) = torch.autograd.grad(R(x), x, create_graph=True)
+    (bent,) = torch.autograd.grad(slope.sum(), x)
+    assert bool(torch.isfinite(slope).all()) and bool(torch.isfinite(bent).all())

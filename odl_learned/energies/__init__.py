@@ -20,7 +20,7 @@ parameters and data are given: what a solver sees.
 from odl_learned.energies import coefficients, filters, potentials, transforms
 from odl_learned.energies.checks import check_energy
 from odl_learned.energies.energy import AutogradEnergy, ParametricEnergy
-from odl_learned.energies.expressions import energy_of
+from odl_learned.energies.expressions.lowering import energy_of
 from odl_learned.energies.fidelities import Denoising, FourierSampling
 from odl_learned.energies.fixed_energy import FixedEnergy
 from odl_learned.energies.variation_energy import VariationEnergy

@@ -20,6 +20,7 @@ from odl_learned.regularizers import (
     certificates,
     generative,
     ridge_certificates,  # noqa: F401  (importing registers its rules)
+    ridge_energies,  # noqa: F401  (the same)
 )
 from odl_learned.regularizers.gradient_step import (
     GradientStepDenoiser,

@@ -145,7 +145,8 @@ class InputConvex(nn.Module):
             if z is not None:
                 V = nn.functional.softplus(self.raw_kernels[k - 1])
                 a = a + correlate(self.boundary(z, sizes), V)
-            z = nn.functional.softplus(a, self.sharpness, threshold=1e3)
+            # exp(-40) is less than rounding, and exp(80) exists in single precision, too
+            z = nn.functional.softplus(a, self.sharpness, threshold=40.0)
         value = self.log_strength.exp() * z.flatten(1).sum(1)
         value = value + 0.5 * self.log_convexity.exp() * image.square().flatten(1).sum(1)
         return value.reshape(batch)

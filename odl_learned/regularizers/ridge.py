@@ -132,10 +132,10 @@ class Ridge(nn.Module):
             strength, sharp = float(self.strength()), math.exp(float(self.sharpness))
         if self.subtracted is None:
             return square * strength * sharp, 0.0
-        return square * strength * max(self._upper(sharp), 1.0), square * strength
+        return square * strength * max(self.largest_bend(sharp), 1.0), square * strength
 
-    def _upper(self, sharp):
-        """A bound of ``psi''`` from above."""
+    def largest_bend(self, sharp: float) -> float:
+        """Return a bound of ``psi''`` from above, for ``sharp`` equal to ``e^b``."""
         same = type(self.potential) is type(self.subtracted) and not isinstance(
             self.potential, ConvexSpline)  # fmt: skip
         return sharp - 1 if same and sharp >= 1 else sharp

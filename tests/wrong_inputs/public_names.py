@@ -18,7 +18,8 @@ MADE_BY_THE_BRIDGE = (
     "ProximalModule", "RayBackprojector", "RayProjector", "lower", "lower_proximal",
 )  # fmt: skip
 PARTS_OF_EXPRESSIONS = (
-    "AffineMap", "ExpressionEnergy", "Scalar", "Term", "applied", "opened", "row_norm", "term_of",
+    "AffineMap", "Bounds", "Rates", "Scalar", "Term", "applied", "bounds_of", "opened", "rates_of",
+    "row_norm", "term_of",
 )  # fmt: skip
 
 #: Public names without a call, and why.

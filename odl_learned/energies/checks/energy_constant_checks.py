@@ -21,7 +21,8 @@ def check_constants(at, point):
     hessian = at.linearize(point).hessian
     highest = lowest = _unit(at.direction())
     for _ in range(POWERS):
-        highest, lowest = _unit(hessian(highest)), _unit(L * lowest - hessian(lowest))
+        highest = _toward(hessian(highest), highest)
+        lowest = _toward(L * lowest - hessian(lowest), lowest)
     slope = at.gradient(point)
     for v in (highest, lowest, _unit(at.direction())):
         for length in (1e-3, 1.0, 1e2):
@@ -87,6 +88,12 @@ def _first_only(q):
     single = torch.zeros_like(q)
     single[0] = q[0]
     return single
+
+
+def _toward(v, before):
+    """The unit vectors along ``v``; those before it where that vanishes, for multiples of one."""
+    some = (sample_norms(v) > 0).reshape(-1, *[1] * (v.ndim - 1))
+    return torch.where(some, _unit(v), before)
 
 
 def _unit(v):

@@ -13,23 +13,27 @@ follow from norms of ``A`` and intervals of ``psi``. Rules are `functools.single
   `Scalar`, a factor that depends on the parameters,
 - `row_norm` bounds the rows of an operator, where that is less than its norm.
 
-A class without a rule is an error that names it. Register a rule for one of your own::
+A functional without such a rule has its derivatives by autograd, and needs bounds of them alone:
+its attributes ``grad_lipschitz`` and ``weak_convexity``, numbers that may be stated of any
+functional, also of the composition with a nonlinear operator, or rules of `autograd`. What has none
+of these is an error that names it.
+
+A rule in closed form for a class of your own::
 
     @term_of.register
     def _(functional: MyFunctional, summand, blocks):
         alpha = Scalar(summand.factors, summand.factor, blocks)
         return Term(AffineMap(summand.argument, 1.0, 1), MyDensity(), alpha)
 
-and hold it against random points with `energies.check_energy`.
+Hold it against random points with `energies.check_energy`.
 """
 
+from odl_learned.energies.expressions import autograd
 from odl_learned.energies.expressions.arguments import applied
 from odl_learned.energies.expressions.blocks import Scalar
 from odl_learned.energies.expressions.densities import Density
-from odl_learned.energies.expressions.energy import ExpressionEnergy
 from odl_learned.energies.expressions.gains import row_norm
 from odl_learned.energies.expressions.leaves import term_of
-from odl_learned.energies.expressions.lowering import energy_of
 from odl_learned.energies.expressions.maps import AffineMap
 from odl_learned.energies.expressions.summands import opened
 from odl_learned.energies.expressions.terms import Term
@@ -37,11 +41,10 @@ from odl_learned.energies.expressions.terms import Term
 __all__ = [
     "AffineMap",
     "Density",
-    "ExpressionEnergy",
     "Scalar",
     "Term",
     "applied",
-    "energy_of",
+    "autograd",
     "opened",
     "row_norm",
     "term_of",

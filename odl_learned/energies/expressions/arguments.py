@@ -16,7 +16,7 @@ from odl.core.operator.operator import (
 
 from odl_learned.dispatch import rules_by_class
 from odl_learned.energies.expressions.blocks import DATA, IMAGES, PARAMETERS, reads
-from odl_learned.energies.expressions.missing import missing
+from odl_learned.energies.expressions.missing import NotAffine, missing
 from odl_learned.operators import FunctionalMultiple
 
 
@@ -75,10 +75,14 @@ def applied(op, argument):
 
     Raises
     ------
+    NotAffine
+        If the operator is nonlinear.
     NotImplementedError
-        If the result is not affine in images and data: names the node.
+        If it mixes images, parameters and data: names the node.
     """
-    if not op.is_linear or isinstance(argument, Whole):
+    if not op.is_linear:
+        raise missing(op, "a rule in arguments.applied: it is not linear", NotAffine)
+    if isinstance(argument, Whole):
         raise missing(op, "a rule in arguments.applied: only operators that are linear in images "
                       "or in data, one at a time, may stand inside of functionals")  # fmt: skip
     return linear(op, argument)

@@ -112,6 +112,44 @@ class SquaresPoint(DensityPoint):
         return torch.ones_like(self._p[:, None, :1].real)
 
 
+class Products(Density):
+    """``Re <p, u>`` with a fixed element ``u``: a linear functional.
+
+    Parameters
+    ----------
+    u : tensor ``(d, *shape)``
+    """
+
+    def __init__(self, u):
+        self._u = u
+
+    def value(self, p, nu):
+        return real_products(p, self._u.expand_as(p)).sum(1)
+
+    def at(self, p, nu):
+        return ProductsPoint(self._u.expand_as(p))
+
+    def constants(self, nu):
+        return PotentialConstants(float(self._u.abs().max()), 0.0, 0.0, 0.0, 0.0)
+
+
+class ProductsPoint(DensityPoint):
+    """The derivatives of a linear functional."""
+
+    def __init__(self, u):
+        self._u = u
+
+    @property
+    def gradient(self):
+        return self._u
+
+    def hessian(self, q):
+        return torch.zeros_like(q)
+
+    def blocks(self):
+        return torch.zeros_like(self._u[:, None, :1].real)
+
+
 class Lengths(Density):
     """``phi_nu(|p|)``.
 

@@ -10,7 +10,6 @@ from odl_learned.energies.coefficients.slopes import joined_norms
 from odl_learned.energies.doors import require_images, require_length
 from odl_learned.energies.energy import Linearization, ParametricEnergy, UnsolvableError
 from odl_learned.energies.expressions.maps import double
-from odl_learned.energies.expressions.term_bounds import term_variation
 from odl_learned.energies.hessian_variation import Variation
 
 
@@ -22,7 +21,7 @@ class ExpressionEnergy(ParametricEnergy):
 
     Parameters
     ----------
-    terms : list of Term
+    terms : list of Term and AutogradTerm
     rest : list of Remainder
         Summands that do not depend on the images.
     blocks : Blocks
@@ -36,8 +35,7 @@ class ExpressionEnergy(ParametricEnergy):
         self.terms, self._rest, self._blocks = terms, rest, blocks
         self.preconditioner = preconditioner
         # Constants of densities that are not of this package are claims, which solvers try.
-        self.has_formulas = all(type(term.density).__module__.startswith("odl_learned.")
-                                for term in terms)  # fmt: skip
+        self.has_formulas = all(term.has_formulas for term in terms)
         self._scalars = [s for term in terms for s in term.scalars]
 
     def value(self, x, params, data):
@@ -60,7 +58,7 @@ class ExpressionEnergy(ParametricEnergy):
         for i, point in enumerate(points):
             point.follow(None if state is None else state[i])
         linear = self._linearization(x, params, points)
-        return linear, tuple(point.point.state for point in points)
+        return linear, tuple(point.state for point in points)
 
     def _points(self, x, params, data):
         z, data = self._at_door(x, params, data), self._double(data)
@@ -123,10 +121,10 @@ class ExpressionEnergy(ParametricEnergy):
         return bent, joined(0), joined(1)
 
     def variation_bound(self, x, params, data, radius, q):
-        """Return the `Variation` on the ball around ``x``; see `term_bounds`."""
+        """Return the `Variation` on the ball around ``x``; see `TermVariation`."""
         x, q, data = self._at_door(x, params, data), double(q), self._double(data)
         e = torch.as_tensor(radius, dtype=torch.float64, device=x.device)
-        found = [term_variation(term, x, params, data, e, q) for term in self.terms]
+        found = [term.variation(x, params, data, e, q) for term in self.terms]
         slopes = self._slopes(params)
         learned = slopes.norm(dim=1) > 0  # others count nothing, also where they are infinite
         changes, sizes = (torch.stack([entry for part in found for entry in getattr(part, name)])

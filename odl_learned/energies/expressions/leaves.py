@@ -9,10 +9,11 @@ from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.dispatch import rules_by_class
 from odl_learned.energies import huber_intervals  # noqa: F401  (registers its rule)
 from odl_learned.energies.expressions.arguments import applied, cleaned
+from odl_learned.energies.expressions.autograd.term import AutogradTerm
 from odl_learned.energies.expressions.blocks import Scalar
 from odl_learned.energies.expressions.counts import Counts
-from odl_learned.energies.expressions.densities import Lengths, Squares
-from odl_learned.energies.expressions.maps import AffineMap
+from odl_learned.energies.expressions.densities import Lengths, Products, Squares
+from odl_learned.energies.expressions.maps import AffineMap, double
 from odl_learned.energies.expressions.missing import missing
 from odl_learned.energies.expressions.terms import Term
 from odl_learned.energies.potentials import Charbonnier, HuberPotential
@@ -28,7 +29,8 @@ from odl_learned.functionals import (
 def term_of(functional, summand, blocks):
     r"""Return the `Term` of a leaf, ``c(theta) F(m(theta) z)``.
 
-    A `functools.singledispatch` function: register a rule for a functional of your own.
+    A `functools.singledispatch` function: register a rule for a functional of your own. Without one
+    derivatives are by autograd, and bounds those of `bounds_of`.
 
     Parameters
     ----------
@@ -40,14 +42,14 @@ def term_of(functional, summand, blocks):
 
     Returns
     -------
-    term : Term
+    term : Term or AutogradTerm
 
     Raises
     ------
     NotImplementedError
-        If the class has no rule: names it.
+        If nothing is known of the class: names it.
     """
-    raise missing(functional, "a rule in leaves.term_of, with bounds of its derivatives")
+    return AutogradTerm(summand, blocks)
 
 
 @term_of.register
@@ -57,6 +59,17 @@ def _(functional: odl.functionals.L2NormSquared, summand, blocks):
     alpha = Scalar((*summand.factors, *scales, *scales), 2 * summand.factor, blocks)
     weights = entry_weights_of(functional.domain)
     return Term(AffineMap(summand.argument, weights, 1), Squares(), alpha)
+
+
+@term_of.register
+def _(functional: odl.functionals.QuadraticForm, summand, blocks):
+    # <z, b>: what summands.opened leaves of it
+    if functional.operator is not None:
+        return AutogradTerm(summand, blocks)
+    scales, layout = summand.argument.scales, layout_of(functional.domain)
+    alpha = Scalar((*summand.factors, *scales), summand.factor, blocks)
+    density = Products(double(layout.to_tensor(functional.vector))[None])
+    return Term(AffineMap(summand.argument, layout.weight, 1), density, alpha)
 
 
 @term_of.register

@@ -26,12 +26,16 @@ def energy_of(functional: odl.functionals.Functional,
 
     with any linear ODL operators ``A_k``, and functionals ``F_k`` that have a rule
     (`expressions.term_of`): squared norms, smoothed lengths of groups, Huber's functional, fields
-    of experts, and the likelihood of Poisson counts. Factors depend on the parameters, by
-    `FunctionalProduct` and `FunctionalMultiple`. Values, gradients, Hessians and mixed derivatives
-    are formulas around the lowered operators, and so are the bounds from above and below, the
-    Lipschitz constants of second derivatives and their variation on balls, from norms of operators
-    in closed form or, where there is none, `operator_norm`, which is too small with a probability
-    of at most 1e-6.
+    of experts, learned ridges, linear functionals, and the likelihood of Poisson counts. Factors
+    depend on the parameters, by `FunctionalProduct` and `FunctionalMultiple`. Values, gradients,
+    Hessians and mixed derivatives are formulas around the lowered operators, and so are the bounds
+    from above and below, the Lipschitz constants of second derivatives and their variation on
+    balls, from norms of operators in closed form or, where there is none, `operator_norm`, which is
+    too small with a probability of at most 1e-6.
+
+    Any other functional that torch differentiates twice, nonlinear operators included, has
+    derivatives by autograd, and bounds from rules (`expressions.autograd`) or from its
+    attributes ``grad_lipschitz`` and ``weak_convexity``.
 
     Parameters
     ----------
@@ -55,15 +59,14 @@ def energy_of(functional: odl.functionals.Functional,
     TypeError
         If this is no functional.
     NotImplementedError
-        If a node has no rule: names it, and what is missing.
+        If a node has neither rules nor attributes: names it, and what is missing.
     """
     require_functional("functional", functional)
     preconditioner = ScaledSpectral() if preconditioner is None else preconditioner
     require_method("preconditioner", preconditioner, "preconditioners.ScaledSpectral()")
     blocks, terms, rest = Blocks(functional.domain), [], []
     for summand in summands(Summand(functional, whole(blocks))):
-        is_constant = isinstance(summand.functional, odl.functionals.ConstantFunctional)
-        if is_constant or getattr(summand.argument, "image", None) is None:
+        if not summand.sees_images:
             rest.append(Remainder(summand, blocks))
         else:
             terms.append(term_of(summand.functional, summand, blocks))

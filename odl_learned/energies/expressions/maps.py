@@ -1,5 +1,6 @@
 r"""The affine maps inside of terms, ``p = A x + B y + b``, as batched tensors with norms."""
 
+import copy
 import functools
 import math
 
@@ -9,6 +10,7 @@ import torch
 from odl_learned.bridge import as_transpose_module
 from odl_learned.bridge.layouts.layout import TensorLayout, layout_of
 from odl_learned.bridge.lowering import lower
+from odl_learned.bridge.rules.round_trip import OneBatchAxis
 from odl_learned.energies.expressions.gains import least_gain, row_norm
 from odl_learned.energies.expressions.missing import missing
 from odl_learned.operators.norms.operator_norms import operator_norm
@@ -63,14 +65,14 @@ class AffineMap:
         like = layout_of(source).to_tensor(source.zero())[None]
         self._forward = in_double(lower(self.operator), like)
         ratio = target.weight  # of the inner product: w_Z
-        most, fewest = _extremes(weights / ratio if isinstance(ratio, float) and
+        most, fewest = extremes(weights / ratio if isinstance(ratio, float) and
                                  isinstance(weights, float) else
                                  torch.as_tensor(weights) / torch.as_tensor(ratio))  # fmt: skip
-        largest, smallest = _extremes(layout_of(source).weight)
+        largest, smallest = extremes(layout_of(source).weight)
         self.norm = operator_norm(self.operator) * math.sqrt(most * largest)
         self.least = least_gain(self.operator) * math.sqrt(fewest * smallest)
         rows = row_norm(self.operator)
-        plain = operator_norm(self.operator) * math.sqrt(largest / _extremes(ratio)[1])
+        plain = operator_norm(self.operator) * math.sqrt(largest / extremes(ratio)[1])
         self.row_norm = plain if rows is None else min(plain, rows)
         image = self._forward(double(like))
         back = as_transpose_module(self.operator).native
@@ -82,7 +84,7 @@ class AffineMap:
         self._shift = None
         if argument.shift is not None:
             self._shift = double(target.to_tensor(argument.shift))
-        self.eps = max(_eps_of(self._forward), _eps_of(self._transpose))
+        self.eps = max(eps_of(self._forward), eps_of(self._transpose))
         self.groups = image.numel() // grouped
 
     def forward(self, x, data):
@@ -152,6 +154,9 @@ def in_double(module, like):
     like : tensor, or tuple of tensors
         An argument, in any precision.
     """
+    belongs_to_user = any(isinstance(part, OneBatchAxis) for part in module.modules())
+    if belongs_to_user or next(module.parameters(), None) is not None:
+        module = copy.deepcopy(module)  # a network is not to change its precision
     try:
         module = module._apply(double)
         found = module(double(like))
@@ -180,12 +185,13 @@ def _single(x):
     return x.to(torch.float32) if x.is_floating_point() else x
 
 
-def _eps_of(module):
+def eps_of(module):
+    """The unit of rounding of a module of `in_double`."""
     single = isinstance(module, InSingle)
     return torch.finfo(torch.float32 if single else torch.float64).eps
 
 
-def _extremes(weight):
+def extremes(weight):
     """The largest and the smallest weight."""
     if isinstance(weight, torch.Tensor):
         return float(weight.max()), float(weight.min())

@@ -3,7 +3,11 @@
 from odl_learned.validation import shown
 
 
-def missing(node, what):
+class NotAffine(NotImplementedError):
+    """An operator is nonlinear in the images, so that an argument is not affine."""
+
+
+def missing(node, what, kind=NotImplementedError):
     """Return the NotImplementedError that says what a node of an expression lacks.
 
     Parameters
@@ -11,8 +15,10 @@ def missing(node, what):
     node : odl.Operator or odl space
     what : str
         What is missing, a noun, perhaps with how to write it otherwise.
+    kind : type
+        Of the error.
     """
-    return NotImplementedError(
+    return kind(
         f"{type(node).__name__} ({shown(node)}) has no certificates, expected {what}. Register a "
         "rule for its class, see odl_learned.energies.expressions, or state constants of your own: "
         "AutogradEnergy(bridge.as_energy(functional), lipschitz, strong_convexity)."

@@ -17,8 +17,9 @@ from odl.functionals.functional import (
 
 from odl_learned.dispatch import rules_by_class
 from odl_learned.energies.expressions.arguments import Whole, applied, scaled, shifted
+from odl_learned.energies.expressions.autograd.bounds import is_stated
 from odl_learned.energies.expressions.blocks import IMAGES, PARAMETERS, reads
-from odl_learned.energies.expressions.missing import missing
+from odl_learned.energies.expressions.missing import NotAffine, missing
 from odl_learned.functionals import H1Seminorm, LeastSquares, SmoothedTV
 from odl_learned.weights import component_weights
 
@@ -50,6 +51,15 @@ class Summand:
         return Summand(functional, self.argument if argument is None else argument,
                        self.factor * factor, self.factors)  # fmt: skip
 
+    @property
+    def sees_images(self):
+        """Whether it depends on the images."""
+        if isinstance(self.functional, odl.functionals.ConstantFunctional):
+            return False
+        if isinstance(self.argument, Whole):
+            return IMAGES in reads(self.functional)
+        return self.argument.image is not None
+
 
 def summands(summand):
     """Return a `Summand` as a list of those without nodes between functional and argument.
@@ -63,7 +73,7 @@ def summands(summand):
     NotImplementedError
         If a node has no rule.
     """
-    if isinstance(summand.argument, Whole) and IMAGES not in reads(summand.functional):
+    if not summand.sees_images or is_stated(summand.functional):
         return [summand]
     return opened(summand.functional, summand)
 
@@ -101,7 +111,10 @@ def _(functional: OperatorRightScalarMult, summand):
 
 @opened.register
 def _(functional: FunctionalComp, summand):
-    argument = applied(functional.right, summand.argument)
+    try:
+        argument = applied(functional.right, summand.argument)
+    except NotAffine:  # stays as it is, for autograd with bounds by rules
+        return [summand]
     return summands(summand.of(functional.left, argument))
 
 
@@ -125,23 +138,65 @@ def _(functional: FunctionalTranslation, summand):
 def _(functional: FunctionalQuadraticPerturb, summand):
     found = summands(summand.of(functional.functional))
     space, a = functional.domain, float(np.real(functional.quadratic_coeff))
-    linear, constant = functional.linear_term, float(np.real(functional.constant))
     if isinstance(summand.argument, Whole):
         raise missing(functional, "a rule for perturbations on the whole domain; perturb "
                       "the functional of images alone")  # fmt: skip
-    if linear is not None and linear.norm() > 0:
-        if not a > 0:
-            raise missing(functional, "a positive quadratic_coeff beside a linear term")
-        # a |z|^2 + <z, u> = a |z + u / (2 a)|^2 - |u|^2 / (4 a)
-        shift = (1 / (2 * a)) * linear
-        constant -= a * float(shift.norm()) ** 2
-        square = odl.functionals.L2NormSquared(space)
-        found += summands(summand.of(square, shifted(summand.argument, shift), a))
-    elif a:
+    if a:
         found += summands(summand.of(odl.functionals.L2NormSquared(space), factor=a))
+    return found + _affine(summand, functional.linear_term, functional.constant)
+
+
+def _affine(summand, linear, constant):
+    """The summands of ``Re <z, u> + c``."""
+    found, constant = [], float(np.real(constant))
+    if linear is not None and linear.norm() > 0:
+        found.append(summand.of(odl.functionals.QuadraticForm(vector=linear)))
     if constant:
+        space = summand.argument.space
         found.append(summand.of(odl.functionals.ConstantFunctional(space, constant)))
     return found
+
+
+@opened.register
+def _(functional: odl.functionals.BregmanDistance, summand):
+    # f(z) - f(x) - <p, z - x>
+    f, p = functional.functional, functional.subgrad
+    constant = np.real(functional.point.inner(p)) - float(np.real(f(functional.point)))
+    return summands(summand.of(f)) + _affine(summand, (-1) * p, constant)
+
+
+@opened.register
+def _(functional: odl.functionals.QuadraticForm, summand):
+    # <z, s z> is a square, and so is <z, a z> for a >= 0; of others rules know bounds alone.
+    op = functional.operator
+    if op is None:
+        return [summand] + _affine(summand, None, functional.constant)
+    if isinstance(op, odl.ScalingOperator):
+        square = odl.functionals.L2NormSquared(functional.domain)
+        found = summands(summand.of(square, factor=float(np.real(op.scalar))))
+    elif isinstance(op, odl.MultiplyOperator) and _is_nonnegative(op):
+        root = odl.MultiplyOperator(op.range.element(np.sqrt(op.multiplicand.data)))
+        square = odl.functionals.L2NormSquared(functional.domain)
+        found = summands(summand.of(square, applied(root, summand.argument)))
+    else:
+        found = [summand.of(odl.functionals.QuadraticForm(operator=op))]
+    return found + _affine(summand, functional.vector, functional.constant)
+
+
+def _is_nonnegative(op):
+    factor = op.multiplicand
+    return (getattr(factor, "space", None) == op.domain == op.range and op.domain.is_real
+            and float(np.min(factor.data)) >= 0)  # fmt: skip
+
+
+@opened.register
+def _(functional: odl.functionals.MoreauEnvelope, summand):
+    # that of the length is Huber's functional
+    f = functional.functional
+    if isinstance(f, odl.functionals.L1Norm) or (isinstance(f, odl.functionals.GroupL1Norm)
+                                                 and f.pointwise_norm.exponent == 2):  # fmt: skip
+        return summands(summand.of(odl.functionals.Huber(f.domain, float(functional.sigma))))
+    return [summand]
 
 
 @opened.register

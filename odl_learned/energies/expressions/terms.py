@@ -6,6 +6,7 @@ import torch
 
 from odl_learned.energies.expressions.densities import Squares
 from odl_learned.energies.expressions.maps import ROUNDING
+from odl_learned.energies.expressions.term_bounds import term_variation
 from odl_learned.energies.fidelities import real_products
 from odl_learned.energies.samples import sample_norms
 
@@ -54,9 +55,20 @@ class Term:
         return alpha * self.map.norm**2 * self.density.constants(nu).curvature
 
     def strong_convexity(self, params):
-        """Return a bound of the Hessian from below."""
+        """Return a bound of the Hessian from below, negative where the density is not convex."""
         alpha, nu = self.numbers(params)
-        return alpha * self.map.least**2 * self.density.convexity(nu)
+        convexity = self.density.convexity(nu)
+        gain = self.map.least if convexity >= 0 else self.map.norm
+        return alpha * gain**2 * convexity
+
+    @property
+    def has_formulas(self):
+        """Whether all constants follow from formulas in this package."""
+        return type(self.density).__module__.startswith("odl_learned.")
+
+    def variation(self, x, params, data, radius, q):
+        """Return the `TermVariation` on the ball ``|z - x| <= radius``."""
+        return term_variation(self, x, params, data, radius, q)
 
     def curvature_constants(self, params):
         """Return ``LA``, and rates ``(LB, B)`` for every one of `scalars`."""
@@ -103,6 +115,11 @@ class TermPoint:
     def follow(self, state):
         """Follow a dual variable from now on."""
         self.point = self.point.followed(state)
+
+    @property
+    def state(self):
+        """What the next point needs to follow it."""
+        return self.point.state
 
     @property
     def gradient(self):

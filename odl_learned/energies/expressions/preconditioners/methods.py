@@ -131,10 +131,13 @@ class Model:
 
     def __init__(self, points):
         self.shape = points[0].images
-        size = len(points[0].p), int(np.prod(self.shape))
+        size = len(points[0].gradient), int(np.prod(self.shape))
         self.symbol, self.diagonal, self.average = torch.zeros((3, *size), dtype=torch.float64)
         self._local = []
         for point in points:
+            if point.map is None:  # by autograd
+                self.symbol += point.mean_curvature()
+                continue
             parts, blocks = parts_of_map(point.map), point.blocks()
             curvatures = blocks.diagonal(dim1=1, dim2=2).movedim(-1, 1)
             means = curvatures.flatten(2).mean(2)  # (B, d)

@@ -46,14 +46,17 @@ def normal_symbol(op: odl.Operator) -> torch.Tensor | None:
     return None
 
 
-# M^H M is circulant, or, for ray transforms, nearly so where all rays through a pixel are measured:
-# the image of the unit impulse in the middle tells all.
 @normal_symbol.register(FourierMultiplier)
 @normal_symbol.register(Translation)
 @normal_symbol.register(SampledFourier)
 @normal_symbol.register(RayTransform)
 @normal_symbol.register(SymmetrizedRayTransform)
-def _(op):
+def impulse_symbol(op):
+    """Return the symbol from the image of the unit impulse in the middle.
+
+    It tells all where ``M^H M`` is circulant, or, for ray transforms, nearly so where all rays
+    through a pixel are measured.
+    """
     layout = layout_of(op.domain)
     middle = tuple(n // 2 for n in layout.shape)
     impulse = torch.zeros((1, *layout.shape), dtype=layout.dtype)

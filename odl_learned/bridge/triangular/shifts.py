@@ -45,9 +45,10 @@ class Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(u, b, hood):
-        padded, v = _padded(u, hood), torch.zeros_like(u, memory_format=torch.contiguous_format)
-        for k, (c, source, window) in enumerate(_windows(u, hood)):
-            v[:, :, c].addcmul_(b[:, k], padded[:, :, source, *window])
+        v = torch.zeros_like(u, memory_format=torch.contiguous_format)
+        targets = v.unbind(2)
+        for c, window, factor in zip(*_terms(_padded(u, hood), u, hood), b.unbind(1), strict=True):
+            targets[c].addcmul_(factor, window)
         return v
 
     @staticmethod
@@ -80,8 +81,9 @@ class Scatter(torch.autograd.Function):
     def forward(v, b, hood):
         d, (height, width) = hood.radius, v.shape[-2:]
         padded = v.new_zeros(*v.shape[:3], height + d, width + 2 * d)
-        for k, (c, source, window) in enumerate(_windows(v, hood)):
-            padded[:, :, source, *window].addcmul_(b[:, k], v[:, :, c])
+        sources = v.unbind(2)
+        for c, window, factor in zip(*_terms(padded, v, hood), b.unbind(1), strict=True):
+            window.addcmul_(factor, sources[c])
         return padded[..., :height, d : d + width].contiguous()
 
     @staticmethod
@@ -112,14 +114,13 @@ class Products(torch.autograd.Function):
 
     @staticmethod
     def forward(u, v, hood):
-        padded = _padded(u, hood)
-        result = u.new_empty(u.shape[1], len(hood), *u.shape[-2:])
-        for k, (c, source, window) in enumerate(_windows(u, hood)):
-            part = padded[:, :, source, *window]
+        result, channels = u.new_empty(u.shape[1], len(hood), *u.shape[-2:]), v.unbind(2)
+        for c, window, product in zip(*_terms(_padded(u, hood), u, hood), result.unbind(1),
+                                      strict=True):  # fmt: skip
             if len(u) == 1:
-                torch.mul(v[0, :, c], part[0], out=result[:, k])
+                torch.mul(channels[c][0], window[0], out=product)
             else:
-                torch.sum(v[:, :, c] * part, 0, out=result[:, k])
+                torch.sum(channels[c] * window, 0, out=product)
         return result
 
     @staticmethod
@@ -157,8 +158,9 @@ def _padded(u, hood):
     return torch.nn.functional.pad(u, (d, d, 0, d)) if d else u
 
 
-def _windows(u, hood):
-    """Channel, channel of the neighbor, and where it is in the padded image, in order."""
+def _terms(padded, u, hood):
+    """For each neighbor the channel, and where its own channel is in the padded image."""
     d, (height, width) = hood.radius, u.shape[-2:]
-    for c, source, a, b in hood.terms:
-        yield c, source, (slice(a, a + height), slice(d + b, d + b + width))
+    rows = [[channel.narrow(-2, a, height) for channel in padded.unbind(2)] for a in range(d + 1)]
+    windows = [rows[a][source].narrow(-1, d + b, width) for _, source, a, b in hood.terms]
+    return [c for c, _, _, _ in hood.terms], windows

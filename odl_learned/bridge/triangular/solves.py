@@ -6,6 +6,7 @@ With ``x = U^-1 y`` and ``z = U^-T v``, and the maps of `shifts`,
     dz = U^-T (dv - T(z, db)),      <g, dz> = <h, dv> - <C(h, z), db>  with  h = U^-1 g.
 """
 
+import functools
 import warnings
 
 import numpy as np
@@ -107,8 +108,7 @@ def _substituted(y, b, hood, transposed):
     """``U^-1 y`` or ``U^-T y``: images as columns in raster order, one matrix after the other."""
     count, (channels, height, width) = b.shape[0], y.shape[2:]
     columns = y.permute(1, 3, 4, 2, 0).reshape(count, height * width * channels, len(y)).cpu()
-    structure = hood.structure((height, width))
-    indptr, indices, source = (torch.from_numpy(np.array(part)) for part in structure)
+    indptr, indices, source = _structure(hood, (height, width))
     ones = b.new_ones(count, len(indptr) - 1, device="cpu")
     entries = torch.cat([ones, b.flatten(1).cpu()], 1).index_select(1, source)
     size = (len(indptr) - 1,) * 2
@@ -116,6 +116,11 @@ def _substituted(y, b, hood, transposed):
                      for values, column in zip(entries, columns, strict=True)])
     x = x.reshape(count, height, width, channels, len(y)).permute(4, 0, 3, 1, 2)
     return x.to(y.device).contiguous()
+
+
+@functools.lru_cache(maxsize=16)
+def _structure(hood, shape):
+    return tuple(torch.from_numpy(np.array(part)) for part in hood.structure(shape))
 
 
 def _rows(indptr, indices, values, size):

@@ -230,5 +230,5 @@ def test_wrong_coefficients_say_what_fits():
         Precision(log, b, 1).whiten(torch.zeros(3, 4, 5, dtype=torch.float64))
     with pytest.raises(ValueError, match="with the image"):
         Precision(log, b, 1).whiten(torch.zeros(2, 5, 4, dtype=torch.float64))
-    with pytest.raises(ValueError, match="truth values"):
+    with pytest.raises(ValueError, match="array of bool"):
         Precision(log, b, 1, torch.ones(4, 4, dtype=torch.bool))

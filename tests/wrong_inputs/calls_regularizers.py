@@ -21,7 +21,19 @@ def step_denoiser():
     return regularizers.GradientStepDenoiser(image_net(), dimension=2)
 
 
+def a_precision():
+    return precision.Precision(torch.zeros(1, 4, 5), torch.zeros(1, 4, 4, 5), 1)
+
+
 PRECISION = {
+    "correlations": (precision.correlations, lambda: dict(precision=a_precision(), pixel=(1, 2))),
+    "covariances": (precision.covariances, lambda: dict(precision=a_precision(), pixel=(1, 2))),
+    "marginal_variances": (precision.marginal_variances, lambda: dict(precision=a_precision())),
+    "most_likely_precision": (precision.most_likely_precision, lambda: dict(
+        residuals=torch.randn(9, 4, 5, generator=torch.Generator().manual_seed(0)), radius=1,
+        noise=0.1, shrinkage=0.1, mask=torch.ones(4, 5, dtype=torch.bool).numpy())),
+    "white_precision": (precision.white_precision, lambda: dict(
+        residuals=torch.ones(3, 4, 5), noise=0.1)),
     "NoiseFloor": (precision.NoiseFloor, lambda: dict(deviation=0.01)),
     "Precision": (precision.Precision, lambda: dict(
         log_diagonal=torch.zeros(2, 4, 5), neighbors=torch.zeros(2, 4, 4, 5), radius=1,

@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from odl_learned.validation import require_count, require_image_shape
+from odl_learned.validation import require_count, require_image_shape, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,9 +64,17 @@ class Neighborhood:
         Returns
         -------
         inside : array of bool ``(len(self), H, W)``
+
+        Raises
+        ------
+        ValueError
+            If the mask is no such array.
         """
         height, width = require_image_shape(shape, 2)
-        mask = np.ones(shape, bool) if mask is None else np.asarray(mask, bool)
+        mask = np.ones(shape, bool) if mask is None else mask
+        if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != tuple(shape):
+            raise ValueError(f"mask is {shown(mask)}, expected an array of bool of shape "
+                             f"{tuple(shape)}; convert numbers with mask != 0.")
         d = self.radius
         padded = np.pad(mask, ((0, d), (d, d)))
         windows = [padded[a : a + height, d + b : d + b + width] for _, _, a, b in self.terms]

@@ -59,10 +59,10 @@ class Whitening(odl.Operator):
             require_real(name, array)
             require_shape(name, array, expected, "It needs an entry for every pixel, and neighbor; "
                           "see operators.triangular.Neighborhood.")
-        inside = hood.inside(shape, None if mask is None else _mask(mask, shape))
+        inside = hood.inside(shape, mask)
         super().__init__(space, space, linear=True)
         real = np.zeros(0, _pixels(space).dtype).real.dtype
-        self.hood, self.mask = hood, None if mask is None else _mask(mask, shape)
+        self.hood, self.mask = hood, None if mask is None else mask.copy()
         self.log_diagonal = np.array(log_diagonal, real)
         self.neighbors = np.where(inside, neighbors, 0).astype(real)
         indptr, indices, source = hood.structure(shape)
@@ -208,14 +208,6 @@ class UnwhiteningAdjoint(odl.Operator):
 def _require_whitening(whitening):
     require_operator("whitening", whitening, Whitening, "build it with "
                      "Whitening(space, log_diagonal, neighbors, radius).")
-
-
-def _mask(mask, shape):
-    mask = np.asarray(mask)
-    require_shape("mask", mask, shape, "It needs one truth value for every pixel.")
-    if mask.dtype != bool:
-        raise TypeError(f"mask has dtype {mask.dtype}, expected bool; convert it with mask != 0.")
-    return mask
 
 
 def _pixels(space):

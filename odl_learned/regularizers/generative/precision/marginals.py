@@ -1,0 +1,106 @@
+r"""Variances of all pixels, exactly and in one sweep, and covariances with one pixel.
+
+Pixel by pixel from the last one on, ``u_i = -sum_k b_k u_{i+k} + e^{-l_i} w_i``. So the covariance
+of ``u_i`` with what came before is a combination of ``K`` known rows,
+
+    Cov(u_i, .) = -sum_k b_k Cov(u_{i+k}, .),
+    Var u_i     = e^{-2 l_i} - sum_k b_k Cov(u_i, u_{i+k}),
+
+and nothing but the last ``R = C (d W + d + 1)`` pixels is ever asked for again: a square of ``R``
+numbers, whose rows are overwritten in turn. ``n K R`` operations, where dense matrices take
+``n^3``.
+"""
+
+import numpy as np
+import torch
+
+from odl_learned.regularizers.generative.precision.precision import Precision
+from odl_learned.validation import shown
+
+
+def marginal_variances(precision: Precision) -> torch.Tensor:
+    """Return the variances of all pixels, the diagonal of ``P^-1``, of shape ``(N, *image)``.
+
+    Exact up to rounding; computed on the CPU in double precision, without derivatives.
+
+    Parameters
+    ----------
+    precision : Precision
+
+    Raises
+    ------
+    TypeError
+        If it is none.
+    """
+    _require_precision(precision)
+    arrays = (part.detach().double().cpu().numpy()
+              for part in (precision.log_diagonal, precision.neighbors))  # fmt: skip
+    result = np.stack([_variances(*parts, precision.hood) for parts in zip(*arrays, strict=True)])
+    return torch.from_numpy(result).reshape(precision.scale.shape).to(precision.scale)
+
+
+def covariances(precision: Precision, pixel: tuple[int, ...]) -> torch.Tensor:
+    """Return the covariances of all pixels with one, a column of ``P^-1``, ``(N, *image)``.
+
+    By two triangular solves, differentiable in the coefficients.
+
+    Parameters
+    ----------
+    precision : Precision
+    pixel : tuple of int
+        ``(i, j)``, with channels ``(c, i, j)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the precision is none, or the pixel is none of the image.
+    """
+    _require_precision(precision)
+    if (not isinstance(pixel, tuple) or len(pixel) != len(precision.image)
+            or not all(isinstance(i, int) and 0 <= i < n
+                       for i, n in zip(pixel, precision.image))):  # fmt: skip
+        raise ValueError(f"pixel is {shown(pixel)}, expected a tuple of {len(precision.image)} "
+                         f"whole numbers in an image {precision.image}.")
+    unit = torch.zeros_like(precision.scale)
+    unit[:, *pixel] = 1
+    return precision.covariance_times(unit)
+
+
+def correlations(precision: Precision, pixel: tuple[int, ...]) -> torch.Tensor:
+    r"""Return the correlations of all pixels with one, between -1 and 1, ``(N, *image)``.
+
+    .. math:: \frac{\Sigma_{ij}}{\sqrt{\Sigma_{ii} \Sigma_{jj}}}, \qquad \Sigma = P^{-1}
+
+    Parameters, errors
+        As `covariances`.
+    """
+    column, variances = covariances(precision, pixel).detach(), marginal_variances(precision)
+    own = variances[:, *pixel].reshape(-1, *[1] * len(precision.image))
+    return column / (own * variances).sqrt()
+
+
+def _variances(log_diagonal, neighbors, hood):
+    """Variances of one Gaussian, ``(H, W, C)`` flat put back to ``(C, H, W)``."""
+    channels, (height, width) = hood.channels, neighbors.shape[1:]
+    # Beyond the border there are coefficients that nothing is multiplied with.
+    coefficients = (neighbors * hood.inside((height, width))).reshape(len(hood), height * width).T
+    noise = np.exp(-2 * log_diagonal.reshape(channels, -1).T)
+    length = channels * (hood.radius * (width + 1) + 1)
+    terms = [[k for k, term in enumerate(hood.terms) if term[0] == c] for c in range(channels)]
+    steps = [np.array([(a * width + b) * channels + other - c
+                       for _, other, a, b in (hood.terms[k] for k in terms[c])], int)
+             for c in range(channels)]  # fmt: skip
+    covariance, result = np.zeros((length, length)), np.empty(height * width * channels)
+    for i in range(len(result) - 1, -1, -1):
+        pixel, c = divmod(i, channels)
+        known, slot = (i + steps[c]) % length, i % length
+        b = coefficients[pixel, terms[c]]
+        row = -(b @ covariance[known])
+        result[i] = row[slot] = noise[pixel, c] - b @ row[known]
+        covariance[slot] = covariance[:, slot] = row
+    return np.moveaxis(result.reshape(height, width, channels), -1, 0)
+
+
+def _require_precision(precision):
+    if not isinstance(precision, Precision):
+        raise TypeError(f"precision is {shown(precision)}, expected a Precision.")

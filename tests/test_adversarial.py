@@ -1,4 +1,4 @@
-"""Adversarial regularizers: against the best linear one, which is known, and on ridges."""
+"""Regularizers that tell images from others: adversarial, direct, and by gaps of energies."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from torch import nn
 
 from odl_learned import learning, networks, reconstruction, regularizers
 from odl_learned.learning.batch import Batch
-from odl_learned.learning.objectives import Adversarial
+from odl_learned.learning.objectives import Adversarial, Direct, EnergyGap
 
 GENERATOR = torch.Generator().manual_seed(0)
 U = torch.randn(6, 4, 5, generator=GENERATOR, dtype=torch.float64)
@@ -117,3 +117,67 @@ def test_errors():
         Adversarial()(nn.Identity(), batch())
     with pytest.raises(ValueError, match="not a pair but data alone"):
         Adversarial()(Linear(), batch(V, None))
+
+
+def test_the_direct_objective_is_bounded_and_free_of_scale():
+    R = ridge()
+    value = Direct()(R, batch())
+    q = float((R(U).mean() / R(V).mean()).detach())
+    assert float(value) == pytest.approx((q - 1) / (q + 1)) and -1 < float(value) < 0
+    with torch.no_grad():
+        R.logit += 3.0
+    assert float(Direct()(R, batch())) == pytest.approx(float(value), rel=1e-12)
+    assert float(Direct()(Linear(), batch())) >= -1
+    zero = Linear()
+    with torch.no_grad():
+        zero.w.zero_()
+    assert float(Direct()(zero, batch())) == 0
+
+
+def denoiser(R, initial=None, **options):
+    return reconstruction.RegularizedLeastSquares(
+        torch.nn.Identity(), torch.nn.Identity(), R, noise_level=0.5, norm=1.0, coercivity=1.0,
+        dimension=2, initial=initial, **{"accuracy": 1e-9, "maxiter": 3000} | options)
+
+
+def test_the_gap_is_least_for_truths_that_are_minimizers_and_has_the_right_derivative():
+    R = ridge()
+    model = denoiser(R)
+    gap = EnergyGap()
+    exact = model.solve(V).x
+    assert abs(float(gap(model, batch(V, exact)))) < 1e-12 < 1e-3 < float(gap(model, batch(V, U)))
+    gap(model, batch(V, U)).backward()
+    for parameter in (R.log_scale, R.logit):
+        direction = torch.randn(parameter.shape, generator=GENERATOR, dtype=torch.float64)
+        values = []
+        with torch.no_grad():
+            for step in (1e-5, -2e-5):
+                parameter += step * direction
+                values.append(float(gap(model, batch(V, U))))
+            parameter += 1e-5 * direction
+        quotient = (values[0] - values[1]) / 2e-5
+        assert float((parameter.grad * direction).sum()) == pytest.approx(quotient, rel=1e-5)
+
+
+def test_training_by_gaps_denoises():
+    g = torch.Generator().manual_seed(1)
+    jumps = torch.randn(16, 12, 12, generator=g, dtype=torch.float64)
+    clean = torch.cumsum(jumps * (jumps > 1.5), 1)
+    noisy = clean + 0.5 * torch.randn(clean.shape, generator=g, dtype=torch.float64)
+    model = denoiser(ridge(), reconstruction.WarmStart(torch.nn.Identity()), maxiter=10)
+
+    def error():
+        with torch.no_grad():
+            return float((denoiser(model.regularizer).solve(noisy).x - clean).square().mean())
+
+    before = error()
+    learning.train(model, list(zip(noisy, clean)), steps=30, batch_size=16, progress=False,
+                   loss=EnergyGap(), optimizer=torch.optim.Adam(model.parameters(), 3e-2))
+    assert error() < 0.8 * before
+
+
+def test_gaps_need_minimizers():
+    with pytest.raises(TypeError, match="whose energy is compared"):
+        EnergyGap()(ridge(), batch())
+    with pytest.raises(ValueError, match="one\\s+real number|real number"):
+        Direct()(nn.Identity(), batch())

@@ -7,6 +7,8 @@ are for generative models, `networks.generative`, and their data are images.
 """
 
 from odl_learned.learning.objectives.adversarial import Adversarial
+from odl_learned.learning.objectives.direct import Direct
+from odl_learned.learning.objectives.energy_gap import EnergyGap
 from odl_learned.learning.objectives.equivariance import Equivariance
 from odl_learned.learning.objectives.generative import Autoencoding, EvidenceLowerBound
 from odl_learned.learning.objectives.measured import DataConsistency, Noise2Noise
@@ -25,6 +27,8 @@ __all__ = [
     "Autoencoding",
     "SURE",
     "DataConsistency",
+    "Direct",
+    "EnergyGap",
     "Equivariance",
     "EvidenceLowerBound",
     "Noise2Inverse",

@@ -52,18 +52,19 @@ class Adversarial(Objective):
             raise ValueError(
                 f"the truth has shape {tuple(u.shape)} and the data {tuple(v.shape)}, expected "
                 "images both; pass pairs (A^+ y, x) of naive reconstructions and truths.")
-        difference = self._values(batch, model, u) - self._values(batch, model, v)
+        difference = self.values(batch, model, u) - self.values(batch, model, v)
         share = batch.uniform(u.real.flatten(1)[:, 0]).reshape(-1, *[1] * (u.ndim - 1))
         x = (share * u + (1 - share) * v).detach().requires_grad_()
         with torch.enable_grad():
-            total = self._values(batch, model, x).sum()
+            total = self.values(batch, model, x).sum()
             (slopes,) = torch.autograd.grad(total, x, create_graph=torch.is_grad_enabled())
         steepness = torch.linalg.vector_norm(slopes.flatten(1), dim=1) / self.slope
         excess = (steepness - 1).clamp_min(0).square()
         return (difference / self.slope + self.penalty * excess).mean()
 
     @staticmethod
-    def _values(batch, model, x):
+    def values(batch: Batch, model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+        """Return the regularizer of images, one real number for each; raise if it is none."""
         values = batch.predict(model, x)
         if values.shape != x.shape[:1] or values.is_complex():
             raise ValueError(

@@ -35,7 +35,7 @@ class FlowStep(nn.Module):
         If a number is not positive.
 
     Source: Kobler, Effland, Kunisch, Pock, Total deep variation for linear inverse problems (2020),
-    equations 5 to 9, there with the data term implicit.
+    there with the data term implicit.
     """
 
     def __init__(self, regularizer: nn.Module, noise_level: float, step_size: float | nn.Module):

@@ -41,6 +41,8 @@ from odl_learned.reconstruction.learned_sampling import (
     sampling_lines,
     sampling_points,
 )
+from odl_learned.reconstruction.parameter_maps.adaptive_tv import AdaptiveTV
+from odl_learned.reconstruction.parameter_maps.positive_maps import PositiveMaps
 from odl_learned.reconstruction.postprocessing import Postprocessing
 from odl_learned.reconstruction.sampled import (
     KeptRows,
@@ -80,6 +82,7 @@ from odl_learned.reconstruction.unrolled.variational_network import VariationalS
 
 __all__ = [
     "AUTOMAP",
+    "AdaptiveTV",
     "Checkpointed",
     "ConformalBands",
     "CoupledShrinkage",
@@ -101,6 +104,7 @@ __all__ = [
     "LeastSquares",
     "MemoryStep",
     "PositiveFilter",
+    "PositiveMaps",
     "Postprocessing",
     "RegularizedLeastSquares",
     "SampledReconstruction",

@@ -170,6 +170,11 @@ MODULES = {
             ridge(regularizers.LogCosh(), regularizers.LogCosh()), noise_level=0.5, norm=1.0,
             coercivity=1.0, dimension=2, accuracy=1e-13, maxiter=2000,
             derivative=reconstruction.ImplicitDerivative(1e-13)), IMAGE),
+    "AdaptiveTV": lambda: (
+        reconstruction.AdaptiveTV(
+            reconstruction.PositiveMaps(net(1, 1), [0.1], dimension=2), accuracy=1e-14,
+            maxiter=100000, smoothing=1e-6,
+            derivative=reconstruction.ImplicitDerivative(1e-10, 2000)), IMAGE),
     "WarmStart": lambda: (reconstruction.WarmStart(torch.nn.Identity()), IMAGE),
     "DeepEquilibrium": lambda: (
         reconstruction.DeepEquilibrium(

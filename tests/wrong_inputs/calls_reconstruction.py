@@ -38,7 +38,15 @@ def sampled():
         reconstruction.WeighedRows(OPERATOR["forward"], lines()), OPERATOR["adjoint"], 0.5, 2)
 
 
+def maps():
+    return reconstruction.PositiveMaps(
+        networks.CNN(1, 1, 4, 2, dimension=2).double(), [0.1], dimension=2)
+
+
 MAPS = {
+    "AdaptiveTV": (reconstruction.AdaptiveTV, lambda: dict(
+        parameters_of=maps(), accuracy=1e-3, maxiter=50, smoothing=0.01,
+        derivative=reconstruction.ImplicitDerivative(1e-2, 20))),
     "AUTOMAP": (reconstruction.AUTOMAP, lambda: dict(
         data_shape=(5, 7), image_shape=(3, 4), width=2, data_parts=1, image_parts=1, largest=10**6,
         generator=generator())),
@@ -98,6 +106,8 @@ PARTS = {
         members=LINES, kept=3, slope=5.0, fixed=np.arange(7) == 3, generator=generator())),
     "LearnedStepSize": (reconstruction.LearnedStepSize, lambda: dict(initial=0.1)),
     "MemoryStep": (reconstruction.MemoryStep, lambda: dict(net=net(), **STEP)),
+    "PositiveMaps": (reconstruction.PositiveMaps, lambda: dict(
+        net=networks.CNN(1, 1, 4, 2, dimension=2), start=[0.1], dimension=2, factor=30.0)),
     "PositiveFilter": (reconstruction.PositiveFilter, lambda: dict(shape=(5, 7))),
     "StateStep": (reconstruction.StateStep, lambda: dict(net=net(), dimension=2, components=2)),
     "VariationalStep": (reconstruction.VariationalStep, lambda: dict(
@@ -136,6 +146,7 @@ TRUST = {
 }
 
 WHOLE = {
+    "adaptive variation": MAPS["AdaptiveTV"],
     "an equilibrium": MAPS["DeepEquilibrium"],
     "an iteration that stops": MAPS["LearnedLandweber"],
     "learned steps": MAPS["LearnedProximalGradient"],

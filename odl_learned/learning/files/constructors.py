@@ -175,6 +175,8 @@ CONSTRUCTORS = {
         "width": _convolutions(net)[0].out_channels, "data_parts": net.data_parts,
         "image_parts": net.image_parts, "largest": sum(p.numel() for p in net.dense.parameters())},
     reconstruction.Postprocessing: _named("initial", "net"),
+    reconstruction.PositiveMaps: _named("net", "start", "dimension", "factor"),
+    reconstruction.AdaptiveTV: _named("parameters_of", "accuracy", "maxiter", "smoothing"),
     reconstruction.LearnedProximalGradient: _with_operator("steps", "initial"),
     reconstruction.LearnedStepSize: lambda module: {"initial": 1.0},
     reconstruction.GradientStep: _named("proximal", "step_size"),

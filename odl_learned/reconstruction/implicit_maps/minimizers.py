@@ -1,7 +1,7 @@
 """Minimizers of energies in autograd: constants, and the derivative of the limit.
 
-A model has ``forward_op``, ``adjoint_op``, ``regularizer``, ``alpha``, ``noise_level``,
-``derivative`` and ``solve``, see `regularized.RegularizedLeastSquares`.
+A model has ``solve(data)``, ``energy(data)`` with ``gradient(x)`` and ``hessian(x)``, and
+``derivative``, such as `regularized.RegularizedLeastSquares`.
 """
 
 import torch
@@ -24,6 +24,10 @@ class Energy:
         require_data_of(simulated, self.data, x)
         return (model.adjoint_op(simulated) - self.back
                 + model.alpha * self.regularizer.gradient(x))  # fmt: skip
+
+    def hessian(self, x):
+        """Return ``E''(x)``."""
+        return _Hessian(self, x)
 
     def take(self, index):
         """Return the same for some of the samples."""
@@ -77,11 +81,10 @@ class _Solved(torch.autograd.Function):
 
     @staticmethod
     def forward(g, x, data, model):
-        energy = Energy(model, data, model.regularizer.at(model.noise_level))
         rule = model.derivative
         accuracy = rule.accuracy * g.flatten(1).norm(dim=1).clamp_min(
             torch.finfo(g.dtype).tiny)  # fmt: skip
-        return conjugate_gradient(_Hessian(energy, x), g, torch.zeros_like(g),
+        return conjugate_gradient(model.energy(data).hessian(x), g, torch.zeros_like(g),
                                   accuracy.cpu().numpy(), rule.maxiter).x  # fmt: skip
 
     @staticmethod
@@ -91,8 +94,8 @@ class _Solved(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g):
         raise NotImplementedError(
-            "a second derivative of RegularizedLeastSquares was asked for, expected first ones "
-            "only; differentiate LastSteps instead.")
+            "a second derivative of a minimizer was asked for, expected first ones only; for "
+            "RegularizedLeastSquares, differentiate LastSteps instead.")
 
 
 class _Hessian:

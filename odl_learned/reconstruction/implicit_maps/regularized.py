@@ -140,6 +140,10 @@ class RegularizedLeastSquares(nn.Module):
         lipschitz, rho = self.regularizer.constants()
         return (self.norm**2 + self.alpha * lipschitz, self.coercivity - self.alpha * rho)
 
+    def energy(self, data: torch.Tensor) -> Energy:
+        """Return E for data ``(B, *Y.shape)``."""
+        return Energy(self, data, self.regularizer.at(self.noise_level))
+
     def solve(self, data: torch.Tensor) -> Solution:
         """Return minimizers with certificates, or stationary points with residuals.
 
@@ -154,7 +158,7 @@ class RegularizedLeastSquares(nn.Module):
             ``error_bound`` where the energy is strongly convex, else ``residual``.
         """
         with torch.no_grad():
-            energy = Energy(self, data, self.regularizer.at(self.noise_level))
+            energy = self.energy(data)
             x0 = energy.back if self.initial is None else self.initial(data)
             accuracy = self.accuracy * math.sqrt(x0[0].numel())
             L, mu = self.constants()
@@ -176,7 +180,7 @@ class RegularizedLeastSquares(nn.Module):
         flat = data.reshape(batch.numel(), *data.shape[len(batch) :])
         x = Minimizer.apply(flat, self)
         if torch.is_grad_enabled():
-            energy = Energy(self, flat, self.regularizer.at(self.noise_level))
+            energy = self.energy(flat)
             if isinstance(self.derivative, LastSteps):
                 L, mu = self.constants()
                 for _ in range(self.derivative.steps):

@@ -1,0 +1,1 @@
+"""Regularization parameters that a network chooses for every pixel, in certified solvers."""

@@ -10,8 +10,10 @@ learning for so many CPU seconds on one core, and compares them with total varia
 training images; ``adversarial`` trains the weakly convex one to tell photographs from noisy ones;
 ``transfer`` takes the weakly convex one, or that of the package where none is trained, as it is, to
 tomography and inpainting, with alpha and contrast tuned on validation images, as that of total
-variation is. Means over test images in dB; numbers that were not measured are null. The folder has
-``natural/kodak24_gray.npz`` and ``ct/ct_slices_256.npz``.
+variation is; ``maps`` trains a network that chooses the parameter of total variation for every
+pixel; ``bands`` counts how many pixels of other patients conformal bands hold. Means over test
+images in dB; numbers that were not measured are null. The folder has ``natural/kodak24_gray.npz``,
+``ct/ct_slices_256.npz`` and ``mri/mri_brain_256.npz``.
 """
 
 import argparse
@@ -20,6 +22,8 @@ import sys
 from pathlib import Path
 
 import timing  # isort: skip
+import regularizers_bands as bands
+import regularizers_maps as maps
 import regularizers_problems as problems
 import regularizers_ridges as ridges
 import torch
@@ -33,6 +37,8 @@ PARTS = {
                "wcrr_seconds"),
     "adversarial": ("adversarial_db", "adversarial_seconds"),
     "transfer": ("tv_ct_db", "wcrr_ct_db", "tv_inpainting_db", "wcrr_inpainting_db"),
+    "maps": ("maps_db", "maps_seconds"),
+    "bands": bands.NAMES,
 }  # fmt: skip
 
 
@@ -102,7 +108,10 @@ def transfer(arguments, shared):
 
 
 MEASURES = {"certificates": certificates, "ridges": denoise, "adversarial": adversarial,
-            "transfer": transfer}  # fmt: skip
+            "transfer": transfer,
+            "maps": lambda arguments, shared: maps.measured(arguments.data, arguments.size),
+            "bands": lambda arguments, shared: bands.measured(arguments.data, arguments.size),
+            }  # fmt: skip
 
 
 def main():

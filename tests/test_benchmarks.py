@@ -148,8 +148,13 @@ def test_regularizers_print_their_numbers(tmp_path):
     rng = np.random.default_rng(0)
     for folder, name, arrays in (
         ("natural", "kodak24_gray", {"images": rng.integers(0, 256, (24, 512, 768), np.uint8)}),
-        ("ct", "ct_slices_256", {"images": rng.integers(-1000, 1000, (6, 256, 256)),
-                                 "split": np.array(["train", "val", "test"] * 2)}),
+        ("ct", "ct_slices_256", {"images": rng.integers(-1000, 1000, (36, 256, 256)),
+                                 "split": np.array(["train", "val", "test"] * 12),
+                                 "patient": np.array([f"P{i:02}" for i in range(36)]),
+                                 "pixel_mm": np.ones(36)}),
+        ("mri", "mri_brain_256", {"images": rng.integers(0, 1000, (12, 256, 256)),
+                                  "subject": np.array([f"S{i:02}" for i in range(12)]),
+                                  "p999": np.full(12, 1000.0)}),
     ):  # fmt: skip
         (tmp_path / folder).mkdir()
         np.savez(tmp_path / folder / f"{name}.npz", **arrays)
@@ -159,7 +164,8 @@ def test_regularizers_print_their_numbers(tmp_path):
     assert done.returncode == 0, done.stderr
     numbers = json.loads(done.stdout.splitlines()[-1])
     assert {"tv_db", "crr_db", "wcrr_db", "wcrr_ct_db", "tv_ct_db", "wcrr_inpainting_db",
-            "tv_inpainting_db", "adversarial_db"} <= set(numbers)
+            "tv_inpainting_db", "adversarial_db", "maps_db", "conformal_coverage",
+            "conformal_mri"} <= set(numbers)
     assert numbers["violators_caught"] == numbers["violators_planted"] >= 10
     assert numbers["sound_passed"] == numbers["sound_planted"] >= 10
     assert all(isinstance(value, int | float) for value in numbers.values())

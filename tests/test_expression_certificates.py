@@ -45,6 +45,12 @@ def bends(potential, a, b):
     return low, high, 1e-3 * torch.ones_like(low)
 
 
+def convex(self, p, nu, rho):
+    """Lengths whose second derivative is nowhere less than a thousand."""
+    found = RIGHT_INTERVAL(self, p, nu, rho)
+    return found._replace(convexity=1e3 + found.convexity)
+
+
 RIGHT_INTERVAL = Lengths.interval
 #: The expression, what is replaced by what, and what the check finds.
 WRONG = {
@@ -56,6 +62,7 @@ WRONG = {
         "denoising", constants(Lengths, slope=1e-3, slope_in_nu=0.0), "B of curvature"),
     "interval of lengths": (
         "denoising", (Lengths, "interval", interval), "hessian of the variation"),
+    "convexity of lengths": ("denoising", (Lengths, "interval", convex), "pencil"),
     "convexity of squares": (
         "denoising", (Squares, "convexity", lambda self, nu: 1.1), "strong_convexity"),
     "lengths under a mask": ("mask", (maps, "least_gain", lambda op: 1.0), "strong_convexity"),
@@ -136,3 +143,40 @@ def test_bounds_hold_in_some_random_cases():
 @pytest.mark.parametrize("seed", range(8))
 def test_bounds_hold_in_random_cases(seed):
     assert violations(list(EXPRESSIONS), 25, np.random.default_rng(seed)) == []
+
+
+def dense(product, x):
+    """The matrix of a linear map of images of the shape of ``x``, ``(1, *shape)``, real."""
+    units = torch.eye(x.numel(), dtype=torch.float64).reshape(-1, *x.shape[1:])
+    return torch.stack([product(unit[None]).flatten() for unit in units], 1)
+
+
+@pytest.mark.parametrize("name", ["denoising", "small, anisotropic cells", "wavelet scales"])
+def test_pencils_hold_in_the_metric_they_are_of(name, rng):
+    """``|(H(x) - H(x~)) q|`` in the dual norm of ``M``, which is below all Hessians of the ball."""
+    functional = EXPRESSIONS[name]()
+    energy, (x, params, data) = energy_of(functional), draw(functional, rng, 1)
+    q, mu, gains = draw(functional, rng, 1)[0], energy.strong_convexity(params), []
+    for e in (1e-3, 0.03):
+        found = energy.variation_bound(x, params, data, torch.tensor([e]), q)
+        M = mu * torch.eye(x.numel(), dtype=torch.float64)
+        for term in energy.terms:
+            at = term.at(x, params, data)
+            rho = term.map.row_norm * torch.tensor([e])
+            least = at.density.interval(at.p, at.nu, rho).convexity
+            if not isinstance(term.density, Squares):
+                M += at.alpha * dense(lambda v, at=at, least=least: at.map.transpose(
+                    at.map.spread(least * at.map.linear(v))), x)  # fmt: skip
+        here = dense(energy.linearize(x, params, data).hessian, x)
+        for _ in range(3):
+            d = draw(functional, rng, 1)[0]
+            d = e * d / d.norm()
+            there = dense(energy.linearize(x + d, params, data).hessian, x)
+            slack = torch.linalg.eigvalsh(there - M)[0]
+            assert slack >= -1e-10 * torch.linalg.matrix_norm(there, 2)
+            change = (there - here) @ q.flatten()
+            dual = float(change @ torch.linalg.solve(M, change)) ** 0.5
+            reach = float(found.pencil[0]) * float(d.flatten() @ M @ d.flatten()) ** 0.5
+            assert dual <= reach * (1 + 1e-9)
+            gains.append(float(found.hessian[0]) / mu**0.5 / reach)
+    assert max(gains) > 1  # as a bound of the same it is better somewhere

@@ -6,11 +6,12 @@ from intervals of their potentials (`intervals`, `filters.ridge_variation`). Cer
 hypergradients are made of it, see ``docs/hypergradient_bound.md``.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 
-from odl_learned.energies.samples import sample_norms
+from odl_learned.energies.samples import sample_inner, sample_norms
 
 
 class Variation(NamedTuple):
@@ -28,12 +29,17 @@ class Variation(NamedTuple):
         ``>= |(J(x) - J(x~))^T q|`` for all ``x`` of the ball.
     jacobian
         ``>= |J(x)|``, the spectral norm, for all ``x`` of the ball.
+    pencil
+        A number ``k`` with ``|<(H(x~ + t d) - H(x~)) q, p>| <= k t |d|_M |p|_M`` for all ``|d| <=
+        e``, ``0 <= t <= 1`` and ``p``, in the norm ``|p|_M^2 = <p, M p>`` of some ``mu <= M <=
+        H(x)`` for all ``x`` of the ball; infinite where none is known.
     """
 
     hessian: torch.Tensor
     mean_hessian: torch.Tensor
     mixed: torch.Tensor
     jacobian: torch.Tensor
+    pencil: torch.Tensor | float = math.inf
 
 
 def global_variation(constants, q, radius):
@@ -54,7 +60,8 @@ def global_variation(constants, q, radius):
 
     lipschitz_hessian, lipschitz_mixed, jacobian = (float(c) for c in constants)
     return Variation(times(lipschitz_hessian), times(lipschitz_hessian / 2), times(lipschitz_mixed),
-                     torch.full_like(change, jacobian))  # fmt: skip
+                     torch.full_like(change, jacobian),
+                     torch.full_like(change, math.inf))  # fmt: skip
 
 
 def variation(energy, x, params, data, radius, q):
@@ -67,4 +74,22 @@ def variation(energy, x, params, data, radius, q):
     local = getattr(energy, "variation_bound", None)
     if local is None:
         return everywhere
-    return Variation(*map(torch.minimum, everywhere, local(x, params, data, radius, q)))
+    near = local(x, params, data, radius, q)
+    near = near._replace(pencil=torch.as_tensor(near.pencil, dtype=torch.float64))
+    return Variation(*map(torch.minimum, everywhere, near))
+
+
+def pencil_seen(here, there, d, q):
+    """Return a lower bound of `Variation.pencil`, ``(B,)``, from two `Linearization`.
+
+    With ``v = (H(x~ + d) - H(x~)) q`` it is ``<v, v> <= k |d|_M |v|_M``, and no norm in ``M`` is
+    larger than that in a Hessian on the ball. Rounding errors of ``v`` do not count.
+    """
+    first, second = here.hessian(q), there.hessian(q)
+    v, doubt = second - first, 64 * torch.finfo(q.dtype).eps * (
+        sample_norms(first) + sample_norms(second))  # fmt: skip
+    sizes = [torch.minimum(sample_inner(p, here.hessian(p)), sample_inner(p, there.hessian(p)))
+             for p in (d, v)]  # fmt: skip
+    least = (sizes[0] * sizes[1]).clamp_min(0).sqrt()
+    size = (sample_norms(v) - doubt).clamp_min(0)
+    return torch.where(least > 0, size**2 / least.clamp_min(1e-300), 0.0)

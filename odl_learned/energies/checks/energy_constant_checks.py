@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from odl_learned.energies.checks.energy_point import require
-from odl_learned.energies.hessian_variation import variation
+from odl_learned.energies.hessian_variation import pencil_seen, variation
 from odl_learned.energies.samples import sample_inner, sample_norms
 
 POWERS = 20
@@ -75,6 +75,7 @@ def check_variation(at):
             "mean_hessian": sample_norms(mean - here)[0],
             "mixed": (other - slope).norm(),
             "jacobian": other.norm(),
+            "pencil": pencil_seen(at.linear, there, length * v, q)[0],
         }
         for name, size in found.items():
             bound = float(getattr(claimed, name)[0])

@@ -46,7 +46,7 @@ class ExpressionEnergy(ParametricEnergy):
 
     def gradient(self, x, params, data):
         """Return ``d_x E``, of the shape of ``x``."""
-        return sum(point.gradient for point in self._points(x, params, data)).to(x.dtype)
+        return _total(point.gradient for point in self._points(x, params, data)).to(x.dtype)
 
     def linearize(self, x, params, data):
         """Return the `Linearization` at ``x``."""
@@ -67,7 +67,7 @@ class ExpressionEnergy(ParametricEnergy):
     def _linearization(self, x, params, points):
         def hessian(v):
             z = double(v)
-            return sum(point.hessian(z) for point in points).to(v.dtype)
+            return _total(point.hessian(z) for point in points).to(v.dtype)
 
         def mixed_adjoint(q):
             found = torch.stack([s for point in points for s in point.mixed(double(q))])
@@ -77,7 +77,7 @@ class ExpressionEnergy(ParametricEnergy):
         def inverse():
             return self.preconditioner(points)
 
-        return Linearization(sum(point.gradient for point in points).to(x.dtype), hessian,
+        return Linearization(_total(point.gradient for point in points).to(x.dtype), hessian,
                              mixed_adjoint, lambda v: inverse()(double(v)).to(v.dtype))  # fmt: skip
 
     def _pulled_back(self, params, slopes):
@@ -124,7 +124,8 @@ class ExpressionEnergy(ParametricEnergy):
         """Return the `Variation` on the ball around ``x``; see `TermVariation`."""
         x, q, data = self._at_door(x, params, data), double(q), self._double(data)
         e = torch.as_tensor(radius, dtype=torch.float64, device=x.device)
-        found = [term.variation(x, params, data, e, q) for term in self.terms]
+        mu = max(self.strong_convexity(params), 1e-300)
+        found = [point.variation(e, q, mu) for point in self._points(x, params, data)]
         slopes = self._slopes(params)
         learned = slopes.norm(dim=1) > 0  # others count nothing, also where they are infinite
         changes, sizes = (torch.stack([entry for part in found for entry in getattr(part, name)])
@@ -133,15 +134,16 @@ class ExpressionEnergy(ParametricEnergy):
             joined_norms(slopes[learned], None, part[learned], None).nan_to_num(nan=math.inf)
             for part in (changes, sizes))  # fmt: skip
         return Variation(sum(part.hessian for part in found),
-                         sum(part.mean_hessian for part in found), mixed, jacobian)  # fmt: skip
+                         sum(part.mean_hessian for part in found), mixed, jacobian,
+                         sum(part.pencil for part in found))  # fmt: skip
 
     def rounding(self, x, params, data):
         """Bound the rounding error of the gradient, in the norm, for every sample, ``(B,)``."""
-        z, data = self._at_door(x, params, data), self._double(data)
-        coarse = torch.finfo(x.dtype).eps
-        total = sum(term.rounding(z, params, data) for term in self.terms)
+        points, coarse = self._points(x, params, data), torch.finfo(x.dtype).eps
+        total = _total(point.rounding() for point in points)
         if coarse > torch.finfo(torch.float64).eps:
-            total = total + coarse * self.gradient(z, params, data).flatten(1).norm(dim=1)
+            slope = _total(point.gradient for point in points)
+            total = total + coarse * slope.flatten(1).norm(dim=1)
         return total
 
     def _at_door(self, x, params, data):
@@ -175,3 +177,8 @@ class ExpressionEnergy(ParametricEnergy):
                         f"{params.tolist()}, expected finite nonnegative numbers; learn logarithms "
                         "by Exponential, or bound the parameters."
                     )
+
+
+def _total(parts):
+    """The sum of tensors, at least one."""
+    return functools.reduce(torch.add, parts)

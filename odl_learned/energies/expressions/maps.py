@@ -11,8 +11,10 @@ from odl_learned.bridge import as_transpose_module
 from odl_learned.bridge.layouts.layout import TensorLayout, layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.rules.round_trip import OneBatchAxis
+from odl_learned.energies.expressions.differences import differences_of
 from odl_learned.energies.expressions.gains import least_gain, row_norm
 from odl_learned.energies.expressions.missing import missing
+from odl_learned.energies.transforms.perron import POWERS
 from odl_learned.operators.norms.operator_norms import operator_norm
 
 #: Rounding errors of a product with an operator and its transpose, in units of rounding.
@@ -63,7 +65,14 @@ class AffineMap:
         self.weights = weights
         self.is_identity = isinstance(self.operator, odl.IdentityOperator)
         like = layout_of(source).to_tensor(source.zero())[None]
-        self._forward = in_double(lower(self.operator), like)
+        self._differences = differences_of(self.operator)
+        if self._differences is None:
+            self._forward = in_double(lower(self.operator), like)
+            back = as_transpose_module(self.operator).native
+            self._transpose = in_double(back, target.zeros((1,), None))
+        else:
+            self._forward = self._differences.forward
+            self._transpose = self._differences.transpose
         ratio = target.weight  # of the inner product: w_Z
         most, fewest = extremes(weights / ratio if isinstance(ratio, float) and
                                  isinstance(weights, float) else
@@ -75,8 +84,6 @@ class AffineMap:
         plain = operator_norm(self.operator) * math.sqrt(largest / extremes(ratio)[1])
         self.row_norm = plain if rows is None else min(plain, rows)
         image = self._forward(double(like))
-        back = as_transpose_module(self.operator).native
-        self._transpose = in_double(back, layout_of(argument.space).zeros((1,), None))
         self._data = None
         if argument.data is not None:
             source = layout_of(argument.data.domain)
@@ -89,12 +96,15 @@ class AffineMap:
 
     def forward(self, x, data):
         """Return ``A x + B y + b``, ``(B, d, *shape)``."""
-        p = self._forward(x)
-        if self._data is not None:
-            p = p + self._data(data)
+        p, rest = self._forward(x).reshape(len(x), *self._grouped), self.rest(data)
+        return p if rest is None else p + rest
+
+    def rest(self, data):
+        """Return ``B y + b``, of the shape of groups, or None where it is zero."""
+        rest = None if self._data is None else self._data(data)
         if self._shift is not None:
-            p = p + self._shift
-        return p.reshape(len(x), *self._grouped)
+            rest = self._shift[None] if rest is None else rest + self._shift
+        return None if rest is None else rest.reshape(len(rest), *self._grouped)
 
     def linear(self, v):
         """Return ``A v``, ``(B, d, *shape)``; a tensor of its own."""
@@ -113,13 +123,30 @@ class AffineMap:
         module = lower(self.operator.adjoint @ self.operator)
         return in_double(module, source.zeros((1,), None))
 
-    def normal(self, v):
-        r"""Return ``M^H w M v``: with constant weights ``(w / w_Z) w_X A* A``."""
+    def normal(self, v, factor):
+        r"""Return ``c M^H w M v``: with constant weights ``c (w / w_Z) w_X A* A``."""
+        if self.is_identity or self._ratio is None:
+            return self.transpose(self.spread(self.linear(v), factor))
+        return factor * self._ratio * self._normal(v)
+
+    @functools.cached_property
+    def _ratio(self):
+        """``(w / w_Z) w_X`` where all of these are numbers, else None."""
         source, target = layout_of(self.operator.domain), layout_of(self.operator.range)
-        if self.is_identity or not all(isinstance(w, float) for w in (
-                self.weights, target.weight, source.weight)):  # fmt: skip
-            return self.transpose(_times(self.weights, self.linear(v)))
-        return self.weights / target.weight * source.weight * self._normal(v)
+        weights = self.weights, target.weight, source.weight
+        constant = all(isinstance(w, float) for w in weights)
+        return weights[0] / weights[1] * weights[2] if constant else None
+
+    def product_norm(self, factors, powers=POWERS):
+        """Bound ``|M^H w diag(factors) M|``, ``(B,)``, for numbers ``(B, 1, *shape)`` >= 0.
+
+        Infinite where one of them is.
+        """
+        if self._differences is None:
+            return self.norm**2 * factors.flatten(1).amax(1)
+        factors = self.spread(factors)  # of groups, or of single differences
+        factors = factors.reshape(len(factors), -1, *self._flat[1:])
+        return self._differences.product_norm(factors, powers).nan_to_num(math.inf, math.inf)
 
     def mean_square(self):
         """Return about ``|M|_F^2`` over the number of images, from a random one."""
@@ -129,9 +156,13 @@ class AffineMap:
         z = z.to(torch.complex128) if source.dtype.is_complex else z
         return float(self._forward(z).abs().square().sum() / z.abs().square().sum())
 
-    def spread(self, values):
-        """Return ``w`` times values of groups."""
-        return _times(self.weights, values)
+    def spread(self, values, factor=1.0):
+        """Return ``c w`` times values of groups."""
+        weights = self.weights
+        if isinstance(weights, torch.Tensor):
+            weights, values = weights.to(values.real.dtype), _times(factor, values)
+            return weights * values
+        return _times(factor * weights, values)
 
 
 class InSingle(torch.nn.Module):
@@ -142,7 +173,8 @@ class InSingle(torch.nn.Module):
         self.module = module
 
     def forward(self, x):
-        return double(self.module(_single(x)))
+        found = double(self.module(_single(x)))
+        return found if isinstance(found, tuple) else found.contiguous()
 
 
 def in_double(module, like):
@@ -198,7 +230,5 @@ def extremes(weight):
     return float(weight), float(weight)
 
 
-def _times(weights, p):
-    if isinstance(weights, torch.Tensor):
-        return weights.to(p.real.dtype) * p
-    return p if weights == 1.0 else weights * p
+def _times(factor, p):
+    return p if factor == 1.0 else factor * p

@@ -1,5 +1,6 @@
 r"""Terms of an energy, ``alpha(theta) sum_g w_g psi_nu(theta)(p_g)`` with ``p = A x + B y + b``."""
 
+import functools
 import math
 
 import torch
@@ -66,10 +67,6 @@ class Term:
         """Whether all constants follow from formulas in this package."""
         return type(self.density).__module__.startswith("odl_learned.")
 
-    def variation(self, x, params, data, radius, q):
-        """Return the `TermVariation` on the ball ``|z - x| <= radius``."""
-        return term_variation(self, x, params, data, radius, q)
-
     def curvature_constants(self, params):
         """Return ``LA``, and rates ``(LB, B)`` for every one of `scalars`."""
         alpha, nu = self.numbers(params)
@@ -89,17 +86,6 @@ class Term:
             return math.sqrt(float(weights.sum()) * share)
         return math.sqrt(weights * self.map.groups)
 
-    def rounding(self, x, params, data):
-        """Bound the rounding error of the gradient in the norm, ``(B,)``, in double precision."""
-        alpha, nu = self.numbers(params)
-        p, constants = self.map.forward(x, data), self.density.constants(nu)
-        still = self.map.forward(torch.zeros_like(x), data)
-        root = _root_of(self.map.weights)
-        size = self.map.norm * sample_norms(x) + sample_norms(root * still)
-        slopes = sample_norms(root * self.density.on(data).at(p, nu).gradient)
-        return ROUNDING * self.map.eps * alpha * self.map.norm * (
-            constants.curvature * size + slopes)  # fmt: skip
-
 
 class TermPoint:
     """The derivatives of a term at images ``x``."""
@@ -111,10 +97,16 @@ class TermPoint:
         self.density = term.density.on(data)
         self.point = self.density.at(self.p, self.nu)
         self.images, self._blocks = tuple(x.shape[1:]), None
+        self._x, self._data = x, data
 
     def follow(self, state):
         """Follow a dual variable from now on."""
         self.point = self.point.followed(state)
+
+    @functools.cached_property
+    def slope(self):
+        """The gradient for ``alpha = 1``."""
+        return self.map.transpose(self.map.spread(self.point.gradient))
 
     @property
     def state(self):
@@ -124,14 +116,24 @@ class TermPoint:
     @property
     def gradient(self):
         """The part of ``d_x E``."""
-        return self.map.transpose(self.alpha * self.map.spread(self.point.gradient))
+        return self.alpha * self.slope
+
+    def rounding(self):
+        """Bound the rounding error of the gradient in the norm, ``(B,)``, in double precision."""
+        map, constants = self.map, self.term.density.constants(self.nu)
+        root, size = _root_of(map.weights), map.norm * sample_norms(self._x)
+        still = map.rest(self._data)
+        if still is not None:
+            size = size + sample_norms(root * still)
+        slopes = sample_norms(root * self.point.gradient)
+        return ROUNDING * map.eps * self.alpha * map.norm * (constants.curvature * size + slopes)
 
     def hessian(self, v):
         """Return the part of ``d_x^2 E v``."""
         if isinstance(self.term.density, Squares):
-            return self.alpha * self.map.normal(v)
+            return self.map.normal(v, self.alpha)
         q = self.point.hessian(self.map.linear(v))
-        return self.map.transpose(self.map.spread(self.alpha * q))
+        return self.map.transpose(self.map.spread(q, self.alpha))
 
     def mixed(self, q):
         """Return ``<d_s d_x E, q>``, summed over samples, for every scalar ``s``."""
@@ -142,10 +144,14 @@ class TermPoint:
             found.append(self.alpha * self.map.spread(real_products(slope, w)).sum())
         return found
 
+    def variation(self, radius, q, mu):
+        """Return the `TermVariation` on the ball ``|z - x| <= radius``."""
+        return term_variation(self, radius, q, mu)
+
     def blocks(self):
         """Return ``alpha w psi''``, ``(B, d, d, *shape)``, real."""
         if self._blocks is None:
-            self._blocks = self.alpha * self.map.spread(self.point.blocks())
+            self._blocks = self.map.spread(self.point.blocks(), self.alpha)
         return self._blocks
 
 

@@ -118,10 +118,10 @@ class AutogradTerm:
         rates = [(n**2 * self._curvature(), n * self._bounds.slope)]
         return third, rates + [(math.inf, math.inf) for _ in self._inner]
 
-    def variation(self, x, params, data, radius, q):
-        """Return the `TermVariation` on the ball ``|z - x| <= radius``."""
+    def variation(self, point, params, radius, q, mu):
+        """Return the `TermVariation` on the ball ``|z - x| <= radius`` around a point."""
         alpha, n = self._reach(params)
-        point, e, length = self.at(x, params, data), radius, sample_norms(q)
+        e, length = radius, sample_norms(q)
         curvature = n**2 * self._curvature()
         third = n**3 * self._bounds.third if self._bounds.third else 0.0
         linear = torch.where(e == 0, 0.0, third * e)
@@ -133,7 +133,8 @@ class AutogradTerm:
             alpha * bent * length, alpha * mean * length,
             [torch.minimum(e * (second + mean * length), e * curvature * length),
              *(unknown for _ in self._inner)],
-            [first + e * curvature, *(unknown for _ in self._inner)])  # fmt: skip
+            [first + e * curvature, *(unknown for _ in self._inner)],
+            torch.where(length == 0, 0.0, alpha * third / mu * length))  # fmt: skip
 
     def rounding(self, x, params, data):
         """Estimate the rounding error of the gradient in the norm, ``(B,)``."""
@@ -153,6 +154,7 @@ class AutogradPoint:
     def __init__(self, term, x, params, data):
         self._term, self.alpha = term, float(term.alpha(params))
         self.images, self._size = tuple(x.shape[1:]), len(x)
+        self._params, self._data = params, data
         with torch.enable_grad():
             self._x = x.detach().requires_grad_()
             self._m = term._multiple(params).clone().requires_grad_()
@@ -185,6 +187,14 @@ class AutogradPoint:
         (found,) = torch.autograd.grad(self._slope, argument, v, retain_graph=True,
                                        allow_unused=True, materialize_grads=True)  # fmt: skip
         return found
+
+    def rounding(self):
+        """Estimate the rounding error of the gradient in the norm, ``(B,)``."""
+        return self._term.rounding(self._x.detach(), self._params, self._data)
+
+    def variation(self, radius, q, mu):
+        """Return the `TermVariation` on the ball ``|z - x| <= radius``."""
+        return self._term.variation(self, self._params, radius, q, mu)
 
     def mean_curvature(self):
         """Return about the mean of the diagonal of the Hessian, not negative, ``(B, 1)``."""

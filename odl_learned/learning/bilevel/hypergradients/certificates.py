@@ -141,10 +141,11 @@ def certified(at, q):
     gradient = penalty_slope - linear.mixed_adjoint(q).to(penalty_slope)
 
     change = variation(energy, x, params, problem.data, e, q)
-    mu = energy.strong_convexity(params)
-    bounds = torch.minimum(gradient_bound(change, residual, e, loss.lipschitz, mu),
+    mu, doubt = energy.strong_convexity(params), energy.rounding(x, params, problem.data).to(e)
+    distance = (sample_norms(linear.gradient) + doubt) / mu**0.5
+    bounds = torch.minimum(gradient_bound(change, residual, e, loss.lipschitz, mu, distance),
                            metric_gradient_bound(energy, at, q, r, rounding * scale))  # fmt: skip
-    seconds = corrected_value_bound(change, residual, e, loss.lipschitz)
+    seconds = corrected_value_bound(change, residual, e, loss.lipschitz, distance)
     firsts = loss.value_bound(x, e).to(e)
     stands = at.f.claims.stands
     firsts, seconds, bounds = (
@@ -154,7 +155,7 @@ def certified(at, q):
     corrections = sample_inner(q, linear.gradient)
     correction, second = float(corrections.sum()), float(seconds.sum())
     each = torch.minimum(firsts, corrections.abs() + seconds)
-    slopes = energy.rounding(x, params, problem.data).to(e) @ sample_norms(q)
+    slopes = doubt @ sample_norms(q)
     small = rounding * float(values.abs().sum() + abs(penalty)) + float(slopes)
     value_bound = small + min(float(each.sum()), abs(correction) + second)
     corrected, corrected_bound = value - correction, small + second

@@ -15,7 +15,7 @@ import math
 
 import torch
 
-from odl_learned.energies.hessian_variation import variation
+from odl_learned.energies.hessian_variation import pencil_seen, variation
 from odl_learned.energies.samples import sample_norms
 from odl_learned.learning.bilevel.claims import EPS, MARGIN
 
@@ -78,6 +78,8 @@ def _try_variation(f, here, x, q, d, h):
     }.items():
         _compare(f, f"{name} of the variation on a ball of radius {h:.3g}",
                  float(getattr(claimed, name)[0]), float(change.norm()) - doubt)  # fmt: skip
+    _compare(f, f"pencil of the variation on a ball of radius {h:.3g}", float(claimed.pencil[0]),
+             float(pencil_seen(here, there, h * d, q)[0]))  # fmt: skip
 
 
 def _compare(f, name, claim, found):

@@ -9,6 +9,7 @@ from odl_learned.functionals.constraints import (
 from odl_learned.functionals.evaluation import precise_inner, precise_value
 from odl_learned.functionals.fidelity import l2_fidelity
 from odl_learned.functionals.fields_of_experts import FieldsOfExperts
+from odl_learned.functionals.gaussian import gaussian_energy
 from odl_learned.functionals.h1_seminorm import H1Seminorm, H1SeminormConjugate
 from odl_learned.functionals.kullback_leibler import (
     KullbackLeiblerConjugate,
@@ -53,6 +54,7 @@ __all__ = [
     "WaveletDetailL1",
     "WaveletL1",
     "fix_block",
+    "gaussian_energy",
     "l2_fidelity",
     "parameter_space",
     "precise_inner",

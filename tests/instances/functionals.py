@@ -3,6 +3,7 @@
 import numpy as np
 import odl
 
+from instances.operators import whitening
 from instances.spaces import GRAD, MATRICES, RA, RW, XC, F, R, V, X, blocks, element, filters, plane
 from odl_learned import functionals, networks, operators, regularizers
 from odl_learned.bridge import as_functional, as_module
@@ -35,6 +36,12 @@ def least_squares(space, accuracy):
     """Least squares through differences, which are no isometry."""
     op = operators.gradient(space)
     return functionals.LeastSquares(op, element(op.range), accuracy=accuracy)
+
+
+def gaussian(space, border=False):
+    """The negative log density of a Gaussian with a sparse factor."""
+    return functionals.gaussian_energy(
+        whitening(space, 1, border), element(space), accuracy=1e-13)
 
 
 FUNCTIONALS = {
@@ -119,6 +126,9 @@ FUNCTIONALS = {
         odl.uniform_discr([0] * 3, [1, 2, 3], (3, 4, 2), dtype="float32")),
     "H1SeminormConjugate": lambda: functionals.H1Seminorm(X).convex_conj,
     "H1SeminormConjugate complex": lambda: functionals.H1Seminorm(XC).convex_conj,
+    "gaussian_energy": lambda: gaussian(X),
+    "gaussian_energy complex, with a border": lambda: gaussian(XC, border=True),
+    "gaussian_energy of channels": lambda: gaussian(X**2),
     "weighted_l1": lambda: functionals.weighted_l1(V, [0.5, 2.0]),
     "weighted_l1 complex, one weight zero": lambda: functionals.weighted_l1(
         XC**3, [0.5, 0.0, 1.0]),

@@ -165,6 +165,8 @@ REFUSED = {
     "functionals.WaveletDetailL1": lambda space: functionals.WaveletDetailL1(
         space((4, 8)), "haar", 1),
 }
+REFUSED["functionals.gaussian_energy"] = lambda space: functionals.gaussian_energy(
+    whitening(space()), space().zero())
 MADE_BY_OTHERS = {
     "operators.SampledFourierAdjoint", "operators.MultiCoilFourierAdjoint",
     "operators.ReflectedExtensionAdjoint", "operators.OrthogonalWaveletAdjoint",

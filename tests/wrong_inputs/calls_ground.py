@@ -237,6 +237,8 @@ FUNCTIONALS = {
     "fix_block": (functionals.fix_block, lambda: dict(
         functional=odl.functionals.L2NormSquared(blocks(X)[0]), index=1,
         element=odl.rn(2).one())),
+    "gaussian_energy": (functionals.gaussian_energy, lambda: dict(
+        whitening=WHITENING, mean=element(X), accuracy=1e-6, maxiter=100)),
     "LeastSquares": (functionals.LeastSquares, lambda: dict(
         forward_op=GRAD, data=GRAD.range.one(), accuracy=1e-6, maxiter=100)),
     "l2_fidelity": (functionals.l2_fidelity, lambda: dict(data=element(X))),

@@ -29,6 +29,17 @@ PRECISION = {
     "correlations": (precision.correlations, lambda: dict(precision=a_precision(), pixel=(1, 2))),
     "covariances": (precision.covariances, lambda: dict(precision=a_precision(), pixel=(1, 2))),
     "marginal_variances": (precision.marginal_variances, lambda: dict(precision=a_precision())),
+    "Jacobi": (precision.Jacobi, lambda: dict(precision=a_precision(), scale=0.1, share=0.5)),
+    "Whitened": (precision.Whitened, lambda: dict(precision=a_precision(), scale=0.1)),
+    "Projected": (precision.Projected, lambda: dict(
+        precision=a_precision(), scale=0.1, normal=torch.relu, generator=torch.Generator(),
+        probes=3)),
+    "proximal": (precision.proximal, lambda: dict(
+        precision=a_precision(), x=torch.ones(2, 4, 5), step=0.1, mean=torch.ones(2, 4, 5),
+        accuracy=1e-3, maxiter=9)),
+    "posterior_mean": (precision.posterior_mean, lambda: dict(
+        precision=a_precision(), normal=lambda u: u, back=torch.ones(2, 4, 5), noise=0.1,
+        mean=torch.ones(2, 4, 5), accuracy=1e-3, maxiter=9)),
     "most_likely_precision": (precision.most_likely_precision, lambda: dict(
         residuals=torch.randn(9, 4, 5, generator=torch.Generator().manual_seed(0)), radius=1,
         noise=0.1, shrinkage=0.1, mask=torch.ones(4, 5, dtype=torch.bool).numpy())),

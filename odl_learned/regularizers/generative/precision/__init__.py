@@ -3,7 +3,8 @@
 `Precision` is the object: whitening, log density, samples, all differentiable. `NoiseFloor` bounds
 its diagonal, smoothly, so that flat regions cannot make it infinite. `most_likely_precision` fits
 one to residuals in closed form, `white_precision` a multiple of the identity. `marginal_variances`,
-`covariances` and `correlations` are exact maps of what the model believes.
+`covariances` and `correlations` are exact maps of what the model believes. `proximal` and
+`posterior_mean` solve for images, preconditioned by `Jacobi`, `Whitened` or `Projected`.
 """
 
 from odl_learned.regularizers.generative.precision.bounds import NoiseFloor
@@ -17,13 +18,24 @@ from odl_learned.regularizers.generative.precision.marginals import (
     marginal_variances,
 )
 from odl_learned.regularizers.generative.precision.precision import Precision
+from odl_learned.regularizers.generative.precision.preconditioners import (
+    Jacobi,
+    Projected,
+    Whitened,
+)
+from odl_learned.regularizers.generative.precision.systems import posterior_mean, proximal
 
 __all__ = [
+    "Jacobi",
     "NoiseFloor",
     "Precision",
+    "Projected",
+    "Whitened",
     "correlations",
     "covariances",
     "marginal_variances",
     "most_likely_precision",
+    "posterior_mean",
+    "proximal",
     "white_precision",
 ]

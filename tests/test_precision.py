@@ -24,7 +24,7 @@ def border(shape):
 
 def coefficients(radius, channels, count=2, shape=(4, 5), seed=0):
     generator = torch.Generator().manual_seed(seed)
-    size = len(operators.Neighborhood(radius, channels or 1))
+    size = len(operators.triangular.Neighborhood(radius, channels or 1))
     image = shape if channels is None else (channels, *shape)
     return (0.5 * torch.randn(count, *image, generator=generator, dtype=torch.float64),
             0.4 * torch.randn(count, size, *shape, generator=generator, dtype=torch.float64))

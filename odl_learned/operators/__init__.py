@@ -44,7 +44,6 @@ from odl_learned.operators.transforms.multicoil import MultiCoilFourier, MultiCo
 from odl_learned.operators.transforms.wavelet import OrthogonalWavelet, OrthogonalWaveletAdjoint
 from odl_learned.operators.triangular import (
     CovarianceOperator,
-    Neighborhood,
     PrecisionOperator,
     Unwhitening,
     UnwhiteningAdjoint,
@@ -61,7 +60,6 @@ __all__ = [
     "FunctionalMultiple",
     "MultiCoilFourier",
     "MultiCoilFourierAdjoint",
-    "Neighborhood",
     "OrthogonalWavelet",
     "OrthogonalWaveletAdjoint",
     "PeriodicConvolution",

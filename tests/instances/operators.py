@@ -80,7 +80,7 @@ def whitening(space, radius=1, border=False):
     rng = np.random.default_rng(6)
     power = isinstance(space, odl.ProductSpace)
     shape, channels = (space[0].shape, len(space)) if power else (space.shape, 1)
-    hood = operators.Neighborhood(radius, channels)
+    hood = operators.triangular.Neighborhood(radius, channels)
     inside = np.zeros(shape, bool)
     inside[1:, 1:-1] = True
     return operators.Whitening(

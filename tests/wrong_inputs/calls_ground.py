@@ -122,7 +122,7 @@ WHITENING = operators.Whitening(X, np.zeros((5, 7)), np.zeros((4, 5, 7)), 1)
 OPERATORS = {
     "CovarianceOperator": (operators.CovarianceOperator, lambda: dict(
         precision=operators.PrecisionOperator(WHITENING))),
-    "Neighborhood": (operators.Neighborhood, lambda: dict(radius=1, channels=2)),
+    "Neighborhood": (operators.triangular.Neighborhood, lambda: dict(radius=1, channels=2)),
     "PrecisionOperator": (operators.PrecisionOperator, lambda: dict(whitening=WHITENING)),
     "Unwhitening": (operators.Unwhitening, lambda: dict(whitening=WHITENING)),
     "UnwhiteningAdjoint": (operators.UnwhiteningAdjoint, lambda: dict(whitening=WHITENING)),

@@ -14,7 +14,7 @@ import torch
 from odl_learned.bridge.forward_mode import jvp_rule
 from odl_learned.bridge.graphs import outside_graphs
 from odl_learned.bridge.triangular.layouts import stacked, unstacked
-from odl_learned.operators import Neighborhood
+from odl_learned.operators.triangular import Neighborhood
 
 
 def gathered(u: torch.Tensor, b: torch.Tensor, hood: Neighborhood) -> torch.Tensor:
@@ -24,7 +24,7 @@ def gathered(u: torch.Tensor, b: torch.Tensor, hood: Neighborhood) -> torch.Tens
     ----------
     u : real tensor ``(M, N, C, H, W)``
     b : tensor ``(N, len(hood), H, W)``, of the same dtype
-    hood : operators.Neighborhood
+    hood : operators.triangular.Neighborhood
         Of ``C`` channels.
     """
     return outside_graphs(Gather.apply, u, b, hood)

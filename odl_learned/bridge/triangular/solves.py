@@ -16,7 +16,7 @@ from odl_learned.bridge.forward_mode import jvp_rule
 from odl_learned.bridge.graphs import outside_graphs
 from odl_learned.bridge.triangular.layouts import stacked, unstacked
 from odl_learned.bridge.triangular.shifts import Gather, Products, Scatter
-from odl_learned.operators import Neighborhood
+from odl_learned.operators.triangular import Neighborhood
 
 
 def solved(y: torch.Tensor, b: torch.Tensor, hood: Neighborhood) -> torch.Tensor:
@@ -26,7 +26,7 @@ def solved(y: torch.Tensor, b: torch.Tensor, hood: Neighborhood) -> torch.Tensor
     ----------
     y : real tensor ``(M, N, C, H, W)``
     b : tensor ``(N, len(hood), H, W)``, of the same dtype
-    hood : operators.Neighborhood
+    hood : operators.triangular.Neighborhood
         Of ``C`` channels.
     """
     return outside_graphs(Solve.apply, y, b, hood)

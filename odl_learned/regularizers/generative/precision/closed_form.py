@@ -12,7 +12,7 @@ the regression leaves over. In the entries ``e^l, e^l b`` of L it is concave: th
 import numpy as np
 import torch
 
-from odl_learned.operators import Neighborhood
+from odl_learned.operators.triangular import Neighborhood
 from odl_learned.regularizers.generative.precision.precision import Precision
 from odl_learned.validation import is_finite_number, require_nonnegative, require_positive, shown
 

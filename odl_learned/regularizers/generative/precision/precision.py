@@ -9,15 +9,11 @@ import numpy as np
 import odl
 import torch
 
-from odl_learned.bridge.triangular import (
-    gathered,
-    packed,
-    scattered,
-    solved,
-    solved_transposed,
-    unpacked,
-)
-from odl_learned.operators import Neighborhood, Whitening
+from odl_learned.bridge.triangular.layouts import packed, unpacked
+from odl_learned.bridge.triangular.shifts import gathered, scattered
+from odl_learned.bridge.triangular.solves import solved, solved_transposed
+from odl_learned.operators import Whitening
+from odl_learned.operators.triangular import Neighborhood
 from odl_learned.validation import shown
 
 
@@ -27,12 +23,12 @@ class Precision:
     .. math:: (L^T u)_i = e^{l_i} \Big( u_i + \sum_{k \in N_d} b_{k,i} \, u_{i+k} \Big), \qquad
               \log p(u) = \sum_i l_i - \tfrac12 |L^T (u - m)|^2 - \tfrac n2 \log 2 \pi,
 
-    with the later neighbors ``N_d`` of `operators.Neighborhood`. Nothing is ever factorized. All
-    methods take and give tensors ``(*lead, N, *image)``, with ``image`` either ``(H, W)`` or, with
-    channels, ``(C, H, W)``; ``N = 1`` serves any number of images ``(*lead, *image)``. They are
-    differentiable to every order in images and coefficients. Images may be complex: real and
-    imaginary parts are then independent, with the same precision; to correlate them, make them two
-    channels.
+    with the later neighbors ``N_d`` of `operators.triangular.Neighborhood`. Nothing is ever
+    factorized. All methods take and give tensors ``(*lead, N, *image)``, with ``image`` either
+    ``(H, W)`` or, with channels, ``(C, H, W)``; ``N = 1`` serves any number of images
+    ``(*lead, *image)``. They are differentiable to every order in images and coefficients. Images
+    may be complex: real and imaginary parts are then independent, with the same precision; to
+    correlate them, make them two channels.
 
     Parameters
     ----------
@@ -48,7 +44,7 @@ class Precision:
 
     Attributes
     ----------
-    hood : operators.Neighborhood
+    hood : operators.triangular.Neighborhood
     image : tuple of int
         ``(H, W)`` or ``(C, H, W)``.
 
@@ -83,7 +79,7 @@ class Precision:
         if tuple(neighbors.shape) != expected:
             raise ValueError(f"neighbors have shape {tuple(neighbors.shape)}, expected {expected}: "
                              f"{len(self.hood)} later neighbors of radius {radius} with {channels} "
-                             "channels; see operators.Neighborhood.")
+                             "channels; see operators.triangular.Neighborhood.")
         self.log_diagonal, self.neighbors, self.mask = log_diagonal, neighbors, None
         if mask is not None:
             on_host = isinstance(mask, torch.Tensor) and mask.device.type != "meta"

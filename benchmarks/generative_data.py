@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import affine_transform
 
 #: Folder with real images; where it is missing, only the ellipses are there.
 DATA = Path(os.environ.get("ODL_LEARNED_DATA", "../shared/data"))
@@ -26,13 +27,14 @@ class Images(NamedTuple):
 def ellipses(train: int = 5000, validation: int = 32, test: int = 100) -> Images:
     """A skull of value 1/2 and, in it, Poisson(5) ellipses of values in [-0.15, 0.35].
 
-    Semi-axes are in [0.05, 0.25] of half of the image; each pixel is a mean of 2 x 2.
+    Semi-axes are in [0.05, 0.25] of half of the image; each pixel is a mean of 2 x 2. The mirror
+    images of those for training are there, too.
     """
     parts = []
     for seed, count in enumerate((train, validation, test)):
         rng = np.random.default_rng(seed)
         parts.append(np.stack([_phantom(rng, SIZE) for _ in range(count)]))
-    return Images(*parts)
+    return Images(_with_mirrored(parts[0]), *parts[1:])
 
 
 def _phantom(rng, n):
@@ -62,8 +64,12 @@ def digits(train: int = 10000, validation: int = 32, test: int = 100) -> Images:
     return Images(before[:train], before[train:], after)
 
 
-def brains(validation: int = 32, test: int = 100) -> Images:
-    """Slices of brains, with flips for training; the subjects of the splits are different."""
+def brains(copies: int = 40, validation: int = 32, test: int = 100) -> Images:
+    """Slices of brains; the subjects of the splits are different.
+
+    There are few slices for training: each is there in many copies, turned by up to 10 degrees,
+    scaled and brightened by up to a tenth, shifted by up to 2 pixels, and mirrored by chance.
+    """
     folder = DATA / "mri"
     with open(folder / "mri_brain_256.csv") as table:
         rows = list(csv.DictReader(table))
@@ -71,18 +77,30 @@ def brains(validation: int = 32, test: int = 100) -> Images:
         images = archive["images"].astype(np.float32)
     images /= np.asarray([float(row["p999"]) for row in rows], np.float32)[:, None, None]
     images = np.clip(images, 0, 1)
-    while images.shape[1] > SIZE:
+    while images.shape[1] > 2 * SIZE:
         images = _halved(images)
-    parts = []
-    for split, count in (("train", None), ("val", validation), ("test", test)):
-        chosen = images[[row["split"] == split for row in rows]]
-        at = np.arange(len(chosen)) if count is None else np.linspace(0, len(chosen) - 1, count)
-        parts.append(chosen[at.astype(int)])
-    return Images(flipped(parts[0]), *parts[1:])
+    split = np.array([row["split"] for row in rows])
+    rng = np.random.default_rng(0)
+    train = np.stack([_moved(image, rng) for image in images[split == "train"]
+                      for _ in range(copies)])  # fmt: skip
+    parts = [_halved(train)]
+    for name, count in (("val", validation), ("test", test)):
+        chosen = images[split == name]
+        at = np.linspace(0, len(chosen) - 1, count).astype(int)
+        parts.append(_halved(chosen[at]))
+    return Images(*parts)
 
 
-def flipped(images: np.ndarray) -> np.ndarray:
-    """The images and their mirror images."""
+def _moved(image, rng):
+    angle, scale = np.radians(rng.uniform(-10, 10)), rng.uniform(0.9, 1.1)
+    matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / scale
+    center = (np.array(image.shape) - 1) / 2
+    offset = center - matrix @ (center + rng.uniform(-4, 4, 2))
+    moved = rng.uniform(0.9, 1.1) * affine_transform(image, matrix, offset, order=1)
+    return moved[:, ::-1] if rng.random() < 0.5 else moved
+
+
+def _with_mirrored(images):
     return np.concatenate([images, images[:, :, ::-1]])
 
 

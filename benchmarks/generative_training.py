@@ -31,7 +31,7 @@ def network(radius: int | None, size: int = generative_data.SIZE,
     if radius is None:
         head = generative.ConstantHead(1, shape, deviation=deviation)
     else:
-        entries = 1 + generative.heads.later_neighbors(radius, 2)
+        entries = 1 + generative.heads.later_neighbors(radius)
         head = generative.WindowHead(
             generative.FullyConnectedDecoder(LATENT, (192,), entries, shape, scale=0.1,
                                              generator=source),
@@ -42,7 +42,7 @@ def network(radius: int | None, size: int = generative_data.SIZE,
 def trained(images: generative_data.Images, name: str, folder: Path,
             steps: tuple[int, int, int] = STEPS) -> generative.VariationalAutoencoder:  # fmt: skip
     """The model of this name, trained in stages, or read where its training is complete."""
-    pairs = torch.from_numpy(generative_data.flipped(images.train).copy())
+    pairs = torch.from_numpy(images.train)
     validation = torch.from_numpy(images.validation)
     options = dict(loss=EvidenceLowerBound(noise_level=NOISE_LEVEL), batch_size=64, clip_norm=0.3,
                    validation=validation, progress=False)  # fmt: skip

@@ -7,6 +7,8 @@ import torch
 from instances.generative import convolutional_pair, dense_pair, variational, window_head
 
 from odl_learned.networks import generative
+from odl_learned.operators.triangular.neighborhood import Neighborhood
+from odl_learned.regularizers.generative.precision import Precision
 
 Z = torch.randn(3, 3, generator=torch.Generator().manual_seed(0))
 
@@ -35,12 +37,12 @@ def test_scale_zero_starts_at_zero():
 def test_heads_start_near_their_deviation():
     log_diagonal, neighbors = generative.ConstantHead(2, (4, 6), deviation=0.3)(Z)
     torch.testing.assert_close(log_diagonal, torch.full((3, 2, 4, 6), -log(0.3)))
-    assert neighbors is None
+    assert neighbors.shape == (3, 1, 4, 6) and not neighbors.any()
     head = window_head(1, scale=0.0)
     log_diagonal, neighbors = head(Z)
     # m - log(1 + e^(m - l0)) with e^-m = 0.01 and e^-l0 = 0.1: the variances add up inversely.
     torch.testing.assert_close(log_diagonal, torch.full((3, 1, 4, 6), log(1 / (0.1 + 0.01))))
-    assert torch.equal(neighbors, torch.zeros(3, 1, 4, 4, 6))
+    assert torch.equal(neighbors, torch.zeros(3, 4, 4, 6))
     assert abs(head.deviation - 0.1) < 1e-7
 
 
@@ -49,17 +51,18 @@ def test_no_pixel_is_more_certain_than_the_least_deviation():
     with torch.no_grad():
         head.decoder.layers[-1].bias.fill_(50.0)
     log_diagonal, neighbors = head(Z)
-    assert neighbors is None and bool((log_diagonal <= -log(0.01) + 1e-6).all())
+    assert neighbors.shape == (3, 0, 4, 6) and bool((log_diagonal <= -log(0.01) + 1e-6).all())
     assert bool((log_diagonal > -log(0.0101)).all())
 
 
-@pytest.mark.parametrize(("radius", "shape", "count"), [(1, (4, 6), 4), (2, (4, 6), 12),
-                                                        (4, (9, 9), 40), (1, (4, 4, 4), 13)])
-def test_windows_have_half_of_their_pixels_as_later_neighbors(radius, shape, count):
-    decoder = generative.FullyConnectedDecoder(3, (5,), 2 * (1 + count), shape)
-    log_diagonal, neighbors = generative.WindowHead(decoder, radius)(Z)
-    assert log_diagonal.shape == (3, 2, *shape)
-    assert neighbors.shape == (3, 2, count, *shape)
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("radius", [0, 1, 2, 4])
+def test_heads_have_the_neighbors_of_a_precision(radius, channels):
+    head = window_head(radius, channels)
+    log_diagonal, neighbors = head(Z)
+    assert log_diagonal.shape == (3, channels, 4, 6)
+    assert neighbors.shape[1] == len(Neighborhood(radius, channels))
+    Precision(log_diagonal, neighbors, radius)
 
 
 def test_complex_images_are_two_channels():
@@ -92,7 +95,7 @@ MISTAKES = {
     "another latent vector": (lambda: DECODER(torch.zeros(2, 4)),
                               ValueError, r"z is \(2, 4\), expected a tensor of shape \(N, 3\)"),
     "channels of another window": (lambda: generative.WindowHead(DECODER, 1),
-                                   ValueError, "1 channels, expected a multiple of 1 . K = 5"),
+                                   ValueError, "1 channels, expected 5: 1 and later_neighbors"),
     "certain from the start": (
         lambda: generative.WindowHead(window_head(0).decoder, 0, deviation=0.01),
         ValueError, "least_deviation is 0.01, expected less than deviation = 0.01"),

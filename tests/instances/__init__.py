@@ -3,9 +3,10 @@
 Shapes are not square unless they must be; spaces are real and complex, weighted and not.
 """
 
-from instances import functionals, modules, odl_operators, operators, weighted
+from instances import functionals, generative, modules, odl_operators, operators, weighted
 
 OPERATORS = (operators.OPERATORS | odl_operators.OPERATORS
              | weighted.table(weighted.OPERATORS))
-FUNCTIONALS = functionals.FUNCTIONALS | weighted.table(weighted.FUNCTIONALS)
+FUNCTIONALS = (functionals.FUNCTIONALS | generative.FUNCTIONALS
+               | weighted.table(weighted.FUNCTIONALS))
 MODULES = modules.MODULES

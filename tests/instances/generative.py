@@ -1,7 +1,9 @@
 """Instances of networks of generative models, with images that they are applied to."""
 
+import odl
 import torch
 
+from odl_learned import regularizers
 from odl_learned.networks import generative
 
 IMAGE = torch.randn(4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
@@ -25,19 +27,19 @@ def convolutional_pair():
     )
 
 
-def window_head(radius, channels=1, scale=1.0):
+def window_head(radius, channels=1, scale=1.0, deviation=0.1):
     """A head whose covariance depends on the latent vector."""
-    entries = channels * (1 + generative.heads.later_neighbors(radius, 2))
+    entries = channels + generative.heads.later_neighbors(radius, channels)
     source = torch.Generator().manual_seed(4)
     return generative.WindowHead(
         generative.FullyConnectedDecoder(3, (5,), entries, (4, 6), scale=scale, generator=source),
-        radius)  # fmt: skip
+        radius, channels, deviation=deviation)  # fmt: skip
 
 
-def variational(radius, channels=1):
+def variational(radius, channels=1, deviation=0.1):
     """A variational autoencoder in double precision; None has one precision."""
-    head = (generative.ConstantHead(channels, (4, 6)) if radius is None
-            else window_head(radius, channels))  # fmt: skip
+    head = (generative.ConstantHead(channels, (4, 6), deviation=deviation) if radius is None
+            else window_head(radius, channels, deviation=deviation))  # fmt: skip
     return generative.VariationalAutoencoder(*dense_pair(channels), head).double()
 
 
@@ -54,3 +56,14 @@ GENERATIVE = {
     "Critic": lambda: (
         generative.Critic(generative.FullyConnectedEncoder(1, (4, 6), (5,), 1)).double(), IMAGE),
 }
+
+SPACE = odl.uniform_discr([0, 0], [2, 1], (4, 6), dtype="float64")
+
+
+def joint(radius):
+    """A regularizer of images and latent vectors."""
+    prior = regularizers.generative.prior_of(variational(radius, deviation=0.8))
+    return regularizers.generative.joint_functional(prior, SPACE)
+
+
+FUNCTIONALS = {"generative, joint": lambda: joint(1)}

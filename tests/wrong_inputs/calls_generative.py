@@ -2,9 +2,9 @@
 
 import torch
 from instances.generative import GENERATIVE as INSTANCES
-from instances.generative import convolutional_pair, dense_pair, variational, window_head
+from instances.generative import SPACE, convolutional_pair, dense_pair, variational, window_head
 
-from odl_learned import learning
+from odl_learned import learning, operators, regularizers
 from odl_learned.learning import objectives
 from odl_learned.networks import generative
 
@@ -41,6 +41,18 @@ def staged():
             "validate_every": 1000, "folder": None, "progress": False}
 
 
+MASK = operators.mask_operator(SPACE, (IMAGES[0] > 0.5).numpy())
+NETWORK, START = variational(0), Z.double()
+PRIOR = regularizers.generative.prior_of(NETWORK)
+MEASURED = regularizers.generative.Measurements(MASK, IMAGES, 0.5)
+FITTED = {"decoder": NETWORK.decoder, "measurements": MEASURED, "start": START,
+          "latent_weight": 1.0}
+
+
+def values(answer):
+    return answer.value
+
+
 GENERATIVE = {
     "networks.generative.FullyConnectedEncoder": (
         generative.FullyConnectedEncoder, lambda: dict(ENCODER)),
@@ -55,7 +67,7 @@ GENERATIVE = {
     "networks.generative.ConstantHead": (generative.ConstantHead, lambda: dict(
         channels=1, shape=(4, 6), deviation=0.1)),
     "networks.generative.WindowHead": (generative.WindowHead, lambda: dict(
-        decoder=window_head(1).decoder, radius=1, deviation=0.1, least_deviation=0.01)),
+        decoder=window_head(1).decoder, radius=1, channels=1, deviation=0.1, least_deviation=0.01)),
     "networks.generative.Autoencoder": (generative.Autoencoder, lambda: dict(
         zip(("encoder", "decoder"), convolutional_pair()))),
     "networks.generative.VariationalAutoencoder": (
@@ -72,4 +84,41 @@ GENERATIVE = {
     "learning.Wasserstein": (evaluated(objectives.Wasserstein, autoencoder()), adversary),
     "learning.train_in_stages": (learning.train_in_stages, staged),
     "learning.adam_with_cosine": (learning.adam_with_cosine, lambda: dict(learning_rate=1e-3)),
+    "regularizers.generative.Measurements": (regularizers.generative.Measurements, lambda: dict(
+        forward_op=MASK, data=IMAGES, noise_level=0.5)),
+    "regularizers.generative.WhiteDeviations": (
+        regularizers.generative.WhiteDeviations, lambda: dict(deviation=0.1)),
+    "regularizers.generative.SparseDeviations": (
+        regularizers.generative.SparseDeviations, lambda: dict(weight=1.0)),
+    "regularizers.generative.LearnedDeviations": (
+        regularizers.generative.LearnedDeviations, lambda: dict(head=NETWORK.head, weight=1.0)),
+    "regularizers.generative.Joint": (regularizers.generative.Joint, lambda: dict(weight=1.0)),
+    "regularizers.generative.GenerativePrior": (
+        regularizers.generative.GenerativePrior, lambda: dict(
+            decoder=NETWORK.decoder, deviations=regularizers.generative.WhiteDeviations(0.1),
+            latent_weight=1.0)),
+    "regularizers.generative.prior_of": (
+        regularizers.generative.prior_of, lambda: dict(network=NETWORK)),
+    "regularizers.generative.alternating": (regularizers.generative.alternating, lambda: dict(
+        prior=PRIOR, measurements=MEASURED, start=START, accuracy=1.0, maxiter=2, latent_steps=2,
+        determinant=regularizers.generative.Marginal(), image_accuracy=1e-4, callback=None)),
+    "regularizers.generative.range_restricted": (
+        regularizers.generative.range_restricted, lambda: dict(
+            FITTED, accuracy=1.0, maxiter=3)),
+    "regularizers.generative.inverse_gan": (regularizers.generative.inverse_gan, lambda: dict(
+        FITTED, learning_rate=1e-4, steps=2)),
+    "regularizers.generative.encoder_start": (regularizers.generative.encoder_start, lambda: dict(
+        network=NETWORK, measurements=MEASURED, alpha=0.1)),
+    "regularizers.generative.prior_samples": (regularizers.generative.prior_samples, lambda: dict(
+        latent=3, count=2, starts=2, generator=torch.Generator())),
+    "regularizers.generative.best_of": (regularizers.generative.best_of, lambda: dict(
+        solve=lambda z: regularizers.generative.range_restricted(
+            NETWORK.decoder, MEASURED, z, maxiter=1), starts=START[None], score=values)),
+    "regularizers.generative.joint_functional": (
+        regularizers.generative.joint_functional, lambda: dict(
+            prior=PRIOR, space=SPACE, determinant=regularizers.generative.Joint())),
+    "regularizers.generative.reduced_functional": (
+        regularizers.generative.reduced_functional, lambda: dict(
+            prior=PRIOR, space=SPACE, guess=lambda u: NETWORK.encode(u)[0], accuracy=1e-3,
+            maxiter=5, determinant=regularizers.generative.Joint())),
 }

@@ -9,9 +9,9 @@ import odl_learned
 RESULTS = (
     "Answer", "Batch", "Bound", "Certified", "Coefficients", "ConformalBands", "Convergence",
     "Differences", "EquivarianceErrors", "Greedy", "Guarantee", "History", "Hypergradient",
-    "Image", "Learned", "LearnedPattern", "Monotone", "NoGuarantee", "Refuted", "Regularizer",
-    "SavedReconstruction", "Solution", "Stability", "StabilityReport", "Stack", "Unknown",
-    "Verdict", "Work", "WorstPerturbation",
+    "Image", "InRange", "Learned", "LearnedPattern", "Monotone", "NoGuarantee", "Reconstruction",
+    "Refuted", "Regularizer", "SavedReconstruction", "Solution", "Stability",
+    "StabilityReport", "Stack", "Unknown", "Verdict", "Work", "WorstPerturbation",
 )  # fmt: skip
 MADE_BY_THE_BRIDGE = (
     "BatchFunctional", "BatchOperator", "BatchSpace", "EnergyModule", "OperatorModule",

@@ -164,7 +164,7 @@ CONSTRUCTORS = {
     generative.ConvolutionalDecoder: lambda net: {**_coder(net), "groups": net.groups},
     generative.ConstantHead: lambda head: {"channels": head.channels, "shape": list(head.shape)},
     generative.WindowHead: lambda head: {
-        **_named("decoder", "radius", "least_deviation")(head),
+        **_named("decoder", "radius", "channels", "least_deviation")(head),
         "deviation": 2 * head.least_deviation},
     generative.Autoencoder: _named("encoder", "decoder"),
     generative.VariationalAutoencoder: _named("encoder", "decoder", "head"),

@@ -1,6 +1,5 @@
 """Objectives of autoencoders: how well they give images back, and how likely images are."""
 
-from math import log, pi
 from typing import final
 
 import torch
@@ -9,6 +8,7 @@ from odl_learned.learning.batch import Batch
 from odl_learned.learning.objective import Objective
 from odl_learned.networks.generative import Autoencoder, VariationalAutoencoder
 from odl_learned.networks.generative.autoencoders import channels_of
+from odl_learned.regularizers.generative.heads import precision_at
 from odl_learned.validation import require_nonnegative, shown
 
 
@@ -99,13 +99,6 @@ class EvidenceLowerBound(Objective):
         mean, log_variance = model.encode(u)
         z = mean + (0.5 * log_variance).exp() * batch.normal(mean)
         deviations = channels_of(u, model.dimension) - model.decoder(z)
+        density = precision_at(model.head, z).log_density(deviations)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
-        nats = self.divergence_weight * divergence - log_density(deviations, *model.head(z))
-        return nats.mean() / deviations[0].numel()
-
-
-def log_density(deviations, log_diagonal, neighbors):
-    """The log density of deviations ``(N, C, *shape)`` by a factor of their precision, ``(N,)``."""
-    white = log_diagonal.exp() * deviations
-    nats = log_diagonal - 0.5 * white.square() - 0.5 * log(2 * pi)
-    return nats.flatten(1).sum(1)
+        return (self.divergence_weight * divergence - density).mean() / deviations[0].numel()

@@ -1,9 +1,53 @@
 """Generative regularizers: images as what a generator makes, and a deviation from it.
 
+`GenerativePrior` is a decoder with a kind of deviation from its images: `WhiteDeviations`,
+`SparseDeviations`, or `LearnedDeviations` with the covariance that a network has learned;
+`prior_of` makes it of a trained `networks.generative.VariationalAutoencoder`.
+
+`alternating` reconstructs from `Measurements`, a linear operator with data and noise level: images
+exactly, latent vectors by descent, in turn, without any increase. Its determinant is `Marginal` or
+`Joint`; docs/generative.md derives both. `range_restricted` admits no deviation, and `inverse_gan`
+adapts the decoder in place of it. They start from `encoder_start` or `prior_samples`, and
+`best_of` takes the best of several answers.
+
+`joint_functional` and `reduced_functional` are the regularizer as an ODL functional.
+
 `precision` is the model of the deviation: a Gaussian with a sparse factor of its precision for
 every image, which costs a few multiply-adds per pixel.
 """
 
 from odl_learned.regularizers.generative import precision
+from odl_learned.regularizers.generative.alternating import Reconstruction, alternating
+from odl_learned.regularizers.generative.determinants import Joint, Marginal
+from odl_learned.regularizers.generative.deviations import (
+    LearnedDeviations,
+    SparseDeviations,
+    WhiteDeviations,
+)
+from odl_learned.regularizers.generative.functionals import joint_functional, reduced_functional
+from odl_learned.regularizers.generative.hard import InRange, inverse_gan, range_restricted
+from odl_learned.regularizers.generative.measurements import Measurements
+from odl_learned.regularizers.generative.prior import GenerativePrior, prior_of
+from odl_learned.regularizers.generative.starts import best_of, encoder_start, prior_samples
 
-__all__ = ["precision"]
+__all__ = [
+    "GenerativePrior",
+    "InRange",
+    "Joint",
+    "LearnedDeviations",
+    "Marginal",
+    "Measurements",
+    "Reconstruction",
+    "SparseDeviations",
+    "WhiteDeviations",
+    "alternating",
+    "best_of",
+    "encoder_start",
+    "inverse_gan",
+    "joint_functional",
+    "precision",
+    "prior_of",
+    "prior_samples",
+    "range_restricted",
+    "reduced_functional",
+]

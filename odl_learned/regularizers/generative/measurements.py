@@ -1,0 +1,120 @@
+"""Linear measurements of a batch of images as tensors: data term, gradient, normal operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import final
+
+import odl
+import torch
+
+from odl_learned.bridge import as_module, as_transpose_module
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.validation import require_positive, shown
+from odl_learned.weights import constant_weight
+
+#: Number of random images that the diagonal of a normal operator is estimated from.
+PROBES = 32
+
+
+@final
+class Measurements:
+    r"""White noise on linear measurements of images, one problem for each sample of a batch.
+
+    .. math:: D(u) = \frac{1}{2 s^2} |A u - y|^2, \qquad \nabla D(u) = s^{-2} A^H (A u - y)
+
+    with Euclidean norms of the entries, to which the noise belongs, whatever the weights of the
+    spaces: minus the logarithm of the density of y up to a constant, in nats.
+
+    Parameters
+    ----------
+    forward_op : linear odl.Operator
+        A, from a space of images, real or complex, to data, real or complex.
+    data : torch.Tensor, shape (N, *Y.shape)
+        y.
+    noise_level : float
+        s, positive: the standard deviation of the noise in each entry, in the real and in the
+        imaginary part of complex data, as in `data.add_white_noise`.
+
+    Raises
+    ------
+    TypeError
+        If the operator is none or nonlinear, or the data no tensor.
+    ValueError
+        If data have another shape, or the noise level is not positive.
+    """
+
+    def __init__(self, forward_op: odl.Operator, data: torch.Tensor, noise_level: float) -> None:
+        if not isinstance(forward_op, odl.Operator) or not forward_op.is_linear:
+            raise TypeError(f"forward_op is {shown(forward_op)}, expected a linear ODL operator.")
+        require_positive("noise_level", noise_level)
+        target = layout_of(forward_op.range)
+        target.check(data, "data")
+        if len(target.batch_shape(data)) != 1:
+            raise ValueError(f"data have the batch axes {tuple(target.batch_shape(data))}, "
+                             "expected one, that of the samples; give a single measurement one by "
+                             "data[None].")
+        self.forward_op, self.data, self.noise_level = forward_op, data, float(noise_level)
+        self.layout = layout_of(forward_op.domain)
+        self.forward, self.transpose = as_module(forward_op), as_transpose_module(forward_op)
+        self._shared = {}
+        self._normal = _normal_module(forward_op) or (lambda u: self.transpose(self.forward(u)))
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def take(self, index: Sequence[int] | torch.Tensor) -> Measurements:
+        """Return the measurements of some of the samples, also several times."""
+        other = object.__new__(Measurements)
+        other.__dict__ |= self.__dict__ | {"data": self.data[torch.as_tensor(index)]}
+        return other
+
+    def value(self, u: torch.Tensor) -> torch.Tensor:
+        """Return D of images ``(N, *X.shape)``, ``(N,)`` in double precision."""
+        rest = self.forward(u) - self.data
+        rest = torch.view_as_real(rest) if rest.is_complex() else rest
+        return rest.double().square().flatten(1).sum(1) / (2 * self.noise_level**2)
+
+    def gradient(self, u: torch.Tensor) -> torch.Tensor:
+        """Return the Euclidean gradient of D."""
+        return self.transpose(self.forward(u) - self.data) / self.noise_level**2
+
+    def normal(self, u: torch.Tensor) -> torch.Tensor:
+        """Return ``A^H A u / s^2`` for any number of images."""
+        return self._normal(u) / self.noise_level**2
+
+    def pulled_back(self) -> torch.Tensor:
+        """Return ``A^H y / s^2``."""
+        return self.transpose(self.data) / self.noise_level**2
+
+    def images(self) -> torch.Tensor:
+        """Return zero, ``(N, *X.shape)``."""
+        return torch.zeros((len(self), *self.layout.shape), dtype=self.layout.dtype)
+
+    @property
+    def information(self) -> torch.Tensor:
+        r"""An estimate of the diagonal of ``A^H A / s^2``, ``(1, *X.shape)``, real.
+
+        .. math:: h_i \approx \frac1m \sum_k v_{k,i} (A^H A v_k)_i / s^2, \qquad v_{k,i} = \pm 1,
+
+        with m = 32 random v, always the same; exact where ``A^H A`` is diagonal, such as for
+        inpainting. Where the estimate is negative, it is zero.
+
+        Source: Bekas, Kokiopoulou, Saad, An estimator for the diagonal of a matrix (2007).
+        """
+        if "information" not in self._shared:
+            generator = torch.Generator().manual_seed(0)
+            signs = 2.0 * torch.randint(0, 2, (PROBES, *self.layout.shape), generator=generator) - 1
+            products = signs * self.normal(signs.to(self.layout.dtype)).real
+            self._shared["information"] = products.mean(0, keepdim=True).clamp_min(0)
+        return self._shared["information"]
+
+
+def _normal_module(op: odl.Operator) -> Callable | None:
+    """``A^H A`` as one module, which may cost one transform less, if weights are numbers."""
+    try:
+        scale = constant_weight("X", op.domain) / constant_weight("Y", op.range)
+    except (TypeError, ValueError):
+        return None
+    module = as_module(op.adjoint @ op)
+    return lambda u: scale * module(u)

@@ -102,15 +102,12 @@ def inpainting(folder, size):
 def tomography(folder, size):
     """Slices of chests at 64 x 64, 30 views, noise of 2 % of the mean, patients apart."""
     _, n, _, most = SIZES[size]
-    with np.load(Path(folder) / "ct" / "ct_slices_256.npz") as file:
-        images, splits = file["images"].astype("float32"), file["split"]
-    images = data.downsample(np.clip((images + 1000) / 2000, 0, 1), 256 // n)
-    space = space_of(images)
+    space = odl.uniform_discr([0, 0], [n, n], (n, n), dtype="float32")
     A = operators.normalized(operators.parallel_ray_transform(space, VIEWS))
     project = bridge.as_module(A)
 
     def drawn(split, seed):
-        truth = torch.from_numpy(images[splits == split])[:most]
+        truth = slices(folder, split, n)[:most]
         exact = project(truth)
         noise = torch.randn(exact.shape, generator=generator(seed))
         return exact + RELATIVE_NOISE * exact.abs().mean() * noise, truth
@@ -118,6 +115,13 @@ def tomography(folder, size):
     val, test = drawn("val", 1), drawn("test", 2)
     return Problem("tomography", [A] * len(val[1]), [A] * len(test[1]), val, test,
                    (5e-5, 1e-4, 2e-4, 4e-4), 0.0)
+
+
+def slices(folder, split, n):
+    """Slices of a split at ``n x n`` pixels, (count, n, n), from -1000 to 1000 HU in [0, 1]."""
+    with np.load(Path(folder) / "ct" / "ct_slices_256.npz") as file:
+        images = file["images"][file["split"] == split].astype("float32")
+    return torch.from_numpy(data.downsample(np.clip((images + 1000) / 2000, 0, 1), 256 // n))
 
 
 def space_of(images):

@@ -3,12 +3,6 @@
 import torch
 from torch import nn
 
-from odl_learned.networks.images import (
-    from_channels,
-    require_dimension,
-    require_network,
-    to_channels,
-)
 from odl_learned.networks.layers import (
     CONVOLUTIONS,
     TRANSPOSED,
@@ -20,7 +14,7 @@ from odl_learned.networks.layers import (
     require_widths,
 )
 from odl_learned.networks.multiscale import padded
-from odl_learned.validation import real_numbers
+from odl_learned.networks.noise_levels import levels_of
 
 
 class DnCNN(ChannelNetwork):
@@ -152,7 +146,7 @@ class NoiseLevelUNet(ChannelNetwork):
 
     def forward(self, x: torch.Tensor, noise_level: torch.Tensor | float) -> torch.Tensor:
         require_channels(x, self.in_channels, self.dimension, self.last.weight)
-        levels = _levels(noise_level, x)
+        levels = levels_of(noise_level, x)
         larger, crop = padded(x, self.factor)
         plane = levels.view(-1, *(1 for _ in x.shape[1:])).expand(len(x), 1, *larger.shape[2:])
         channels = self.first(torch.cat([larger, plane], dim=1))
@@ -173,51 +167,3 @@ class _Block(nn.Module):
 
     def forward(self, x):
         return x + self.second(torch.relu(self.first(x)))
-
-
-class NoiseLevelOnImages(nn.Module):
-    """A denoiser of channels, told the noise level, acting on images as `OnImages` does.
-
-    Parameters
-    ----------
-    net : torch.nn.Module
-        Maps ``(N, C, *shape)`` and levels ``(N,)`` to ``(N, C, *shape)``, such as `NoiseLevelUNet`;
-        C is 1 for real images and 2, the real and the imaginary part, for complex ones.
-    dimension : int
-        Number of axes of an image, ``len(space.shape)``.
-
-    Maps images ``(*batch, *shape)`` and noise levels, a number or ``batch``, to images.
-
-    Raises
-    ------
-    ValueError, TypeError
-        As `OnImages`, or if the levels have another shape than the batch.
-    """
-
-    def __init__(self, net: nn.Module, *, dimension: int):
-        super().__init__()
-        require_network(net)
-        require_dimension(dimension, net)
-        self.net, self.dimension = net, dimension
-
-    def forward(self, x: torch.Tensor, noise_level: torch.Tensor | float) -> torch.Tensor:
-        channels = to_channels(x, self.dimension)
-        if not isinstance(noise_level, torch.Tensor):
-            noise_level = real_numbers("noise_level", noise_level)
-        levels = torch.as_tensor(noise_level, device=x.device)
-        batch = x.shape[: x.ndim - self.dimension]
-        if levels.ndim and levels.shape != batch:
-            raise ValueError(f"noise_level has shape {tuple(levels.shape)}, expected one number or "
-                             f"{tuple(batch)}, one for each image.")
-        return from_channels(self.net(channels, levels.flatten()), x, self.dimension)
-
-
-def _levels(noise_level, x):
-    levels = torch.as_tensor(noise_level, dtype=x.dtype, device=x.device).flatten()
-    if len(levels) not in (1, len(x)):
-        raise ValueError(f"noise_level has {len(levels)} entries, expected one number or {len(x)}, "
-                         "one for each image.")
-    if not bool(torch.all(torch.isfinite(levels) & (levels >= 0))):
-        raise ValueError(f"noise_level is {noise_level}, expected finite numbers of at least zero, "
-                         "standard deviations in the unit of the images.")
-    return levels

@@ -113,6 +113,10 @@ MODULES = {
     "NoiseLevelUNet": lambda: (
         AtLevel(shaken(networks.NoiseLevelUNet(2, (3, 4), 1, dimension=2)), 0.2),
         IMAGE.expand(2, 5, 7)),
+    "PreconditionedDenoiser": lambda: (
+        AtLevel(networks.PreconditionedDenoiser(
+            shaken(networks.CNN(3, 2, 4, 2, dimension=2)), 0.1, 0.7).double(), 0.2),
+        IMAGE.expand(2, 5, 7)),
     "NoiseLevelOnImages": lambda: (
         AtLevel(networks.NoiseLevelOnImages(
             shaken(networks.NoiseLevelUNet(1, (3, 4), 1, dimension=2)), dimension=2), 0.2), IMAGE),

@@ -60,6 +60,10 @@ LEARNING = {
 
 OBJECTIVES = {
     "Adversarial": (objectives.Adversarial, lambda: dict(penalty=10.0, slope=1.0)),
+    "BalancedWeight": (objectives.BalancedWeight, lambda: dict(spread=0.5)),
+    "LogUniformLevels": (objectives.LogUniformLevels, lambda: dict(least=0.1, largest=1.0)),
+    "DenoisingScoreMatching": (objectives.DenoisingScoreMatching, lambda: dict(
+        levels=objectives.LogUniformLevels(0.1, 1.0), weight=objectives.BalancedWeight(0.5))),
     "DataConsistency": (applied(objectives.DataConsistency), lambda: dict(
         forward=A_MAP, loss=SQUARES)),
     "Equivariance": (applied(objectives.Equivariance), lambda: dict(

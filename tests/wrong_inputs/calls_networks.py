@@ -79,6 +79,11 @@ NETWORKS |= {
     "DnCNN": (networks.DnCNN, lambda: dict(
         channels=1, width=4, depth=3, dimension=2, generator=torch.Generator())),
     "NoiseLevelOnImages": (networks.NoiseLevelOnImages, lambda: dict(net=levels(), dimension=2)),
+    "PreconditionedDenoiser": (networks.PreconditionedDenoiser, lambda: dict(
+        net=networks.CNN(2, 1, 4, 2, dimension=2), mean=0.5, spread=1.0)),
+    "a preconditioned denoiser": (
+        networks.PreconditionedDenoiser(networks.CNN(2, 1, 4, 2, dimension=2).double(), 0.5, 1.0),
+        lambda: dict(x=T[:, None], noise_level=0.1)),
     "NoiseLevelUNet": (networks.NoiseLevelUNet, lambda: dict(
         channels=1, widths=(3, 4), blocks=1, dimension=2, generator=torch.Generator())),
     "RadialBasis": (networks.RadialBasis, lambda: dict(

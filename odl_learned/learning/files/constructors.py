@@ -124,6 +124,7 @@ CONSTRUCTORS = {
     networks.DnCNN: _dncnn,
     networks.NoiseLevelUNet: _noise_level_unet,
     networks.NoiseLevelOnImages: _named("net", "dimension"),
+    networks.PreconditionedDenoiser: _named("net", "mean", "spread"),
     networks.OnImages: _named("net", "dimension"),
     networks.RadialBasis: lambda net: {
         "channels": net.weights.shape[0], "centers": net.weights.shape[1], "radius": net.radius},

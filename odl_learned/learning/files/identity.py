@@ -23,6 +23,7 @@ from odl_learned.learning.files.values import (
     NO_ARRAY,
     array_values,
     objective_values,
+    output_of,
     repeatable,
     unlike,
 )
@@ -154,7 +155,7 @@ def model_identity(model: torch.nn.Module, data: torch.Tensor) -> dict:
         The output is None, and not compared, if the model fails or is random in evaluation mode.
     """
     with evaluation_mode(model):
-        output = repeatable(lambda: array_values(model(data)), data.device)
+        output = repeatable(lambda: array_values(output_of(model, data)), data.device)
     return {
         "text": re.sub(r"0x[0-9a-fA-F]+| \(GPU \d+\)|cuda:\d+", "", repr(model)),
         "torch": torch.__version__.partition("+")[0],

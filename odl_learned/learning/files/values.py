@@ -28,13 +28,16 @@ def array_values(x: torch.Tensor) -> dict:
 
 
 class _StandIn(torch.nn.Module):
-    """In place of a model: ``y -> (1 + m / (1 + m)) p`` with an image p, m the mean of ``|y|``."""
+    """In place of a model: ``y -> (1 + m / (1 + m)) p`` with an image p, m the mean of ``|y|``.
+
+    What else a model is told, such as a noise level, is ignored.
+    """
 
     def __init__(self, image):
         super().__init__()
         self.image = image
 
-    def forward(self, y):
+    def forward(self, y, *told):
         mean = y.abs().double().flatten(1).mean(1)
         factor = (1 + mean / (1 + mean)).reshape(-1, *[1] * (self.image.ndim - 1))
         return (factor * self.image).to(self.image.dtype)
@@ -89,10 +92,20 @@ def is_mean(objective: Objective, image: torch.Tensor, data, truth) -> bool:
     return both != other or abs(both - mean) <= 1e-3 * max(abs(both), abs(mean))
 
 
+def output_of(model: torch.nn.Module, data: torch.Tensor) -> torch.Tensor:
+    """Return ``model(data)``; what a denoiser returns that wants a noise level, too, at one."""
+    try:
+        return model(data)
+    except TypeError:
+        if not hasattr(model, "compared_by"):
+            raise
+        return model.compared_by(data)
+
+
 def random_image(model: torch.nn.Module, data: torch.Tensor) -> torch.Tensor:
     """Return normal random numbers of the shape of the output of a model."""
     with evaluation_mode(model):
-        x = model(data)
+        x = output_of(model, data)
     source = torch.Generator().manual_seed(0)
     return torch.randn(x.shape, dtype=x.dtype, generator=source).to(x.device)
 

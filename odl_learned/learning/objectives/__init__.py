@@ -4,6 +4,8 @@ Each is a value for ``learning.train(model, pairs, loss=...)``, where the items 
 data alone; `learning.WeightedSum` adds them up. `Adversarial` is for regularizers, which it teaches
 to tell truths from naive reconstructions. `Autoencoding`, `EvidenceLowerBound` and `Wasserstein`
 are for generative models, `networks.generative`, and their data are images.
+`DenoisingScoreMatching`, over noise levels such as `LogUniformLevels` with a weight such as
+`BalancedWeight`, is for denoisers of `reconstruction.diffusion`.
 """
 
 from odl_learned.learning.objectives.adversarial import Adversarial
@@ -13,6 +15,11 @@ from odl_learned.learning.objectives.equivariance import Equivariance
 from odl_learned.learning.objectives.generative import Autoencoding, EvidenceLowerBound
 from odl_learned.learning.objectives.measured import DataConsistency, Noise2Noise
 from odl_learned.learning.objectives.noise import SURE, Recorrupted
+from odl_learned.learning.objectives.score_matching import (
+    BalancedWeight,
+    DenoisingScoreMatching,
+    LogUniformLevels,
+)
 from odl_learned.learning.objectives.splits import (
     Noise2Inverse,
     PointSplit,
@@ -25,12 +32,15 @@ from odl_learned.learning.objectives.wasserstein import Wasserstein
 __all__ = [
     "Adversarial",
     "Autoencoding",
+    "BalancedWeight",
     "SURE",
     "DataConsistency",
+    "DenoisingScoreMatching",
     "Direct",
     "EnergyGap",
     "Equivariance",
     "EvidenceLowerBound",
+    "LogUniformLevels",
     "Noise2Inverse",
     "Noise2Noise",
     "PointSplit",

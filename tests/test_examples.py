@@ -56,6 +56,17 @@ def test_scripts_are_short(path):
     assert len(path.read_text().splitlines()) < 80
 
 
+BILEVEL = [ROOT / "examples" / f"{each}.py" for each in (
+    "ct_learned_variation", "ct_fan_beam_learned_variation", "ct_learned_ridge",
+    "deblurring_learned_scales", "mri_multicoil_learned_variation", "pet_learned_variation")]
+
+
+@pytest.mark.parametrize("path", BILEVEL, ids=name)
+def test_learned_energies_take_sixty_lines_and_no_tensors(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 60 and "torch" not in text
+
+
 def save_whole(figure, *args, save=Figure.savefig, **settings):
     """Save a figure, and assert that no title or label is cut off at its edges."""
     save(figure, *args, **settings)
@@ -95,7 +106,10 @@ SPOILED = {
     "ct_learned_ridge.py": {"niter": 3},
     "ct_learned_without_truth.py": {"steps": 1},
     "ct_train_in_a_folder.py": {"steps": 1},
+    "ct_fan_beam_learned_variation.py": {"steps": 1},
     "ct_learned_variation.py": {"steps": 1},
+    "deblurring_learned_scales.py": {"steps": 1},
+    "mri_multicoil_learned_variation.py": {"steps": 1},
     "ct_tv_pdhg.py": {"niter": 5},
     "denoising_learned_alpha.py": {"steps": 1},
     "mri_tgv_pdhg.py": {"niter": 5},

@@ -19,6 +19,7 @@ from odl_learned.functionals.least_squares import LeastSquares
 from odl_learned.functionals.parameters import (
     Coordinate,
     Exponential,
+    arguments,
     fix_block,
     parameter_space,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "WaveletBound",
     "WaveletDetailL1",
     "WaveletL1",
+    "arguments",
     "fix_block",
     "gaussian_energy",
     "l2_fidelity",

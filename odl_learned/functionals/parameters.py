@@ -5,12 +5,11 @@ third block, put together from functionals of single blocks:
 
 .. code-block:: python
 
-    domain = odl.ProductSpace(X, parameter_space(X, 2))
-    u, theta = (odl.ComponentProjection(domain, i) for i in range(2))
-    weight = Exponential(Coordinate(domain[1], 0)) @ theta
-    energy = l2_fidelity(y) @ A @ u + FunctionalProduct(weight, SmoothedTV(X, 1, nu, xi) @ u)
+    u, (alpha, nu), y = arguments(X, 2, A.range)
+    energy = 0.5 * L2NormSquared(A.range) @ (A @ u - y) + smoothed_length(D @ u, alpha, nu)
 
-is ``|A u - y|^2 / 2 + exp(theta_0) TV_nu(u)``, with a gradient in both blocks.
+is ``|A u - y|^2 / 2 + exp(theta_0) int sqrt(|D u|^2 + exp(2 theta_1))``, with a gradient in all
+blocks.
 """
 
 import math
@@ -20,7 +19,7 @@ import odl
 
 from odl_learned.odl_validation import require_array_space, require_functional, require_index
 from odl_learned.operators.blocks import BlockInsertion
-from odl_learned.validation import require_count
+from odl_learned.validation import require_count, shown
 from odl_learned.weights import entry_weights
 
 Functional = odl.functionals.Functional
@@ -53,6 +52,44 @@ def parameter_space(space, size):
     require_count("size", size)
     make = odl.cn if isinstance(space.field, odl.ComplexNumbers) else odl.rn
     return make(size, dtype=space.dtype_identifier)
+
+
+def arguments(space, size, data):
+    r"""Return the arguments of an energy with positive parameters, to write it in ODL.
+
+    .. math:: (u, \theta, y) \in X \times \Theta \times Y \; \mapsto \; u, \quad
+              (e^{\theta_0}, \dots, e^{\theta_{n - 1}}), \quad y
+
+    Parameters
+    ----------
+    space : odl tensor space
+        ``X``, images, real or complex.
+    size : int
+        ``n``, number of parameters.
+    data : odl space
+        ``Y``, such as the range of the forward operator.
+
+    Returns
+    -------
+    image, data : odl.ComponentProjection
+        From ``X x Theta x Y``, with ``Theta`` the `parameter_space`.
+    parameters : list of odl.functionals.Functional
+        In the middle: exponentials of the coordinates of ``theta``, on the same domain.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If these are no spaces, over different fields, or the number is not positive and whole.
+    """
+    parameters = parameter_space(space, size)
+    if not isinstance(data, odl.core.set.space.LinearSpace):
+        raise TypeError(f"data is {shown(data)}, expected an odl space such as A.range.")
+    if data.field != space.field:
+        raise ValueError(f"data is over {data.field!r}, expected {space.field!r} as the images; "
+                         "take spaces of real numbers, or of complex ones, for both.")
+    domain = odl.ProductSpace(space, parameters, data)
+    image, theta, measured = (odl.ComponentProjection(domain, i) for i in range(3))
+    return image, [Exponential(Coordinate(parameters, i)) @ theta for i in range(size)], measured
 
 
 class Coordinate(Functional):

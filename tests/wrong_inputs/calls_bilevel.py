@@ -34,7 +34,14 @@ from odl_learned.energies.transforms import (
     OrthogonalTransform,
     Separate,
 )
-from odl_learned.learning.bilevel import BilevelProblem, Journal, Run, SquaredError, continuation
+from odl_learned.learning.bilevel import (
+    BilevelProblem,
+    Journal,
+    Run,
+    SquaredError,
+    continuation,
+    learn,
+)
 from odl_learned.learning.bilevel.derivative_free import bobyqa, dynamic_accuracy, fixed_accuracy
 from odl_learned.learning.bilevel.distributed import share
 from odl_learned.learning.bilevel.first_order import hoag, isgd, lbfgsb, maid, semismooth_newton
@@ -132,6 +139,9 @@ ENERGIES = {
     "sparse_matrix": (positional(sparse_matrix), lambda: dict(op=mask(plane()))),
     "energy_of": (energy_of, lambda: dict(functional=variation(mask(plane())))),
     "exponential": (exponential, lambda: dict(k=2)),
+    "learn": (learn, lambda: dict(
+        functional=variation(mask(plane())), truth=np.ones((2, 6, 7)), data=np.ones((2, 6, 7)),
+        start=(-3.0, -2.0), lower=-9.0, upper=9.0, maxiter=1)),
     "fixed_filters": (fixed_filters, lambda: dict(filters=torch.ones(2, 3, 3).double())),
     "odds_weights": (odds_weights, lambda: dict(alpha=0.1, nu=0.1, xi=0.1)),
     "quadratic": (quadratic, lambda: dict(k=2)),

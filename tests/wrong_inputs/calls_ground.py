@@ -234,6 +234,7 @@ FUNCTIONALS = {
         space=plane((4, 12)), wavelet="db2", nlevels=1)),
     "WaveletL1": (functionals.WaveletL1, lambda: dict(
         space=plane((4, 12)), wavelet="db2", nlevels=1)),
+    "arguments": (functionals.arguments, lambda: dict(space=X, size=2, data=GRAD.range)),
     "fix_block": (functionals.fix_block, lambda: dict(
         functional=odl.functionals.L2NormSquared(blocks(X)[0]), index=1,
         element=odl.rn(2).one())),

@@ -1,5 +1,8 @@
 """Bilevel learning: parameters of variational reconstruction, learned with certified accuracy.
 
+`learn` goes from an energy in ODL and training pairs to a `LearnedEnergy`, which is an ODL
+functional again; what it is made of is here for those who want another method or another loss.
+
 A `BilevelProblem` is an energy (`odl_learned.energies`), training pairs, a loss of the upper level,
 `SquaredError`, a penalty and bounds of the parameters. Its reconstructions are the `lower` level,
 solved to an accuracy that is proven; `hypergradients` are derivatives of the upper level with
@@ -18,6 +21,7 @@ from odl_learned.learning.bilevel import (
     sampling,
 )
 from odl_learned.learning.bilevel.continuation import continuation
+from odl_learned.learning.bilevel.learned_energy import LearnedEnergy, learn
 from odl_learned.learning.bilevel.loss import SquaredError
 from odl_learned.learning.bilevel.problem import BilevelProblem
 from odl_learned.learning.bilevel.progress import Journal, Learned
@@ -28,6 +32,7 @@ __all__ = [
     "BilevelProblem",
     "Journal",
     "Learned",
+    "LearnedEnergy",
     "Run",
     "SquaredError",
     "Work",
@@ -36,6 +41,7 @@ __all__ = [
     "distributed",
     "first_order",
     "hypergradients",
+    "learn",
     "lower",
     "sampling",
 ]

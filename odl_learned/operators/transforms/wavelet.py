@@ -85,6 +85,31 @@ class OrthogonalWavelet(odl.Operator):
             result[block] = values
         return self.range.element(result)
 
+    def details(self, level):
+        """Return the operator to the details of one level, all other coefficients zero.
+
+        Parameters
+        ----------
+        level : int
+            From 0, the finest, to ``nlevels - 1``.
+
+        Returns
+        -------
+        operator : odl.Operator
+            From images to the space of coefficients.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there is no such level.
+        """
+        require_count("level", level, 0, self.nlevels - 1)
+        kept = np.zeros(self.range.shape)
+        kept[tuple(slice(n >> level) for n in self.range.shape)] = 1
+        kept[tuple(slice(n >> (level + 1)) for n in self.range.shape)] = 0
+        mask = self.range.element(kept.astype(self.range.dtype))
+        return odl.MultiplyOperator(mask, domain=self.range, range=self.range) @ self
+
     @property
     def adjoint(self):
         """The adjoint, which is the inverse."""

@@ -14,11 +14,12 @@ import torch
 from bilevel_problems import START, denoising
 
 from odl_learned.energies import AutogradEnergy
-from odl_learned.learning.bilevel import BilevelProblem, Journal, Run, SquaredError
+from odl_learned.learning.bilevel import BilevelProblem, Run, SquaredError
 from odl_learned.learning.bilevel.first_order import hoag, lbfgsb, maid
 from odl_learned.learning.bilevel.first_order.schedules import cubic
 from odl_learned.learning.bilevel.hypergradients import Direct, Implicit
 from odl_learned.learning.bilevel.lower import Newton, Restarted
+from odl_learned.learning.bilevel.progress import Journal
 from odl_learned.learning.bilevel.settings import fingerprint, setting_of
 from odl_learned.learning.files.checkpoint import read_checkpoint, write_checkpoint
 

@@ -39,6 +39,7 @@ ROOMS = {
 }
 #: Rooms of bilevel learning, each above those it may import; the files beside them may be imported.
 BILEVEL = {
+    "learned_energy": {"first_order", "hypergradients", "lower"},
     "lower": set(),
     "hypergradients": {"lower"},
     "first_order": {"lower", "hypergradients"},

@@ -36,7 +36,6 @@ from odl_learned.energies.transforms import (
 )
 from odl_learned.learning.bilevel import (
     BilevelProblem,
-    Journal,
     Run,
     SquaredError,
     continuation,
@@ -63,6 +62,7 @@ from odl_learned.learning.bilevel.lower import (
     PrimalDual,
     Restarted,
 )
+from odl_learned.learning.bilevel.progress import Journal
 from wrong_inputs.calls_ground import positional
 
 P = denoising(pairs=2, size=8)

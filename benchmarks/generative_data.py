@@ -24,7 +24,8 @@ class Images(NamedTuple):
     test: np.ndarray
 
 
-def ellipses(train: int = 5000, validation: int = 32, test: int = 100) -> Images:
+def ellipses(train: int = 5000, validation: int = 32, test: int = 100,
+             size: int = SIZE) -> Images:  # fmt: skip
     """A skull of value 1/2 and, in it, Poisson(5) ellipses of values in [-0.15, 0.35].
 
     Semi-axes are in [0.05, 0.25] of half of the image; each pixel is a mean of 2 x 2. The mirror
@@ -33,7 +34,7 @@ def ellipses(train: int = 5000, validation: int = 32, test: int = 100) -> Images
     parts = []
     for seed, count in enumerate((train, validation, test)):
         rng = np.random.default_rng(seed)
-        parts.append(np.stack([_phantom(rng, SIZE) for _ in range(count)]))
+        parts.append(np.stack([_phantom(rng, size) for _ in range(count)]))
     return Images(_with_mirrored(parts[0]), *parts[1:])
 
 

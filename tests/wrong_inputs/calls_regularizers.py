@@ -30,10 +30,9 @@ PRECISION = {
     "covariances": (precision.covariances, lambda: dict(precision=a_precision(), pixel=(1, 2))),
     "marginal_variances": (precision.marginal_variances, lambda: dict(precision=a_precision())),
     "Jacobi": (precision.Jacobi, lambda: dict(precision=a_precision(), scale=0.1, share=0.5)),
-    "Whitened": (precision.Whitened, lambda: dict(precision=a_precision(), scale=0.1)),
-    "Projected": (precision.Projected, lambda: dict(
-        precision=a_precision(), scale=0.1, normal=torch.relu, generator=torch.Generator(),
-        probes=3)),
+    "Shifted": (precision.Shifted, lambda: dict(precision=a_precision(), scale=0.1, share=0.5)),
+    "Split": (precision.Split, lambda: dict(
+        precision=a_precision(), scale=0.1, share=0.05, normal=torch.relu)),
     "proximal": (precision.proximal, lambda: dict(
         precision=a_precision(), x=torch.ones(2, 4, 5), step=0.1, mean=torch.ones(2, 4, 5),
         accuracy=1e-3, maxiter=9)),

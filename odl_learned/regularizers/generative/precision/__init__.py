@@ -4,7 +4,7 @@
 its diagonal, smoothly, so that flat regions cannot make it infinite. `most_likely_precision` fits
 one to residuals in closed form, `white_precision` a multiple of the identity. `marginal_variances`,
 `covariances` and `correlations` are exact maps of what the model believes. `proximal` and
-`posterior_mean` solve for images, preconditioned by `Jacobi`, `Whitened` or `Projected`.
+`posterior_mean` solve for images, preconditioned by `Shifted`, `Split` or `Jacobi`.
 """
 
 from odl_learned.regularizers.generative.precision.bounds import NoiseFloor
@@ -20,8 +20,8 @@ from odl_learned.regularizers.generative.precision.marginals import (
 from odl_learned.regularizers.generative.precision.precision import Precision
 from odl_learned.regularizers.generative.precision.preconditioners import (
     Jacobi,
-    Projected,
-    Whitened,
+    Shifted,
+    Split,
 )
 from odl_learned.regularizers.generative.precision.systems import posterior_mean, proximal
 
@@ -29,8 +29,8 @@ __all__ = [
     "Jacobi",
     "NoiseFloor",
     "Precision",
-    "Projected",
-    "Whitened",
+    "Shifted",
+    "Split",
     "correlations",
     "covariances",
     "marginal_variances",

@@ -2,8 +2,8 @@ r"""Linear equations with a sparse precision: proximals and posterior means, by 
 
 Around the mean, ``u = m + v``, all of them are ``(N + s P) v = b`` with a normal operator ``N = A^T
 A`` and a number ``s > 0``. What preconditions them best depends on which of both is larger, and is
-a choice by value: `Jacobi` where entries of ``s P`` are below one or ``N`` is diagonal, `Whitened`
-where they are far above, `Projected` between for the projections of masks and Fourier sampling.
+a choice by value: `Shifted` where the prior dominates and for diagonal ``N``, `Split` where the
+data are precise, ``s diag P`` below one, `Jacobi` where triangular solves cost too much.
 """
 
 from collections.abc import Callable
@@ -12,15 +12,15 @@ from typing import Any
 import torch
 
 from odl_learned.regularizers.generative.precision.precision import Precision
-from odl_learned.regularizers.generative.precision.preconditioners import Jacobi, require_images
+from odl_learned.regularizers.generative.precision.preconditioners import Shifted, require_images
 from odl_learned.solvers import Solution, conjugate_gradient
 from odl_learned.solvers.samples import restricted
 from odl_learned.validation import require_method, require_positive
 
 
 def proximal(precision: Precision, x: torch.Tensor, step: float,
-             mean: torch.Tensor | None = None, accuracy: float = 1e-6,
-             maxiter: int = 200) -> Solution:  # fmt: skip
+             mean: torch.Tensor | None = None, accuracy: float = 1e-6, maxiter: int = 200,
+             precondition: Any = None) -> Solution:  # fmt: skip
     r"""Return the proximal of the weighted square, with its distance to the exact one.
 
     .. math:: \min_u \tfrac12 |u - x|^2 + \tfrac{\text{step}}2 |L^T (u - m)|^2,
@@ -37,6 +37,8 @@ def proximal(precision: Precision, x: torch.Tensor, step: float,
     accuracy : float, optional
         Bound of the distance, relative to ``|x - m|``.
     maxiter : int, optional
+    precondition : callable, optional
+        Default: `Shifted` with the share 1; `Jacobi` on devices where triangular solves are slow.
 
     Returns
     -------
@@ -53,7 +55,7 @@ def proximal(precision: Precision, x: torch.Tensor, step: float,
     if mean is not None:
         require_images("mean", mean, precision, x)
     b = (x if mean is None else x - mean).detach()
-    precondition = Jacobi(precision, step, 1.0)
+    precondition = precondition or Shifted(precision, step, 1.0)
     return _solved(precision, _same, b, mean, step, accuracy, maxiter, precondition, 1.0)
 
 
@@ -82,7 +84,7 @@ def posterior_mean(precision: Precision, normal: Callable, back: torch.Tensor, n
         Size of the residual of the equation, relative to its right-hand side.
     maxiter : int, optional
     precondition : callable, optional
-        `Jacobi`, `Whitened` or `Projected`; default: Jacobi with the share 1.
+        `Shifted`, `Split` or `Jacobi`; default: `Shifted` with the share 1.
 
     Returns
     -------
@@ -104,7 +106,7 @@ def posterior_mean(precision: Precision, normal: Callable, back: torch.Tensor, n
             image = normal(mean)
         require_images("normal(mean)", image, precision, back)
         b = b - image
-    precondition = precondition or Jacobi(precision, noise**2, 1.0)
+    precondition = precondition or Shifted(precision, noise**2, 1.0)
     return _solved(precision, normal, b, mean, noise**2, accuracy, maxiter, precondition, None)
 
 

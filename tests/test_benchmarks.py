@@ -169,3 +169,13 @@ def test_regularizers_print_their_numbers(tmp_path):
     assert numbers["violators_caught"] == numbers["violators_planted"] >= 10
     assert numbers["sound_passed"] == numbers["sound_planted"] >= 10
     assert all(isinstance(value, int | float) for value in numbers.values())
+
+
+@pytest.mark.slow
+def test_generative_models_print_their_numbers():
+    command = [sys.executable, str(FOLDER / "generative.py"), "--size", "tiny"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(done.stdout.splitlines()[-1])
+    assert numbers["nats_identity"] > numbers["nats_diagonal"] > numbers["nats_3x3"]
+    assert numbers["closed_3x3_vs_identity_db"] > 0 and numbers["prox_iterations"] <= 20

@@ -6,7 +6,10 @@ import runpy
 from pathlib import Path
 
 import numpy as np
+import odl
 import pytest
+
+from odl_learned.reconstruction.plug_and_play import Answer, Convergence, NoGuarantee
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "figures" / "talk2023"
 
@@ -109,3 +112,40 @@ def test_the_claim_about_learned_maps_can_fail(key, method, value):
     results[key][method] = value
     with pytest.raises(AssertionError):
         claim(results)
+
+
+def plug_and_play_runs():
+    """What `plug_and_play.py` finds, in numbers of no meaning."""
+    image, lost = odl.rn(2).one(), odl.rn(2).element([np.nan, np.nan])
+    nothing, proof = NoGuarantee("nothing"), Convergence("a bound")
+    free = {"psnr": np.array([24.0, 24.2, 10.0]), "energy": np.array([2.0, 0.9, 9.0]),
+            "ended": Answer(lost, nothing, 3, "diverged", 5.0),
+            "stopped": Answer(image, nothing, 2, "below", 0.1)}  # fmt: skip
+    firm = {"psnr": np.array([23.0, 23.4]), "energy": np.array([1.9, 1.8]),
+            "ended": Answer(image, proof, 2, "accuracy", 1e-4),
+            "stopped": Answer(image, proof, 9, "maxiter", 1e-9)}  # fmt: skip
+    return {"before": 22.0, "delta": 1.0, "runs": {"free": free, "certified": firm}}
+
+
+@pytest.mark.parametrize(("name", "what", "changes"), [
+    ("free", "stopped", {"reason": "maxiter"}),
+    ("free", "stopped", {"niter": 3}),
+    ("free", "ended", {"reason": "maxiter"}),
+    ("free", "ended", {"x": odl.rn(2).one()}),
+    ("free", "ended", {"guarantee": Convergence("nothing")}),
+    ("free", "psnr", np.array([24.0, 24.2, 23.0])),
+    ("certified", "ended", {"reason": "maxiter"}),
+    ("certified", "ended", {"guarantee": NoGuarantee("nothing")}),
+    ("certified", "stopped", {"reason": "below"}),
+    ("certified", "psnr", np.array([23.9, 23.4])),
+    ("certified", "psnr", np.array([21.0, 21.0])),
+    ("certified", "energy", np.array([1.9, 0.9])),
+])  # fmt: skip
+def test_the_claim_about_plug_and_play_can_fail(name, what, changes):
+    claim = runpy.run_path(str(FOLDER / "plug_and_play.py"))["claim"]
+    claim(plug_and_play_runs())
+    spoiled = plug_and_play_runs()
+    run = spoiled["runs"][name]
+    run[what] = run[what]._replace(**changes) if isinstance(changes, dict) else changes
+    with pytest.raises(AssertionError):
+        claim(spoiled)

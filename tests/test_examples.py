@@ -17,6 +17,7 @@ SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 SHARED = {  # what the scripts of a folder have in common
     ROOT / "examples/figures/celledoni2021/matched_training.py",
     ROOT / "examples/figures/dfo2021/signal_denoising.py",
+    ROOT / "examples/figures/duff2023/ellipse_models.py",
     ROOT / "examples/figures/sampling2020/pattern_training.py",
 }
 FIGURES = sorted(set((ROOT / "examples" / "figures").rglob("*.py")) - SHARED)

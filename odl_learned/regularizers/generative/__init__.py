@@ -6,9 +6,9 @@
 
 `alternating` reconstructs from `Measurements`, a linear operator with data and noise level: images
 exactly, latent vectors by descent, in turn, without any increase. Its determinant is `Marginal` or
-`Joint`; docs/generative.md derives both. `range_restricted` admits no deviation, and `inverse_gan`
-adapts the decoder in place of it. They start from `encoder_start` or `prior_samples`, and
-`best_of` takes the best of several answers.
+`Joint`, see docs/generative_reconstruction.md. `range_restricted` admits no deviation, and
+`inverse_gan` adapts the decoder in place of it. They start from `encoder_start` or
+`prior_samples`, and `best_of` takes the best of several answers.
 
 `joint_functional` and `reduced_functional` are the regularizer as an ODL functional.
 

@@ -31,7 +31,7 @@ class Joint(Determinant):
     r"""That of the joint density of image and latent vector, ``- w/2 log det P(z)``.
 
     Minimized over u and z together it prefers latent vectors with high precision, as u is free to
-    be near ``G(z)`` where data say little: see docs/generative.md.
+    be near ``G(z)`` where data say little: see docs/generative_reconstruction.md.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Marginal(Determinant):
 
     Together with the minimum over u of the rest it is ``- log p(y, z)``, exactly but for the
     diagonal approximation, which is exact for a diagonal P and inpainting, and where there is no
-    information: docs/generative.md.
+    information: docs/generative_reconstruction.md.
     """
 
     def value(self, precision: Precision,

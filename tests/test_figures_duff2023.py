@@ -1,0 +1,61 @@
+"""The claims of the figures on generative models can fail."""
+
+import copy
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent / "examples/figures/duff2023"
+
+
+def claim_of(name, monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    return runpy.run_path(str(FOLDER / name))["claim"]
+
+
+def models():
+    quality = {"hard": 27.0, "identity": 28.0, "diagonal": 29.0, "3 x 3": 30.0}
+    return {"correlation": np.array([[1.0, 0.4], [-0.3, 0.0]]),
+            "values": {name: np.array([[3.0], [2.0], [2.0]]) for name in quality},
+            "psnr": {name: np.full(4, value) for name, value in quality.items()}}  # fmt: skip
+
+
+def starts():
+    spread = {"in the range": 1.0, "small deviations": 0.5, "sparse deviations": 0.6}
+    means = {"in the range": 25.0, "small deviations": 26.0, "sparse deviations": 25.0}
+    pattern = np.array([[-1.0], [1.0]])
+    return {"misfits": np.array([[3.0], [2.0]]),
+            "psnr": {name: means[name] + spread[name] * pattern for name in spread}}  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "change"), [
+    (("correlation",), lambda v: np.maximum(v, -0.1)),
+    (("correlation",), lambda v: np.minimum(v, 0.1)),
+    (("values", "diagonal"), lambda v: v[::-1]),
+    (("psnr", "identity"), lambda v: v + 1.6),
+    (("psnr", "diagonal"), lambda v: v - 2.5),
+])  # fmt: skip
+def test_the_claim_on_covariance_can_fail(place, change, monkeypatch):
+    spoiled(claim_of("covariance_models.py", monkeypatch), models(), place, change)
+
+
+@pytest.mark.parametrize(("place", "change"), [
+    (("misfits",), lambda v: v[::-1]),
+    (("psnr", "small deviations"), lambda v: v - 0.6),
+    (("psnr", "small deviations"), lambda v: 26 + 3 * (v - 26)),
+    (("psnr", "sparse deviations"), lambda v: 25 + 2 * (v - 25)),
+])  # fmt: skip
+def test_the_claim_on_starts_can_fail(place, change, monkeypatch):
+    spoiled(claim_of("initializations.py", monkeypatch), starts(), place, change)
+
+
+def spoiled(claim, results, place, change):
+    claim(results)
+    results = part = copy.deepcopy(results)
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = change(part[place[-1]])
+    with pytest.raises(AssertionError):
+        claim(results)

@@ -3,6 +3,8 @@
 import numpy as np
 import odl
 import pytest
+import scipy.fft
+import scipy.sparse as sp
 import torch
 from expression_energies import EXPRESSIONS, blur, coils, draw, mask, plane, variation
 
@@ -10,12 +12,15 @@ from odl_learned import functionals, operators
 from odl_learned.bridge import as_module, as_transpose_module
 from odl_learned.energies import check_energy, energy_of
 from odl_learned.energies.expressions.preconditioners import (
+    Cosines,
+    Frequencies,
     Identity,
     Jacobi,
     LocalTimesSpectral,
     ScaledSpectral,
 )
 from odl_learned.energies.expressions.preconditioners.matrices import local_matrix, sparse_matrix
+from odl_learned.energies.expressions.preconditioners.methods import better_basis
 from odl_learned.energies.expressions.preconditioners.symbols import normal_symbol
 from odl_learned.solvers.conjugate_gradient import conjugate_gradient
 
@@ -53,10 +58,12 @@ PROBLEMS = {
     pytest.param("one coil", marks=pytest.mark.slow)])
 def test_iterations_are_saved(name):
     functional = PROBLEMS[name]()
-    plain, diagonal, scaled, local = (
+    plain, diagonal, periodic, scaled, local = (
         iterations(functional, each, np.random.default_rng(0))
-        for each in (Identity(), Jacobi(), ScaledSpectral(), LocalTimesSpectral()))
+        for each in (Identity(), Jacobi(), ScaledSpectral(Frequencies()), ScaledSpectral(),
+                     LocalTimesSpectral()))
     assert diagonal < plain and scaled < 0.7 * plain and local < 0.4 * plain
+    assert scaled < periodic  # the default takes cosines
 
 
 def test_circulant_and_local_hessians_are_inverted_exactly(rng):
@@ -74,6 +81,55 @@ def test_circulant_and_local_hessians_are_inverted_exactly(rng):
         linear = energy.linearize(x, nothing, x)
         v = torch.as_tensor(rng.standard_normal(x.shape))
         torch.testing.assert_close(linear.precondition(linear.hessian(v)), v, rtol=0, atol=1e-9)
+
+
+def test_differences_with_neumanns_condition_are_inverted_by_cosines(rng):
+    # at a constant image curvatures are constant: alpha / nu times Neumann's Laplacian, plus xi
+    space, nothing = plane((8, 9), (0.5, 2.0)), torch.zeros(0, dtype=torch.float64)
+    functional = functionals.SmoothedTV(space, 0.3, 0.05, 0.2)
+    x = torch.ones(2, *space.shape, dtype=torch.float64)
+    v = torch.as_tensor(rng.standard_normal(x.shape))
+    for preconditioner in (ScaledSpectral(Cosines()), ScaledSpectral()):
+        linear = energy_of(functional, preconditioner).linearize(x, nothing, x)
+        torch.testing.assert_close(linear.precondition(linear.hessian(v)), v, rtol=0, atol=1e-10)
+    cosines = Cosines().diagonal((sparse_matrix(operators.gradient(space)).T
+                                  @ sparse_matrix(operators.gradient(space))), space.shape)
+    laplacian = as_module(operators.gradient(space).adjoint @ operators.gradient(space))
+    torch.testing.assert_close(Cosines().filtered(cosines, v), laplacian(v), rtol=0, atol=1e-11)
+
+
+def test_symbols_of_cosines_are_diagonals_in_their_basis(rng):
+    shape, size = (4, 5), 20
+    dense = rng.standard_normal((size, size))
+    dense = dense @ dense.T
+    basis = [scipy.fft.idctn(e.reshape(shape), norm="ortho").ravel() for e in np.eye(size)]
+    expected = [u @ dense @ u for u in basis]
+    found = Cosines().diagonal(sp.csr_array(dense), shape)
+    np.testing.assert_allclose(found.flatten(), expected, rtol=1e-12)
+    # and a short, even blur of frequencies is the one that reflects
+    space = plane((16, 18))
+    kernel = operators.gaussian_kernel(space, 0.4)
+    symbol = Cosines().converted(normal_symbol(operators.PeriodicConvolution(space, kernel)))
+    reflecting = operators.ReflectingConvolution(space, kernel)
+    v = torch.as_tensor(rng.standard_normal((2, 16, 18)))
+    expected = as_module(reflecting.adjoint @ reflecting)(v)
+    torch.testing.assert_close(Cosines().filtered(symbol, v), expected, rtol=0, atol=1e-12)
+
+
+def test_cosines_are_chosen_where_they_say_more():
+    chosen = {}
+    for name, functional in (
+        ("Neumann", functionals.SmoothedTV(plane(), 0.3, 0.1, 0.2)),
+        ("periodic", F.L2NormSquared(plane()) @ blur(plane()) + F.L2NormSquared(plane())),
+    ):  # fmt: skip
+        def choose(points, name=name):
+            chosen[name] = type(better_basis(points))
+            return Identity()(points)
+        x, nothing = torch.ones(1, 6, 7).double(), torch.zeros(0).double()
+        energy_of(functional, choose).linearize(x, nothing, x).precondition(x)
+    assert chosen == {"Neumann": Cosines, "periodic": Frequencies}
+    with pytest.raises(TypeError, match="basis is 'cosines', expected Frequencies"):
+        ScaledSpectral("cosines")
 
 
 @pytest.mark.parametrize("name", [

@@ -22,7 +22,9 @@ from odl_learned.energies.coefficients import (
     squared_weights,
 )
 from odl_learned.energies.expressions.preconditioners import (
+    Cosines,
     LocalTimesSpectral,
+    ScaledSpectral,
     normal_symbol,
     sparse_matrix,
 )
@@ -135,6 +137,7 @@ ENERGIES = {
     "dct_filters": (dct_filters, lambda: dict(size=3)),
     "decimal_alpha": (decimal_alpha, lambda: dict(nu=0.1, xi=0.1)),
     "LocalTimesSpectral": (LocalTimesSpectral, lambda: dict(largest=100)),
+    "ScaledSpectral": (ScaledSpectral, lambda: dict(basis=Cosines())),
     "normal_symbol": (positional(normal_symbol), lambda: dict(op=blur(plane()))),
     "sparse_matrix": (positional(sparse_matrix), lambda: dict(op=mask(plane()))),
     "energy_of": (energy_of, lambda: dict(functional=variation(mask(plane())))),

@@ -3,7 +3,6 @@
 import functools
 import weakref
 
-import numpy as np
 import torch
 
 from odl_learned.energies.expressions.preconditioners.matrices import sparse_matrix
@@ -41,6 +40,7 @@ class MapParts:
         if self.matrix is None:
             symbol = normal_symbol(map.operator)
         self.symbol = None if symbol is None else even(symbol).flatten()
+        self._averages, self._symbols = {}, {}
         self.mean_square = map.mean_square() if self.matrix is None and symbol is None else 0.0
 
     @functools.cached_property
@@ -48,29 +48,36 @@ class MapParts:
         """The transpose of ``|M_ij|^2``: applied to curvatures it gives the diagonal."""
         return abs(self.matrix).power(2).T.tocsr()
 
+    def averages(self, basis):
+        """Return symbols of ``M_i^H M_i`` in a `Basis` for the members ``i``, ``(d, N)``."""
+        if basis not in self._averages:
+            self._averages[basis] = torch.stack([
+                basis.diagonal((part.conj().T @ part).real, self._shape).flatten()
+                for part in self.rows(self._members)
+            ])  # fmt: skip
+        return self._averages[basis]
+
+    def share(self, basis):
+        """Return how much of ``M_i^H M_i`` is on the diagonal in a `Basis`, of its squared norm."""
+        return float(self.averages(basis).square().sum()) / max(self._squared_norm, 1e-300)
+
     @functools.cached_property
-    def averages(self):
-        """The circulant averages of ``M_i^H M_i`` for the members ``i`` of groups, ``(d, N)``."""
-        return torch.stack([
-            circulant_symbol((part.conj().T @ part).real, self._shape).flatten()
-            for part in self.rows(self._members)
-        ])  # fmt: skip
+    def _squared_norm(self):
+        """The sum of ``|M_i^H M_i|_F^2``."""
+        normal = [(part.conj().T @ part).real for part in self.rows(self._members)]
+        return sum(float(abs(part).power(2).sum()) for part in normal)
+
+    def symbol_in(self, basis):
+        """Return the symbol in a `Basis`, ``(N,)``."""
+        if basis not in self._symbols:
+            whole = self.symbol.reshape(self._shape)
+            self._symbols[basis] = basis.converted(whole).flatten()
+        return self._symbols[basis]
 
     def rows(self, members):
         """Return the rows of the matrix for every member of groups."""
         size = self.matrix.shape[0] // members
         return [self.matrix[i * size : (i + 1) * size] for i in range(members)]
-
-
-def circulant_symbol(matrix, shape):
-    """Return the symbol of the circulant average of a symmetric matrix on images, not negative."""
-    entries = matrix.tocoo()
-    to, source = (np.unravel_index(index, shape) for index in (entries.row, entries.col))
-    offsets = np.ravel_multi_index(
-        [(a - b) % n for a, b, n in zip(to, source, shape, strict=True)], shape)  # fmt: skip
-    size = int(np.prod(shape))
-    stencil = np.bincount(offsets, weights=entries.data, minlength=size).reshape(shape) / size
-    return torch.fft.fftn(torch.from_numpy(stencil)).real.clamp_min(0)
 
 
 def even(symbol):

@@ -12,11 +12,11 @@ import scipy.sparse as sp
 import scipy.sparse.linalg
 import torch
 
-from odl_learned.energies.expressions.preconditioners.map_parts import (
-    circulant_symbol,
-    parts_of_map,
-)
-from odl_learned.validation import require_count
+from odl_learned.energies.expressions.preconditioners.bases import Basis, Cosines, Frequencies
+from odl_learned.energies.expressions.preconditioners.map_parts import parts_of_map
+from odl_learned.validation import require_count, shown
+
+FREQUENCIES, COSINES = Frequencies(), Cosines()
 
 #: Smallest symbol, relative to the largest.
 FLOOR = 1e-10
@@ -35,34 +35,50 @@ class Jacobi:
 
     def __call__(self, points):
         """Return division by the diagonal, for a list of `TermPoint`."""
-        model = Model(points)
+        model = Model(points, FREQUENCIES)
         diagonal = model.diagonal + model.level[:, None]
         inverse = 1 / diagonal.reshape(-1, *model.shape)
         return lambda v: inverse * v
 
 
+@dataclasses.dataclass(frozen=True)
 class ScaledSpectral:
-    r"""Frequencies between the two halves of a diagonal.
+    r"""Frequencies, or cosines, between the two halves of a diagonal.
 
-    .. math:: M^{-1} = S F^* \frac{1}{s + t} F S, \qquad
-              S_j^2 = \frac{g + \bar s}{K_{jj} + \bar s},
+    .. math:: M^{-1} = S U^* \frac{1}{s + g t} U S, \qquad
+              S_j^2 = \frac{g L_{jj} + \bar s}{K_{jj} + \bar s},
 
-    with the geometric mean ``g`` of the diagonal of ``K``, the circulant average ``t`` of ``K``
-    scaled to the mean ``g`` of its diagonal, and the mean of ``s``. Where ``K`` has constant
-    curvatures, that is the inverse of ``K + F^* s F``, up to the boundary; where these jump, ``S``
+    with an orthonormal basis ``U``, the diagonal ``t`` of ``U L U^*`` for ``K`` with mean
+    curvatures, ``L``, the geometric mean ``g`` of ``K_jj / L_jj``, and the mean of ``s``; for
+    frequencies, which see no boundary, ``L_jj`` is its mean. Where ``K`` has constant curvatures
+    and ``U`` makes it diagonal, that is the inverse of ``K + U^* s U``; where these jump, ``S``
     sees it.
+
+    Parameters
+    ----------
+    basis : Basis, optional
+        ``Frequencies()`` or ``Cosines()``. Default: cosines where they come nearer to what ``K``
+        consists of, as for differences with Neumann's condition; frequencies elsewhere.
     """
+
+    basis: Basis | None = None
+
+    def __post_init__(self):
+        if not isinstance(self.basis, Basis | None):
+            raise TypeError(f"basis is {shown(self.basis)}, expected Frequencies(), Cosines(), or "
+                            "None for the better one.")
 
     def __call__(self, points):
         """Return ``v -> M^-1 v`` for a list of `TermPoint`."""
-        model = Model(points)
+        model = Model(points, better_basis(points) if self.basis is None else self.basis)
         diagonal, level = model.diagonal, model.level[:, None]
-        mean = diagonal.clamp_min(1e-300).log().mean(1, keepdim=True).exp()
-        scale = ((mean + level) / (diagonal + level)).sqrt().reshape(-1, *model.shape)
-        ratio = mean / diagonal.mean(1, keepdim=True).clamp_min(1e-300)
+        even = model.basis.seen(model.even).clamp_min(1e-300)
+        ratio = (diagonal / even).clamp_min(1e-300).log().mean(1, keepdim=True).exp()
+        scale = (ratio * even + level) / (diagonal + level)
+        scale = scale.sqrt().reshape(-1, *model.shape)
         symbol = (model.symbol + ratio * model.average).reshape(-1, *model.shape)
         inverse = 1 / _floored(symbol)
-        return lambda v: scale * filtered(inverse, scale * v)
+        return lambda v: scale * model.basis.filtered(inverse, scale * v)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,22 +106,22 @@ class LocalTimesSpectral:
 
     def __call__(self, points):
         """Return ``v -> M^-1 v`` for a list of `TermPoint`."""
-        model = Model(points)
+        model = Model(points, FREQUENCIES)
         if len(model.shape) != 2 or model.symbol.shape[1] > self.largest:
             return ScaledSpectral()(points)
         inverses, roots = [], []
         for b, symbol in enumerate(model.symbol):
             matrix = model.matrix(b)
             level = float((symbol.max() * symbol.mean()).sqrt())
-            average = circulant_symbol(matrix, model.shape).flatten()
+            average = FREQUENCIES.diagonal(matrix, model.shape).flatten()
             roots.append(((level + average) / _floored(symbol + average)).sqrt())
             inverses.append(_factorized(matrix, level))
         root = torch.stack(roots).reshape(-1, *model.shape)
 
         def applied(v):
-            z = filtered(root, v)
+            z = FREQUENCIES.filtered(root, v)
             z = [inverse(part) for inverse, part in zip(inverses, z, strict=True)]
-            return filtered(root, torch.stack(z))
+            return FREQUENCIES.filtered(root, torch.stack(z))
 
         return applied
 
@@ -116,6 +132,7 @@ class Model:
     Parameters
     ----------
     points : list of TermPoint
+    basis : Basis
 
     Attributes
     ----------
@@ -126,13 +143,16 @@ class Model:
     level : tensor ``(B,)``
         The mean of ``s``.
     diagonal, average : tensor ``(B, N)``
-        Of ``K``: its diagonal, and the symbol of its circulant average.
+        Of ``K``: its diagonal, and its symbol in the basis.
+    even : tensor ``(B, N)``
+        The diagonal of ``L``.
     """
 
-    def __init__(self, points):
-        self.shape = points[0].images
+    def __init__(self, points, basis):
+        self.basis, self.shape = basis, points[0].images
         size = len(points[0].gradient), int(np.prod(self.shape))
-        self.symbol, self.diagonal, self.average = torch.zeros((3, *size), dtype=torch.float64)
+        self.symbol, self.diagonal, self.average, self.even = torch.zeros(
+            (4, *size), dtype=torch.float64)
         self._local = []
         for point in points:
             if point.map is None:  # by autograd
@@ -144,10 +164,13 @@ class Model:
             if parts.matrix is not None:
                 whole = curvatures.expand(-1, -1, *point.p.shape[2:]).flatten(1)
                 self.diagonal += torch.from_numpy((parts.squares @ whole.numpy().T).T.copy())
-                self.average += means @ parts.averages
+                level = means[..., None].expand(-1, -1, whole.shape[1] // means.shape[1])
+                self.even += torch.from_numpy(
+                    (parts.squares @ level.flatten(1).numpy().T).T.copy())
+                self.average += means @ parts.averages(basis)
                 self._local.append((parts, blocks, point.p.shape[2:]))
             elif parts.symbol is not None:
-                self.symbol += means.mean(1, keepdim=True) * parts.symbol
+                self.symbol += means.mean(1, keepdim=True) * parts.symbol_in(basis)
             else:
                 self.symbol += means.mean(1, keepdim=True) * parts.mean_square
         self.level = self.symbol.mean(1)
@@ -165,13 +188,12 @@ class Model:
         return total.tocsc()
 
 
-def filtered(symbol, v):
-    """Return ``F^* s F v``, for real images with even symbols."""
-    axes = tuple(range(1, v.ndim))
-    if v.is_complex():
-        return torch.fft.ifftn(symbol * torch.fft.fftn(v, dim=axes), dim=axes)
-    half = symbol[..., : v.shape[-1] // 2 + 1]
-    return torch.fft.irfftn(half * torch.fft.rfftn(v, dim=axes), v.shape[1:], dim=axes)
+def better_basis(points):
+    """Return cosines where these say more about the sparse terms, and frequencies elsewhere."""
+    maps = [parts_of_map(point.map) for point in points if point.map is not None]
+    said = [sum(parts.share(basis) for parts in maps if parts.matrix is not None)
+            for basis in (FREQUENCIES, COSINES)]  # fmt: skip
+    return COSINES if said[1] > said[0] + 1e-9 else FREQUENCIES
 
 
 def _floored(symbol):

@@ -128,7 +128,6 @@ FUNCTIONALS = {
     "H1SeminormConjugate complex": lambda: functionals.H1Seminorm(XC).convex_conj,
     "gaussian_energy": lambda: gaussian(X),
     "gaussian_energy complex, with a border": lambda: gaussian(XC, border=True),
-    "gaussian_energy of channels": lambda: gaussian(X**2),
     "weighted_l1": lambda: functionals.weighted_l1(V, [0.5, 2.0]),
     "weighted_l1 complex, one weight zero": lambda: functionals.weighted_l1(
         XC**3, [0.5, 0.0, 1.0]),

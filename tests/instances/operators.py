@@ -229,13 +229,11 @@ OPERATORS = {
     "Whitening": lambda: whitening(X),
     "Whitening complex": lambda: whitening(XC, 2),
     "Whitening with a border, float32": lambda: whitening(plane(dtype="float32"), 1, True),
-    "Whitening, diagonal": lambda: whitening(X, 0),
     "Whitening of channels": lambda: whitening(X**2),
     "Whitening of complex channels with weights, a border": lambda: whitening(
         odl.ProductSpace(XC, XC, weighting=[0.5, 2.0]), 1, True),
     "WhiteningAdjoint": lambda: whitening(XC, 1, True).adjoint,
     "Unwhitening": lambda: whitening(XC, 1, True).inverse,
-    "Unwhitening of channels, float32": lambda: whitening(plane(dtype="float32") ** 2).inverse,
     "UnwhiteningAdjoint": lambda: whitening(XC).inverse.adjoint,
     "PrecisionOperator": lambda: operators.PrecisionOperator(
         whitening(XC, 1, True)),

@@ -16,7 +16,7 @@ def euclidean(x, y):
     a = rows(x)
     b = a if y is x else rows(y)
     if a is not None and b is not None:
-        return row_products(a, b).astype(np.float64)
+        return row_products(a, b).astype(np.float64, copy=False)
     xp = array_namespace(x)
     if xp.isdtype(x.dtype, "complex floating"):
         products = x.real * y.real + x.imag * y.imag
@@ -39,7 +39,6 @@ def rows(x):
 # numpy supports: newer ones run the same instructions. Errors of a sum grow with its longest chain
 # of additions, which blocks bound by BLOCK / 4 + 2 log2(n / BLOCK): vectors of two or four numbers
 # are added one by one, and numpy adds up the blocks in pairs.
-@np.errstate(over="ignore", invalid="ignore")
 def row_products(a, b):
     """``Re <a_i, b_i>`` of the rows of two numpy arrays ``(B, n)``, in their precision.
 
@@ -47,15 +46,17 @@ def row_products(a, b):
     warning, as of BLAS: solvers look at it and name the sample.
     """
     dtype = a.dtype if a.dtype == b.dtype else np.result_type(a, b)
-    a, b = _in_line(a, dtype), _in_line(b, dtype)
+    a, b = _in_line(a, dtype), None if b is a else _in_line(b, dtype)
+    b = a if b is None else b
     size, length = a.shape
     whole = length - length % BLOCK
     if whole == 0:
         return np.einsum("ij,ij->i", a, b)
     blocks = (v[:, :whole].reshape(size, -1, BLOCK) for v in (a, b))
-    sums = np.add.reduce(np.einsum("ijk,ijk->ij", *blocks), axis=1)
-    if whole < length:
-        sums += np.einsum("ij,ij->i", a[:, whole:], b[:, whole:])
+    with np.errstate(over="ignore", invalid="ignore"):  # einsum itself never warns
+        sums = np.add.reduce(np.einsum("ijk,ijk->ij", *blocks), axis=1)
+        if whole < length:
+            sums += np.einsum("ij,ij->i", a[:, whole:], b[:, whole:])
     return sums
 
 

@@ -112,12 +112,17 @@ class Batch:
             return self._host(self._inner(x, y))
         return euclidean(x, y)
 
-    @np.errstate(over="ignore")
     def norm(self, x):
         """``|x_b|`` for every sample ``b``."""
+        if self._inner is None:  # never warns
+            size = np.sqrt(np.maximum(self.inner(x, x), 0))
+            if ((size >= SAFE[0]) & (size <= SAFE[1])).all():
+                return size
+        return self._scaled_norm(x)
+
+    @np.errstate(over="ignore")
+    def _scaled_norm(self, x):
         size = np.sqrt(np.maximum(self.inner(x, x), 0))
-        if ((size >= SAFE[0]) & (size <= SAFE[1])).all():
-            return size
         factor = _safe_factor(size, self.eps(x))
         if (factor == 1).all():
             return size

@@ -150,7 +150,7 @@ def require_coefficients(c):
             f"the coefficients are {c!r}, expected Coefficients(alpha, nu, xi, weights); let "
             "the function of params return them."
         )
-    alpha, nu, xi = (_number(name, getattr(c, name)) for name in ("alpha", "nu", "xi"))
+    alpha, nu, xi = _number("alpha", c.alpha), _number("nu", c.nu), _number("xi", c.xi)
     weights = c.weights
     if weights is not None and not (
         isinstance(weights, torch.Tensor) and weights.is_floating_point()
@@ -158,7 +158,7 @@ def require_coefficients(c):
         given = weights.dtype if isinstance(weights, torch.Tensor) else type(weights).__name__
         raise TypeError(f"the weights of the coefficients are {given}, expected a tensor of real "
                         "floats, of the shape of the data of one sample, or None.")
-    if not all(map(math.isfinite, (alpha, nu, xi))):
+    if not (math.isfinite(alpha) and math.isfinite(nu) and math.isfinite(xi)):
         raise UnsolvableError(
             f"the coefficients are alpha = {alpha:g}, nu = {nu:g} and xi = {xi:g}, expected finite "
             "numbers; bound the parameters by `lower` and `upper` of the problem."
@@ -178,9 +178,10 @@ def require_coefficients(c):
 
 
 def _number(name, value):
-    is_number = isinstance(value, numbers.Real)
     if isinstance(value, torch.Tensor):
         is_number = value.ndim == 0 and not value.is_complex() and not value.is_meta
+    else:
+        is_number = isinstance(value, numbers.Real)
     if not is_number:
         given = f"{type(value).__name__} {value!r}"
         if isinstance(value, torch.Tensor):

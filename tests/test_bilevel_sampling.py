@@ -14,10 +14,9 @@ from odl_learned.learning.bilevel.first_order import lbfgsb
 from odl_learned.learning.bilevel.hypergradients import Implicit
 from odl_learned.learning.bilevel.lower import LowerLevel, Newton
 from odl_learned.learning.bilevel.sampling.coils import CoilSampling
+from odl_learned.learning.bilevel.sampling.learned_pattern import LearnedPattern, learned_pattern
 from odl_learned.learning.bilevel.sampling.patterns import (
-    LearnedPattern,
     Pattern,
-    learned_pattern,
     lines,
     points,
     spokes,

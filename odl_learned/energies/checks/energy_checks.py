@@ -1,6 +1,5 @@
 """What a parametric energy claims against what it computes, for users of their own energies."""
 
-import math
 
 import torch
 
@@ -9,8 +8,7 @@ from odl_learned.energies.checks.energy_constant_checks import (
     check_curvature_constants,
     check_variation,
 )
-from odl_learned.energies.checks.energy_point import EnergyPoint, require
-from odl_learned.energies.energy import ParametricEnergy
+from odl_learned.energies.checks.energy_point import EnergyPoint, require, require_arguments
 from odl_learned.energies.fixed_energy import take
 from odl_learned.energies.samples import sample_inner, sample_norms
 from odl_learned.validation import require_positive, require_rng
@@ -57,7 +55,7 @@ def check_energy(energy, x, params, data, rng, tolerance=1e-5, step=1e-2):
     TypeError, ValueError
         If arguments are not as described, or the energy is not strongly convex.
     """
-    _require_arguments(energy, x, params, data)
+    require_arguments(energy, x, params, data)
     require_rng(rng)
     require_positive("tolerance", tolerance)
     require_positive("step", step)
@@ -207,45 +205,3 @@ def _close(at, name, found, expected, rtol, what):
     require(float(error[k]) <= rtol * float(size[k]) + 1e-300, at,
             f"{name} differs by {float(error[k]):.3g}",
             f"the {what}, of size {float(size[k]):.6g}")  # fmt: skip
-
-
-def _require_arguments(energy, x, params, data):
-    if not isinstance(energy, ParametricEnergy):
-        raise TypeError(
-            f"energy is {energy!r}, expected a ParametricEnergy; a function of (x, params, data) "
-            "becomes one by AutogradEnergy."
-        )
-    for name, tensor in (("x", x), ("params", params)):
-        if not isinstance(tensor, torch.Tensor):
-            raise TypeError(f"{name} is {type(tensor).__name__}, expected a tensor in double "
-                            "precision; pass torch.as_tensor(array, dtype=torch.float64).")
-    for name, tensor in (("x", x), ("params", params)):
-        if tensor.is_meta:
-            raise TypeError(f"{name} is on the device meta, expected numbers; build it on a real "
-                            "one.")
-    if x.dtype not in (torch.float64, torch.complex128) or params.dtype != torch.float64:
-        raise TypeError(
-            f"x and params are {x.dtype} and {params.dtype}, expected double precision: "
-            "differences in single precision tell nothing. Use .double()."
-        )
-    if params.ndim != 1 or not bool(torch.isfinite(params).all()):
-        raise ValueError(f"params is {params}, expected a finite vector (P,).")
-    if not (x.ndim > 1 and bool(torch.isfinite(x).all())):
-        raise ValueError(f"x has shape {tuple(x.shape)} and {int((~torch.isfinite(x)).sum())} "
-                         "entries that are not finite, expected (B, *shape) and none.")
-    for part in data if isinstance(data, tuple) else (data,):
-        if not isinstance(part, torch.Tensor) or not part.ndim or part.is_meta:
-            raise TypeError(f"data is {type(part).__name__}, expected a tensor or a tuple of "
-                            "tensors with first axis B.")
-    sizes = [len(part) for part in (data if isinstance(data, tuple) else (data,))]
-    if len(x) < 2 or any(size != len(x) for size in sizes):
-        raise ValueError(
-            f"x and data have {len(x)} and {sizes} samples, expected the same number, at least 2 "
-            "to see whether they mix; stack them along the first axis."
-        )
-    mu, L = energy.strong_convexity(params), energy.lipschitz(params)
-    if not (math.isfinite(mu) and mu > 0 and math.isfinite(L) and L >= mu):
-        raise ValueError(
-            f"strong_convexity(params) is {mu!r} and lipschitz(params) is {L!r}, expected finite "
-            "numbers with 0 < strong_convexity <= lipschitz; add xi/2 |x|^2 to the energy."
-        )

@@ -109,18 +109,6 @@ def scaled(argument, scalar):
     return linear(scalar * odl.IdentityOperator(argument.space), argument)
 
 
-def cleaned(argument):
-    """Return an argument without the blocks of a column of operators that it does not look at."""
-    return dataclasses.replace(argument, image=_row(argument.image), data=_row(argument.data))
-
-
-def _row(op):
-    if isinstance(op, OperatorComp) and isinstance(op.left, odl.ComponentProjection) and isinstance(
-            op.right, odl.BroadcastOperator):  # fmt: skip
-        op = op.right.operators[op.left.index]
-    return None if isinstance(op, odl.ZeroOperator) else op
-
-
 def _composed(left, right):
     if right is None or isinstance(left, odl.IdentityOperator):
         return right

@@ -4,11 +4,12 @@ import dataclasses
 
 import odl
 import torch
+from odl.core.operator.operator import OperatorComp
 
 from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.dispatch import rules_by_class
 from odl_learned.energies import huber_intervals  # noqa: F401  (registers its rule)
-from odl_learned.energies.expressions.arguments import applied, cleaned
+from odl_learned.energies.expressions.arguments import applied
 from odl_learned.energies.expressions.autograd.term import AutogradTerm
 from odl_learned.energies.expressions.blocks import Scalar
 from odl_learned.energies.expressions.counts import Counts
@@ -109,7 +110,7 @@ def _(functional: PoissonLikelihood, summand, blocks):
     pair = summand.argument
     if pair.scales:
         raise missing(functional, "no factor of parameters inside; put it in front")
-    mean, counts = (cleaned(applied(odl.ComponentProjection(functional.domain, i), pair))
+    mean, counts = (_cleaned(applied(odl.ComponentProjection(functional.domain, i), pair))
                     for i in (0, 1))
     if counts.image is not None:
         raise missing(functional, "counts that do not depend on the images")
@@ -164,3 +165,15 @@ class Quotient:
 def entry_weights_of(space):
     """Return the weights of the inner product, a float or a tensor of the shape of the layout."""
     return layout_of(space).weight
+
+
+def _cleaned(argument):
+    """Return an argument without the blocks of a column of operators that it does not look at."""
+    return dataclasses.replace(argument, image=_row(argument.image), data=_row(argument.data))
+
+
+def _row(op):
+    if isinstance(op, OperatorComp) and isinstance(op.left, odl.ComponentProjection) and isinstance(
+            op.right, odl.BroadcastOperator):  # fmt: skip
+        op = op.right.operators[op.left.index]
+    return None if isinstance(op, odl.ZeroOperator) else op

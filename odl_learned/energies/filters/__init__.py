@@ -6,7 +6,8 @@
 the logarithms of its weights.
 """
 
-from odl_learned.energies.filters.experts import ExpertsEnergy, fixed_filters
+from odl_learned.energies.filters.experts import ExpertsEnergy
+from odl_learned.energies.filters.fixed_filters import fixed_filters
 from odl_learned.energies.filters.reflecting_filters import dct_filters
 from odl_learned.energies.filters.ridge_energy import RidgeEnergy
 

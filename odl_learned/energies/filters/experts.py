@@ -16,14 +16,13 @@ from odl_learned.energies.doors import (
     require_function,
     require_images,
     require_kind,
-    require_length,
 )
 from odl_learned.energies.energy import Linearization, ParametricEnergy
 from odl_learned.energies.filters.reflecting_filters import ReflectingFilters
 from odl_learned.energies.filters.ridge_variation import ridge_variation
 from odl_learned.energies.potentials.potential import Potential
 from odl_learned.energies.potentials.scaled_potentials import ScaledPotentials
-from odl_learned.validation import require_finite, require_image_shape, require_nonnegative, shown
+from odl_learned.validation import require_image_shape, require_nonnegative, shown
 
 
 class ExpertsEnergy(ParametricEnergy):
@@ -66,7 +65,7 @@ class ExpertsEnergy(ParametricEnergy):
             raise TypeError(f"scales is {shown(scales)}, expected a tuple of positive numbers.")
         require_function("experts", experts, "fixed_filters(dct_filters(5))")
         require_nonnegative("xi", xi)
-        self._potentials = ScaledPotentials(potential, scales)
+        self.potentials = ScaledPotentials(potential, scales)
         self.shape, self.potential, self.experts = tuple(shape), potential, experts
         self.scales, self.xi = tuple(float(nu) for nu in scales), float(xi)
 
@@ -77,14 +76,14 @@ class ExpertsEnergy(ParametricEnergy):
         squares = filters.forward(x).square_()
         total = 0.5 * (x - data).square().flatten(1).sum(1)
         total = total + 0.5 * self.xi * x.square().flatten(1).sum(1)
-        return sum(self._potentials.values(squares, weights), total)
+        return sum(self.potentials.values(squares, weights), total)
 
     def gradient(self, x, params, data):
         """Return ``d_x E``, of the shape of ``x``."""
         self._require_images(x, data)
         filters, weights = self.evaluated(params, x)
         responses = filters.forward(x)
-        slopes = self._potentials.weight(responses.square(), weights).mul_(responses)
+        slopes = self.potentials.weight(responses.square(), weights).mul_(responses)
         return filters.adjoint(slopes).add_(x - data).add_(x, alpha=self.xi)
 
     def linearize(self, x, params, data):
@@ -92,7 +91,7 @@ class ExpertsEnergy(ParametricEnergy):
         self._require_images(x, data)
         filters, weights = self.evaluated(params, x)
         r = filters.forward(x)
-        weight, bend = self._potentials.weight_and_curvature(r.square(), weights)
+        weight, bend = self.potentials.weight_and_curvature(r.square(), weights)
         return self._linearization(x, params, data, filters, weights, r, weight,
                                    torch.addcmul(weight, bend, r * r))  # fmt: skip
 
@@ -106,7 +105,7 @@ class ExpertsEnergy(ParametricEnergy):
         self._require_images(x, data)
         filters, weights = self.evaluated(params, x)
         r = filters.forward(x)
-        weight, bend = self._potentials.weight_and_curvature(r.square(), weights)
+        weight, bend = self.potentials.weight_and_curvature(r.square(), weights)
         ratio = torch.where(weight > 0, bend / weight, 0.0)
         if state is None:
             z = weight * r
@@ -114,7 +113,7 @@ class ExpertsEnergy(ParametricEnergy):
             before, r_before, weight_before, ratio_before, z_before = state
             step = r - r_before
             z = torch.addcmul(weight_before * r, ratio_before * z_before, r_before * step)
-            largest = self._potentials.largest_slopes(weights)[:, None, None]
+            largest = self.potentials.largest_slopes(weights)[:, None, None]
             z = torch.minimum(torch.maximum(z, -largest), largest)
             at_rest = (x == before).flatten(1).all(1)
             z = torch.where(at_rest[:, None, None, None], z_before, z)
@@ -131,7 +130,7 @@ class ExpertsEnergy(ParametricEnergy):
                 "below zero, where the energy is not convex; bound the parameters by `lower` of "
                 "the problem."
             )
-        curvatures = weights @ self._potentials.constants("curvature", weights)
+        curvatures = weights @ self.potentials.constants("curvature", weights)
         return 1 + self.xi + filters.largest_square(curvatures)
 
     def strong_convexity(self, params):
@@ -149,13 +148,13 @@ class ExpertsEnergy(ParametricEnergy):
         """
         filters, weights = self._in_double(params)
         norms, ones = filters.norms(), filters.filters.abs().sum((1, 2))
-        third = float((norms**2 * ones) @ (weights @ self._potentials.constants("third", weights)))
-        if self._learned(params)[1][0].requires_grad:
+        third = float((norms**2 * ones) @ (weights @ self.potentials.constants("third", weights)))
+        if self.learned(params)[1][0].requires_grad:
             return third, math.inf, math.inf
         _, jacobian = self.slopes(params)
         size = float(torch.linalg.matrix_norm(jacobian.flatten(0, 1), 2))
-        mixed = (norms[:, None] ** 2 * self._potentials.constants("curvature", weights)).norm()
-        bound = (norms[:, None] * self._potentials.constants("slope", weights)).norm()
+        mixed = (norms[:, None] ** 2 * self.potentials.constants("curvature", weights)).norm()
+        bound = (norms[:, None] * self.potentials.constants("slope", weights)).norm()
         return third, size * float(mixed), size * float(bound) * math.sqrt(math.prod(self.shape))
 
     def variation_bound(self, x, params, data, radius, q):
@@ -169,48 +168,6 @@ class ExpertsEnergy(ParametricEnergy):
         """
         with torch.enable_grad():
             return torch.autograd.functional.jacobian(self.experts, params.detach().double())
-
-    def second_adjoint(self, x, params, data, q):
-        r"""Return ``(v, w) -> (d_x, d_w)``: second derivatives of ``<q, d_x E>``, for samples.
-
-        .. math:: d_x = \sum_k F_k^T \big( \bar w_k \phi'''(r_k) (F_k q) (F_k v) + \sum_j w_{kj}
-                  \phi_j''(r_k) F_k q \big), \qquad
-                  d_{w_{kj}} = \langle F_k q, \phi_j''(r_k) F_k v \rangle,
-
-        with the Newton derivative ``phi'''`` where it jumps. ``v`` is ``(B, *shape)``, ``w`` and
-        ``d_w`` have the shape ``(K, J)`` of the weights, ``d_w`` is summed over the samples.
-        """
-        filters, weights = self.evaluated(params, x)
-        r, along = filters.forward(x), filters.forward(q)
-        squares = r.square()
-        thirds = self._potentials.third_derivative(r, weights).mul_(along)
-        seconds = []
-        for nu in self.scales:
-            weight, bend = self.potential.weight_and_curvature(squares, nu)
-            seconds.append(torch.addcmul(weight, bend, squares).mul_(along))
-
-        def product(v, w):
-            response = filters.forward(v)
-            change = sum(w[:, j, None, None] * second for j, second in enumerate(seconds))
-            inner = [(second * response).sum((0, 2, 3)) for second in seconds]
-            return filters.adjoint(torch.addcmul(change, thirds, response)), torch.stack(inner, 1)
-
-        return product
-
-    def weight_slope(self, x, params, direction):
-        """Return ``d_w d_x E`` along weights ``(K, J)`` or their entries ``(K J,)``."""
-        filters, _ = self.evaluated(params, x)
-        r = filters.forward(x)
-        direction = direction.reshape(-1, len(self.scales)).to(x)
-        return filters.adjoint(self._potentials.weight(r.square(), direction).mul_(r))
-
-    def require_weights(self, params):
-        """Raise a TypeError unless the parameters are the weights, row by row."""
-        _, (filters, weights) = self._learned(params)
-        same = weights.numel() == len(params) and torch.equal(weights.flatten(), params)
-        if filters.requires_grad or not same:
-            raise TypeError("the energy has learned filters, or functions of the parameters as "
-                            "weights; expected the weights as parameters, see fixed_filters.")
 
     def evaluated(self, params, x):
         """Return `ReflectingFilters` and weights as the tensor ``x``, without graph."""
@@ -248,7 +205,7 @@ class ExpertsEnergy(ParametricEnergy):
             return filters.normal(v, curvature).add_(v, alpha=1 + self.xi)
 
         def mixed_adjoint(q):
-            inner, (learned, learned_weights) = self._learned(params)
+            inner, (learned, learned_weights) = self.learned(params)
             along, squares = filters.forward(q), r.square()
             outputs, slopes = [], []
             if learned_weights.requires_grad:
@@ -258,7 +215,7 @@ class ExpertsEnergy(ParametricEnergy):
                 outputs.append(learned_weights)
                 slopes.append(torch.stack(rows, 1).to(learned_weights))
             if learned.requires_grad:
-                exact, bend = self._potentials.weight_and_curvature(squares, weights)
+                exact, bend = self.potentials.weight_and_curvature(squares, weights)
                 second = torch.addcmul(exact, bend, squares).mul_(along)
                 outputs.append(learned)
                 slopes.append(filters.filter_slope([q, x], [exact.mul_(r), second]).to(learned))
@@ -268,25 +225,8 @@ class ExpertsEnergy(ParametricEnergy):
         slope = filters.adjoint(weight * r).add_(x - data).add_(x, alpha=self.xi)
         return Linearization(slope, hessian, mixed_adjoint, lambda v: preconditioner()(v))
 
-    def _learned(self, params):
-        """The parameters, and filters and weights with a graph."""
+    def learned(self, params):
+        """Return the parameters, and filters and weights with a graph."""
         with torch.enable_grad():
             inner = params.detach().requires_grad_()
             return inner, self.experts(inner)
-
-
-def fixed_filters(filters):
-    """Return experts with these filters ``(K, s_1, s_2)``, whose weights are the parameters.
-
-    Parameters are ``(K,)``, for one scale; bound them by zero from below.
-    """
-    if not isinstance(filters, torch.Tensor) or filters.ndim != 3 or filters.is_complex():
-        raise TypeError(f"filters is {shown(filters)}, expected a real tensor (K, s_1, s_2), such "
-                        "as dct_filters(5).")
-    require_finite("filters", filters)
-
-    def experts(params):
-        require_length(params, len(filters), "one weight for every filter")
-        return filters.to(params), params[:, None]
-
-    return experts

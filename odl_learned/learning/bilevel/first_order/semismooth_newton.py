@@ -8,6 +8,11 @@ import numpy as np
 import torch
 
 from odl_learned.energies.filters.experts import ExpertsEnergy
+from odl_learned.energies.filters.weight_derivatives import (
+    require_weights,
+    second_adjoint,
+    weight_slope,
+)
 from odl_learned.learning.bilevel.hypergradients.adjoint import (
     AdjointOperator,
     AdjointPreconditioner,
@@ -83,7 +88,7 @@ def semismooth_newton(problem, params0, solver=Newton(), *, accuracy=1e-10, gtol
             "Use gradient_based.lbfgsb for others."
         )
     problem.require_start(params0)
-    problem.energy.require_weights(params0)
+    require_weights(problem.energy, params0)
     require_positive("accuracy", accuracy)
     require_positive("gtol", gtol)
     require_count("maxiter", maxiter)
@@ -143,12 +148,12 @@ class _Reduced:
         """The second derivative, ``(K, K)``."""
         problem, energy = self.problem, self.problem.energy
         operator = AdjointOperator(self.lower.fixed(here.params), here.x)
-        change = energy.second_adjoint(here.x, here.params, problem.data, here.q)
+        change = second_adjoint(energy, here.x, here.params, problem.data, here.q)
         units = torch.eye(len(here.params), dtype=torch.float64)
         shape = (len(here.params), len(energy.scales))
         sensitivities, rows, inner = [], [], []
         for unit in units:
-            right = -energy.weight_slope(here.x, here.params, unit)
+            right = -weight_slope(energy, here.x, here.params, unit)
             size = right.flatten(1).norm(dim=1).clamp_min(1e-300).cpu().numpy()
             v = conjugate_gradient(operator, right, torch.zeros_like(right), 1e-8 * size, 10000,
                                    precondition=AdjointPreconditioner(operator)).x  # fmt: skip

@@ -9,10 +9,9 @@ from odl_learned.learning.bilevel.sampling.baselines import (
 )
 from odl_learned.learning.bilevel.sampling.exchange import exchange
 from odl_learned.learning.bilevel.sampling.graduated import graduated_sampling, simulated_scans
+from odl_learned.learning.bilevel.sampling.learned_pattern import LearnedPattern, learned_pattern
 from odl_learned.learning.bilevel.sampling.patterns import (
-    LearnedPattern,
     Pattern,
-    learned_pattern,
     lines,
     points,
     spokes,

@@ -11,7 +11,7 @@ import torch
 
 from odl_learned import data, operators
 from odl_learned.learning.bilevel.continuation import continuation
-from odl_learned.learning.bilevel.sampling.patterns import learned_pattern
+from odl_learned.learning.bilevel.sampling.learned_pattern import learned_pattern
 from odl_learned.learning.bilevel.sampling.problems import sampling_problem
 from odl_learned.validation import (
     require_finite,

@@ -11,9 +11,10 @@ training images; ``adversarial`` trains the weakly convex one to tell photograph
 ``transfer`` takes the weakly convex one, or that of the package where none is trained, as it is, to
 tomography and inpainting, with alpha and contrast tuned on validation images, as that of total
 variation is; ``maps`` trains a network that chooses the parameter of total variation for every
-pixel; ``bands`` counts how many pixels of other patients conformal bands hold. Means over test
-images in dB; numbers that were not measured are null. The folder has ``natural/kodak24_gray.npz``,
-``ct/ct_slices_256.npz`` and ``mri/mri_brain_256.npz``.
+pixel; ``bands`` counts how many pixels of other patients conformal bands hold; ``samplers`` holds
+samples of posteriors against Gaussian priors in closed form, and ``posteriors`` draws them for
+slices of tomography. Means over test images in dB; numbers that were not measured are null. The
+folder has ``natural/kodak24_gray.npz``, ``ct/ct_slices_256.npz`` and ``mri/mri_brain_256.npz``.
 """
 
 import argparse
@@ -26,6 +27,7 @@ import regularizers_bands as bands
 import regularizers_maps as maps
 import regularizers_problems as problems
 import regularizers_ridges as ridges
+import regularizers_samplers as samplers
 import torch
 
 from odl_learned import learning
@@ -39,6 +41,11 @@ PARTS = {
     "transfer": ("tv_ct_db", "wcrr_ct_db", "tv_inpainting_db", "wcrr_inpainting_db"),
     "maps": ("maps_db", "maps_seconds"),
     "bands": bands.NAMES,
+    "samplers": ("gaussian_mean_error", "gaussian_trace_error", "diffpir_mean_error",
+                 "diffpir_trace_error"),
+    "posteriors": ("explicit_flow_db", "exact_flow_db", "diffpir_db", "diffpir_coverage",
+                   "diffpir_spread", "langevin_db", "langevin_coverage", "langevin_spread",
+                   "tv_slices_db"),
 }  # fmt: skip
 
 
@@ -111,6 +118,9 @@ MEASURES = {"certificates": certificates, "ridges": denoise, "adversarial": adve
             "transfer": transfer,
             "maps": lambda arguments, shared: maps.measured(arguments.data, arguments.size),
             "bands": lambda arguments, shared: bands.measured(arguments.data, arguments.size),
+            "samplers": lambda arguments, shared: samplers.gaussian(arguments.size),
+            "posteriors": lambda arguments, shared: samplers.posteriors(
+                arguments.data, arguments.size),
             }  # fmt: skip
 
 

@@ -7,21 +7,97 @@ trains the denoiser that comes with the package, `learning.CT_DENOISER`, on slic
 """
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
 import regularizers_problems as problems
 import torch
 
-from odl_learned import learning, networks
+from odl_learned import bridge, learning, networks
 from odl_learned.learning.objectives import (
     BalancedWeight,
     DenoisingScoreMatching,
     LogUniformLevels,
 )
+from odl_learned.reconstruction import diffusion
 
 #: Noise levels of training, and the widths of the network.
 LEVELS, WIDTHS = LogUniformLevels(0.004, 1.5), (16, 32, 64)
+
+#: pixels, views, chains and levels of Gaussian problems; slices, chains and levels of tomography
+SIZES = {"tiny": ((6, 4, 30, 10), (1, 3, 3)), "full": ((12, 8, 1000, 150), (8, 19, 50))}
+
+
+def gaussian(size):
+    """Errors of samplers for Gaussian priors, against exact posteriors: the worse of two problems.
+
+    The mean in standard errors, the sum of variances relative; tomography with real images and
+    magnetic resonance with complex ones, of ``tests/posterior_problems.py``.
+    """
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+    import posterior_problems
+
+    n, views, count, levels = SIZES[size][0]
+    worst = dict.fromkeys(("gaussian_mean_error", "gaussian_trace_error", "diffpir_mean_error",
+                           "diffpir_trace_error"), 0.0)  # fmt: skip
+    for A in (posterior_problems.tomography(n, views=views), posterior_problems.resonance(n)):
+        prior = posterior_problems.smooth_prior(A.domain)
+        _, likelihood = posterior_problems.measured(A, prior)
+        exact = diffusion.gaussian_posterior(prior, likelihood)
+        last = likelihood.noise_level / posterior_problems.entrywise_norm(A) / 4
+        falling = diffusion.geometric_levels(2.0, last, levels)
+        for name, sampler in (("gaussian", diffusion.AnnealedLangevin(falling)),
+                              ("diffpir", diffusion.DiffPIR(falling))):
+            samples = diffusion.draw_samples(
+                sampler, prior, likelihood, count, problems.generator(0), batch_size=250)
+            found = posterior_problems.errors(samples, exact)
+            print(f"{name}, {type(A).__name__}: mean {found[0]:.2f} standard errors, trace "
+                  f"{100 * found[1]:+.1f} %", flush=True)
+            for key, value in zip(("mean_error", "trace_error"), found):
+                worst[f"{name}_{key}"] = max(worst[f"{name}_{key}"], abs(value))
+    return worst
+
+
+def posteriors(folder, size):
+    """PSNR, spread and coverage of samplers with the denoiser of the package on test slices."""
+    slices, count, levels = SIZES[size][1]
+    problem = problems.tomography(folder, "full")
+    step = len(problem.test[1]) // slices
+    y, truth = (x[::step][:slices] for x in problem.test)
+    exact = bridge.as_module(problem.test_ops[0])(problem.test[1])
+    noise_level = problems.RELATIVE_NOISE * float(exact.abs().mean())
+    likelihood = diffusion.GaussianLikelihood(problem.test_ops[0], y, noise_level, 1e-2)
+    denoiser = learning.load_regularizer(learning.CT_DENOISER)
+    falling = diffusion.geometric_levels(1.0, 2 * noise_level, levels)
+    times = tuple(1 / (1 + level) for level in falling)
+    numbers = {}
+
+    def draw(name, sampler, count):
+        start = time.process_time()
+        samples = diffusion.draw_samples(
+            sampler, denoiser, likelihood, count, problems.generator(0))
+        numbers[f"{name}_db"] = problems.mean_psnr(samples.mean, truth)
+        one = problems.mean_psnr(samples.images[0], truth)
+        print(f"{name}: one sample {one:.2f} dB, mean of {count} {numbers[f'{name}_db']:.2f} dB, "
+              f"{time.process_time() - start:.0f} CPU s", flush=True)
+        return samples
+
+    draw("explicit_flow", diffusion.PnPFlow(times, diffusion.ExplicitStep(1.0)), 1)
+    draw("exact_flow", diffusion.PnPFlow(times), 1)
+    for name, sampler in (("diffpir", diffusion.DiffPIR(falling)),
+                          ("langevin", diffusion.AnnealedLangevin(falling))):
+        samples = draw(name, sampler, count)
+        level = (count - 1) / (count + 1)
+        numbers[f"{name}_coverage"] = samples.coverage(truth, level)
+        error = (samples.mean - truth).square().mean().sqrt()
+        spread = samples.standard_deviation.square().mean().sqrt() * (1 + 1 / count) ** 0.5
+        numbers[f"{name}_spread"] = float(spread / error)
+        print(f"  intervals of {level:.0%} hold {numbers[f'{name}_coverage']:.1%}; spread over "
+              f"error {numbers[f'{name}_spread']:.2f}", flush=True)
+    tv = problems.total_variation([problem.test_ops[0]] * len(y), y, 1e-4)
+    numbers["tv_slices_db"] = problems.mean_psnr(tv, truth)
+    return numbers
 
 
 class Slices:

@@ -3,12 +3,13 @@
 import functools
 
 import numpy as np
+import odl
 import pytest
 import torch
 from torch import nn
 from training_processes import by_processes
 
-from odl_learned import learning, networks
+from odl_learned import data, learning, networks
 from odl_learned.learning.batch import generator_of
 from odl_learned.learning.objectives import (
     BalancedWeight,
@@ -130,6 +131,24 @@ def test_two_processes_learn_what_one_does(tmp_path):
     alone = learned_weights()
     for found in by_processes(2, str(tmp_path), learned_weights):
         np.testing.assert_allclose(found, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_the_denoiser_of_the_package_removes_noise_of_every_level(tmp_path):
+    path = learning.CT_DENOISER
+    assert path.stat().st_size < 1e6
+    model = learning.load_regularizer(path)
+    space = odl.uniform_discr([0, 0], [1, 1], (64, 64), dtype="float32")
+    body = data.random_body(space, np.random.default_rng(0)).asarray()
+    x = torch.from_numpy(0.5 * body / body.max())
+    noise = torch.randn(x.shape, generator=generator_of(0))
+    with torch.no_grad():
+        left = [float((model(x + t * noise, t) - x).square().mean() / t**2)
+                for t in (0.02, 0.1, 0.5)]
+    assert left[0] < 0.6 and left[1] < 0.25 and left[2] < 0.1  # a body is no slice
+    learning.save_regularizer(tmp_path / "copy.pt", model)
+    copy = learning.load_regularizer(tmp_path / "copy.pt")
+    with torch.no_grad():
+        assert torch.equal(copy(x, 0.1), model(x, 0.1))
 
 
 def test_a_denoiser_that_mixes_samples_is_found_out():

@@ -93,13 +93,16 @@ class LeastSquaresProximal(odl.Operator):
                                           lower_bound=1.0))  # fmt: skip
 
 
-def settled(solution):
-    """Return the point of a solution of conjugate gradients; warn where it is not there yet."""
+def settled(solution, maker="LeastSquares"):
+    """Return the point of a solution of conjugate gradients; warn where it is not there yet.
+
+    The maker of the least squares is who is to be given more iterations.
+    """
     missed = np.atleast_1d(solution.reason) == "maxiter"
     if missed.any():
         warnings.warn(
             f"a proximal of least squares was not reached in {missed.sum()} of {missed.size} "
             f"samples after {np.max(solution.niter)} iterations: it is "
-            f"{np.max(solution.error_bound):.2g} away at most. Pass LeastSquares a larger maxiter, "
+            f"{np.max(solution.error_bound):.2g} away at most. Pass {maker} a larger maxiter, "
             "or take a smaller step.", RuntimeWarning, stacklevel=3)  # fmt: skip
     return solution.x

@@ -10,6 +10,7 @@ from odl_learned.learning.files.saved import (
 )
 from odl_learned.learning.files.saved_regularizers import (
     CONVEX_RIDGE,
+    CT_DENOISER,
     WEAKLY_CONVEX_RIDGE,
     load_regularizer,
     save_regularizer,
@@ -28,6 +29,7 @@ __all__ = [
     "Batch",
     "Best",
     "CONVEX_RIDGE",
+    "CT_DENOISER",
     "History",
     "MixedPrecision",
     "Objective",

@@ -15,6 +15,9 @@ from odl_learned.validation import shown
 #: [0, 1] with noise of 25 / 255; see ``weights/README.md``.
 CONVEX_RIDGE, WEAKLY_CONVEX_RIDGE = (Path(__file__).parent / "weights" / f"{name}.pt"
                                      for name in ("crr", "wcrr"))  # fmt: skip
+#: A denoiser for every noise level of slices of chests at 64 x 64, from -1000 to 1000 HU in [0, 1],
+#: for `load_regularizer` and the samplers of `reconstruction.diffusion`.
+CT_DENOISER = Path(__file__).parent / "weights" / "ct_denoiser.pt"
 _KEYS = ("language", "regularizer", "weights")
 #: Regularizers know no forward operator; recipes are made for one.
 _NOTHING = odl.IdentityOperator(odl.rn(1))

@@ -1,5 +1,6 @@
 r"""The likelihood of linear data with white noise, and its proximal by conjugate gradients."""
 
+import numpy as np
 import odl
 import torch
 
@@ -10,6 +11,9 @@ from odl_learned.odl_validation import require_array_spaces, require_operator
 from odl_learned.reconstruction.tensor_maps import require_tensor
 from odl_learned.solvers import conjugate_gradient
 from odl_learned.validation import require_count, require_positive
+
+#: Residuals of conjugate gradients end at about so many rounding errors of the right-hand side.
+ROUNDING = 64.0
 
 
 class GaussianLikelihood:
@@ -106,7 +110,8 @@ class GaussianLikelihood:
         and the covariance ``P = (A^T A / s^2 + I / t^2)^{-1}`` (perturb and optimize). If the
         residual of conjugate gradients is r, the error of the component with the singular value a
         is ``r / (1 + a^2 t^2 / s^2)``, relative to its spread at most ``r / t``: so the residual
-        is made at most ``accuracy t sqrt(n)`` in norm.
+        is made at most ``accuracy t sqrt(n)`` in norm, or what rounding leaves of the right-hand
+        side, which is large at levels far above the noise of data.
 
         Parameters
         ----------
@@ -125,10 +130,13 @@ class GaussianLikelihood:
             with torch.no_grad():
                 return u + ratio * self.transpose(self.forward(u))
 
+        right = z + ratio * back
         entries = z[0].numel() * (2 if z.is_complex() else 1)
+        size = torch.linalg.vector_norm(right.flatten(1), dim=1).double().cpu().numpy()
+        residual = np.maximum(self.accuracy * level * entries**0.5,
+                              ROUNDING * torch.finfo(z.dtype).eps * size)  # fmt: skip
         return settled(conjugate_gradient(
-            system, z + ratio * back, z, self.accuracy * level * entries**0.5, self.maxiter,
-            lower_bound=1.0))  # fmt: skip
+            system, right, z, residual, self.maxiter, lower_bound=1.0), "GaussianLikelihood")
 
 
 def _checked(layout, data, space):

@@ -1,8 +1,8 @@
 """Reconstruction with generative models of images, against total variation and an unrolled network.
 
 ``python benchmarks/generative_reconstruction.py FOLDER ellipses digits brains`` trains what is not
-trained in FOLDER, prints a line for each data set and cell, and one line of JSON at the end. With
-``--generalization`` it goes through all cells of sampling and noise with the unrolled network.
+trained in FOLDER, and prints a line for each data set and cell; `autoencoders` and `off_cell` are
+parts of generative.py.
 
 All weights of the generative models are one: nothing is tuned for a cell. The parameter of total
 variation is tuned for each on validation images.
@@ -12,7 +12,9 @@ import json
 import sys
 import time
 from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import generative_data
 import generative_training
@@ -29,14 +31,13 @@ from odl_learned.variational import tv_problem
 
 CELLS = (Cell("mri", 0.25, 0.02), Cell("inpainting", 0.25, 0.02), Cell("ct", 8, 0.02),
          Cell("mri", 0.25, 0.1))  # fmt: skip
-SAMPLINGS, NOISES = (0.15, 0.25, 0.35, 0.5), (0.01, 0.025, 0.05, 0.1)
 #: Parameters of total variation that are tried, relative to the noise.
 ALPHAS = (0.003, 0.01, 0.03, 0.1, 0.3)
 
 
-def models(images: generative_data.Images, folder: Path) -> dict:
+def models(images: generative_data.Images, folder: Path, steps=generative_training.STEPS) -> dict:
     """The trained models by name."""
-    return {name: generative_training.trained(images, name, folder)
+    return {name: generative_training.trained(images, name, folder, steps)
             for name in generative_training.MODELS}
 
 
@@ -71,7 +72,7 @@ def tuned_tv(cell: Cell, images: generative_data.Images) -> torch.Tensor:
     return tv_images(test, best * test.noise_level)
 
 
-def compared(cell: Cell, images: generative_data.Images, networks: dict, tv: bool = True) -> dict:
+def compared(cell: Cell, images: generative_data.Images, networks: dict) -> dict:
     """PSNR of each method for each test image of a cell, and CPU seconds for an image."""
     truth = torch.from_numpy(images.test)
     measurements = simulated(cell, truth, 2)
@@ -83,8 +84,7 @@ def compared(cell: Cell, images: generative_data.Images, networks: dict, tv: boo
         found[name] = psnr(soft, truth)
         if name == "identity":
             found["hard"] = psnr(hard, truth)
-    if tv:
-        found["tv"] = psnr(tuned_tv(cell, images), truth)
+    found["tv"] = psnr(tuned_tv(cell, images), truth)
     return {"psnr": found, "seconds": seconds}
 
 
@@ -98,15 +98,15 @@ def paired(better: np.ndarray, worse: np.ndarray) -> tuple[float, float, float]:
 def _in_cell(task):
     """Unrolled network and generative model in one cell, in a process of its own."""
     limit_threads(1)
-    cell, folder, place = task
+    cell, folder, place, counts, steps, net_steps = task
     if place.exists():
         return json.loads(place.read_text())
-    images = generative_data.ellipses()
-    network = generative_training.trained(images, "3x3", folder / "ellipses")
+    images = generative_data.ellipses(*counts)
+    network = generative_training.trained(images, "3x3", folder / "ellipses", steps)
     truth = torch.from_numpy(images.test)
     measurements = simulated(cell, truth, 2)
+    trained = generative_unrolled.trained(images, folder / "unrolled", net_steps)
     unrolled = generative_unrolled.network(cell)
-    trained = generative_unrolled.trained(images, folder / "unrolled")
     unrolled.load_state_dict(trained.state_dict())
     with torch.no_grad():
         reference = psnr(unrolled(measurements.data), truth)
@@ -117,47 +117,64 @@ def _in_cell(task):
     return result
 
 
-def generalization(folder: Path, executor: Executor) -> list[dict]:
-    """All cells of sampling and noise; each is a file, and is not computed again."""
-    cells = [Cell("mri", sampling, noise) for sampling in SAMPLINGS for noise in NOISES]
-    (folder / "cells").mkdir(exist_ok=True)
-    tasks = [(cell, folder, folder / "cells" / f"{cell.amount}_{cell.noise}.json")
-             for cell in [generative_unrolled.CELL, *cells]]
-    return list(executor.map(_in_cell, tasks))
+def generalization(folder: Path, executor: Executor, cells: list[Cell], counts=(5000, 32, 100),
+                   steps=generative_training.STEPS,
+                   net_steps=generative_unrolled.STEPS) -> list[dict]:  # fmt: skip
+    """The cell of the unrolled network and others; each is a file, and is not computed again."""
+    (folder / "cells").mkdir(parents=True, exist_ok=True)
+    tasks = [(cell, folder, folder / "cells" / f"{cell.amount}_{cell.noise}.json", counts, steps,
+              net_steps) for cell in [generative_unrolled.CELL, *cells]]  # fmt: skip
+    first = _in_cell(tasks[0])  # trains both models, which the other cells read
+    return [first, *executor.map(_in_cell, tasks[1:])]
 
 
-def main(folder: Path, names: list[str], cells=CELLS) -> dict:
-    """Print a line for each data set and cell; return the keys of the benchmark."""
-    keys = {}
-    for name in names:
-        images = getattr(generative_data, name)()
-        networks = models(images, folder / name)
-        for cell in cells:
-            result = compared(cell, images, networks)
-            means = {method: round(float(v.mean()), 2) for method, v in result["psnr"].items()}
-            gains = {method: [round(v, 3) for v in paired(
-                result["psnr"][method], result["psnr"]["identity"])]
-                for method in ("diagonal", "3x3", "5x5")}
-            print(name, cell, means, "against identity:", gains,
-                  {k: round(v, 4) for k, v in result["seconds"].items()}, flush=True)  # fmt: skip
-            if name == "ellipses" and cell == CELLS[0]:
-                keys = {f"vae_{m}_db": means[m] for m in generative_training.MODELS}
-                keys |= {"tv_db": means["tv"], "hard_db": means["hard"],
-                         "seconds_per_image": round(result["seconds"]["3x3"], 4)}  # fmt: skip
-    return keys
+def autoencoders(counts, steps, cells, folder=None) -> dict:
+    """Train on ellipses, reconstruct in these cells; return the numbers of the first one."""
+    with _place(folder) as place:
+        images = generative_data.ellipses(*counts)
+        networks = models(images, place / "ellipses", steps)
+        results = [reported("ellipses", images, networks, Cell(*cell)) for cell in cells]
+    means = {name: float(values.mean()) for name, values in results[0]["psnr"].items()}
+    return {**{f"vae_{name}_db": means[name] for name in generative_training.MODELS},
+            "tv_db": means["tv"], "hard_db": means["hard"],
+            "seconds_per_image": results[0]["seconds"]["3x3"]}  # fmt: skip
+
+
+def off_cell(counts, steps, net_steps, samplings, noises, folder=None) -> dict:
+    """Where the generative model is better than a network that was trained at one cell."""
+    cells = [Cell("mri", sampling, noise) for sampling in samplings for noise in noises]
+    with _place(folder) as place, ProcessPoolExecutor(1) as pool:
+        rows = generalization(place, pool, cells, counts, steps, net_steps)
+    for row in rows:
+        print(row, flush=True)
+    return {"at_cell_db": rows[0]["3x3"] - rows[0]["unrolled"],
+            "wins_off_cell": sum(row["3x3"] > row["unrolled"] for row in rows[1:]) / len(cells)}
+
+
+@contextmanager
+def _place(folder):
+    if folder is not None:
+        yield Path(folder)
+        return
+    with TemporaryDirectory() as temporary:
+        yield Path(temporary)
+
+
+def reported(name, images, networks, cell) -> dict:
+    """The comparison in a cell, printed in one line."""
+    result = compared(cell, images, networks)
+    means = {method: round(float(v.mean()), 2) for method, v in result["psnr"].items()}
+    gains = {method: [round(v, 3) for v in paired(
+        result["psnr"][method], result["psnr"]["identity"])]
+        for method in ("diagonal", "3x3", "5x5")}  # fmt: skip
+    print(name, tuple(cell), means, "against identity (gain, half width, wins):", gains, flush=True)
+    return result
 
 
 if __name__ == "__main__":
     limit_threads(1)
-    options, root = sys.argv[2:], Path(sys.argv[1])
-    answer = main(root, [name for name in options if not name.startswith("--")])
-    if "--generalization" in options:
-        with ProcessPoolExecutor(1) as pool:
-            rows = generalization(root, pool)
-        for row in rows:
-            print(row)
-        others = [row for row in rows[1:] if tuple(row["cell"]) != generative_unrolled.CELL]
-        answer["at_cell_db"] = round(rows[0]["3x3"] - rows[0]["unrolled"], 2)
-        answer["wins_off_cell"] = round(
-            sum(row["3x3"] > row["unrolled"] for row in others) / len(others), 3)
-    print(json.dumps(answer))
+    for data_set in sys.argv[2:]:
+        found = getattr(generative_data, data_set)()
+        trained_models = models(found, Path(sys.argv[1]) / data_set)
+        for one in CELLS:
+            reported(data_set, found, trained_models, one)

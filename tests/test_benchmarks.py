@@ -180,3 +180,4 @@ def test_generative_models_print_their_numbers():
     numbers = json.loads(done.stdout.splitlines()[-1])
     assert numbers["nats_identity"] > numbers["nats_diagonal"] > numbers["nats_3x3"]
     assert numbers["closed_3x3_vs_identity_db"] > 0 and numbers["prox_iterations"] <= 20
+    assert all(value is not None for value in numbers.values())

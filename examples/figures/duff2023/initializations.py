@@ -7,8 +7,8 @@ Nothing is convex in z, so that the start decides: ten starts from the prior for
 last two start where the first one ends.
 
 Claims: the standard deviation of the PSNR over the starts, averaged over the images, is smaller for
-small deviations and for sparse ones than in the range, and small deviations are at least 0.5 dB
-better there on average; the misfit of the data of the best of K starts never rises with K.
+small deviations than in the range; those are at least 0.5 dB better on average, and better than
+sparse ones; the misfit of the data of the best of K starts never rises with K.
 
     python examples/figures/duff2023/initializations.py [smoke | paper] [--out results]
 """
@@ -95,8 +95,8 @@ def claim(results):
     hard, soft, sparse = (results["psnr"][name] for name in (
         "in the range", "small deviations", "sparse deviations"))
     assert soft.std(0).mean() < hard.std(0).mean(), "small deviations depend more on the start"
-    assert sparse.std(0).mean() < hard.std(0).mean(), "sparse deviations depend more on the start"
     assert soft.mean() > hard.mean() + 0.5, "small deviations are not better"
+    assert soft.mean() > sparse.mean(), "sparse deviations are better"
     assert (np.diff(results["misfits"], axis=0) <= 0).all(), "more starts are worse"
 
 

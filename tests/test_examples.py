@@ -105,6 +105,7 @@ SPOILED = {
     "walnut_tv_pdhg.py": {"niter": 3},
     "ct_landweber_discrepancy.py": {"niter": 5},
     "ct_learned_ridge.py": {"niter": 3},
+    "torch_to_odl_denoiser_admm.py": {"niter": 3},
     "ct_learned_without_truth.py": {"steps": 1},
     "ct_train_in_a_folder.py": {"steps": 1},
     "ct_fan_beam_learned_variation.py": {"steps": 1},

@@ -6,9 +6,12 @@ import numpy as np
 import odl
 import pytest
 import torch
+from instances.operators import coils
+from instances.spaces import many_weights
 from posterior_problems import entrywise_norm, measured, resonance, smooth_prior, tomography
 
-from odl_learned import bridge, data
+from odl_learned import bridge, data, operators
+from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.reconstruction import diffusion
 
 GENERATOR = torch.Generator().manual_seed
@@ -42,6 +45,42 @@ def test_nearest_minimizes_in_the_entries_whatever_cells_weigh(build):
     residual = (truth.flatten(1) @ M.mT - likelihood.data.flatten(1)).abs().square().mean()
     parts = 2 if M.is_complex() else 1
     assert float(residual) == pytest.approx(parts * likelihood.noise_level**2, rel=0.5)
+
+
+def weighted(build):
+    """An operator on a space whose entries differ in weight."""
+    return build(many_weights((5, 6), "float64"))
+
+
+OPERATORS = {
+    "mask": lambda: operators.mask_operator(odl.uniform_discr([0, 0], [9, 9], (5, 6)),
+                                            np.random.default_rng(0).random((5, 6)) < 0.5),
+    "gradient": lambda: operators.gradient(odl.uniform_discr([0, 0], [9, 2], (5, 6))),
+    "coils": lambda: coils(odl.uniform_discr([0, 0], [9, 2], (5, 6), dtype="complex128")),
+    "blur": lambda: operators.PeriodicConvolution(
+        odl.uniform_discr([0, 0], [9, 2], (5, 6), dtype="complex128"), np.full((3, 3), 1 / 9)),
+    "many weights": lambda: weighted(operators.gradient),
+    "signals": lambda: odl.ScalingOperator(odl.rn(7, weighting=[1.0, 9, 4, 2, 3, 1, 5]), 2.0),
+    "a loop over samples": lambda: odl.MatrixOperator(
+        np.random.default_rng(0).standard_normal((3, 7)), odl.rn(7, weighting=3.0), odl.rn(3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_every_linear_operator_has_the_step_of_its_matrix(name):
+    A = OPERATORS[name]()
+    source, layout = GENERATOR(0), layout_of(A.range)
+    y = torch.randn(2, *layout.shape, generator=source, dtype=layout.dtype)
+    likelihood = diffusion.GaussianLikelihood(A, y, 0.3, accuracy=1e-6)
+    M, images = matrix(likelihood), likelihood.back
+    z = torch.randn(images.shape, generator=source, dtype=images.dtype)
+    left = torch.eye(M.shape[1], dtype=M.dtype) + (0.2 / 0.3) ** 2 * M.mH @ M
+    right = z.flatten(1) + (0.2 / 0.3) ** 2 * y.flatten(1) @ M.conj()
+    expected = torch.linalg.solve(left, right.mT).mT.reshape(z.shape)
+    bound = 1e-6 * 0.2 * (2 * z[0].numel()) ** 0.5
+    assert float((likelihood.nearest(z, 0.2) - expected).flatten(1).norm(dim=1).max()) <= bound
+    slope = ((z.flatten(1) @ M.mT - y.flatten(1)) @ M.conj()).reshape(z.shape)
+    torch.testing.assert_close(likelihood.gradient(z), slope, rtol=0, atol=1e-10)
 
 
 def test_the_noise_is_that_of_add_white_noise_in_each_entry():

@@ -104,6 +104,24 @@ def blurred_signals():
     return operators.PeriodicConvolution(X, np.array([0.2, 0.5, 0.3]))
 
 
+def test_truths_of_the_prior_are_one_more_sample():
+    """Intervals hold as many pixels as they say, over 60 truths with data of their own.
+
+    Signals of 12 points that are smooth have about five independent numbers: a deviation of
+    ``(0.16 / 300)^{1/2} = 0.023``, of which three are allowed.
+    """
+    A = blurred_signals()
+    prior = smooth_prior(A.domain)
+    truth, likelihood = measured(A, prior, relative_noise=0.2, count=60)
+    levels = diffusion.geometric_levels(2.0, 0.05, 30)
+    covered = {}
+    for sampler in (diffusion.AnnealedLangevin(levels), diffusion.DiffPIR(levels)):
+        samples = diffusion.draw_samples(sampler, prior, likelihood, 9, GENERATOR(0), 540)
+        covered[type(sampler)] = samples.coverage(truth, 0.8)
+    assert abs(covered[diffusion.AnnealedLangevin] - 0.8) < 0.07
+    assert covered[diffusion.DiffPIR] < 0.7
+
+
 SAMPLERS = {
     "langevin": diffusion.AnnealedLangevin((1.0, 0.3, 0.1), steps=2),
     "diffpir": diffusion.DiffPIR((1.0, 0.3, 0.1), zeta=0.5),

@@ -63,7 +63,8 @@ def test_iterations_are_saved(name):
         for each in (Identity(), Jacobi(), ScaledSpectral(Frequencies()), ScaledSpectral(),
                      LocalTimesSpectral()))
     assert diagonal < plain and scaled < 0.7 * plain and local < 0.4 * plain
-    assert scaled < periodic  # the default takes cosines
+    # the default takes cosines for real images
+    assert scaled == periodic if "coil" in name else scaled < periodic
 
 
 def test_circulant_and_local_hessians_are_inverted_exactly(rng):

@@ -96,7 +96,8 @@ class TermPoint:
         self.p = self.map.forward(x, data)
         self.density = term.density.on(data)
         self.point = self.density.at(self.p, self.nu)
-        self.images, self._blocks = tuple(x.shape[1:]), None
+        self.size, self.images, self.is_complex = len(x), tuple(x.shape[1:]), x.is_complex()
+        self._blocks = None
         self._x, self._data = x, data
 
     def follow(self, state):

@@ -153,7 +153,7 @@ class AutogradPoint:
 
     def __init__(self, term, x, params, data):
         self._term, self.alpha = term, float(term.alpha(params))
-        self.images, self._size = tuple(x.shape[1:]), len(x)
+        self.size, self.images, self.is_complex = len(x), tuple(x.shape[1:]), x.is_complex()
         self._params, self._data = params, data
         with torch.enable_grad():
             self._x = x.detach().requires_grad_()
@@ -200,7 +200,7 @@ class AutogradPoint:
         """Return about the mean of the diagonal of the Hessian, not negative, ``(B, 1)``."""
         generator = torch.Generator().manual_seed(0)
         v = torch.randint(0, 2, self.images, generator=generator).to(self._x) * 2 - 1
-        v = v.expand(self._size, *self.images)
+        v = v.expand(self.size, *self.images)
         return (sample_inner(v, self.hessian(v)) / v[0].numel()).clamp_min(0)[:, None]
 
 

@@ -58,7 +58,8 @@ class ScaledSpectral:
     ----------
     basis : Basis, optional
         ``Frequencies()`` or ``Cosines()``. Default: cosines where they come nearer to what ``K``
-        consists of, as for differences with Neumann's condition; frequencies elsewhere.
+        consists of, as for differences with Neumann's condition of real images; frequencies
+        elsewhere.
     """
 
     basis: Basis | None = None
@@ -150,7 +151,7 @@ class Model:
 
     def __init__(self, points, basis):
         self.basis, self.shape = basis, points[0].images
-        size = len(points[0].gradient), int(np.prod(self.shape))
+        size = points[0].size, int(np.prod(self.shape))
         self.symbol, self.diagonal, self.average, self.even = torch.zeros(
             (4, *size), dtype=torch.float64)
         self._local = []
@@ -189,7 +190,12 @@ class Model:
 
 
 def better_basis(points):
-    """Return cosines where these say more about the sparse terms, and frequencies elsewhere."""
+    """Return cosines where these say more about the sparse terms of real images, or frequencies.
+
+    A cosine transform of complex images is two of real ones, which costs more than it saves.
+    """
+    if points[0].is_complex:
+        return FREQUENCIES
     maps = [parts_of_map(point.map) for point in points if point.map is not None]
     said = [sum(parts.share(basis) for parts in maps if parts.matrix is not None)
             for basis in (FREQUENCIES, COSINES)]  # fmt: skip

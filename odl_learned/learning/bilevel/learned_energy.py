@@ -187,18 +187,28 @@ def _stacked(name, values, space):
         raise TypeError(f"{name} is {shown(values)}, expected a sequence of elements of "
                         f"{space!r}.") from error
     for value in values:
-        known = value if value in space else space.element(value)
-        parts.append(layout.to_tensor(known))
+        parts.append(layout.to_tensor(_element(name, value, space)))
     if not parts:
         raise ValueError(f"{name} is empty, expected at least one element of {space!r}.")
     return each(lambda *tensors: torch.stack(tensors).to(
         torch.complex128 if tensors[0].is_complex() else torch.float64), *parts)  # fmt: skip
 
 
+def _element(name, value, space):
+    if value in space:
+        return value
+    try:
+        return space.element(value)
+    except (BufferError, TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} has an entry {shown(value)}, expected an element of {space!r}, "
+                   f"or an array that becomes one: {error}") from error
+
+
 def _vector(name, value, size):
     try:
         vector = np.broadcast_to(np.asarray(value, dtype=float), (size,))
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise ValueError(f"{name} is {shown(value)}, expected {size} numbers, one for every "
                          "parameter of the functional.") from error
     return torch.tensor(vector)

@@ -7,7 +7,7 @@
 Parts: ``certificates`` counts planted violators that are refuted and sound networks that are
 certified; ``ridges`` trains a convex and a weakly convex ridge on noisy photographs, by bilevel
 learning for so many CPU seconds on one core, and compares them with total variation, alpha tuned on
-training images; ``adversarial`` trains the weakly convex one to tell photographs from noisy ones;
+training images; ``race`` trains all kinds of learned regularizers for as long;
 ``transfer`` takes the weakly convex one, or that of the package where none is trained, as it is, to
 tomography and inpainting, with alpha and contrast tuned on validation images, as that of total
 variation is; ``maps`` trains a network that chooses the parameter of total variation for every
@@ -26,6 +26,7 @@ import timing  # isort: skip
 import regularizers_bands as bands
 import regularizers_maps as maps
 import regularizers_problems as problems
+import regularizers_race as race
 import regularizers_ridges as ridges
 import regularizers_samplers as samplers
 import torch
@@ -37,7 +38,6 @@ PARTS = {
     "certificates": ("violators_caught", "violators_planted", "sound_passed", "sound_planted"),
     "ridges": ("tv_db", "crr_db", "wcrr_db", "crr_start_db", "wcrr_start_db", "crr_seconds",
                "wcrr_seconds"),
-    "adversarial": ("adversarial_db", "adversarial_seconds"),
     "transfer": ("tv_ct_db", "wcrr_ct_db", "tv_inpainting_db", "wcrr_inpainting_db"),
     "maps": ("maps_db", "maps_seconds"),
     "bands": bands.NAMES,
@@ -46,6 +46,8 @@ PARTS = {
     "posteriors": ("explicit_flow_db", "exact_flow_db", "diffpir_db", "diffpir_coverage",
                    "diffpir_spread", "langevin_db", "langevin_coverage", "langevin_spread",
                    "tv_slices_db"),
+    "race": tuple(f"race_{name}_{what}" for name in race.CONTESTANTS
+                  for what in ("db", "seconds", "parameters")),
 }  # fmt: skip
 
 
@@ -86,15 +88,30 @@ def denoise(arguments, shared):
     return numbers
 
 
-def adversarial(arguments, shared):
-    """The weakly convex ridge, trained to tell photographs from noisy ones."""
+def compete(arguments, shared):
+    """Learned regularizers at equal CPU time; those that are asked for also in other problems."""
     y, truth = problems.denoising(arguments.data, arguments.size).test
-    ridge = ridges.wcrr(*ridges.FILTERS["small"])
-    seconds = ridges.adversarially_trained(
-        ridge, problems.kodak(arguments.data)[:18], ridges.ADVERSARIAL_SECONDS[arguments.size])
-    quality = problems.mean_psnr(ridges.denoiser(ridge, 400).solve(y).x, truth)
-    print(f"adversarial {quality:.2f} dB after {seconds:.0f} CPU s", flush=True)
-    return {"adversarial_db": quality, "adversarial_seconds": seconds}
+    images = problems.kodak(arguments.data)[:18]
+    numbers = {}
+    for name in arguments.contestants:
+        trained = race.CONTESTANTS[name](images, arguments.seconds)
+        numbers[f"race_{name}_db"] = problems.mean_psnr(trained.denoise(y), truth)
+        numbers[f"race_{name}_seconds"] = trained.seconds
+        count = sum(p.numel() for p in trained.regularizer.parameters())
+        numbers[f"race_{name}_parameters"] = count
+        print(f"{name} {numbers[f'race_{name}_db']:.2f} dB after {trained.seconds:.0f} CPU s, "
+              f"{count} parameters, {race.verdict(trained.regularizer)}", flush=True)
+        if arguments.keep is not None:
+            learning.save_regularizer(arguments.keep / f"race_{name}.pt", trained.regularizer)
+        if name in arguments.carry:
+            for short, make in TRANSFERS.items():
+                numbers[f"race_{name}_{short}_db"] = race.carried_over(
+                    trained, make(arguments.data, arguments.size), short)
+                print(name, short, round(numbers[f"race_{name}_{short}_db"], 2), flush=True)
+    return numbers
+
+
+TRANSFERS = {"ct": problems.tomography, "inpainting": problems.inpainting}
 
 
 def transfer(arguments, shared):
@@ -105,7 +122,7 @@ def transfer(arguments, shared):
             arguments.keep / "wcrr.pt")
         ridge = learning.load_regularizer(path)
     numbers = {}
-    for short, make in (("ct", problems.tomography), ("inpainting", problems.inpainting)):
+    for short, make in TRANSFERS.items():
         problem = make(arguments.data, arguments.size)
         numbers[f"tv_{short}_db"] = problems.tuned(
             problem, problems.total_variation, problem.alphas)
@@ -114,8 +131,7 @@ def transfer(arguments, shared):
     return numbers
 
 
-MEASURES = {"certificates": certificates, "ridges": denoise, "adversarial": adversarial,
-            "transfer": transfer,
+MEASURES = {"certificates": certificates, "ridges": denoise, "transfer": transfer, "race": compete,
             "maps": lambda arguments, shared: maps.measured(arguments.data, arguments.size),
             "bands": lambda arguments, shared: bands.measured(arguments.data, arguments.size),
             "samplers": lambda arguments, shared: samplers.gaussian(arguments.size),
@@ -131,6 +147,10 @@ def main():
     parser.add_argument("--part", choices=PARTS, action="append", help="default: all of them")
     parser.add_argument("--seconds", type=float, help="CPU time of the training of each ridge")
     parser.add_argument("--filters", choices=tuple(ridges.FILTERS), default="small")
+    parser.add_argument("--contestants", choices=tuple(race.CONTESTANTS), nargs="+",
+                        default=list(race.CONTESTANTS), help="of the race")
+    parser.add_argument("--carry", choices=tuple(race.CONTESTANTS), nargs="*", default=[],
+                        help="contestants that are also tried in other problems")
     parser.add_argument("--keep", type=Path, help="folder for trained weights, also "
                         "those to transfer; default: those of the package")
     arguments = parser.parse_args()

@@ -11,7 +11,6 @@ import regularizers_problems as problems
 import torch
 
 from odl_learned import bridge, data, learning, networks, operators, reconstruction
-from odl_learned.learning import objectives
 from odl_learned.regularizers import ComposedFilters, Huber, Ridge
 
 CROP, BATCH, ITERATIONS, RATE = 40, 16, 25, 1e-2
@@ -21,8 +20,8 @@ COUNT, FOLLOWING = 1024, 10
 FILTERS = {"small": ((1, 24), 5), "composed": ((1, 4, 8, 48), 3)}
 #: CPU seconds of training, and steps at most
 SECONDS = {"tiny": 0.0, "full": 55.0}
-#: the same of adversarial training, and logarithms of the scales that are tried behind it
-ADVERSARIAL_SECONDS = {"tiny": 0.0, "full": 12.0}
+#: logarithms of the scales that are tried behind training without minimizers
+FACTORS = (-1.5, -0.75, 0.0, 0.75, 1.5, 2.25, 3.0)
 FINE = (-0.9, -0.6, -0.3, 0.0, 0.3, 0.6, 0.9)
 
 
@@ -53,42 +52,26 @@ def trained(ridge, images, seconds, sigma=problems.SIGMA, seed=0):
     start = reconstruction.WarmStart(torch.nn.Identity())
     model = denoiser(ridge, FOLLOWING, sigma, 1e-4, start)
     few = problems.Crops(images, CROP, 4, seed + 1, sigma).stacked()
-    learning.search_scale(denoiser(ridge, 2 * ITERATIONS, sigma), *few)
+    learning.search_scale(denoiser(ridge, 2 * ITERATIONS, sigma), *few, factors=FACTORS)
     started = {name: value.clone() for name, value in ridge.state_dict().items()}
-    if seconds > 0:
-        spent = time.process_time() - began
-        step = _seconds_of_a_step(copy.deepcopy(model), images, sigma)
-        _train(model, images, max(1, int((seconds - spent) / step - 8)), sigma, seed)
+    train_for(model, images, seconds - (time.process_time() - began), sigma=sigma, seed=seed)
     return time.process_time() - began, started
 
 
-def _seconds_of_a_step(model, images, sigma, loss=learning.mean_squared_error, steps=6):
-    _train(model, images, 1, sigma, 1, loss)
+def train_for(model, images, seconds, **options):
+    """Train a model for so many CPU seconds, that of its steps being measured on a copy."""
     began = time.process_time()
-    _train(model, images, steps, sigma, 1, loss)
-    return (time.process_time() - began) / steps
-
-
-def adversarially_trained(ridge, images, seconds, sigma=problems.SIGMA, seed=0):
-    """Train a ridge to tell photographs from noisy ones, then find its scale; return CPU seconds.
-
-    Its strength stays as it is, and gradients as long as at the start: what is learned is the form.
-    """
-    began = time.process_time()
-    for parameter in (ridge.growth, ridge.logit):
-        parameter.requires_grad_(False)
-    few = problems.Crops(images, CROP, 6, seed + 1, sigma).stacked()
-    solver = denoiser(ridge, 2 * ITERATIONS, sigma)
-    learning.search_scale(solver, *few)
-    with torch.no_grad():
-        slope = float(ridge.at(sigma).gradient(few[0]).flatten(1).norm(dim=1).mean())
-    loss, model = objectives.Adversarial(10.0, slope), AtLevel(ridge, sigma)
     if seconds > 0:
-        step = _seconds_of_a_step(copy.deepcopy(model), images, sigma, loss)
+        step = _seconds_of_a_step(copy.deepcopy(model), images, **options)
         spent = time.process_time() - began
-        _train(model, images, max(1, int((seconds - spent) / step) - 4), sigma, seed, loss)
-    learning.search_scale(solver, *few, factors=[f - math.log(2) for f in FINE])
-    return time.process_time() - began
+        train(model, images, max(1, int((seconds - spent) / step)), **options)
+
+
+def _seconds_of_a_step(model, images, **options):
+    train(model, images, 1, **options)
+    began = time.process_time()
+    train(model, images, 5, **options)
+    return (time.process_time() - began) / 5
 
 
 class AtLevel(torch.nn.Module):
@@ -102,14 +85,17 @@ class AtLevel(torch.nn.Module):
         return self.ridge.at(self.sigma).value(x)
 
 
-def _train(model, images, steps, sigma, seed, loss=learning.mean_squared_error):
+def train(model, images, steps, sigma=problems.SIGMA, seed=0, loss=learning.mean_squared_error,
+          batch=BATCH, rate=RATE, count=COUNT, warm_up=1, clip_norm=None):
+    """Train by Adam on squares of photographs, with a rate that falls along a cosine."""
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(parameters, RATE)
+    optimizer = torch.optim.Adam(parameters, rate)
     cosine = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda k: 0.5 * (1 + math.cos(math.pi * k / steps)) + 0.01)
-    pairs = data.FixedPairs(*problems.Crops(images, CROP, COUNT, seed, sigma).stacked())
+        optimizer, lambda k: min(1.0, (k + 1) / warm_up) * (
+            0.5 * (1 + math.cos(math.pi * min(1.0, k / steps))) + 0.01))
+    pairs = data.FixedPairs(*problems.Crops(images, CROP, count, seed, sigma).stacked())
     learning.train(model, pairs, steps=steps, optimizer=optimizer, loss=loss, schedule=cosine,
-                   batch_size=BATCH, seed=seed, progress=False)
+                   batch_size=batch, seed=seed, clip_norm=clip_norm, progress=False)
 
 
 #: alphas, and noise levels at which the ridge is, of the search on validation images

@@ -164,8 +164,8 @@ def test_regularizers_print_their_numbers(tmp_path):
     assert done.returncode == 0, done.stderr
     numbers = json.loads(done.stdout.splitlines()[-1])
     assert {"tv_db", "crr_db", "wcrr_db", "wcrr_ct_db", "tv_ct_db", "wcrr_inpainting_db",
-            "tv_inpainting_db", "adversarial_db", "maps_db", "conformal_coverage", "langevin_db",
-            "gaussian_mean_error", "gaussian_trace_error",
+            "tv_inpainting_db", "race_tdv_db", "race_gap_db", "maps_db", "conformal_coverage",
+            "langevin_db", "gaussian_mean_error", "gaussian_trace_error",
             "conformal_mri"} <= set(numbers)
     assert numbers["violators_caught"] == numbers["violators_planted"] >= 10
     assert numbers["sound_passed"] == numbers["sound_planted"] >= 10

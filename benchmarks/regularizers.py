@@ -102,7 +102,8 @@ def compete(arguments, shared):
         print(f"{name} {numbers[f'race_{name}_db']:.2f} dB after {trained.seconds:.0f} CPU s, "
               f"{count} parameters, {race.verdict(trained.regularizer)}", flush=True)
         if arguments.keep is not None:
-            learning.save_regularizer(arguments.keep / f"race_{name}.pt", trained.regularizer)
+            learning.save_regularizer(arguments.keep / f"race_{name}.pt",
+                                      trained.step or trained.regularizer)
         if name in arguments.carry:
             for short, make in TRANSFERS.items():
                 numbers[f"race_{name}_{short}_db"] = race.carried_over(

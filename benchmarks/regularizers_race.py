@@ -20,10 +20,13 @@ from odl_learned.regularizers import certificates
 STEPS, TIME, STRENGTH = 8, 1.0, 0.5
 FLOW_BATCH, FLOW_RATE, WARM_UP = 8, 4e-3, 20
 #: CPU seconds of training without minimizers, and of the fit of scales and strength behind it
-UNSUPERVISED, FIT, FIT_COUNT = 9.0, 4.0, 48
-#: alphas and noise levels of flows in other problems
-GRIDS = {"ct": ((1e-3, 3e-3, 1e-2), (0.02, 0.04, 0.08)),
-         "inpainting": ((0.01, 0.03, 0.1, 0.3), (0.03, 0.06, 0.12))}  # fmt: skip
+UNSUPERVISED, FIT = 9.0, 4.5
+#: squares of these, few enough to come back to each within that time
+GAP_COUNT, FIT_COUNT = 256, 48
+#: steps, alphas and noise levels of flows in other problems
+CARRIED_STEPS = 24
+GRIDS = {"ct": ((2e-4, 5e-4, 1e-3, 2e-3), (0.04, 0.06, 0.08, 0.12)),
+         "inpainting": ((3e-3, 0.01, 0.03, 0.1), (0.06, 0.12, 0.24))}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +104,8 @@ def unsupervised(loss):
         if loss is not None:
             objective, model = loss(R, few)
             budget = min(UNSUPERVISED, seconds - FIT) if seconds else 0.0
-            ridges.train_for(model, images, budget - (time.process_time() - began), loss=objective)
+            ridges.train_for(model, images, budget - (time.process_time() - began),
+                             loss=objective, count=GAP_COUNT if loss is gap else ridges.COUNT)
         if loss in (adversarial, direct):  # which leave the scale open
             learning.search_scale(solver, *few, factors=[f - math.log(2) for f in ridges.FINE])
         fitted(R, images, min(FIT, seconds))
@@ -175,14 +179,14 @@ def carried_over(trained, problem, short):
 
 
 def flowed(trained, ops, measured, alpha, level):
-    """The flow to its time, the data term implicit: ``(1 + c A^* A) u = v + c A^* y``."""
+    """The flow, the data term implicit: ``(1 + c A^* A) u = v + c A^* y``."""
     with torch.no_grad():
         tau = float(trained.step.step_size())
         at, c, images = trained.regularizer.at(level), tau / alpha, []
         for A, y in grouped(ops, measured):
             forward, back = bridge.as_module(A), bridge.as_module(A.adjoint)
             u = ridges.first_image(A)(y)
-            for _ in range(STEPS):
+            for _ in range(CARRIED_STEPS):
                 b = u - tau * at.gradient(u) + c * back(y)
                 accuracy = 1e-4 * b.flatten(1).norm(dim=1).numpy()
                 u = solvers.conjugate_gradient(

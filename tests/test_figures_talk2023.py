@@ -149,3 +149,38 @@ def test_the_claim_about_plug_and_play_can_fail(name, what, changes):
     run[what] = run[what]._replace(**changes) if isinstance(changes, dict) else changes
     with pytest.raises(AssertionError):
         claim(spoiled)
+
+
+def learned_regularizers():
+    """Made-up numbers, which satisfy the claims."""
+    quality = {"total variation": (26.0, 32.0), "convex ridge": (26.2, 31.8),
+               "weakly convex ridge": (26.8, 32.4), "total deep variation": (27.0, 32.5)}
+    methods = {name: {"psnr": dict(zip(("denoising", "CT"), pair))}
+               for name, pair in quality.items()}
+    verdicts = {"convex ridge": (0.0, "Certified"), "weakly convex ridge": (-0.95, "Certified"),
+                "total deep variation": (0.0, "Refuted")}
+    for name, (modulus, verdict) in verdicts.items():
+        methods[name] |= {"modulus": modulus, "verdict": verdict}
+    return {"methods": methods}
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda m: m["convex ridge"]["psnr"].update(denoising=25.9),
+    lambda m: m["weakly convex ridge"]["psnr"].update(denoising=26.4),
+    lambda m: m["convex ridge"]["psnr"].update(denoising=26.9),
+    lambda m: m["total deep variation"]["psnr"].update(denoising=26.1),
+    lambda m: m["weakly convex ridge"]["psnr"].update(CT=31.9),
+    lambda m: m["total deep variation"]["psnr"].update(CT=31.0),
+    lambda m: m["convex ridge"].update(verdict="Unknown"),
+    lambda m: m["weakly convex ridge"].update(verdict="Refuted"),
+    lambda m: m["weakly convex ridge"].update(modulus=-1.1),
+    lambda m: m["convex ridge"].update(modulus=-0.1),
+    lambda m: m["total deep variation"].update(verdict="Certified"),
+])  # fmt: skip
+def test_the_claim_about_learned_regularizers_can_fail(spoil):
+    claim = runpy.run_path(str(FOLDER / "learned_regularizers.py"))["claim"]
+    results = learned_regularizers()
+    claim(results)
+    spoil(results["methods"])
+    with pytest.raises(AssertionError):
+        claim(results)

@@ -214,3 +214,16 @@ def test_errors():
         regularizers.Sum([torch.nn.Identity()])
     with pytest.raises(TypeError, match="at\\(noise_level\\)"):
         reconstruction.FlowStep(torch.nn.Identity(), 0.1, 0.1)
+
+
+def test_that_of_the_package_denoises():
+    """An image unlike the photographs that it was learned from."""
+    step = learning.load_regularizer(learning.DEEP_VARIATION)
+    jumps = images(24, 24) * (images(24, 24, seed=3) > 1.5)
+    x = torch.cumsum(jumps, 1).float()
+    x = (x - x.min()) / (x.max() - x.min())
+    y = x + step.noise_level * images(24, 24, seed=4).float()
+    flow = reconstruction.LearnedProximalGradient(
+        torch.nn.Identity(), torch.nn.Identity(), [step] * 8, torch.nn.Identity())
+    with torch.no_grad():
+        assert (flow(y) - x).square().mean() < 0.4 * (y - x).square().mean()

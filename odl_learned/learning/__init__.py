@@ -11,6 +11,7 @@ from odl_learned.learning.files.saved import (
 from odl_learned.learning.files.saved_regularizers import (
     CONVEX_RIDGE,
     CT_DENOISER,
+    DEEP_VARIATION,
     WEAKLY_CONVEX_RIDGE,
     load_regularizer,
     save_regularizer,
@@ -30,6 +31,7 @@ __all__ = [
     "Best",
     "CONVEX_RIDGE",
     "CT_DENOISER",
+    "DEEP_VARIATION",
     "History",
     "MixedPrecision",
     "Objective",

@@ -11,13 +11,14 @@ from odl_learned.learning.files.model_recipes import build_model, describe_model
 from odl_learned.learning.files.saved import LANGUAGE
 from odl_learned.validation import shown
 
-#: Files of a convex and a weakly convex ridge for `load_regularizer`, learned from photographs in
-#: [0, 1] with noise of 25 / 255; see ``weights/README.md``.
-CONVEX_RIDGE, WEAKLY_CONVEX_RIDGE = (Path(__file__).parent / "weights" / f"{name}.pt"
-                                     for name in ("crr", "wcrr"))  # fmt: skip
 #: A denoiser for every noise level of slices of chests at 64 x 64, from -1000 to 1000 HU in [0, 1],
 #: for `load_regularizer` and the samplers of `reconstruction.diffusion`.
 CT_DENOISER = Path(__file__).parent / "weights" / "ct_denoiser.pt"
+#: Files for `load_regularizer`, learned from photographs in [0, 1] with noise of 25 / 255: a convex
+#: and a weakly convex ridge, and the `reconstruction.FlowStep` of a total deep variation, which was
+#: learned with eight of them; see ``weights/README.md``.
+CONVEX_RIDGE, WEAKLY_CONVEX_RIDGE, DEEP_VARIATION = (
+    Path(__file__).parent / "weights" / f"{name}.pt" for name in ("crr", "wcrr", "tdv"))
 _KEYS = ("language", "regularizer", "weights")
 #: Regularizers know no forward operator; recipes are made for one.
 _NOTHING = odl.IdentityOperator(odl.rn(1))

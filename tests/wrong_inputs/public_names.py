@@ -11,7 +11,7 @@ RESULTS = (
     "Differences", "EquivarianceErrors", "Greedy", "Guarantee", "History", "Hypergradient",
     "Image", "InRange", "Learned", "LearnedPattern", "Monotone", "NoGuarantee", "Reconstruction",
     "Refuted", "Regularizer", "SavedReconstruction", "Solution", "Stability",
-    "StabilityReport", "Stack", "Unknown", "Verdict", "Work", "WorstPerturbation",
+    "StabilityReport", "Stack", "Unknown", "Verdict", "WorstPerturbation",
 )  # fmt: skip
 MADE_BY_THE_BRIDGE = (
     "BatchFunctional", "BatchOperator", "BatchSpace", "EnergyModule", "OperatorModule",

@@ -143,8 +143,8 @@ ENERGIES = {
     "energy_of": (energy_of, lambda: dict(functional=variation(mask(plane())))),
     "exponential": (exponential, lambda: dict(k=2)),
     "learn": (learn, lambda: dict(
-        functional=variation(mask(plane())), truth=np.ones((2, 6, 7)), data=np.ones((2, 6, 7)),
-        start=(-3.0, -2.0), lower=-9.0, upper=9.0, maxiter=1)),
+        functional=variation(mask(plane((3, 4)))), truth=np.ones((2, 3, 4)),
+        data=np.ones((2, 3, 4)), start=(-3.0, -2.0), lower=-9.0, upper=9.0, maxiter=1)),
     "fixed_filters": (fixed_filters, lambda: dict(filters=torch.ones(2, 3, 3).double())),
     "odds_weights": (odds_weights, lambda: dict(alpha=0.1, nu=0.1, xi=0.1)),
     "quadratic": (quadratic, lambda: dict(k=2)),

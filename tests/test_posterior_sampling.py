@@ -201,7 +201,7 @@ def velocity(prior, x, t):
 
 
 def test_pnp_flow_with_a_denoiser_is_that_with_a_velocity():
-    """Algorithm 3 of Martin et al. with the velocity, and the same random numbers."""
+    """The method of Martin et al. with the velocity, and the same random numbers."""
     A = blurred_signals()
     prior = smooth_prior(A.domain)
     _, likelihood = measured(A, prior, count=2)

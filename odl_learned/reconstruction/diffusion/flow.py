@@ -113,7 +113,7 @@ class PnPFlow(Sampler):
         If times are none, or something else is out of bounds.
 
     Source: Martin, Gagneux, Hagemann, Steidl, PnP-Flow: plug-and-play image restoration with flow
-    matching (2025), algorithm 3.
+    matching (2025).
     """
 
     times: tuple[float, ...]

@@ -2,7 +2,6 @@
 
 import abc
 import dataclasses
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -104,14 +103,9 @@ def require_levels(name: str, levels: Sequence[float], lowest: bool = True) -> t
 
 
 def flow_step(x: torch.Tensor, denoised: torch.Tensor, before: float, after: float) -> torch.Tensor:
-    r"""Return a step of Heun's kind of the probability flow from one noise level to the next.
+    r"""Return a step of the probability flow from one noise level to the next, Euler's.
 
-    The flow ``dx / dt = (x - D(x, t)) / t`` turns the images with noise t into those with less. As
-    long as D(x) stays what it is, ``x - D`` is proportional to t.
+    The flow ``dx / dt = (x - D(x, t)) / t`` turns images with noise t into those with less; as long
+    as D(x) stays what it is, ``x - D`` is proportional to t.
     """
     return denoised + (after / before) * (x - denoised)
-
-
-def entries_of(x: torch.Tensor) -> int:
-    """Number of real entries of an image of a batch."""
-    return math.prod(x.shape[1:]) * (2 if x.is_complex() else 1)

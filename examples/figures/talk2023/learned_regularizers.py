@@ -180,8 +180,7 @@ def draw(results, path):
             axis.set(xticks=[], yticks=[])
             quality = {"truth": None, "data": found["before"]}.get(
                 name, results["methods"].get(name, {}).get("psnr", {}).get(problem))
-            label = "filtered\nbackprojection" if name == "data" and problem == "CT" else (
-                name.replace("convex ridge", "convex\nridge").replace("deep ", "deep\n"))
+            label = "filtered backprojection" if (name, problem) == ("data", "CT") else name
             axis.set_title(label + ("" if quality is None else f"\n{quality:.2f} dB"), fontsize=10)
         row[0].set_ylabel(problem)
     grid = axes[2, 0].get_gridspec()

@@ -202,3 +202,22 @@ def test_images_that_are_not_finite():
     bands = reconstruction.conformal_bands(Broken(), ID, x, few, range(40), coverage=0.5)
     assert torch.isinf(bands.of(few[:1]).lower).all()
     assert bands.covered(x[:1], few[:1]) == 1
+
+
+def test_edges_are_rounded_outward_also_where_they_cancel():
+    # Maps are large, truths tiny: an edge near a truth is a difference of nearly equal numbers.
+    x = 1e-9 * torch.rand(20, 30, generator=generator(), dtype=torch.float64)
+    y = 1e3 * torch.rand(20, 30, generator=generator(1), dtype=torch.float64)
+    space = odl.IdentityOperator(odl.rn(30))
+    for width in (None, lambda data, images: images.abs() + 0.1):
+        bands = reconstruction.conformal_bands(
+            space, space, x, y, range(20), coverage=0.95, width=width,
+            risk=reconstruction.missed_images(1.0))
+        assert (bands.covered(x, y) == 1).all()  # 0.95 (n + 1) / n of the images are all of them
+
+
+def test_a_risk_that_returns_something_else():
+    x, y = pairs(20, generator())
+    for risk in (lambda scores: scores.mean(), lambda scores: scores.flatten(1).amax(1)):
+        with pytest.raises(ValueError, match=r"risk returned .*expected \(20, K\)"):
+            reconstruction.conformal_bands(ID, ID, x, y, range(20), risk=risk)

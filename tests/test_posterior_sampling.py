@@ -227,7 +227,7 @@ def test_what_diverges_or_mixes_samples_is_an_error():
     prior = smooth_prior(A.domain)
     _, likelihood = measured(A, prior)
     steep = diffusion.PnPFlow((0.5, 0.6, 0.7), diffusion.ExplicitStep(1e200, 0.0))
-    with pytest.raises(FloatingPointError, match="no longer finite after step"):
+    with pytest.raises(FloatingPointError, match="are no longer finite; take smaller steps"):
         diffusion.draw_samples(steep, prior, likelihood, 1, GENERATOR(0))
 
     class Mixes(Pulled):
@@ -242,5 +242,13 @@ def test_what_diverges_or_mixes_samples_is_an_error():
         diffusion.draw_samples(SAMPLERS["diffpir"], Mixes(prior), likelihood, 1, GENERATOR(0))
     with pytest.raises(ValueError, match="expected the same shape"):
         diffusion.draw_samples(SAMPLERS["diffpir"], Shrinks(prior), likelihood, 1, GENERATOR(0))
+    class Explodes(Pulled):
+        def forward(self, x, level):
+            return self.prior(x, level) / (level > 0.5)  # infinite at low levels
+
+    with pytest.raises(FloatingPointError, match="denoiser's images at the noise level"):
+        diffusion.draw_samples(SAMPLERS["diffpir"], Explodes(prior), likelihood, 1, GENERATOR(0))
+    with pytest.raises(TypeError, match="forward of denoiser is .*images and a noise level"):
+        diffusion.draw_samples(SAMPLERS["diffpir"], nn.Conv2d(1, 1, 1), likelihood, 1, GENERATOR(0))
     with pytest.raises(TypeError, match="sampler is .*expected for example"):
         diffusion.draw_samples("langevin", prior, likelihood, 1, GENERATOR(0))

@@ -17,7 +17,7 @@ from odl_learned.bridge.learned.separation import (
 from odl_learned.reconstruction.diffusion.likelihood import GaussianLikelihood
 from odl_learned.reconstruction.diffusion.sampler import Noise, Sampler
 from odl_learned.reconstruction.diffusion.samples import PosteriorSamples
-from odl_learned.validation import require_count, shown
+from odl_learned.validation import require_count, require_method, shown
 
 
 def draw_samples(
@@ -107,17 +107,23 @@ def _run(sampler, denoiser, likelihood, seed, chains, bar):
                 images.dtype != x.dtype):  # fmt: skip
             raise ValueError(f"the denoiser maps {x.dtype} of shape {tuple(x.shape)} to "
                              f"{shown(images)}, expected the same shape and dtype.")
+        _require_finite(images, f"the denoiser's images at the noise level {level:.3g}")
         return images
 
     state = sampler.start(own, noise)
     for k in range(len(sampler)):
         state = sampler.step(k, state, denoise, own, noise)
-        if not torch.isfinite(state[0]).all():
-            raise FloatingPointError(
-                f"images are no longer finite after step {k + 1} of {len(sampler)}; take smaller "
-                "steps of the data, more levels, or a denoiser that was trained for these levels.")
+        _require_finite(state[0], f"images after step {k + 1} of {len(sampler)}")
         bar.update(len(chains))
     return state[0]
+
+
+def _require_finite(images, what):
+    """Raise FloatingPointError where chains have diverged."""
+    if not torch.isfinite(images).all():
+        raise FloatingPointError(
+            f"{what} are no longer finite; take smaller steps of the data, more levels, or a "
+            "denoiser that was trained for these levels.")
 
 
 class _Record:
@@ -187,6 +193,8 @@ def _require(sampler, denoiser, likelihood, generator, checkpoint):
     ):  # fmt: skip
         if not isinstance(value, kind):
             raise TypeError(f"{name} is {shown(value)}, expected for example {example}.")
+    require_method("forward of denoiser", denoiser.forward, "that of "
+                   "networks.NoiseLevelOnImages, of images and a noise level", 2)
     if generator.device.type != "cpu":
         raise ValueError(f"generator is on {generator.device}, expected one on the CPU, so that "
                          "samples are the same on every device.")

@@ -201,8 +201,13 @@ class _Family:
         """The edges of the band, for one q."""
         lower, upper, w = self.anchors(y)
         far = torch.full((), torch.inf, dtype=self.spaces.images.dtype.to_real())
-        lower = torch.nextafter((lower - factor * w).to(far.dtype), -far)
-        upper = torch.nextafter((upper + factor * w).to(far.dtype), far)
+        # A score is a rounded difference, and quotient, of what the product gives back: they and
+        # the two operations here change q w by at most four parts in 2^53, however small the
+        # edge is that is left over; the last rounding is half a step of the edge.
+        reach = factor * w
+        reach = reach + 4 * torch.finfo(torch.float64).eps * reach.abs()
+        lower = torch.nextafter((lower - reach).to(far.dtype), -far)
+        upper = torch.nextafter((upper + reach).to(far.dtype), far)
         return Band(torch.where(torch.isfinite(lower), lower, -far),
                     torch.where(torch.isfinite(upper), upper, far))
 

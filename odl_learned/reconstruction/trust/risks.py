@@ -111,7 +111,8 @@ def smallest_factor(
     ------
     ValueError
         If there are fewer than ``coverage / (1 - coverage)`` groups, so that no finite band is
-        known to do, or the factor is infinite because images are not finite.
+        known to do, the factor is infinite because images are not finite, or the risk returns
+        something else.
     """
     sizes = collections.Counter(groups)
     needed = as_typed(coverage) * (len(sizes) + 1)
@@ -121,7 +122,13 @@ def smallest_factor(
             f"there are {len(sizes)} groups for a coverage of {coverage}, expected at least "
             f"{enough}: with fewer, no finite band is known to cover so much. Calibrate on more "
             "patients, or ask for less coverage.")
-    scores = risk(ratios.nan_to_num(nan=torch.inf, posinf=torch.inf)).sort(dim=1).values
+    scores = risk(ratios.nan_to_num(nan=torch.inf, posinf=torch.inf))
+    if not (isinstance(scores, torch.Tensor) and scores.ndim == 2
+            and len(scores) == len(ratios) and scores.numel()):  # fmt: skip
+        found = tuple(scores.shape) if isinstance(scores, torch.Tensor) else shown(scores)
+        raise ValueError(f"risk returned {found} for scores of shape {tuple(ratios.shape)}, "
+                         f"expected ({len(ratios)}, K), such as those of missed_pixels.")
+    scores = scores.sort(dim=1).values
     weights = [Fraction(1, sizes[label] * scores.shape[1]) for label in groups]
 
     def covered(q):

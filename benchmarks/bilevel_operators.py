@@ -1,7 +1,7 @@
 """Energies of ODL expressions against autograd through the same operators: races of learning.
 
 (alpha, nu) of smoothed total variation are learned by ``lbfgsb`` with its defaults, until the value
-is certified to a relative error of 1e-3, from a start that is too smooth by a factor of four. The
+is certified to a relative error of 1e-3, from an alpha almost five times too large. The
 other side is ``AutogradEnergy`` of the same functional, with the same constants, without a
 preconditioner; both run in turn. The learned alpha is compared with a grid search.
 """
@@ -128,7 +128,7 @@ def race(name, problem, params, rounds):
 def grid_search(problem, params, width=0.5, refinements=3):
     """The log alpha of least certified value on a grid around params, refined by four each time."""
     lower, values = LowerLevel(problem), {}
-    accuracy = 1e-5 * float(problem.loss.truth.flatten(1).norm(dim=1).mean())
+    accuracy = 3e-5 * float(problem.loss.truth.flatten(1).norm(dim=1).mean())
 
     def value(log_alpha):
         at = round(log_alpha, 9)

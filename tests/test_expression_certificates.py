@@ -14,6 +14,7 @@ from odl_learned.energies.expressions.counts import Counts
 from odl_learned.energies.expressions.densities import Lengths, Products, Squares
 from odl_learned.energies.potentials.potential import PotentialConstants
 from odl_learned.learning.bilevel import BilevelProblem, SquaredError
+from odl_learned.learning.bilevel.first_order import lbfgsb
 from odl_learned.learning.bilevel.hypergradients import Direct, Implicit
 from odl_learned.learning.bilevel.lower import LowerLevel
 from odl_learned.regularizers import ridge_energies
@@ -180,3 +181,17 @@ def test_pencils_hold_in_the_metric_they_are_of(name, rng):
             assert dual <= reach * (1 + 1e-9)
             gains.append(float(found.hessian[0]) / mu**0.5 / reach)
     assert max(gains) > 1  # as a bound of the same it is better somewhere
+
+
+@pytest.mark.parametrize("name", ["denoising", "parallel beam"])
+def test_learning_without_a_setting_ends_at_a_certified_minimum(name, rng):
+    functional = EXPRESSIONS[name]()
+    truth, params, data = draw(functional, rng, 2)
+    problem = BilevelProblem(energy_of(functional), data, SquaredError(truth), 0 * truth,
+                             lower=-4.0, upper=2.0)  # fmt: skip
+    learned = lbfgsb(problem, params)
+    assert learned.value_bound <= 1e-8 * learned.value
+    for step in ((0.05, 0.0), (-0.05, 0.0), (0.0, 0.05), (0.0, -0.05)):
+        there = problem.clip(learned.params + torch.tensor(step, dtype=torch.float64))
+        found = Direct()(LowerLevel(problem), there, 1e-11, 1e-11)
+        assert found.value + found.value_bound >= learned.value - learned.value_bound

@@ -3,7 +3,8 @@
 Patients are dealt out many times to calibrate or to test; coverage is the mean over test patients,
 over their slices, of the fraction of pixels inside, and over all deals. What the maps were learned
 from or tuned on is in neither part: alphas are those of ``--part transfer``, tuned on the split
-"val"; the ridge was learned from photographs, the unrolled map from the split "train".
+"val"; the ridge was learned from photographs, the unrolled map and the denoiser of posteriors from
+the split "train".
 """
 
 import itertools
@@ -18,6 +19,7 @@ import torch
 from odl_learned import bridge, data, learning, operators, reconstruction
 from odl_learned.demo import learned, scenes
 from odl_learned.functionals import BoxConstraint, MagnitudeBound
+from odl_learned.reconstruction import diffusion
 
 COVERAGE, CALIBRATING, DEALS, SLICES = 0.9, 0.85, 100, 4
 TV_ALPHA, RIDGE_ALPHA, RIDGE_LEVEL = 1e-4, 5.9e-3, 0.04
@@ -103,6 +105,41 @@ def demonstration(folder, size):
     return Scans(torch.stack(truths), {"unrolled": torch.stack(found)}, patients)
 
 
+def posteriors(folder, size):
+    """Chests as in `tomography`, by the mean of samples with the denoiser of the package.
+
+    Also widths, the standard deviations of the samples.
+    """
+    n, levels, count = (problems.SIZES["full"][1], *((30, 8) if size == "full" else (2, 2)))
+    images, patients, _ = _slices(folder, ("val", "test"))
+    images = data.to_rows(np.clip((images + 1000) / 2000, 0, 1))  # as the denoiser saw them
+    truths = torch.from_numpy(data.downsample(images, 256 // n))
+    A = operators.normalized(operators.parallel_ray_transform(problems.space_of(truths), 30))
+    exact = bridge.as_module(A)(truths)
+    level = problems.RELATIVE_NOISE * float(exact.abs().mean())
+    y = exact + level * torch.randn(exact.shape, generator=problems.generator(11))
+    samples = diffusion.draw_samples(
+        diffusion.DiffPIR(diffusion.geometric_levels(1.0, 2 * level, levels)),
+        learning.load_regularizer(learning.CT_DENOISER),
+        diffusion.GaussianLikelihood(A, y, level, 1e-2), count, problems.generator(0))
+    nominal = (count - 1) / (count + 1)
+    print(f"diffpir: {problems.mean_psnr(samples.mean, truths):.2f} dB; intervals of "
+          f"{nominal:.0%} between samples hold {samples.coverage(truths, nominal):.1%}", flush=True)
+    scans = Scans(truths, {"mean": samples.mean}, patients)
+    deviations = samples.standard_deviation + FLOOR / 10
+    return scans, _Known(samples.mean, deviations)
+
+
+class _Known:
+    """Widths that were computed together with images, found by these."""
+
+    def __init__(self, images, widths):
+        self.widths = {image.numpy().tobytes(): width for image, width in zip(images, widths)}
+
+    def __call__(self, data, images):
+        return torch.stack([self.widths[image.numpy().tobytes()] for image in images])
+
+
 def brains(folder, size):
     """Brains at 64 x 64, radial lines, complex noise, by total variation; magnitudes."""
     with np.load(Path(folder) / "mri" / "mri_brain_256.npz") as file:
@@ -152,6 +189,9 @@ def measured(folder, size):
     scans = demonstration(folder, size)
     record("conformal_unrolled", scans, "unrolled", scans.all_but_one(),
            reconstruction.edge_width(scans.space, FLOOR))
+    scans, deviations = posteriors(folder, size)
+    record("conformal_diffusion", scans, "mean", scans.all_but_one(), deviations)
+    record("conformal_diffusion_constant", scans, "mean", scans.all_but_one())
     scans = brains(folder, size)
     edges = reconstruction.edge_width(scans.space, FLOOR)
     record("conformal_mri", scans, "tv", scans.all_but_one(), edges)
@@ -183,4 +223,5 @@ def single_slices(scans, name, width, count):
 #: What `measured` measures.
 NAMES = (*itertools.chain.from_iterable((key, key + "_width") for key in (
     "conformal_coverage", "conformal_constant", "conformal_ridge", "conformal_unrolled",
-    "conformal_mri")), "conformal_mri_images")
+    "conformal_diffusion", "conformal_diffusion_constant", "conformal_mri")),
+    "conformal_mri_images")  # fmt: skip

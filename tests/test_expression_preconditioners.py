@@ -107,6 +107,7 @@ def test_symbols_of_cosines_are_diagonals_in_their_basis(rng):
     expected = [u @ dense @ u for u in basis]
     found = Cosines().diagonal(sp.csr_array(dense), shape)
     np.testing.assert_allclose(found.flatten(), expected, rtol=1e-12)
+    assert not Cosines().diagonal(sp.csr_array((size, size)), shape).any()  # of no entries
     # and a short, even blur of frequencies is the one that reflects
     space = plane((16, 18))
     kernel = operators.gaussian_kernel(space, 0.4)

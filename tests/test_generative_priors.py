@@ -1,5 +1,7 @@
 """Generative regularizers: every part against dense matrices and densities, and the solver."""
 
+import pickle
+
 import numpy as np
 import odl
 import pytest
@@ -357,3 +359,12 @@ def test_mistakes_are_named(name):
     call, kind, message = MISTAKES[name]
     with pytest.raises(kind, match=message):
         call()
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_measurements_are_pickled_and_finite(name):
+    measurements = measured(name)
+    copy = pickle.loads(pickle.dumps(measurements))
+    assert torch.equal(copy.normal(U), measurements.normal(U))
+    with pytest.raises(ValueError, match="data contain NaN"):
+        g.Measurements(measurements.forward_op, measurements.data * torch.nan, 0.2)

@@ -109,3 +109,29 @@ def test_details_of_levels_add_up_to_the_transform(rng):
     assert [int((part.data != 0).sum()) for part in parts] == [96, 24, 6]
     with pytest.raises(ValueError, match="level"):
         W.details(3)
+
+
+def test_a_start_has_a_number_for_every_parameter_and_is_shown_in_one_line(rng):
+    energy, images, noisy = denoising(rng, pairs=1)
+    for start in ([-3.0], -3.0, [-3.0] * 3, [[-3.0, -3.0]]):
+        with pytest.raises(ValueError, match="start is .*expected 2 numbers"):
+            learn(energy, images, noisy, start)
+    found = learn(energy, images, noisy, (-3.0, -3.0), lower=-4, maxiter=1)
+    with pytest.raises(ValueError, match="params is .*expected 2 numbers"):
+        found.training_error([-3.0])
+    assert repr(found).startswith("LearnedEnergy(params=[") and len(repr(found)) < 120
+
+
+@pytest.mark.parametrize("shape", [(1, 9), (9, 1)])
+def test_an_image_with_one_point_along_an_axis_learns_what_a_signal_does(shape, rng):
+    arrays = rng.standard_normal((2, 9))
+
+    def learned(space):
+        u, (alpha, nu), y = arguments(space, 2, space)
+        energy = 0.5 * F.L2NormSquared(space) @ (u - y) + functionals.smoothed_length(
+            operators.gradient(space) @ u, alpha, nu)  # fmt: skip
+        truth, data = (space.element(array.reshape(space.shape)) for array in arrays)
+        return learn(energy, [truth], [data], (-2.0, -2.0), maxiter=2).params
+
+    image = odl.uniform_discr([0, 0], shape, shape)
+    np.testing.assert_allclose(learned(image), learned(odl.uniform_discr(0, 9, 9)), rtol=1e-6)

@@ -79,8 +79,9 @@ def learn(functional, truth, data, start, *, lower=-np.inf, upper=np.inf, maxite
         require_method("method", method, "first_order.lbfgsb", 3)
     images, measured = (_stacked(name, values, space) for name, values, space in (
         ("truth", truth, domain[0]), ("data", data, domain[2])))  # fmt: skip
-    start, lower, upper = (_vector(name, value, domain[1].size) for name, value in (
-        ("start", start), ("lower", lower), ("upper", upper)))  # fmt: skip
+    start = _vector("start", start, domain[1].size)
+    lower, upper = (_bounds(name, value, domain[1].size) for name, value in (
+        ("lower", lower), ("upper", upper)))  # fmt: skip
     energy = energy_of(functional, preconditioner)
     loss = SquaredError(images, 1 / images.numel())
     problem = BilevelProblem(energy, measured, loss, torch.full_like(images, complex(
@@ -112,6 +113,10 @@ class LearnedEnergy:
     energy: ParametricEnergy
     problem: BilevelProblem
     learned: Learned
+
+    def __repr__(self):
+        return (f"LearnedEnergy(params={self.params}, training error {self.learned.value:.4g} +- "
+                f"{self.learned.value_bound:.1g}, reason={self.learned.reason!r})")
 
     @property
     def params(self) -> np.ndarray:
@@ -205,10 +210,18 @@ def _element(name, value, space):
                    f"or an array that becomes one: {error}") from error
 
 
+def _bounds(name, value, size):
+    """One number for each parameter; a single one is that of all."""
+    return _vector(name, [value] * size if np.ndim(value) == 0 else value, size)
+
+
 def _vector(name, value, size):
     try:
-        vector = np.broadcast_to(np.asarray(value, dtype=float), (size,))
-    except (OverflowError, TypeError, ValueError) as error:
+        vector = np.asarray(value, dtype=float)
+        fits = vector.shape == (size,)
+    except (OverflowError, TypeError, ValueError):
+        fits = False
+    if not fits:
         raise ValueError(f"{name} is {shown(value)}, expected {size} numbers, one for every "
-                         "parameter of the functional.") from error
+                         "parameter of the functional.")
     return torch.tensor(vector)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import final
 
 import odl
@@ -41,7 +41,7 @@ class Measurements:
     TypeError
         If the operator is none or nonlinear, or the data no tensor.
     ValueError
-        If data have another shape, or the noise level is not positive.
+        If data have another shape or are not finite, or the noise level is not positive.
     """
 
     def __init__(self, forward_op: odl.Operator, data: torch.Tensor, noise_level: float) -> None:
@@ -54,11 +54,14 @@ class Measurements:
             raise ValueError(f"data have the batch axes {tuple(target.batch_shape(data))}, "
                              "expected one, that of the samples; give a single measurement one by "
                              "data[None].")
+        if not bool(torch.isfinite(data).all()):
+            raise ValueError("data contain NaN or infinite values; expected finite numbers. Leave "
+                             "out such samples, or the entries by a mask in the operator.")
         self.forward_op, self.data, self.noise_level = forward_op, data, float(noise_level)
         self.layout = layout_of(forward_op.domain)
         self.forward, self.transpose = as_module(forward_op), as_transpose_module(forward_op)
         self._shared = {}
-        self._normal = _normal_module(forward_op) or (lambda u: self.transpose(self.forward(u)))
+        self._normal = _normal_module(forward_op)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -81,7 +84,10 @@ class Measurements:
 
     def normal(self, u: torch.Tensor) -> torch.Tensor:
         """Return ``A^H A u / s^2`` for any number of images."""
-        return self._normal(u) / self.noise_level**2
+        if self._normal is None:
+            return self.transpose(self.forward(u)) / self.noise_level**2
+        scale, module = self._normal
+        return scale * module(u) / self.noise_level**2
 
     def pulled_back(self) -> torch.Tensor:
         """Return ``A^H y / s^2``."""
@@ -110,11 +116,10 @@ class Measurements:
         return self._shared["information"]
 
 
-def _normal_module(op: odl.Operator) -> Callable | None:
-    """``A^H A`` as one module, which may cost one transform less, if weights are numbers."""
+def _normal_module(op: odl.Operator) -> tuple[float, torch.nn.Module] | None:
+    """``A^H A`` as a multiple of one module, which may cost less, if weights are numbers."""
     try:
         scale = constant_weight("X", op.domain) / constant_weight("Y", op.range)
     except (TypeError, ValueError):
         return None
-    module = as_module(op.adjoint @ op)
-    return lambda u: scale * module(u)
+    return scale, as_module(op.adjoint @ op)

@@ -73,7 +73,7 @@ class Cosines(Basis):
         size = int(np.prod(doubled))
         sums = sum(np.bincount(np.ravel_multi_index(place, doubled), entries.data, size)
                    for place in itertools.product(*pairs))  # fmt: skip
-        found = torch.from_numpy(sums.reshape(doubled))
+        found = torch.from_numpy(sums.reshape(doubled)).double()  # of no entries: whole numbers
         for axis, n in enumerate(shape):
             found = _along(_cosines(n, np.arange(2 * n)), found, axis) / n
             found.select(axis, 0).mul_(0.5)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from odl_learned.regularizers.generative.precision.precision import Precision
+from odl_learned.regularizers.generative.precision.preconditioners import require_precision
 from odl_learned.validation import shown
 
 
@@ -32,7 +33,7 @@ def marginal_variances(precision: Precision) -> torch.Tensor:
     TypeError
         If it is none.
     """
-    _require_precision(precision)
+    require_precision(precision)
     arrays = (part.detach().double().cpu().numpy()
               for part in (precision.log_diagonal, precision.neighbors))  # fmt: skip
     result = np.stack([_variances(*parts, precision.hood) for parts in zip(*arrays, strict=True)])
@@ -55,7 +56,7 @@ def covariances(precision: Precision, pixel: tuple[int, ...]) -> torch.Tensor:
     TypeError, ValueError
         If the precision is none, or the pixel is none of the image.
     """
-    _require_precision(precision)
+    require_precision(precision)
     if (not isinstance(pixel, tuple) or len(pixel) != len(precision.image)
             or not all(isinstance(i, int) and 0 <= i < n
                        for i, n in zip(pixel, precision.image))):  # fmt: skip
@@ -99,8 +100,3 @@ def _variances(log_diagonal, neighbors, hood):
         result[i] = row[slot] = noise[pixel, c] - b @ row[known]
         covariance[slot] = covariance[:, slot] = row
     return np.moveaxis(result.reshape(height, width, channels), -1, 0)
-
-
-def _require_precision(precision):
-    if not isinstance(precision, Precision):
-        raise TypeError(f"precision is {shown(precision)}, expected a Precision.")

@@ -111,6 +111,9 @@ DOORS = {
     "a nonlinear operator of images and data": lambda: with_fidelity(
         lambda x, y: 0.3 * functionals.SmoothedGroupL1(plane()**1, 1.0)
         @ odl.BroadcastOperator(Known(plane()) @ x - 0.1 * y), 4.0),
+    "several operators of images, one nonlinear": lambda: with_fidelity(
+        lambda x, y: functionals.SmoothedGroupL1(plane()**2, 1.0)
+        @ odl.BroadcastOperator(Known(plane()), odl.IdentityOperator(plane())) @ x, 4.0),
     "constants of a composition": lambda: with_fidelity(lambda x, y: stated(
         F.L2NormSquared(plane()).translated(plane().one()) @ Saturation(plane()), 5.1, 3.1) @ x,
         2.0),

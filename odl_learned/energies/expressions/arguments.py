@@ -213,7 +213,7 @@ def _(op: FunctionalMultiple, argument):
 
 @applied.register
 def _(op: odl.BroadcastOperator, argument):
-    if isinstance(argument, Argument):
+    if op.is_linear and isinstance(argument, Argument):
         return linear(op, argument)
     parts = [applied(each, argument) for each in op.operators]
     if any(part.scales != parts[0].scales for part in parts):

@@ -366,5 +366,14 @@ def test_measurements_are_pickled_and_finite(name):
     measurements = measured(name)
     copy = pickle.loads(pickle.dumps(measurements))
     assert torch.equal(copy.normal(U), measurements.normal(U))
-    with pytest.raises(ValueError, match="data contain NaN"):
-        g.Measurements(measurements.forward_op, measurements.data * torch.nan, 0.2)
+    for data in (measurements.data * torch.nan, measurements.data[:0]):
+        with pytest.raises(ValueError, match="contain no samples, or NaN"):
+            g.Measurements(measurements.forward_op, data, 0.2)
+
+
+def test_sparse_deviations_vanish_where_nothing_is_measured():
+    prior = g.GenerativePrior(variational(None).decoder, g.SparseDeviations(1.0))
+    nothing = g.Measurements(0 * odl.IdentityOperator(X), torch.zeros_like(U), 0.2)
+    answer = g.alternating(prior, nothing, Z)
+    torch.testing.assert_close(answer.x, prior.images(answer.latent, U).detach())
+    torch.testing.assert_close(answer.value, answer.latent.square().sum(1) / 2)

@@ -12,6 +12,8 @@ from odl_learned.regularizers.generative.precision import Precision
 
 #: Largest number of iterations for one image.
 MAXITER = 500
+#: Numbers by which zeros are divided.
+TINY = 1e-30
 
 
 @torch.no_grad()
@@ -31,7 +33,7 @@ def least_squares(measurements: Measurements, precision: Precision, center: torc
         Norm of the residual relative to the right-hand side.
     """
     b = measurements.pulled_back() + _on_images(precision.times, center)
-    size = torch.linalg.vector_norm(b.flatten(1), dim=1).double().clamp_min(1e-30)
+    size = torch.linalg.vector_norm(b.flatten(1), dim=1).double().clamp_min(TINY)
     system = _System(measurements, precision)
     jacobi = _Jacobi(precision.diagonal() + on_channels(measurements.information))
     return solvers.conjugate_gradient(system, b, start, (accuracy * size).numpy(), MAXITER,
@@ -91,7 +93,7 @@ def sparse_least_squares(measurements: Measurements, weight: float, center: torc
     accuracy : float
         Of the last change, relative to the image.
     """
-    lipschitz = 1.02 * _largest_eigenvalue(measurements)
+    lipschitz = max(1.02 * _largest_eigenvalue(measurements), TINY)  # zero where A is
 
     def value(u):
         return measurements.value(u) + weight * (u - center).abs().double().flatten(1).sum(1)
@@ -99,7 +101,7 @@ def sparse_least_squares(measurements: Measurements, weight: float, center: torc
     def stepped(v):
         w = v - measurements.gradient(v) / lipschitz - center
         size = w.abs()
-        return center + w * (size - weight / lipschitz).clamp_min(0) / size.clamp_min(1e-30)
+        return center + w * (size - weight / lipschitz).clamp_min(0) / size.clamp_min(TINY)
 
     u, v, t, f = start, start, 1.0, value(start)
     for _ in range(MAXITER):
@@ -128,5 +130,5 @@ def _largest_eigenvalue(measurements, niter=40):
     for _ in range(niter):
         v = measurements.normal(v)
         size = torch.linalg.vector_norm(v)
-        v = v / size
+        v = v / size.clamp_min(TINY)
     return float(size)

@@ -41,7 +41,7 @@ class Measurements:
     TypeError
         If the operator is none or nonlinear, or the data no tensor.
     ValueError
-        If data have another shape or are not finite, or the noise level is not positive.
+        If data have another shape, are empty or not finite, or the noise level is not positive.
     """
 
     def __init__(self, forward_op: odl.Operator, data: torch.Tensor, noise_level: float) -> None:
@@ -54,9 +54,10 @@ class Measurements:
             raise ValueError(f"data have the batch axes {tuple(target.batch_shape(data))}, "
                              "expected one, that of the samples; give a single measurement one by "
                              "data[None].")
-        if not bool(torch.isfinite(data).all()):
-            raise ValueError("data contain NaN or infinite values; expected finite numbers. Leave "
-                             "out such samples, or the entries by a mask in the operator.")
+        if not len(data) or not bool(torch.isfinite(data).all()):
+            raise ValueError(f"data of shape {tuple(data.shape)} contain no samples, or NaN or "
+                             "infinite values; expected at least one sample of finite numbers. "
+                             "Leave out such samples, or the entries by a mask in the operator.")
         self.forward_op, self.data, self.noise_level = forward_op, data, float(noise_level)
         self.layout = layout_of(forward_op.domain)
         self.forward, self.transpose = as_module(forward_op), as_transpose_module(forward_op)

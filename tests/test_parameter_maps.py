@@ -124,3 +124,16 @@ def test_wrong_numbers_of_maps():
     with pytest.raises(ValueError, match="net returned shape .*a channel for each number"):
         reconstruction.PositiveMaps(
             networks.CNN(1, 2, 4, 2, dimension=2).double(), [0.1], dimension=2)(images())
+
+
+def test_the_factor_of_maps_is_one_that_the_solver_takes():
+    def saturated(factor):
+        net = nn.Conv2d(1, 1, 1).double()
+        nn.init.constant_(net.weight, 1e4)
+        return reconstruction.AdaptiveTV(
+            reconstruction.PositiveMaps(net, [0.1], dimension=2, factor=factor), maxiter=5)
+
+    y = images()
+    assert saturated(999).solve(y).x.shape == y.shape
+    with pytest.raises(ValueError, match="factor 1000, expected one below 1000"):
+        saturated(1000)

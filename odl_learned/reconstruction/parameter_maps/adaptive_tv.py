@@ -26,6 +26,7 @@ from odl_learned.reconstruction.implicit_maps.regularized import ImplicitDerivat
 from odl_learned.reconstruction.parameter_maps.positive_maps import PositiveMaps
 from odl_learned.reconstruction.tensor_maps import require_tensor
 from odl_learned.solvers import Solution, rof
+from odl_learned.solvers.variation.denoising_weights import SMALLEST
 from odl_learned.validation import require_count, require_positive, shown
 
 
@@ -44,7 +45,7 @@ class AdaptiveTV(nn.Module):
     Parameters
     ----------
     parameters_of : PositiveMaps
-        From images to parameters, one map.
+        From images to parameters, one map, with a factor below 1000.
     accuracy : float, optional
         Relative duality gap of solutions, see `solvers.rof`.
     maxiter : int, optional
@@ -81,6 +82,10 @@ class AdaptiveTV(nn.Module):
         if len(parameters_of.start) != 1:
             raise ValueError(f"parameters_of has {len(parameters_of.start)} maps, expected one; "
                              "pass one number as start.")
+        if parameters_of.factor**2 * SMALLEST >= 1:
+            raise ValueError(f"parameters_of has the factor {parameters_of.factor:g}, expected one "
+                             f"below {SMALLEST**-0.5:g}: the solver takes factors of less than "
+                             f"{1 / SMALLEST:.0e} in one image (solvers.rof); pass less.")
         for name, value in (("accuracy", accuracy), ("smoothing", smoothing)):
             require_positive(name, value)
         require_count("maxiter", maxiter)

@@ -22,8 +22,11 @@ def require_space(name: str, space: Any) -> None:
 
 
 def require_array_space(name: str, space: Any) -> None:
-    """Raise TypeError unless elements of the space are arrays of real or complex floats."""
+    """Raise TypeError unless elements of the space are numpy arrays of real or complex floats."""
     is_array_space = isinstance(space, odl.core.space.base_tensors.TensorSpace)
+    if is_array_space and space.impl != "numpy":
+        raise TypeError(f"{name} is {shown(space)} on {space.impl}, expected one on numpy; build "
+                        "it without impl, bridge.as_module runs what is defined on it in torch.")
     if not is_array_space or space.field is None or is_whole_numbered(space):
         raise TypeError(
             f"{name} is {shown(space)}, expected a space of arrays of real or complex numbers; "

@@ -139,6 +139,9 @@ OPERATORS = [
      r"frequency_scaling is 0; expected a number in \(0, 1\]"),
     ("fbp with another filter", lambda: operators.fbp(RAY, "Gauss"), ValueError,
      "filter_type is 'Gauss'; expected one of.*hann"),
+    ("images of torch", lambda: operators.Whitening(
+        odl.rn((3, 4), impl="pytorch"), np.zeros((3, 4)), np.zeros((4, 3, 4)), 1), TypeError,
+     "space is .*on pytorch, expected one on numpy; build it"),
 ]
 
 

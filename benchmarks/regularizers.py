@@ -10,11 +10,12 @@ learning for so many CPU seconds on one core, and compares them with total varia
 training images; ``race`` trains all kinds of learned regularizers for as long;
 ``transfer`` takes the weakly convex one, or that of the package where none is trained, as it is, to
 tomography and inpainting, with alpha and contrast tuned on validation images, as that of total
-variation is; ``maps`` trains a network that chooses the parameter of total variation for every
-pixel; ``bands`` counts how many pixels of other patients conformal bands hold; ``samplers`` holds
-samples of posteriors against Gaussian priors in closed form, and ``posteriors`` draws them for
-slices of tomography. Means over test images in dB; numbers that were not measured are null. The
-folder has ``natural/kodak24_gray.npz``, ``ct/ct_slices_256.npz`` and ``mri/mri_brain_256.npz``.
+variation is; ``maps`` trains networks that choose the parameters of total variation, and of its
+generalization, for every pixel; ``bands`` counts how many pixels of other patients conformal bands
+hold; ``samplers`` holds samples of posteriors against Gaussian priors in closed form, and
+``posteriors`` draws them for slices of tomography. Means over test images in dB; numbers that were
+not measured are null. The folder has ``natural/kodak24_gray.npz``, ``ct/ct_slices_256.npz`` and
+``mri/mri_brain_256.npz``.
 """
 
 import argparse
@@ -39,7 +40,7 @@ PARTS = {
     "ridges": ("tv_db", "crr_db", "wcrr_db", "crr_start_db", "wcrr_start_db", "crr_seconds",
                "wcrr_seconds"),
     "transfer": ("tv_ct_db", "wcrr_ct_db", "tv_inpainting_db", "wcrr_inpainting_db"),
-    "maps": ("maps_db", "maps_seconds"),
+    "maps": maps.NAMES,
     "bands": bands.NAMES,
     "samplers": ("gaussian_mean_error", "gaussian_trace_error", "diffpir_mean_error",
                  "diffpir_trace_error"),

@@ -1,4 +1,4 @@
-"""Parameter maps of ``regularizers.py``: total variation whose parameter a network chooses."""
+"""Parameter maps of ``regularizers.py``: parameters of (generalized) TV that a network chooses."""
 
 import math
 import time
@@ -8,19 +8,31 @@ import torch
 
 from odl_learned import data, learning, networks, reconstruction
 
-START, WIDTHS, CROP, BATCH, RATE, STEPS, COUNT = 0.065, (8, 16, 32), 40, 8, 3e-3, 1000, 4000
+WIDTHS, CROP, BATCH, RATE, COUNT = (8, 16, 32), 40, 8, 3e-3, 4000
+#: class, first parameters, steps
+KINDS = {"maps": (reconstruction.AdaptiveTV, [0.065], 1000),
+         "tgv_maps": (reconstruction.AdaptiveTGV, [0.065, 1.0], 600)}
+NAMES = tuple(f"{kind}_{what}" for kind in KINDS for what in ("db", "seconds"))
 
 
 def measured(folder, size):
     """The numbers of the part ``maps``: dB of the problem N, and CPU seconds of training."""
+    numbers = {}
+    for kind in KINDS:
+        numbers.update(measured_of(kind, folder, size))
+    return numbers
+
+
+def measured_of(kind, folder, size):
+    """The numbers of one kind."""
+    build, start, most = KINDS[kind]
     images = problems.kodak(folder)
     problem = problems.denoising(folder, size)
     noisy, truth = problem.test
-    net = networks.UNet(1, 1, WIDTHS, dimension=2, generator=problems.generator(0))
-    model = reconstruction.AdaptiveTV(
-        reconstruction.PositiveMaps(net, [START], dimension=2), accuracy=1e-3)
+    net = networks.UNet(1, len(start), WIDTHS, dimension=2, generator=problems.generator(0))
+    model = build(reconstruction.PositiveMaps(net, start, dimension=2), accuracy=1e-3)
     before = problems.mean_psnr(model.solve(noisy).x, truth)
-    steps = STEPS if size == "full" else 1
+    steps = most if size == "full" else 1
     began = time.process_time()
     optimizer = torch.optim.Adam(net.parameters(), RATE)
     cosine = torch.optim.lr_scheduler.LambdaLR(
@@ -33,8 +45,9 @@ def measured(folder, size):
     seconds = time.process_time() - began
     solution = model.solve(noisy)
     after = problems.mean_psnr(solution.x, truth)
-    alpha = model.parameters_of(noisy).detach()
-    print(f"parameter maps {before:.2f} dB with one parameter, {after:.2f} dB after {seconds:.0f} "
-          f"CPU s; alpha from {float(alpha.min()):.3g} to {float(alpha.max()):.3g}, median "
-          f"{float(alpha.median()):.3g}; {solution}", flush=True)
-    return {"maps_db": after, "maps_seconds": seconds}
+    maps = model.parameters_of(noisy).detach().unbind(1)
+    spread = "; ".join(f"{name} from {float(m.min()):.3g} to {float(m.max()):.3g}, median "
+                       f"{float(m.median()):.3g}" for name, m in zip(("alpha", "beta"), maps))
+    print(f"{kind} {before:.2f} dB with constant parameters, {after:.2f} dB after {seconds:.0f} "
+          f"CPU s; {spread}; {solution}", flush=True)
+    return {f"{kind}_db": after, f"{kind}_seconds": seconds}

@@ -135,6 +135,10 @@ MODELS = {
     "adaptive variation": lambda A: reconstruction.Postprocessing(
         bridge.as_module(A.adjoint), reconstruction.AdaptiveTV(reconstruction.PositiveMaps(
             shaken(networks.UNet(1, 1, (2, 4), dimension=2, groups=2)), [0.3], dimension=2))),
+    "adaptive generalized variation": lambda A: reconstruction.Postprocessing(
+        bridge.as_module(A.adjoint), reconstruction.AdaptiveTGV(reconstruction.PositiveMaps(
+            shaken(networks.UNet(1, 2, (2, 4), dimension=2, groups=2)), [0.3, 1.0],
+            dimension=2))),
     "DnCNN": post(lambda: shaken(networks.DnCNN(1, 4, 3, dimension=2))),
     "coupled": shrinkage(lambda A: reconstruction.CoupledShrinkage(
         bridge.as_module(A.adjoint), torch.rand(A.domain.shape) + 0.1,

@@ -131,6 +131,30 @@ def test_proximal_is_that_of_a_dense_primal_dual_iteration():
 
 
 @pytest.mark.parametrize("shape", [(9,), (5, 7), (3, 4, 3)])
+def test_the_field_attains_the_objective_up_to_the_gap(shape):
+    X = space_of(shape, "complex128")
+    grad = operators.gradient(X)
+    E = operators.SymmetrizedGradient(grad.range)
+    ramp = X.element(sum((1 + n) * m for n, m in enumerate(X.meshgrid)) * (2 - 1j))
+    y, alpha, beta = 3 * noisy(X) + ramp, 0.25, 0.8
+    found = tgv_denoising(y, alpha, beta, 1e-5)
+
+    def gap(v):
+        value = alpha * (length(grad(found.x) - v) + beta * length(E(v)))
+        lower = 0.5 * y.norm() ** 2 - 0.5 * (y - grad.adjoint(found.dual)).norm() ** 2
+        return 0.5 * (found.x - y).norm() ** 2 + value - lower
+
+    slack = 1e-13 * y.norm() ** 2
+    assert found.field in grad.range and gap(found.field) <= found.gap * (1 + 1e-6) + slack
+    for other in (0 * found.field, grad(found.x), 1.02 * found.field):
+        assert gap(other) > 2 * found.gap + slack
+    # Affine images have their slopes as fields; where alpha is negligible there is none.
+    exact = tgv_denoising(ramp, alpha, beta)
+    assert (exact.field - grad(ramp)).norm() <= 1e-10 * grad(ramp).norm()
+    assert tgv_denoising(y, 1e-200, beta).field == grad.range.zero()
+
+
+@pytest.mark.parametrize("shape", [(9,), (5, 7), (3, 4, 3)])
 def test_certificate(shape):
     X = space_of(shape)
     y, alpha, beta, grad = noisy(X), 0.25, 0.8, operators.gradient(X)

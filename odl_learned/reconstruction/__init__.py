@@ -41,6 +41,7 @@ from odl_learned.reconstruction.learned_sampling import (
     sampling_lines,
     sampling_points,
 )
+from odl_learned.reconstruction.parameter_maps.adaptive_tgv import AdaptiveTGV
 from odl_learned.reconstruction.parameter_maps.adaptive_tv import AdaptiveTV
 from odl_learned.reconstruction.parameter_maps.positive_maps import PositiveMaps
 from odl_learned.reconstruction.postprocessing import Postprocessing
@@ -82,6 +83,7 @@ from odl_learned.reconstruction.unrolled.variational_network import VariationalS
 
 __all__ = [
     "AUTOMAP",
+    "AdaptiveTGV",
     "AdaptiveTV",
     "Checkpointed",
     "ConformalBands",

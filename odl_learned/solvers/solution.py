@@ -32,6 +32,8 @@ class Solution(NamedTuple):
         Dual variable of a primal-dual method, or None.
     residual : float, array or None
         What is left of the equation that `fixed_point` solves, or None.
+    field : element, batch or None
+        The vector field ``v`` that `tgv_denoising` minimizes over, or None.
     """
 
     x: Any
@@ -41,12 +43,14 @@ class Solution(NamedTuple):
     gap: Any = None
     dual: Any = None
     residual: Any = None
+    field: Any = None
 
     def __repr__(self):
         """Shapes and types of arrays; of the numbers of samples the least and the largest."""
         numbers = {name: _range(getattr(self, name)) for name in ("error_bound", "niter")}
         parts = {"x": _shape(self.x), **numbers, "reason": _reasons(self.reason)}
-        for name, shown in (("gap", _range), ("dual", _shape), ("residual", _range)):
+        for name, shown in (("gap", _range), ("dual", _shape), ("residual", _range),
+                            ("field", _shape)):
             value = getattr(self, name)
             if value is not None:
                 parts[name] = shown(value)

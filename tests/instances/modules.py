@@ -174,6 +174,12 @@ MODULES = {
             ridge(regularizers.LogCosh(), regularizers.LogCosh()), noise_level=0.5, norm=1.0,
             coercivity=1.0, dimension=2, accuracy=1e-13, maxiter=2000,
             derivative=reconstruction.ImplicitDerivative(1e-13)), IMAGE),
+    "AdaptiveTGV": lambda: (
+        reconstruction.AdaptiveTGV(
+            reconstruction.PositiveMaps(
+                shaken(networks.CNN(1, 2, 4, 3, dimension=2)).double(), [3.0, 1.0], dimension=2),
+            accuracy=1e-8, maxiter=10000, smoothing=1e-6,
+            derivative=reconstruction.ImplicitDerivative(1e-10, 5000)), IMAGE),
     "AdaptiveTV": lambda: (
         reconstruction.AdaptiveTV(
             reconstruction.PositiveMaps(net(1, 1), [0.1], dimension=2), accuracy=1e-14,

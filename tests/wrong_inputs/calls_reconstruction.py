@@ -38,14 +38,17 @@ def sampled():
         reconstruction.WeighedRows(OPERATOR["forward"], lines()), OPERATOR["adjoint"], 0.5, 2)
 
 
-def maps():
+def maps(*start):
     return reconstruction.PositiveMaps(
-        networks.CNN(1, 1, 4, 2, dimension=2).double(), [0.1], dimension=2)
+        networks.CNN(1, len(start), 4, 2, dimension=2).double(), list(start), dimension=2)
 
 
 MAPS = {
+    "AdaptiveTGV": (reconstruction.AdaptiveTGV, lambda: dict(
+        parameters_of=maps(0.1, 1.0), accuracy=1e-3, maxiter=50, smoothing=0.01,
+        derivative=reconstruction.ImplicitDerivative(1e-2, 20))),
     "AdaptiveTV": (reconstruction.AdaptiveTV, lambda: dict(
-        parameters_of=maps(), accuracy=1e-3, maxiter=50, smoothing=0.01,
+        parameters_of=maps(0.1), accuracy=1e-3, maxiter=50, smoothing=0.01,
         derivative=reconstruction.ImplicitDerivative(1e-2, 20))),
     "AUTOMAP": (reconstruction.AUTOMAP, lambda: dict(
         data_shape=(5, 7), image_shape=(3, 4), width=2, data_parts=1, image_parts=1, largest=10**6,
@@ -147,6 +150,7 @@ TRUST = {
 
 WHOLE = {
     "adaptive variation": MAPS["AdaptiveTV"],
+    "adaptive generalized variation": MAPS["AdaptiveTGV"],
     "an equilibrium": MAPS["DeepEquilibrium"],
     "an iteration that stops": MAPS["LearnedLandweber"],
     "learned steps": MAPS["LearnedProximalGradient"],

@@ -178,6 +178,7 @@ CONSTRUCTORS = {
     reconstruction.Postprocessing: _named("initial", "net"),
     reconstruction.PositiveMaps: _named("net", "start", "dimension", "factor"),
     reconstruction.AdaptiveTV: _named("parameters_of", "accuracy", "maxiter", "smoothing"),
+    reconstruction.AdaptiveTGV: _named("parameters_of", "accuracy", "maxiter", "smoothing"),
     reconstruction.LearnedProximalGradient: _with_operator("steps", "initial"),
     reconstruction.LearnedStepSize: lambda module: {"initial": 1.0},
     reconstruction.GradientStep: _named("proximal", "step_size"),

@@ -25,8 +25,9 @@ def denoise(start, images, alpha, kernel, reach, accuracy, maxiter, callback):
     start : callable
         ``start(y, stability, where)`` begins the iteration for ``alpha = 1`` and ``y`` of shape
         ``(size, channels, *shape)``, real, the samples ``where`` of all: an object with ``step()``,
-        ``measure()``, ``x()`` and ``p()`` (arrays with the samples first), and ``take``. It
-        measures gaps and values of the objective, and the gap of the image zero, numpy arrays.
+        ``measure()``, ``x()`` and ``p()`` (arrays with the samples first), ``take``, and
+        ``v()``, vector fields that are minimized over, too, or None. It measures gaps and values of
+        the objective, and the gap of the image zero, numpy arrays.
     images : array of shape ``(size, *shape)``
     alpha : numpy.ndarray of shape ``(size,)``
     kernel : callable
@@ -39,14 +40,15 @@ def denoise(start, images, alpha, kernel, reach, accuracy, maxiter, callback):
     Returns
     -------
     solution : Solution
-        With the dual of the channels joined, of shape ``(size, d, *shape)``. Tensors on the host
-        are computed by numpy on their own memory, which dispatches faster.
+        With dual and field of the channels joined, of shape ``(size, d, *shape)``. Tensors on the
+        host are computed by numpy on their own memory, which dispatches faster.
     """
     xp, size = array_namespace(images), images.shape[0]
     if on_host(images) and not is_numpy_array(images):
         found = denoise(start, np.from_dlpack(images), alpha, kernel, reach, accuracy, maxiter,
                         callback)  # fmt: skip
-        return found._replace(x=xp.asarray(found.x), dual=xp.asarray(found.dual))
+        field = None if found.field is None else xp.asarray(found.field)
+        return found._replace(x=xp.asarray(found.x), dual=xp.asarray(found.dual), field=field)
     group = max(1, GROUP // math.prod(images.shape[1:])) if on_host(images) else max(1, size)
     results = Results(xp, images)
     for begin in range(0, size, group):
@@ -93,8 +95,13 @@ def _run(start, images, alpha, kernel, reach, where, stability, accuracy, maxite
             kept = np.flatnonzero(done & ~grown)
             if len(kept):
                 index, ended = _index(xp, kept, images), units.take(kept)
-                x = state.x()[index, ...]
-                x[_index(xp, np.flatnonzero(flat[kept]), images), ...] = 0
+                x, v = state.x()[index, ...], state.v()
+                zero = _index(xp, np.flatnonzero(flat[kept]), images)
+                x[zero, ...] = 0
+                if v is not None:
+                    v = v[index, ...]
+                    v[zero, ...] = 0
+                    results.put_field(where[kept], ended.field(v, state.weights))
                 results.put(
                     where[kept], k, np.where(met[kept], "accuracy", "maxiter"),
                     np.sqrt(np.where(flat, zero_gap, gap)[kept]) * ended.factor,
@@ -179,7 +186,7 @@ class Results:
 
     def __init__(self, xp, images):
         self.xp, size = xp, images.shape[0]
-        self.x = xp.empty_like(images)
+        self.x, self.field = xp.empty_like(images), None
         self.dual = xp.empty((size, images.ndim - 1, *images.shape[1:]), dtype=images.dtype,
                              device=images.device)  # fmt: skip
         self.root_gap, self.niter = np.zeros(size), np.zeros(size, dtype=int)
@@ -195,11 +202,18 @@ class Results:
         self.dual[index] = joined(self.xp, p, self.x)
         self.root_gap[where], self.niter[where], self.reason[where] = root_gap, niter, reason
 
+    def put_field(self, where, v):
+        """Note vector fields; those that are never noted are zero."""
+        if self.field is None:
+            self.field = self.xp.zeros_like(self.dual)
+        self.field[_index(self.xp, where, self.x)] = joined(self.xp, v, self.x)
+
     def solution(self):
         """The `Solution` of all samples."""
         bound, least = math.sqrt(2) * self.root_gap, np.nextafter(0, 1)
         gap = np.maximum(self.root_gap**2, np.where(self.root_gap > 0, least, 0))
-        return Solution(self.x, bound, self.niter, self.reason, gap, self.dual)
+        return Solution(self.x, bound, self.niter, self.reason, gap, self.dual,
+                        field=self.field)  # fmt: skip
 
 
 def _half_squares(xp, parts):

@@ -39,12 +39,15 @@ class Images(NamedTuple):
         if self.batch is self.data:
             return found
         x, dual, weight = found.x[0], found.dual[0], 1.0
+        field = None if found.field is None else found.field[0]
         if hasattr(self.data, "space"):
             space = self.data.space
             weight = constant_weight("the space of data", space)
-            x, dual = space.element(x), (space**space.ndim).element(list(dual))
-        return Solution(x, math.sqrt(weight) * found.error_bound.item(), found.niter.item(),
-                        found.reason.item(), weight * found.gap.item(), dual)  # fmt: skip
+            fields = space**space.ndim
+            x, dual = space.element(x), fields.element(list(dual))
+            field = None if field is None else fields.element(list(field))
+        bound, gap = math.sqrt(weight) * found.error_bound.item(), weight * found.gap.item()
+        return Solution(x, bound, found.niter.item(), found.reason.item(), gap, dual, field=field)
 
     def numbers(self, values):
         """Numbers of a batch as those of what was given."""

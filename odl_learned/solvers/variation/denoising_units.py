@@ -87,6 +87,19 @@ class Units:
         """Dual variables in the units the images came in."""
         return self._multiplied(self._multiplied(p, self.scale), self.unit)
 
+    def field(self, v, weights):
+        """Vector fields in the units the images came in, with the differences of ``k``."""
+        differences = [self._difference(axis, c) for axis, c in enumerate(weights, 2)]
+        rise = self.xp.stack(differences, axis=2)
+        return self._multiplied(self._multiplied(v, self.scale) + rise, self.unit)
+
+    def _difference(self, axis, factor):
+        """Forward, zero at the last index."""
+        k, n = self.kernel, self.kernel.shape[axis]
+        here = [slice(None)] * k.ndim
+        here[axis] = self.xp.asarray(np.minimum(np.arange(1, n + 1), n - 1), device=k.device)
+        return (k[tuple(here)] - k) * factor
+
     def take(self, index):
         """The units of some of the images."""
         new = Units(self.xp)

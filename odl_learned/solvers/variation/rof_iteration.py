@@ -187,6 +187,10 @@ class PrimalDual:
         return self.xp.stack(
             [self.xp.stack([images(p) for p in parts], axis=1) for parts in self._p], axis=1)
 
+    def v(self):
+        """None: total variation has no vector field."""
+        return None
+
     def take(self, index):
         """The iterates of some of the images."""
         old = self.sheets

@@ -34,7 +34,9 @@ def tgv_denoising(data, alpha, beta, accuracy=1e-3, maxiter=20000, cell_sides=No
     Returns
     -------
     solution : Solution
-        As of `rof`; ``dual`` is ``q`` with ``|q| <= alpha`` and ``u ~ y - grad* q``.
+        As of `rof`; ``dual`` is ``q`` with ``|q| <= alpha`` and ``u ~ y - grad* q``, and ``field``
+        is ``v``, for which ``gap`` bounds the joint objective. Where ``alpha`` is too small to
+        change the data by more than rounding, ``field`` is zero and ``gap`` that of ``u`` alone.
 
     Raises
     ------
@@ -63,7 +65,8 @@ def tgv_denoising(data, alpha, beta, accuracy=1e-3, maxiter=20000, cell_sides=No
 
     found = denoise(start, images.batch, images.alpha / side, affine, 2 * sum(weights), accuracy,
                     maxiter, callback)  # fmt: skip
-    return images.solution(found._replace(dual=side * found.dual))
+    field = 0 * found.dual if found.field is None else found.field / side
+    return images.solution(found._replace(dual=side * found.dual, field=field))
 
 
 def tgv_value(u, beta, accuracy=1e-3, maxiter=20000, cell_sides=None):

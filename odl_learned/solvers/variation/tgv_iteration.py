@@ -200,6 +200,12 @@ class PrimalDual:
         return self.xp.stack(
             [self.xp.stack([images(q) for q in parts], axis=1) for parts in self._q], axis=1)
 
+    def v(self):
+        """The vector fields, of shape ``(size, channels, d, *shape)``."""
+        images = self.sheets.images
+        return self.xp.stack(
+            [self.xp.stack([images(v) for v in parts], axis=1) for parts in self._state[3]], axis=1)
+
     def slope(self):
         """``D* q`` for the ``q`` last measured, of shape ``(size, channels, *shape)``."""
         result = self.x()

@@ -24,7 +24,6 @@ from odl_learned.energies.transforms import (
 )
 from odl_learned.learning.bilevel import (
     BilevelProblem,
-    Journal,
     Run,
     SquaredError,
     continuation,
@@ -46,6 +45,7 @@ from odl_learned.learning.bilevel.hypergradients import (
     check_hypergradient,
 )
 from odl_learned.learning.bilevel.lower import FixedIterations, LowerLevel, Newton
+from odl_learned.learning.bilevel.progress import Journal
 from odl_learned.solvers import DivergenceError
 
 P = denoising(pairs=2, size=8)

@@ -52,7 +52,7 @@ def main(n, alpha, out, folder=None, maxiter=500):
         root = odl.MultiplyOperator(A.range.element(np.sqrt(w)))
         fidelity, box = l2_fidelity(root(A.range.element(z))), BoxConstraint(A.domain, 0, 0.25)
         problem = bridge.as_batch([tv_problem(root @ A, fidelity, alpha, box)])
-        x, _, _, reason, _, dual, _ = solvers.primal_dual(problem, x, 0.01, maxiter, dual0=dual)
+        x, _, _, reason, _, dual, *_ = solvers.primal_dual(problem, x, 0.01, maxiter, dual0=dual)
         images[name] = x[0].numpy()
         w = b * np.exp(-A(images[name]).data)
         z = np.log(b / w) + 1 - c / w

@@ -227,3 +227,13 @@ def test_that_of_the_package_denoises():
         torch.nn.Identity(), torch.nn.Identity(), [step] * 8, torch.nn.Identity())
     with torch.no_grad():
         assert (flow(y) - x).square().mean() < 0.4 * (y - x).square().mean()
+
+
+@pytest.mark.parametrize("level", [0.0, -1.0, math.nan])
+def test_levels_of_noise_are_positive(level):
+    """At a negative level, values would be finite, and wrong."""
+    ridge = learning.load_regularizer(learning.CONVEX_RIDGE)
+    convex = regularizers.InputConvex(4, 1, 3, networks.Reflecting(), dimension=2)
+    for R in (net(), ridge, convex, regularizers.Sum([ridge, convex])):
+        with pytest.raises(ValueError, match="noise_level is"):
+            R.at(level)

@@ -1,6 +1,5 @@
 r"""Input-convex networks as regularizers, convex for all parameters."""
 
-import dataclasses
 import math
 
 import torch
@@ -11,6 +10,7 @@ from odl_learned.networks.layers import require_generator, require_sizes
 from odl_learned.networks.lipschitz import CORRELATE
 from odl_learned.regularizers.certificates import convexity_bound
 from odl_learned.regularizers.certificates.verdicts import Bound
+from odl_learned.regularizers.noise_levels import ScaledRegularizer
 from odl_learned.regularizers.ridge_filters import cosine_kernels
 from odl_learned.validation import require_positive, shown
 
@@ -126,9 +126,9 @@ class InputConvex(nn.Module):
         return [kernel - kernel.mean(axes, keepdim=True) if self.size > 1 else kernel
                 for kernel in self.image_kernels]  # fmt: skip
 
-    def at(self, noise_level: float | torch.Tensor = 1.0) -> "InputConvexAt":
+    def at(self, noise_level: float | torch.Tensor = 1.0) -> ScaledRegularizer:
         """Return the regularizer at a noise level, positive, in the unit of the images."""
-        return InputConvexAt(self, noise_level)
+        return ScaledRegularizer(self, noise_level)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (*batch, *shape) -> (*batch,)
         axes = self.dimension
@@ -169,29 +169,6 @@ class InputConvex(nn.Module):
 
     def _norm(self, kernel):
         return math.sqrt(float(self.boundary.largest_square(kernel))) * (1 + ROUNDING)
-
-
-@dataclasses.dataclass(frozen=True)
-class InputConvexAt:
-    """An `InputConvex` at a noise level, with value and gradient.
-
-    Parameters
-    ----------
-    net : InputConvex
-    noise_level : float or tensor ``()``
-    """
-
-    net: InputConvex
-    noise_level: float | torch.Tensor
-
-    def value(self, x: torch.Tensor) -> torch.Tensor:
-        """Return R of images ``(*batch, *shape)``."""
-        return self.noise_level**2 * self.net(x / self.noise_level)
-
-    def gradient(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the Euclidean gradient, differentiable in images and parameters."""
-        return self.noise_level * torch.func.grad(lambda z: self.net(z).sum())(
-            x / self.noise_level)  # fmt: skip
 
 
 @convexity_bound.register

@@ -9,6 +9,7 @@ from torch import nn
 
 from odl_learned.networks import ConvexSpline
 from odl_learned.networks.boundaries import ROUNDING
+from odl_learned.regularizers.noise_levels import require_noise_level
 from odl_learned.regularizers.ridge_filters import ComposedFilters
 from odl_learned.regularizers.ridge_potentials import Huber, LogCosh
 from odl_learned.validation import is_finite_number, require_positive, shown
@@ -113,6 +114,7 @@ class Ridge(nn.Module):
         noise_level : float or tensor ``()``
             ``sigma``, positive, in the unit of the images.
         """
+        require_noise_level(noise_level)
         log_sigma = torch.as_tensor(noise_level, dtype=self.logit.dtype).log().to(self.logit.device)
         scale = (self.log_scale - self.growth * log_sigma).exp()
         return RidgeAt(self, self.filters.kernel(), scale.view(-1, *[1] * self.dimension),

@@ -1,6 +1,5 @@
 r"""Total deep variation: a deep, smooth, nonconvex regularizer with features at several scales."""
 
-import dataclasses
 import math
 
 import torch
@@ -14,6 +13,7 @@ from odl_learned.regularizers.deep_variation_layers import (
     OnNorms,
     OnSensitivities,
 )
+from odl_learned.regularizers.noise_levels import ScaledRegularizer
 from odl_learned.regularizers.ridge_filters import cosine_kernels
 from odl_learned.validation import require_positive, shown
 
@@ -93,9 +93,9 @@ class TotalDeepVariation(nn.Module):
         self.weights = nn.Parameter(torch.ones(width))
         self.log_strength = nn.Parameter(torch.tensor(math.log(strength)))
 
-    def at(self, noise_level: float | torch.Tensor = 1.0) -> "TotalDeepVariationAt":
+    def at(self, noise_level: float | torch.Tensor = 1.0) -> ScaledRegularizer:
         """Return the regularizer at a noise level, positive, in the unit of the images."""
-        return TotalDeepVariationAt(self, noise_level)
+        return ScaledRegularizer(self, noise_level)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (*batch, *shape) -> (*batch,)
         axes = self.dimension
@@ -140,26 +140,3 @@ class TotalDeepVariation(nn.Module):
             levels = block(on, z, levels)
             z = levels[0]
         return z
-
-
-@dataclasses.dataclass(frozen=True)
-class TotalDeepVariationAt:
-    """A `TotalDeepVariation` at a noise level, with value and gradient.
-
-    Parameters
-    ----------
-    net : TotalDeepVariation
-    noise_level : float or tensor ``()``
-    """
-
-    net: TotalDeepVariation
-    noise_level: float | torch.Tensor
-
-    def value(self, x: torch.Tensor) -> torch.Tensor:
-        """Return R of images ``(*batch, *shape)``, of shape ``(*batch,)``."""
-        return self.noise_level**2 * self.net(x / self.noise_level)
-
-    def gradient(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the Euclidean gradient, differentiable in images and parameters."""
-        return self.noise_level * torch.func.grad(lambda z: self.net(z).sum())(
-            x / self.noise_level)  # fmt: skip

@@ -4,7 +4,9 @@ import pytest
 from mistakes import X, check_message
 
 from odl_learned import functionals, operators
-from odl_learned.functionals import h1_seminorm, kullback_leibler, wavelet_l1
+from odl_learned.functionals import wavelet_l1
+from odl_learned.functionals.fidelities import kullback_leibler
+from odl_learned.functionals.variation import h1_seminorm
 from odl_learned.operators import blocks, differential, extensions, filter_bank
 from odl_learned.operators.transforms import fourier, multicoil, wavelet
 

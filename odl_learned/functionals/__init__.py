@@ -7,15 +7,15 @@ from odl_learned.functionals.constraints import (
     MagnitudeSupport,
 )
 from odl_learned.functionals.evaluation import precise_inner, precise_value
-from odl_learned.functionals.fidelity import l2_fidelity
-from odl_learned.functionals.fields_of_experts import FieldsOfExperts
-from odl_learned.functionals.gaussian import gaussian_energy
-from odl_learned.functionals.h1_seminorm import H1Seminorm, H1SeminormConjugate
-from odl_learned.functionals.kullback_leibler import (
+from odl_learned.functionals.fidelities.kullback_leibler import (
     KullbackLeiblerConjugate,
     KullbackLeiblerFidelity,
 )
-from odl_learned.functionals.least_squares import LeastSquares
+from odl_learned.functionals.fidelities.l2 import l2_fidelity
+from odl_learned.functionals.fidelities.least_squares import LeastSquares
+from odl_learned.functionals.fidelities.poisson_likelihood import PoissonLikelihood
+from odl_learned.functionals.fields_of_experts import FieldsOfExperts
+from odl_learned.functionals.gaussian import gaussian_energy
 from odl_learned.functionals.parameters import (
     Coordinate,
     Exponential,
@@ -23,12 +23,12 @@ from odl_learned.functionals.parameters import (
     fix_block,
     parameter_space,
 )
-from odl_learned.functionals.poisson_likelihood import PoissonLikelihood
 from odl_learned.functionals.real_parts import OnRealParts
-from odl_learned.functionals.smoothed_length import smoothed_length
-from odl_learned.functionals.smoothed_tv import SmoothedGroupL1, SmoothedTV
-from odl_learned.functionals.total_generalized_variation import TotalGeneralizedVariation
-from odl_learned.functionals.total_variation import TotalVariation
+from odl_learned.functionals.variation.h1_seminorm import H1Seminorm, H1SeminormConjugate
+from odl_learned.functionals.variation.smoothed_length import smoothed_length
+from odl_learned.functionals.variation.smoothed_tv import SmoothedGroupL1, SmoothedTV
+from odl_learned.functionals.variation.total_generalized_variation import TotalGeneralizedVariation
+from odl_learned.functionals.variation.total_variation import TotalVariation
 from odl_learned.functionals.wavelet_l1 import WaveletBound, WaveletDetailL1, WaveletL1
 from odl_learned.functionals.weighted_l1 import weighted_l1
 

@@ -2,7 +2,7 @@
 
 import odl
 
-from odl_learned.functionals.least_squares import LeastSquares
+from odl_learned.functionals.fidelities.least_squares import LeastSquares
 from odl_learned.odl_validation import require_element, require_operator, shown
 from odl_learned.operators import Whitening
 from odl_learned.weights import single_weight

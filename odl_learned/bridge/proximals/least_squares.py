@@ -18,7 +18,7 @@ from odl_learned.bridge.layouts.nested import Held
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.proximals.lowering import column, lower_proximal, opaque, rows
 from odl_learned.functionals import LeastSquares
-from odl_learned.functionals.least_squares import settled
+from odl_learned.functionals.fidelities.least_squares import settled
 from odl_learned.solvers import conjugate_gradient
 
 

@@ -6,7 +6,7 @@ import torch
 
 from odl_learned.bridge import as_module, as_transpose_module
 from odl_learned.bridge.layouts.layout import TensorLayout, layout_of
-from odl_learned.functionals.least_squares import settled
+from odl_learned.functionals.fidelities.least_squares import settled
 from odl_learned.odl_validation import require_array_spaces, require_operator
 from odl_learned.reconstruction.tensor_maps import require_tensor
 from odl_learned.solvers import conjugate_gradient

@@ -6,7 +6,7 @@ import numpy as np
 import odl
 
 from odl_learned.functionals.evaluation import precise_value
-from odl_learned.functionals.fidelity import l2_fidelity
+from odl_learned.functionals.fidelities.l2 import l2_fidelity
 from odl_learned.odl_validation import require_operator
 from odl_learned.operators import operator_norm
 from odl_learned.solvers import conjugate_gradient

@@ -3,7 +3,7 @@
 import numpy as np
 import odl
 
-from odl_learned.functionals.total_variation import DenoisingProximal
+from odl_learned.functionals.variation.total_variation import DenoisingProximal
 from odl_learned.operators import gradient
 from odl_learned.solvers.variation.tgv import tgv_denoising, tgv_gradient, tgv_value
 from odl_learned.validation import require_count, require_positive

@@ -4,7 +4,7 @@ import numbers
 
 import odl
 
-from odl_learned.functionals.smoothed_tv import SmoothedGroupL1
+from odl_learned.functionals.variation.smoothed_tv import SmoothedGroupL1
 from odl_learned.odl_validation import require_functional, require_operator
 from odl_learned.operators import FunctionalMultiple
 from odl_learned.validation import require_nonnegative, require_positive

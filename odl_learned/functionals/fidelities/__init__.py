@@ -1,0 +1,1 @@
+"""Data fidelities: squares of residuals, and the Kullback-Leibler and Poisson ones of counts."""

@@ -185,6 +185,30 @@ def single_weight(space):
     return weights.pop() if len(weights) == 1 else None
 
 
+def extreme_weights(space):
+    r"""Return the smallest and the largest weight of the entries, ``(min w, max w)``.
+
+    .. math:: \min_j w_j \, |x|_2^2 \le |x|_X^2 \le \max_j w_j \, |x|_2^2
+
+    Parameters
+    ----------
+    space : odl.TensorSpace, odl.DiscretizedSpace or odl.ProductSpace
+        With exponent 2, not empty.
+
+    Raises
+    ------
+    TypeError
+        If the inner product is not a weighted sum.
+    """
+    if isinstance(space, odl.ProductSpace):
+        parts = [(w * least, w * most) for w, (least, most) in
+                 zip(component_weights(space), map(extreme_weights, space), strict=True)]
+        least, most = zip(*parts, strict=True)
+        return min(least), max(most)
+    weights = entry_weights(space)
+    return float(np.min(weights)), float(np.max(weights))
+
+
 def weigh(x):
     r"""Return ``W x``, the element whose plain sum with ``conj(z)`` is ``<x, z>``.
 

@@ -142,6 +142,12 @@ OPERATORS = [
     ("images of torch", lambda: operators.Whitening(
         odl.rn((3, 4), impl="pytorch"), np.zeros((3, 4)), np.zeros((4, 3, 4)), 1), TypeError,
      "space is .*on pytorch, expected one on numpy; build it"),
+    ("precisions that overflow", lambda: operators.Whitening(
+        odl.rn((3, 4)), np.full((3, 4), 1e3), np.zeros((4, 3, 4)), 1), ValueError,
+     "log_diagonal has the entry 1000, expected at most 355 in modulus.*NoiseFloor"),
+    ("variances that overflow", lambda: operators.Whitening(
+        odl.rn((3, 4), dtype="float32"), np.full((3, 4), -45.0), np.zeros((4, 3, 4)), 1),
+     ValueError, "log_diagonal has the entry -45, expected at most 44.4.*float32"),
 ]
 
 

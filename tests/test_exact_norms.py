@@ -10,6 +10,7 @@ from odl_learned import operators as ops
 from odl_learned.conformance.sampling import dense_matrix, dense_weights, is_real_linear
 from odl_learned.operators.norms.factors import Unitary, parts_of
 from odl_learned.operators.norms.least_stretch import least_stretch
+from odl_learned.operators.norms.product_bounds import product_bound
 
 X = odl.uniform_discr([0, 0], [1, 2], (4, 6))
 C = odl.uniform_discr([0, 0], [2, 2], (4, 4), dtype="complex128")
@@ -145,6 +146,20 @@ def test_what_has_no_closed_form():
         odl.MatrixOperator(np.zeros((2000, 2000), dtype="float32")),
     ):
         assert ops.exact_norm(op) is None
+
+
+def test_bounds_of_products_are_proven_and_not_always_attained():
+    W, blur = ops.OrthogonalWavelet(S, "haar", 1), ops.PeriodicConvolution(S, np.ones((1, 3)))
+    D, E, grad = numbers(S), numbers(W.range), ops.gradient(S)
+    for op, factors in ((D @ blur, (D, blur)), (-2 * (E @ W @ D), (-2 * E, D)),
+                        (grad @ D, (grad, D))):  # fmt: skip
+        scaled = dense_matrix(op, False) * np.sqrt(dense_weights(op.range, False))[:, None]
+        truth = np.linalg.norm(scaled / np.sqrt(dense_weights(op.domain, False)), 2)
+        assert ops.exact_norm(op) is None and truth < product_bound(op)
+        product = np.prod([ops.exact_norm(factor) for factor in factors])
+        assert product_bound(op) == pytest.approx(product, rel=1e-13)
+    assert product_bound(numbers(S) @ ops.ZeroConvolution(S, np.ones((3, 3)))) is None
+    assert product_bound(W) == 1
 
 
 def test_rules_for_classes_of_your_own():

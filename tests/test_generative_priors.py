@@ -72,6 +72,43 @@ def test_measurements_are_those_of_the_entries_whatever_the_weights(name):
     assert torch.equal(part.value(U[[2, 2, 0]]), m.value(U)[[2, 2, 0]])
 
 
+def largest(measurements):
+    return float(torch.linalg.matrix_norm(matrix_of(measurements), 2)) ** 2 / 0.04
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_the_largest_eigenvalue_is_that_of_the_rules(name):
+    """Those of masks and transforms are known; `largest` adds 100 eps for rounding."""
+    m = measured(name)
+    assert -1e-14 <= m.largest / largest(m) - 1 < 1e-13
+
+
+@pytest.mark.parametrize("nodes_on_bdry", [False, True])
+def test_the_largest_eigenvalue_is_bounded_whatever_the_weights(nodes_on_bdry):
+    """Where edges count half and corners a quarter, norms are not Euclidean: a factor of 16.
+
+    No rule knows the sum; its norm is within a hundredth.
+    """
+    space = odl.uniform_discr([0, 0], [2, 1], SHAPE, nodes_on_bdry=nodes_on_bdry)
+    gradient = operators.gradient(space)
+    A = gradient.adjoint @ gradient + odl.MultiplyOperator(space.element(U[0].numpy()))
+    m = g.Measurements(A, torch.zeros(1, *SHAPE).double(), 0.2)
+    assert 1 <= m.largest / largest(m) < 1.01**2 * (16 if nodes_on_bdry else 1) + 1e-9
+
+
+def test_samples_are_taken_by_number():
+    m = measured()
+    assert len(m.take([])) == 0 and len(m.take(torch.tensor([], dtype=torch.bool))) == 0
+    assert torch.equal(m.take([-1]).data, m.data[2:])
+    assert torch.equal(m.take(torch.tensor([True, False, True])).data, m.data[[0, 2]])
+    for index, kind, message in (([3], IndexError, "numbers of samples from 0 to 2"),
+                                 (torch.ones(2, dtype=bool), IndexError, "or 3 of bool"),
+                                 ([0.0], TypeError, "expected a list of whole numbers"),
+                                 ("all", TypeError, "expected a list of whole numbers")):
+        with pytest.raises(kind, match=message):
+            m.take(index)
+
+
 def test_the_information_of_a_mask_is_exact_and_of_lines_right_on_average():
     m = measured()
     torch.testing.assert_close(m.information[0], torch.as_tensor(MASK) / 0.04, check_dtype=False)

@@ -153,3 +153,11 @@ def test_integral():
         space = SPACES[name]()
         expected = space.element(values).inner(space.one())
         assert weights.integral(space, values) == pytest.approx(expected, rel=1e-14)
+
+
+def test_extreme_weights_are_those_of_the_entries():
+    half = odl.uniform_discr([0, 0], [1, 2], (3, 4), nodes_on_bdry=True)
+    w = weights.entry_weights(half)
+    assert weights.extreme_weights(half) == (w.min(), w.max()) and w.max() == 4 * w.min()
+    product = odl.ProductSpace(half, odl.rn(2, weighting=3.0), weighting=[2.0, 5.0])
+    assert weights.extreme_weights(product) == (2 * w.min(), 15.0)

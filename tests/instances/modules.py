@@ -8,6 +8,7 @@ from instances.shaking import shaken
 from instances.spaces import GRAD, X, mask
 from odl_learned import networks, operators, reconstruction, regularizers
 from odl_learned.bridge import as_module
+from odl_learned.networks.noise_levels import AtLevel
 
 MASK = operators.mask_operator(X, mask((5, 7)))
 
@@ -88,17 +89,6 @@ class Half(torch.nn.Module):
 
     def forward(self, u):
         return self.factor * u
-
-
-class AtLevel(torch.nn.Module):
-    """A denoiser at one noise level."""
-
-    def __init__(self, denoiser, noise_level):
-        super().__init__()
-        self.denoiser, self.noise_level = denoiser, noise_level
-
-    def forward(self, x):
-        return self.denoiser(x, self.noise_level)
 
 
 IMAGE = torch.randn(5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

@@ -9,7 +9,7 @@ import odl_learned
 RESULTS = (
     "Answer", "Batch", "Bound", "Certified", "Coefficients", "ConformalBands", "Convergence",
     "Differences", "EquivarianceErrors", "Greedy", "Guarantee", "History", "Hypergradient",
-    "Image", "InRange", "Learned", "LearnedPattern", "Monotone", "NoGuarantee", "Reconstruction",
+    "Image", "Learned", "LearnedPattern", "Monotone", "NoGuarantee", "Reconstruction",
     "Refuted", "Regularizer", "SavedReconstruction", "Solution", "Stability",
     "StabilityReport", "Stack", "Unknown", "Verdict", "WorstPerturbation",
 )  # fmt: skip

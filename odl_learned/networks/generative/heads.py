@@ -5,9 +5,9 @@ from typing import final
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from odl_learned.networks.generative.decoders import Decoder
+from odl_learned.networks.generative.noise_floor import NoiseFloor
 from odl_learned.networks.layers import require_sizes
 from odl_learned.validation import (
     require_count,
@@ -79,8 +79,8 @@ class WindowHead(nn.Module):
 
     with the K later neighbors ``i + k`` in a window and in other channels, as those of
     `operators.Neighborhood`, and r and b the channels of a decoder. The bound ``m = -log
-    least_deviation`` keeps what is always the same in the images, such as a background, from
-    becoming infinitely precise.
+    least_deviation``, that of `NoiseFloor`, keeps what is always the same in the images, such as a
+    background, from becoming infinitely precise.
 
     Parameters
     ----------
@@ -147,5 +147,4 @@ class WindowHead(nn.Module):
 
     def forward(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # (N, latent)
         raw, neighbors = self.decoder(z).tensor_split([self.channels], dim=1)
-        bound = -log(self.least_deviation)
-        return bound - functional.softplus(bound - self.log_precision - raw), neighbors
+        return NoiseFloor(self.least_deviation)(self.log_precision + raw), neighbors

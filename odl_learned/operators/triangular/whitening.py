@@ -42,7 +42,8 @@ class Whitening(odl.Operator):
     TypeError
         If the space is not one of images on numpy, or an array is complex.
     ValueError
-        If an array is not finite or has another shape.
+        If an array is not finite or has another shape, or the diagonal of the precision or of its
+        inverse, ``e^{+-2l}``, would overflow.
 
     Source: Dorta et al., Structured uncertainty prediction networks (2018), section 3; Duff,
     Simpson, Ehrhardt, Campbell, VAEs with structured image covariance applied to compressed sensing
@@ -59,6 +60,7 @@ class Whitening(odl.Operator):
             require_real(name, array)
             require_shape(name, array, expected, "It needs an entry for every pixel, and neighbor; "
                           "see operators.triangular.Neighborhood.")
+        _require_invertible(log_diagonal, _pixels(space).dtype)
         inside = hood.inside(shape, mask)
         super().__init__(space, space, linear=True)
         real = np.zeros(0, _pixels(space).dtype).real.dtype
@@ -203,6 +205,16 @@ class UnwhiteningAdjoint(odl.Operator):
     def inverse(self):
         """``W^-1 L W``."""
         return WhiteningAdjoint(self.whitening)
+
+
+def _require_invertible(log_diagonal, dtype):
+    """Raise ValueError where ``e^{+-2l}`` is no finite number of this precision."""
+    most = float(np.log(np.finfo(dtype).max)) / 2
+    largest = log_diagonal.ravel()[np.argmax(np.abs(log_diagonal))]
+    if abs(largest) > most:
+        raise ValueError(f"log_diagonal has the entry {largest:.4g}, expected at most {most:.3g} "
+                         f"in modulus: precisions e^(2 l) overflow in {np.dtype(dtype)}. Bound it "
+                         "where it is learned, see regularizers.generative.precision.NoiseFloor.")
 
 
 def _require_whitening(whitening):

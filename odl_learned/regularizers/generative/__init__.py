@@ -17,7 +17,7 @@ every image, which costs a few multiply-adds per pixel.
 """
 
 from odl_learned.regularizers.generative import precision
-from odl_learned.regularizers.generative.alternating import Reconstruction, alternating
+from odl_learned.regularizers.generative.alternating import alternating
 from odl_learned.regularizers.generative.determinants import Joint, Marginal
 from odl_learned.regularizers.generative.deviations import (
     LearnedDeviations,
@@ -25,14 +25,14 @@ from odl_learned.regularizers.generative.deviations import (
     WhiteDeviations,
 )
 from odl_learned.regularizers.generative.functionals import joint_functional, reduced_functional
-from odl_learned.regularizers.generative.hard import InRange, inverse_gan, range_restricted
+from odl_learned.regularizers.generative.hard import inverse_gan, range_restricted
 from odl_learned.regularizers.generative.measurements import Measurements
 from odl_learned.regularizers.generative.prior import GenerativePrior, prior_of
+from odl_learned.regularizers.generative.reconstruction import Reconstruction
 from odl_learned.regularizers.generative.starts import best_of, encoder_start, prior_samples
 
 __all__ = [
     "GenerativePrior",
-    "InRange",
     "Joint",
     "LearnedDeviations",
     "Marginal",

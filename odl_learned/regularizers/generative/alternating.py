@@ -1,7 +1,6 @@
 """Images and latent vectors in turn: a monotone solver for generative regularizers."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,34 +9,8 @@ from odl_learned.regularizers.generative.descent import latent_descent, require_
 from odl_learned.regularizers.generative.determinants import Determinant, Marginal
 from odl_learned.regularizers.generative.measurements import Measurements
 from odl_learned.regularizers.generative.prior import GenerativePrior
+from odl_learned.regularizers.generative.reconstruction import Reconstruction
 from odl_learned.validation import require_count, require_method, require_positive, shown
-
-
-class Reconstruction(NamedTuple):
-    """Images with the latent vectors that explain them.
-
-    Parameters
-    ----------
-    x : torch.Tensor, shape (N, *X.shape)
-        u.
-    latent : torch.Tensor, shape (N, latent)
-        z, in double precision.
-    value : torch.Tensor, shape (N,)
-        The objective, in nats; it is not convex in z, and this may be a local minimum.
-    stationarity : torch.Tensor, shape (N,)
-        Norm of the gradient in z at the last image that minimizes for its z.
-    niter : array of int, shape (N,)
-        Number of rounds.
-    reason : array of str, shape (N,)
-        ``"accuracy"``, ``"maxiter"``, or ``"rounding"``: no further decrease in this precision.
-    """
-
-    x: torch.Tensor
-    latent: torch.Tensor
-    value: torch.Tensor
-    stationarity: torch.Tensor
-    niter: np.ndarray
-    reason: np.ndarray
 
 
 def alternating(

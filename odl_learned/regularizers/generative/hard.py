@@ -1,7 +1,6 @@
 """Images in the range of a decoder, for a fixed one and for one that is adapted to the data."""
 
 import copy
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,38 +9,13 @@ from odl_learned.networks.generative import Decoder
 from odl_learned.regularizers.generative.descent import latent_descent, require_start
 from odl_learned.regularizers.generative.deviations import images_at
 from odl_learned.regularizers.generative.measurements import Measurements
+from odl_learned.regularizers.generative.reconstruction import Reconstruction
 from odl_learned.validation import require_count, require_nonnegative, require_positive, shown
-
-
-class InRange(NamedTuple):
-    """Images of a decoder.
-
-    Parameters
-    ----------
-    x : torch.Tensor, shape (N, *X.shape)
-        ``G(z)``.
-    latent : torch.Tensor, shape (N, latent)
-        z, in double precision.
-    value : torch.Tensor, shape (N,)
-        The objective, in nats; not convex, this may be a local minimum.
-    stationarity : torch.Tensor, shape (N,)
-        Norm of the gradient in z at the end.
-    niter : array of int, shape (N,)
-    reason : array of str, shape (N,)
-        As in `Reconstruction`.
-    """
-
-    x: torch.Tensor
-    latent: torch.Tensor
-    value: torch.Tensor
-    stationarity: torch.Tensor
-    niter: np.ndarray
-    reason: np.ndarray
 
 
 def range_restricted(decoder: Decoder, measurements: Measurements, start: torch.Tensor, *,
                      latent_weight: float = 1.0, accuracy: float = 1.0,
-                     maxiter: int = 100) -> InRange:  # fmt: skip
+                     maxiter: int = 100) -> Reconstruction:  # fmt: skip
     r"""Fit an image of the decoder to data, ``min_z D(G(z)) + mu/2 |z|^2``.
 
     It cannot show what the decoder does not know. Its z is a better start of `alternating` than
@@ -63,7 +37,7 @@ def range_restricted(decoder: Decoder, measurements: Measurements, start: torch.
 
     Returns
     -------
-    answer : InRange
+    answer : Reconstruction
 
     Raises
     ------
@@ -88,12 +62,12 @@ def range_restricted(decoder: Decoder, measurements: Measurements, start: torch.
     found = latent_descent(objective, start, accuracy=accuracy, maxiter=maxiter)
     with torch.no_grad():
         images = images_at(decoder, found.z, like)
-    return InRange(images, found.z, found.value, found.slope, found.niter, found.reason)
+    return Reconstruction(images, found.z, found.value, found.slope, found.niter, found.reason)
 
 
 def inverse_gan(decoder: Decoder, measurements: Measurements, start: torch.Tensor, *,
                 latent_weight: float = 1.0, learning_rate: float = 1e-4,
-                steps: int = 100) -> InRange:  # fmt: skip
+                steps: int = 100) -> Reconstruction:  # fmt: skip
     r"""Adapt the decoder itself to each measurement, ``min_{z, theta} D(G_theta(z)) + mu/2 |z|^2``.
 
     From a z that fits for the trained parameters, such as that of `range_restricted`, by a few
@@ -111,7 +85,7 @@ def inverse_gan(decoder: Decoder, measurements: Measurements, start: torch.Tenso
 
     Returns
     -------
-    answer : InRange
+    answer : Reconstruction
         Its images are in the range of the adapted decoders.
 
     Raises
@@ -132,8 +106,8 @@ def inverse_gan(decoder: Decoder, measurements: Measurements, start: torch.Tenso
                       learning_rate, steps) for i in range(len(measurements))]  # fmt: skip
     x, z, value, slope = (torch.cat(part) for part in zip(*parts))
     count = len(measurements)
-    return InRange(x, z, value, slope, np.full(count, steps),
-                   np.full(count, "maxiter", dtype=object))  # fmt: skip
+    return Reconstruction(x, z, value, slope, np.full(count, steps),
+                          np.full(count, "maxiter", dtype=object))  # fmt: skip
 
 
 def _adapted(decoder, measurements, start, latent_weight, learning_rate, steps):

@@ -10,8 +10,11 @@ import torch
 
 from odl_learned.bridge import as_module, as_transpose_module
 from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.operators import operator_norm
+from odl_learned.operators.norms.product_bounds import product_bound
+from odl_learned.regularizers.generative.precision.samples import numbers_of_samples
 from odl_learned.validation import require_positive, shown
-from odl_learned.weights import constant_weight
+from odl_learned.weights import constant_weight, extreme_weights
 
 #: Number of random images that the diagonal of a normal operator is estimated from.
 PROBES = 32
@@ -68,9 +71,16 @@ class Measurements:
         return len(self.data)
 
     def take(self, index: Sequence[int] | torch.Tensor) -> Measurements:
-        """Return the measurements of some of the samples, also several times."""
+        """Return the measurements of some of the samples, also several times, or of none.
+
+        Raises
+        ------
+        TypeError, IndexError
+            If these are no numbers of samples.
+        """
+        index = numbers_of_samples(index, len(self), self.data.device)
         other = object.__new__(Measurements)
-        other.__dict__ |= self.__dict__ | {"data": self.data[torch.as_tensor(index)]}
+        other.__dict__ |= self.__dict__ | {"data": self.data[index]}
         return other
 
     def value(self, u: torch.Tensor) -> torch.Tensor:
@@ -115,6 +125,26 @@ class Measurements:
             products = signs * self.normal(signs.to(self.layout.dtype)).real
             self._shared["information"] = products.mean(0, keepdim=True).clamp_min(0)
         return self._shared["information"]
+
+    @property
+    def largest(self) -> float:
+        r"""An upper bound of the largest eigenvalue of ``A^H A / s^2``.
+
+        .. math:: |A|_2^2 \le |A|_{X \to Y}^2 \, \max w_X / \min w_Y
+
+        Proven where norms of all parts of A are known by rules, such as for masks and Fourier
+        transforms; elsewhere, by `operators.operator_norm`, too small with a probability of at
+        most 1e-6 over the random start.
+        """
+        if "largest" not in self._shared:
+            A = self.forward_op
+            ratio = extreme_weights(A.domain)[1] / extreme_weights(A.range)[0]
+            norm = product_bound(A)
+            norm = operator_norm(A, rtol=1e-2) if norm is None else norm
+            bound = norm**2 * ratio / self.noise_level**2
+            # The normal module computes in the precision of the images, and rounds.
+            self._shared["largest"] = bound * (1 + 100 * torch.finfo(self.layout.dtype).eps)
+        return self._shared["largest"]
 
 
 def _normal_module(op: odl.Operator) -> tuple[float, torch.nn.Module] | None:

@@ -7,7 +7,7 @@ one to residuals in closed form, `white_precision` a multiple of the identity. `
 `posterior_mean` solve for images, preconditioned by `Shifted`, `Split` or `Jacobi`.
 """
 
-from odl_learned.regularizers.generative.precision.bounds import NoiseFloor
+from odl_learned.networks.generative.noise_floor import NoiseFloor
 from odl_learned.regularizers.generative.precision.closed_form import (
     most_likely_precision,
     white_precision,

@@ -14,6 +14,7 @@ from odl_learned.bridge.triangular.shifts import gathered, scattered
 from odl_learned.bridge.triangular.solves import solved, solved_transposed
 from odl_learned.operators import Whitening
 from odl_learned.operators.triangular import Neighborhood
+from odl_learned.regularizers.generative.precision.samples import numbers_of_samples
 from odl_learned.validation import shown
 
 
@@ -105,7 +106,7 @@ class Precision:
         """Return the precisions of some of the samples; with one for all of them, itself."""
         if len(self) == 1:
             return self
-        index = torch.as_tensor(index, device=self.log_diagonal.device)
+        index = numbers_of_samples(index, len(self), self.log_diagonal.device)
         return Precision(self.log_diagonal[index], self.neighbors[index], self.hood.radius,
                          self.mask)
 

@@ -1,8 +1,10 @@
-"""Command line: ``python -m odl_learned demo``."""
+"""Command line: ``odl-learned``, or ``python -m odl_learned``."""
 
 import argparse
 import os
 import sys
+
+from odl_learned.commands import COMMANDS
 
 # Waiting threads that spin are slower than none on a shared machine; read when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -14,7 +16,7 @@ MODALITIES = {"ct": "CT", "mr": "MR"}
 def parser():
     """The arguments."""
     description = "Learned regularization of inverse problems, written in ODL and run in torch."
-    top = argparse.ArgumentParser(prog="python -m odl_learned", description=description)
+    top = argparse.ArgumentParser(prog="odl-learned", description=description)
     commands = top.add_subparsers(dest="command", required=True)
     demo = commands.add_parser(
         "demo", help="reconstruct a real CT and a real MR slice by five methods and compare them"
@@ -31,6 +33,9 @@ def parser():
     demo.add_argument("--seed", type=int, default=0, help="of noise and sampling [0]")
     demo.add_argument("--train", action="store_true",
                       help="train the learned method for a minute instead of reading its weights")
+    demo.set_defaults(run=run_demo)
+    for command in COMMANDS:
+        command.add(commands)
     return top
 
 
@@ -66,22 +71,31 @@ def images_of(arguments):
     return [image]
 
 
+def run_demo(arguments):
+    """Reconstruct slices by five methods."""
+    from odl_learned import demo
+
+    size = "fast" if arguments.fast else "full"
+    try:
+        demo.run(images_of(arguments), size, arguments.out, arguments.seed, arguments.train)
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(f"training, if it had begun, is saved in {arguments.out}"
+                                ) from error
+    return 0
+
+
 def main(argv=None):
     """Run a command; returns the exit status."""
     arguments = parser().parse_args(argv)
-    from odl_learned import demo
-
     try:
-        size = "fast" if arguments.fast else "full"
-        demo.run(images_of(arguments), size, arguments.out, arguments.seed, arguments.train)
+        return arguments.run(arguments)
     except (ArithmeticError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         print("odl_learned:", *str(error).split(), file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(f"odl_learned: interrupted; training, if it had begun, is saved in {arguments.out}",
+    except KeyboardInterrupt as interruption:
+        print("; ".join(["odl_learned: interrupted", *map(str, interruption.args)]),
               file=sys.stderr)
         return 130
-    return 0
 
 
 if __name__ == "__main__":

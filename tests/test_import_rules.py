@@ -46,7 +46,7 @@ BILEVEL = {
     "derivative_free": {"lower"},
     "sampling": {"lower", "hypergradients", "first_order", "derivative_free"},
 }
-ENTRANCES = {"__init__", "__main__", "demo"}
+ENTRANCES = {"__init__", "__main__", "commands", "demo"}
 FORBIDDEN = dict.fromkeys(GROUND | {"dispatch", "odl_validation", "weights"}, {"torch"}) | {
     "networks": {"odl"}, "validation": {"odl", "torch"},
 }

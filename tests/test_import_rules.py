@@ -35,6 +35,7 @@ ROOMS = {
     "odl_fixes": set(),
     "metrics": set(),
     "plotting": {"data"},
+    "comparison": set(),
     "threads": set(),
 }
 #: Rooms of bilevel learning, each above those it may import; the files beside them may be imported.
@@ -47,7 +48,8 @@ BILEVEL = {
     "sampling": {"lower", "hypergradients", "first_order", "derivative_free"},
 }
 ENTRANCES = {"__init__", "__main__", "commands", "demo"}
-FORBIDDEN = dict.fromkeys(GROUND | {"dispatch", "odl_validation", "weights"}, {"torch"}) | {
+FORBIDDEN = dict.fromkeys(
+    GROUND | {"comparison", "dispatch", "odl_validation", "weights"}, {"torch"}) | {
     "networks": {"odl"}, "validation": {"odl", "torch"},
 }
 

@@ -1,6 +1,7 @@
 """All valid calls, by the rooms of the package."""
 
 from wrong_inputs.calls_bilevel import BILEVEL
+from wrong_inputs.calls_comparison import COMPARISON
 from wrong_inputs.calls_diffusion import DIFFUSION
 from wrong_inputs.calls_generative import GENERATIVE
 from wrong_inputs.calls_ground import GROUND, files
@@ -14,7 +15,7 @@ from wrong_inputs.calls_torch import EAST
 
 #: Calls that need no files.
 ROOMS = (GROUND, WEST, EAST, NETWORKS, REGULARIZERS, RECONSTRUCTION, LEARNING, BILEVEL, SAMPLING,
-         GENERATIVE, DIFFUSION)
+         GENERATIVE, DIFFUSION, COMPARISON)
 
 
 def all_calls(folder):

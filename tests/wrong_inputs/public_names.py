@@ -8,10 +8,11 @@ import odl_learned
 
 RESULTS = (
     "Answer", "Batch", "Bound", "Certified", "Coefficients", "ConformalBands", "Convergence",
-    "Differences", "EquivarianceErrors", "Greedy", "Guarantee", "History", "Hypergradient",
+    "Difference", "Differences", "EquivarianceErrors", "Greedy", "Guarantee", "History",
+    "Hypergradient",
     "Image", "Learned", "LearnedPattern", "Monotone", "NoGuarantee", "Reconstruction",
     "Refuted", "Regularizer", "SavedReconstruction", "Solution", "Stability",
-    "StabilityReport", "Stack", "Unknown", "Verdict", "WorstPerturbation",
+    "StabilityReport", "Stack", "Table", "Unknown", "Verdict", "WorstPerturbation",
 )  # fmt: skip
 MADE_BY_THE_BRIDGE = (
     "BatchFunctional", "BatchOperator", "BatchSpace", "EnergyModule", "OperatorModule",
@@ -33,6 +34,7 @@ WITHOUT_CALLS = (
         "cache_folder": "changes where matrices are kept, for all tests",
         "gradient_restart": "a rule that solvers call with their own arithmetic",
         "no_restart": "a rule that solvers call with their own arithmetic",
+        "Simulated": "a record of what users simulate, which compare checks",
         "Stage": "a record that train_in_stages checks, which is tried",
         "processes": "needs processes that torchrun has started",
     }

@@ -1,5 +1,6 @@
 """Bounds on the values of images, with conjugates that can be evaluated."""
 
+import functools
 import math
 import numbers
 
@@ -99,10 +100,7 @@ class BoxConstraint(odl.functionals.Functional):
     @property
     def proximal(self):
         """Factory of the projection onto the box, whatever the step."""
-
-        def project(values, out):
-            np.clip(values, self.lower, self.upper, out=out)
-
+        project = functools.partial(_project_box, self.lower, self.upper)
         return lambda sigma=1.0: _Pointwise(self.domain, project)
 
     @property
@@ -138,15 +136,8 @@ class BoxSupport(odl.functionals.Functional):
     @property
     def proximal(self):
         """Factory of the proximal, by Moreau's identity."""
-
-        def factory(sigma=1.0):
-            def shrink(values, out):
-                inside = np.clip(values, sigma * self.lower, sigma * self.upper)
-                np.subtract(values, inside, out=out)
-
-            return _Pointwise(self.domain, shrink)
-
-        return factory
+        return lambda sigma=1.0: _Pointwise(self.domain, functools.partial(
+            _shrink_by_box, sigma * self.lower, sigma * self.upper))
 
     @property
     def convex_conj(self):
@@ -193,9 +184,8 @@ class MagnitudeBound(odl.functionals.Functional):
     @property
     def proximal(self):
         """Factory of the projection onto the discs, whatever the step."""
-        return lambda sigma=1.0: _Pointwise(
-            self.domain, lambda values, out: _project_discs(values, self.bound, self.domain, out)
-        )
+        project = functools.partial(_project_discs, self.domain, self.bound)
+        return lambda sigma=1.0: _Pointwise(self.domain, project)
 
     @property
     def convex_conj(self):
@@ -226,16 +216,8 @@ class MagnitudeSupport(odl.functionals.Functional):
     @property
     def proximal(self):
         """Factory of soft thresholding, by Moreau's identity."""
-
-        def factory(sigma=1.0):
-            def shrink(values, out):
-                inside = np.empty_like(values)
-                _project_discs(values, sigma * self.bound, self.domain, inside)
-                np.subtract(values, inside, out=out)
-
-            return _Pointwise(self.domain, shrink)
-
-        return factory
+        return lambda sigma=1.0: _Pointwise(self.domain, functools.partial(
+            _shrink_by_discs, self.domain, sigma * self.bound))
 
     @property
     def convex_conj(self):
@@ -243,9 +225,24 @@ class MagnitudeSupport(odl.functionals.Functional):
         return self._constraint
 
 
-def _project_discs(values, radius, space, out):
+# Functions of modules, not of methods, so that proximals can be pickled.
+def _project_box(lower, upper, values, out):
+    np.clip(values, lower, upper, out=out)
+
+
+def _shrink_by_box(lower, upper, values, out):
+    np.subtract(values, np.clip(values, lower, upper), out=out)
+
+
+def _project_discs(space, radius, values, out):
     """Write the projections of all values onto the disc of the given radius."""
     magnitudes = np.abs(values)
     outside = magnitudes > radius * (1 + pointwise_rounding(space))
     factors = np.divide(radius, magnitudes, out=np.ones_like(magnitudes), where=outside)
     np.multiply(values, factors, out=out)
+
+
+def _shrink_by_discs(space, radius, values, out):
+    inside = np.empty_like(values)
+    _project_discs(space, radius, values, inside)
+    np.subtract(values, inside, out=out)

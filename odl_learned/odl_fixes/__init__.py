@@ -8,6 +8,7 @@ nothing and warns. The environment variable ``ODL_LEARNED_FIXES=0`` turns all of
 from odl_learned.odl_fixes import (  # noqa: F401  (importing registers repairs)
     adjoints,
     boxes,
+    copies,
     differences,
     entropies,
     functionals,

@@ -1,6 +1,12 @@
 """What raises or is silently wrong in ODL without a repair, by the name of the repair."""
 
 from reproductions.adjoints import weighted_adjoints
+from reproductions.copies import (
+    copied_wavelets,
+    pickled_backends,
+    pickled_classes,
+    pickled_rays,
+)
 from reproductions.differences import single_points
 from reproductions.functionals import (
     complex_values,
@@ -50,5 +56,6 @@ REPRODUCTIONS = {
         weights_shown, weightings_compared, ray_pixels, foreign_arrays,
         simplex_value, lp_balls, group_balls, nuclear_norm, nuclear_ball, exact_indicators,
         divergences, divergence_proximals, detector_place, sliced_translation, single_points,
+        pickled_classes, pickled_backends, pickled_rays, copied_wavelets,
     )
 }

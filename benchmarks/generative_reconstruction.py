@@ -8,10 +8,9 @@ All weights of the generative models are one: nothing is tuned for a cell. The p
 variation is tuned for each on validation images.
 """
 
-import json
 import sys
 import time
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +22,7 @@ import numpy as np
 import torch
 from generative_problems import SPACE, Cell, psnr, simulated
 
-from odl_learned import bridge, solvers
+from odl_learned import bridge, comparison, reconstruction, solvers
 from odl_learned.functionals import BoxConstraint, MagnitudeBound, l2_fidelity
 from odl_learned.regularizers import generative
 from odl_learned.threads import limit_threads
@@ -95,37 +94,50 @@ def paired(better: np.ndarray, worse: np.ndarray) -> tuple[float, float, float]:
     return float(difference.mean()), float(width), float((difference > 0).mean())
 
 
-def _in_cell(task):
-    """Unrolled network and generative model in one cell, in a process of its own."""
-    limit_threads(1)
-    cell, folder, place, counts, steps, net_steps = task
-    if place.exists():
-        return json.loads(place.read_text())
-    images = generative_data.ellipses(*counts)
-    network = generative_training.trained(images, "3x3", folder / "ellipses", steps)
-    truth = torch.from_numpy(images.test)
-    measurements = simulated(cell, truth, 2)
-    trained = generative_unrolled.trained(images, folder / "unrolled", net_steps)
-    unrolled = generative_unrolled.network(cell)
-    unrolled.load_state_dict(trained.state_dict())
-    with torch.no_grad():
-        reference = psnr(unrolled(measurements.data), truth)
-    _, soft = generative_images(network, measurements)
-    result = {"cell": list(cell), "unrolled": float(reference.mean()),
-              "3x3": float(psnr(soft, truth).mean())}  # fmt: skip
-    place.write_text(json.dumps(result))
-    return result
+class Simulation:
+    """Measurements of the test images in a cell, in any process."""
+
+    def __init__(self, counts: tuple[int, int, int]) -> None:
+        self.counts = counts
+
+    def __call__(self, cell: Cell) -> comparison.Simulated:
+        truth = torch.from_numpy(generative_data.ellipses(*self.counts).test)
+        m = simulated(cell, truth, 2)
+        return comparison.Simulated(m.forward_op, m.data, m.noise_level, truth)
 
 
-def generalization(folder: Path, executor: Executor, cells: list[Cell], counts=(5000, 32, 100),
-                   steps=generative_training.STEPS,
-                   net_steps=generative_unrolled.STEPS) -> list[dict]:  # fmt: skip
-    """The cell of the unrolled network and others; each is a file, and is not computed again."""
-    (folder / "cells").mkdir(parents=True, exist_ok=True)
-    tasks = [(cell, folder, folder / "cells" / f"{cell.amount}_{cell.noise}.json", counts, steps,
-              net_steps) for cell in [generative_unrolled.CELL, *cells]]  # fmt: skip
-    first = _in_cell(tasks[0])  # trains both models, which the other cells read
-    return [first, *executor.map(_in_cell, tasks[1:])]
+class Generative:
+    """The 3 x 3 model, which knows images alone and is trained once, in a folder."""
+
+    def __init__(self, counts, folder: Path, steps) -> None:
+        self.counts, self.folder, self.steps = counts, folder, steps
+
+    def trained(self):
+        """The network."""
+        return generative_training.trained(generative_data.ellipses(*self.counts), "3x3",
+                                           self.folder / "ellipses", self.steps)  # fmt: skip
+
+    def __call__(self, A, data, noise_level) -> torch.Tensor:
+        return generative_images(self.trained(), generative.Measurements(A, data, noise_level))[1]
+
+
+class Unrolled:
+    """The network that is trained at one cell, with the operators of others."""
+
+    def __init__(self, counts, folder: Path, steps) -> None:
+        self.counts, self.folder, self.steps = counts, folder, steps
+
+    def trained(self):
+        """The network."""
+        return generative_unrolled.trained(generative_data.ellipses(*self.counts),
+                                           self.folder / "unrolled", self.steps)  # fmt: skip
+
+    def __call__(self, A, data, noise_level) -> torch.Tensor:
+        adjoint = bridge.as_module(A.adjoint)
+        network = reconstruction.LearnedProximalGradient(
+            bridge.as_module(A), adjoint, list(self.trained().steps), adjoint)
+        with torch.no_grad():
+            return network.eval()(data)
 
 
 def autoencoders(counts, steps, cells, folder=None) -> dict:
@@ -143,12 +155,21 @@ def autoencoders(counts, steps, cells, folder=None) -> dict:
 def off_cell(counts, steps, net_steps, samplings, noises, folder=None) -> dict:
     """Where the generative model is better than a network that was trained at one cell."""
     cells = [Cell("mri", sampling, noise) for sampling in samplings for noise in noises]
-    with _place(folder) as place, ProcessPoolExecutor(1) as pool:
-        rows = generalization(place, pool, cells, counts, steps, net_steps)
-    for row in rows:
+    with _place(folder) as place:
+        methods = {"3x3": Generative(counts, place, steps),
+                   "unrolled": Unrolled(counts, place, net_steps)}  # fmt: skip
+        for method in methods.values():
+            method.trained()  # once, before processes read it
+        with ProcessPoolExecutor(1, initializer=limit_threads, initargs=(1,)) as pool:
+            table = comparison.compare(Simulation(counts), methods, [generative_unrolled.CELL,
+                                       *cells], psnr, folder=place / "off_cell", executor=pool,
+                                       progress=False)  # fmt: skip
+    for row in table.rows():
         print(row, flush=True)
-    return {"at_cell_db": rows[0]["3x3"] - rows[0]["unrolled"],
-            "wins_off_cell": sum(row["3x3"] > row["unrolled"] for row in rows[1:]) / len(cells)}
+    gains = [table.mean(cell, "3x3") - table.mean(cell, "unrolled") for cell in cells]
+    at_cell = table.difference(generative_unrolled.CELL, "3x3", "unrolled")
+    return {"at_cell_db": at_cell.mean,
+            "wins_off_cell": sum(gain > 0 for gain in gains) / len(cells)}
 
 
 @contextmanager

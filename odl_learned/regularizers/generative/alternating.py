@@ -125,8 +125,7 @@ def _values(prior, determinant, measurements, u, z):
     """F, in which the data term has no derivative in z."""
     with torch.no_grad():
         fidelity = measurements.value(u)
-    term = prior.determinant(determinant, z, u, measurements.information)
-    return fidelity + prior.value(u, z) + term
+    return fidelity + prior.objective(u, z, determinant, measurements.information)
 
 
 def _tell(callback, value):

@@ -48,8 +48,7 @@ class GaussianDeviations(Deviations):
 
     def value(self, deviations: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """Return d of images ``(N, *shape)`` at ``(N, latent)``, ``(N,)`` in double precision."""
-        white = self.precision(z, deviations).whiten(channels_of(deviations, 2))
-        return 0.5 * white.double().square().flatten(1).sum(1)
+        return half_square(self.precision(z, deviations), deviations)
 
     def minimizer(self, measurements: Measurements, center: torch.Tensor, z: torch.Tensor,
                   start: torch.Tensor, accuracy: float) -> torch.Tensor:  # fmt: skip
@@ -155,6 +154,12 @@ class SparseDeviations(Deviations):
                   start: torch.Tensor, accuracy: float) -> torch.Tensor:  # fmt: skip
         """Return the image that minimizes ``D(u) + d(u - center, z)``, by proximal gradients."""
         return sparse_least_squares(measurements, self.weight, center, start, accuracy)
+
+
+def half_square(precision: Precision, deviations: torch.Tensor) -> torch.Tensor:
+    """Return ``1/2 |w|_P^2`` of deviations ``(N, *shape)``, ``(N,)`` in double precision."""
+    white = precision.whiten(channels_of(deviations, 2))
+    return 0.5 * white.double().square().flatten(1).sum(1)
 
 
 def images_at(decoder: torch.nn.Module, z: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -163,7 +163,7 @@ class _ReducedGradient(odl.Operator):
 
 
 def _values(prior, determinant, u, z):
-    return prior.value(u, z) + prior.determinant(determinant, z, u, None)
+    return prior.objective(u, z, determinant, None)
 
 
 def _require(prior, space, determinant):

@@ -10,6 +10,7 @@ from odl_learned.regularizers.generative.deviations import (
     Deviations,
     GaussianDeviations,
     LearnedDeviations,
+    half_square,
     images_at,
 )
 from odl_learned.regularizers.generative.image_steps import on_channels
@@ -71,20 +72,32 @@ class GenerativePrior:
 
     def value(self, u: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """Return ``R(u, z)`` without the determinant, ``(N,)`` in double precision."""
-        network_z = z.to(next(self.decoder.parameters()).dtype)
         deviations = u - self.images(z, u)
-        return self.deviations.value(deviations, network_z) + self.latent_term(z)
+        return self.deviations.value(deviations, self._network_latent(z)) + self.latent_term(z)
+
+    def objective(self, u: torch.Tensor, z: torch.Tensor, determinant: Determinant,
+                  information: torch.Tensor | None) -> torch.Tensor:  # fmt: skip
+        """Return ``R(u, z)`` with the determinant, `value` and `determinant`, of one precision."""
+        if not isinstance(self.deviations, GaussianDeviations):
+            return self.value(u, z)
+        precision = self.deviations.precision(self._network_latent(z), u)
+        square = half_square(precision, u - self.images(z, u))
+        return square + self.latent_term(z) + _term(determinant, precision, information)
 
     def determinant(self, determinant: Determinant, z: torch.Tensor, like: torch.Tensor,
                     information: torch.Tensor | None) -> torch.Tensor:  # fmt: skip
         """Return a term of the determinant, zero where there is no Gaussian, ``(N,)``."""
         if not isinstance(self.deviations, GaussianDeviations):
             return torch.zeros(len(z), dtype=torch.float64)
-        network_z = z.to(next(self.decoder.parameters()).dtype)
-        precision = self.deviations.precision(network_z, like)
-        if information is not None:
-            information = on_channels(information)
-        return determinant.value(precision, information)
+        precision = self.deviations.precision(self._network_latent(z), like)
+        return _term(determinant, precision, information)
+
+    def _network_latent(self, z):
+        return z.to(next(self.decoder.parameters()).dtype)
+
+
+def _term(determinant, precision, information):
+    return determinant.value(precision, None if information is None else on_channels(information))
 
 
 def prior_of(network: VariationalAutoencoder) -> GenerativePrior:

@@ -348,6 +348,26 @@ def test_descent_reaches_the_minimum_of_a_curved_valley_without_increase():
     assert list(few.reason) == ["maxiter", "accuracy", "maxiter"]
 
 
+def test_descent_goes_on_with_what_it_knows_of_the_curvature():
+    """With the inverse of the Hessian, a quadratic takes one step; it is what descent ends with.
+
+    Without it the first step is along the gradient. The curvatures are a thousand apart.
+    """
+    curvature = torch.tensor([1.0, 30.0, 1000.0], dtype=torch.float64)
+
+    def quadratic(z, index):
+        return 0.5 * (curvature * (z - 1).square()).sum(1)
+
+    cold = latent_descent(quadratic, Z, accuracy=1e-9, maxiter=100)
+    exact = torch.diag(1 / curvature).expand(3, 3, 3)
+    assert cold.niter.min() > 3
+    warm = latent_descent(quadratic, Z, accuracy=1e-9, maxiter=100, inverse=exact)
+    assert list(warm.niter) == [1, 1, 1]
+    again = latent_descent(quadratic, Z, accuracy=1e-9, maxiter=100, inverse=cold.inverse)
+    assert (2 * again.niter < cold.niter).all()
+    torch.testing.assert_close(again.z, torch.ones(3, 3).double(), rtol=0, atol=1e-9)
+
+
 def test_descent_that_cannot_decrease_says_so():
     class Wrong(torch.autograd.Function):
         """A value with the gradient of another function."""

@@ -89,17 +89,20 @@ def alternating(
     value = _values(prior, determinant, measurements, u, z).detach()
     stationarity = torch.full((count,), torch.inf, dtype=torch.float64)
     niter, reason = np.zeros(count, int), np.full(count, "maxiter", dtype=object)
+    inverse = None
     for _ in range(maxiter):
         part, images = measurements.take(active), u[active]
 
         def objective(latent, index):
             return _values(prior, determinant, part.take(index), images[index], latent)
 
-        found = latent_descent(objective, z[active], accuracy=accuracy, maxiter=latent_steps)
+        found = latent_descent(objective, z[active], accuracy=accuracy, maxiter=latent_steps,
+                               inverse=inverse)
         stationarity[active] = found.start
         still = torch.from_numpy(found.niter > 0)
         reason[active[~still].numpy()] = np.where(
             found.start[~still] <= accuracy, "accuracy", "rounding")
+        inverse = found.inverse[still]
         active, part = active[still], part.take(torch.nonzero(still)[:, 0])
         if not len(active):
             break

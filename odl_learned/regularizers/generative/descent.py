@@ -26,6 +26,8 @@ class Descent(NamedTuple):
     reason : array of str, shape (N,)
         ``"accuracy"``, ``"maxiter"`` or ``"rounding"``: no step along the last direction decreased
         the value, in this precision.
+    inverse : torch.Tensor, shape (N, latent, latent)
+        H, with which a descent of a similar function may start.
     """
 
     z: torch.Tensor
@@ -34,6 +36,7 @@ class Descent(NamedTuple):
     slope: torch.Tensor
     niter: np.ndarray
     reason: np.ndarray
+    inverse: torch.Tensor
 
 
 def latent_descent(
@@ -42,6 +45,7 @@ def latent_descent(
     *,
     accuracy: float,
     maxiter: int,
+    inverse: torch.Tensor | None = None,
 ) -> Descent:
     r"""Decrease a smooth function of latent vectors until its gradient is small.
 
@@ -63,6 +67,10 @@ def latent_descent(
         Norm of the gradient at which a sample stops, nonnegative.
     maxiter : int
         Largest number of steps.
+    inverse : torch.Tensor, shape (N, latent, latent), optional
+        H to start with, symmetric positive definite, such as that of a descent before, for a
+        function that has changed a little: it saves steps and backtracking. By default a multiple
+        of the identity, scaled by the first step.
 
     Returns
     -------
@@ -86,10 +94,12 @@ def latent_descent(
         raise FloatingPointError("the objective of latent vectors is not finite at the start; "
                                  "expected numbers. Start nearer to zero, such as from an encoder.")
     first = slope.norm(dim=1)
-    inverse = torch.eye(latent, dtype=torch.float64) / first.clamp_min(1)[:, None, None]
+    fresh = torch.full((count,), inverse is None)
+    identity = torch.eye(latent, dtype=torch.float64)
+    inverse = (identity / first.clamp_min(1)[:, None, None] if inverse is None
+               else inverse.clone())  # fmt: skip
     niter, reason = np.zeros(count, int), np.full(count, "maxiter", dtype=object)
     active = torch.arange(count)
-    fresh = torch.ones(count, dtype=torch.bool)
     for _ in range(maxiter):
         active = active[slope[active].norm(dim=1) > accuracy]
         if not len(active):
@@ -107,7 +117,7 @@ def latent_descent(
         inverse[active], fresh[active] = _updated(inverse[active], step, change, fresh[active])
         z[active], value[active], slope[active] = new, new_value, new_slope
     reason[(slope.norm(dim=1) <= accuracy).numpy()] = "accuracy"
-    return Descent(z, value, first, slope.norm(dim=1), niter, reason)
+    return Descent(z, value, first, slope.norm(dim=1), niter, reason, inverse)
 
 
 def require_start(start: torch.Tensor, count: int, latent: int) -> None:

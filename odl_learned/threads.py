@@ -45,3 +45,10 @@ def limit_threads(count: int) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(before)
+
+
+def thread_count() -> int:
+    """Return how many threads torch uses, which the compiled loops of the package follow."""
+    import torch
+
+    return torch.get_num_threads()

@@ -11,6 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "odl_learned"
 NEUTRAL = {
     "dispatch", "validation", "odl_validation", "weights", "odl_fixes", "metrics", "plotting",
+    "threads", "compiled",
 }  # fmt: skip
 GROUND = {"data", "operators", "functionals", "variational", "solvers"}
 ROOMS = {
@@ -26,7 +27,7 @@ ROOMS = {
     "reconstruction": {"bridge", "networks", "solvers", "functionals", "operators", "variational",
                        "regularizers"},
     "learning": GROUND
-    | {"bridge", "energies", "networks", "regularizers", "reconstruction", "threads"},
+    | {"bridge", "energies", "networks", "regularizers", "reconstruction"},
     "conformance": {"bridge", "functionals", "networks", "operators"},
     "dispatch": set(),
     "validation": set(),
@@ -37,6 +38,7 @@ ROOMS = {
     "plotting": {"data"},
     "comparison": set(),
     "threads": set(),
+    "compiled": set(),
 }
 #: Rooms of bilevel learning, each above those it may import; the files beside them may be imported.
 BILEVEL = {
@@ -125,6 +127,15 @@ def test_module_imports_only_what_its_room_may(path):
 def test_rooms_of_bilevel_learning_lie_above_each_other(path):
     room = path.relative_to(PACKAGE / "learning" / "bilevel").parts[0].removesuffix(".py")
     assert list(bilevel_violations(room, path.read_text())) == []
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "compiled").glob("[!_]*.py")),
+                         ids=lambda path: path.name)
+def test_files_of_loops_are_complete_in_themselves(path):
+    # numba keeps machine code until the file of a loop changes, not those it takes loops from
+    others = {name for name in imported(ast.parse(path.read_text()))
+              if name.startswith("odl_learned.")}
+    assert others <= {"odl_learned.compiled.compiler.compiled", "odl_learned.threads.thread_count"}
 
 
 def test_the_rules_catch_violations():

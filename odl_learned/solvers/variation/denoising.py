@@ -24,10 +24,10 @@ def denoise(start, images, alpha, kernel, reach, accuracy, maxiter, callback):
     ----------
     start : callable
         ``start(y, stability, where)`` begins the iteration for ``alpha = 1`` and ``y`` of shape
-        ``(size, channels, *shape)``, real, the samples ``where`` of all: an object with ``step()``,
-        ``measure()``, ``x()`` and ``p()`` (arrays with the samples first), ``take``, and
-        ``v()``, vector fields that are minimized over, too, or None. It measures gaps and values of
-        the objective, and the gap of the image zero, numpy arrays.
+        ``(size, channels, *shape)``, real, the samples ``where`` of all: an object with
+        ``advance(count)``, ``measure()``, ``x()`` and ``p()`` (arrays with the samples first),
+        ``take``, and ``v()``, vector fields that are minimized over, too, or None. It measures gaps
+        and values of the objective, and the gap of the image zero, numpy arrays.
     images : array of shape ``(size, *shape)``
     alpha : numpy.ndarray of shape ``(size,)``
     kernel : callable
@@ -79,8 +79,8 @@ def _run(start, images, alpha, kernel, reach, where, stability, accuracy, maxite
             return where
     state = start(data, stability, where)
     clock = Clock(accuracy, accuracy**2 * halves)
-    again = []
-    for k in range(maxiter + 1):
+    again, k = [], 0
+    while True:
         due = clock.due(k, k == maxiter)
         if due.any():
             gap, value, zero_gap = state.measure()
@@ -95,17 +95,19 @@ def _run(start, images, alpha, kernel, reach, where, stability, accuracy, maxite
             kept = np.flatnonzero(done & ~grown)
             if len(kept):
                 index, ended = _index(xp, kept, images), units.take(kept)
-                x, v = state.x()[index, ...], state.v()
+                x, p, v = state.x(), state.p(), state.v()
+                if len(kept) < len(where):
+                    x, p = x[index, ...], p[index, ...]
+                    v = None if v is None else v[index, ...]
                 zero = _index(xp, np.flatnonzero(flat[kept]), images)
                 x[zero, ...] = 0
                 if v is not None:
-                    v = v[index, ...]
                     v[zero, ...] = 0
                     results.put_field(where[kept], ended.field(v, state.weights))
                 results.put(
                     where[kept], k, np.where(met[kept], "accuracy", "maxiter"),
                     np.sqrt(np.where(flat, zero_gap, gap)[kept]) * ended.factor,
-                    ended.image(x), ended.dual(state.p()[index, ...]))  # fmt: skip
+                    ended.image(x), ended.dual(p))  # fmt: skip
             if done.all():
                 break
             if done.any():
@@ -113,7 +115,9 @@ def _run(start, images, alpha, kernel, reach, where, stability, accuracy, maxite
                 state, where = state.take(_index(xp, rest, images)), where[rest]
                 units, halves = units.take(rest), halves[rest]
                 clock.take(rest)
-        state.step()
+        ahead = 1 if callback is not None else clock.until(k, maxiter)
+        state.advance(ahead)
+        k += ahead
         if callback is not None:
             callback()
     return np.array(again, dtype=int)
@@ -153,6 +157,10 @@ class Clock:
     def due(self, k, last):
         """Which samples to look at."""
         return (self.next <= k) | last
+
+    def until(self, k, last):
+        """How many iterations to do before the next look."""
+        return max(1, min(int(self.next.min()), last) - k)
 
     def goal(self, value):
         """The gaps that are small enough."""

@@ -6,7 +6,7 @@ from odl_learned.solvers.variation.denoising import denoise
 from odl_learned.solvers.variation.denoising_input import images_of
 from odl_learned.solvers.variation.denoising_units import mean
 from odl_learned.solvers.variation.denoising_weights import radii
-from odl_learned.solvers.variation.rof_iteration import PrimalDual
+from odl_learned.solvers.variation.rof_sweeps import iteration
 from odl_learned.validation import is_finite_number
 
 
@@ -75,7 +75,7 @@ def rof(data, alpha, accuracy=1e-4, maxiter=10000, exponent=2, cell_sides=None, 
 
     def start(y, stability, where):
         radius = radii(array_namespace(y), images.weights, where, y)
-        return PrimalDual(y, weights, exponent, stability, radius)
+        return iteration(y, weights, exponent, stability, radius)
 
     found = denoise(start, images.batch, images.alpha / side, mean, 2 * sum(weights), accuracy,
                     maxiter, callback)  # fmt: skip

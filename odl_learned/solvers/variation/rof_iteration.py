@@ -90,6 +90,11 @@ class PrimalDual:
         radius = [at(r, begin, end) for r in self._radius]
         return block, rises, falls, groups[:1] if one_group else groups, radius, (s, t, u)
 
+    def advance(self, count):
+        """Some iterations."""
+        for _ in range(count):
+            self.step()
+
     def step(self):
         """One iteration."""
         xp = self.xp
@@ -106,7 +111,7 @@ class PrimalDual:
                     multiply(t, c, out=t)
                 add(p, t, out=p)
                 if edge is not None:
-                    multiply(edge, 0.0, out=edge)
+                    edge[...] = 0
             for group in groups:
                 multiply(group[0], group[0], out=s)
                 for p in group[1:]:
@@ -116,8 +121,9 @@ class PrimalDual:
                     multiply(s, radius[1], out=s)
                 maximum(s, one, out=s)
                 sqrt(s, out=s)
+                divide(one, s, out=s)
                 for p in group:
-                    divide(p, s, out=p)
+                    multiply(p, s, out=p)
             for y, x, z, fluxes in falls:
                 subtract(y, x, out=t)
                 self._add_divergence(fluxes, t, s)
@@ -131,13 +137,10 @@ class PrimalDual:
         """``t - D* p``."""
         xp = self.xp
         for p, before, c in fluxes:
-            if c == 1:
-                xp.add(t, p, out=t)
-                xp.subtract(t, before, out=t)
-            else:
-                xp.subtract(p, before, out=s)
+            xp.subtract(p, before, out=s)
+            if c != 1:
                 xp.multiply(s, c, out=s)
-                xp.add(t, s, out=t)
+            xp.add(t, s, out=t)
 
     # With r = y - D* p, the gap |x - y|^2 / 2 + |D x|_1 - |y|^2 / 2 + |r|^2 / 2 is a sum without
     # cancellation, (|D x| - p . D x) + |x - r|^2 / 2, since <p, D x> = <y - r, x>. Its first part
@@ -147,6 +150,7 @@ class PrimalDual:
         xp = self.xp
         gap, value, zero = (np.zeros(self.sheets.size) for _ in range(3))
         rounding = 2 * float(xp.finfo(self._one.dtype).eps)
+        row = self.sheets.strides[0]
         for block, rises, falls, groups, radius, (s, t, u) in self._plan:
             where, count = slice(*block[2:]), block[3] - block[2]
             for i in range(len(groups)):
@@ -157,24 +161,24 @@ class PrimalDual:
                     xp.subtract(ahead, here, out=t)
                     xp.multiply(t, c, out=t)
                     if edge is not None:
-                        xp.multiply(edge, 0.0, out=edge)
+                        edge[...] = 0
                     xp.add(u, t * p, out=u)
                     xp.multiply(t, t, out=t)
                     xp.add(s, t, out=s)
                 xp.sqrt(s, out=s)
                 if radius:
                     xp.multiply(s, radius[0], out=s)
-                length = per_image(xp, s, count)
+                length = per_image(xp, s, count, row)
                 value[where] += length
                 xp.subtract(s, u, out=s)
-                gap[where] += np.maximum(per_image(xp, s, count), 0) + rounding * length
+                gap[where] += np.maximum(per_image(xp, s, count, row), 0) + rounding * length
             for y, x, _, fluxes in falls:
                 xp.subtract(y, x, out=t)
-                value[where] += per_image(xp, t * t, count) / 2
+                value[where] += per_image(xp, t * t, count, row) / 2
                 self._add_divergence(fluxes, t, s)
-                gap[where] += per_image(xp, t * t, count) / 2
+                gap[where] += per_image(xp, t * t, count, row) / 2
                 xp.add(t, x, out=t)
-                zero[where] += per_image(xp, t * t, count) / 2
+                zero[where] += per_image(xp, t * t, count, row) / 2
         return gap, value, zero
 
     def x(self):

@@ -98,8 +98,19 @@ def block_size(values):
     return BLOCK // values.dtype.itemsize if on_host(values) else max(1, math.prod(values.shape))
 
 
-def per_image(xp, values, count):
-    """Sums over the images of a block in double precision, of shape ``(count,)``."""
-    rows = values.reshape(count, -1)
-    sums = xp.stack([xp.sum(row, dtype=xp.float64) for row in rows])
-    return np.asarray(to_device(sums, "cpu"))
+def block_rows(values):
+    """Rows of a block of images of shape ``(..., *shape)`` that are larger than it, else all."""
+    row = math.prod(values.shape[3:])
+    if values.shape[2] * row <= block_size(values):
+        return values.shape[2]
+    return max(1, block_size(values) // row)
+
+
+def per_image(xp, values, count, row):
+    """Sums over the images of a block in double precision, of shape ``(count,)``.
+
+    Row after row of some entries, and then along the row.
+    """
+    images = xp.reshape(values, (count, -1, row))
+    sums = xp.stack([xp.sum(image, axis=0, dtype=xp.float64) for image in images])
+    return np.asarray(to_device(sums, "cpu")).sum(axis=1)

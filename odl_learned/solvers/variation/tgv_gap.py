@@ -103,6 +103,7 @@ def gap_and_value(differences, state, radius, beta, remainder):
         The last one is that of ``u = 0`` and ``v = 0``.
     """
     xp, size, at = differences.xp, differences.sheets.size, differences.at
+    row = differences.sheets.strides[0]
 
     def rows(values):
         return values.reshape(size, -1)
@@ -127,9 +128,9 @@ def gap_and_value(differences, state, radius, beta, remainder):
             bends.append(bend)
             gap = gap - (rows(at(r[i]) * bend) * shrink).reshape(-1)
     variation = radius * _length(xp, slopes) + beta * _length(xp, bends)
-    gap, value = (per_image(xp, number + variation, size) for number in (gap, value))
-    rounding = 2 * float(xp.finfo(variation.dtype).eps) * per_image(xp, variation, size)
-    return fields, np.maximum(gap, 0) + rounding, value, per_image(xp, zero, size)
+    gap, value = (per_image(xp, number + variation, size, row) for number in (gap, value))
+    rounding = 2 * float(xp.finfo(variation.dtype).eps) * per_image(xp, variation, size, row)
+    return fields, np.maximum(gap, 0) + rounding, value, per_image(xp, zero, size, row)
 
 
 def _length(xp, fields):

@@ -121,6 +121,11 @@ class PrimalDual:
         return work, rest, rises, bends, (qs, one), (rs, radius), falls, slopes
 
     # All dual steps are equal, so are all primal ones; z and w are kept multiplied by sigma.
+    def advance(self, count):
+        """Some iterations."""
+        for _ in range(count):
+            self.step()
+
     def step(self):
         """One iteration."""
         xp, sigma = self.xp, self.sigma

@@ -1,0 +1,35 @@
+"""The compiler of loops: numba, which is an extra, imported when the first loop runs."""
+
+import functools
+
+
+@functools.cache
+def is_available() -> bool:
+    """Whether loops can be compiled: numba is installed, works with this numpy, and is not off."""
+    try:
+        import numba
+    except ImportError:
+        return False
+    return not numba.config.DISABLE_JIT
+
+
+def compiled(function):
+    """Return a function compiled at its first call, without the lock of the interpreter.
+
+    Floats are added and multiplied as they are written: nothing is reordered, no product and sum
+    rounds once instead of twice, so that results have the bits of numpy's. Machine code is kept on
+    disk beside the source or in the cache folder of the user, if one of them may be written.
+
+    Parameters
+    ----------
+    function : callable
+        In the subset of Python that numba compiles.
+    """
+    import numba
+
+    # "numpy": division by zero is infinite and not checked, which vectors of numbers need
+    build = functools.partial(numba.njit, nogil=True, error_model="numpy", fastmath=False)
+    try:
+        return build(cache=True)(function)
+    except RuntimeError:  # no folder may be written
+        return build()(function)

@@ -4,6 +4,7 @@ import inspect
 import math
 import numbers
 import reprlib
+import sys
 from typing import Any
 
 import numpy as np
@@ -197,3 +198,17 @@ def require_rng(rng):
             f"rng is {rng!r}, expected a numpy.random.Generator; "
             "build one with numpy.random.default_rng(seed)."
         )
+
+
+def level_outside(*packages):
+    """Return the ``stacklevel`` at which a warning points at the code that called these packages.
+
+    Parameters
+    ----------
+    packages : str
+        Names at the top, such as ``"odl_learned"``; frames of them are passed over.
+    """
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in packages:
+        frame, level = frame.f_back, level + 1
+    return level

@@ -20,9 +20,10 @@ from ray_transforms import (
 )
 
 from odl_learned import operators
-from odl_learned.bridge import as_module, ray
+from odl_learned.bridge import as_module
 from odl_learned.bridge.loops.generic import GenericLinear, GenericNonlinear
 from odl_learned.bridge.ray.sparse import SparsePair
+from odl_learned.operators.tomography.projectors import matrices
 
 
 @pytest.mark.parametrize("dtype", ["float32", "complex64"])
@@ -49,9 +50,9 @@ def test_jacobian_is_the_dense_matrix_of_odl():
         assert close(jacobian.reshape(matrix.shape).double(), matrix)
 
 
-@pytest.mark.parametrize("limit", [0, ray.SPARSE_LIMIT])
+@pytest.mark.parametrize("limit", [0, matrices.SPARSE_LIMIT])
 def test_pair_is_matched(limit, rng, monkeypatch):
-    monkeypatch.setattr(ray, "SPARSE_LIMIT", limit)
+    monkeypatch.setattr(matrices, "SPARSE_LIMIT", limit)
     space = odl.uniform_discr([-1, -1], [1, 1], (48, 48), dtype="float32")
     angles, detector = odl.uniform_partition(0, np.pi, 30), odl.uniform_partition(-2, 2, 80)
     for geometry in (parallel(angles, detector), fan(angles, detector)):
@@ -88,9 +89,9 @@ def test_double_precision_space(rng):
 
 
 def test_conjugate_and_empty_batches(rng):
-    for limit in (0, ray.SPARSE_LIMIT):
+    for limit in (0, matrices.SPARSE_LIMIT):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ray, "SPARSE_LIMIT", limit)
+            patch.setattr(matrices, "SPARSE_LIMIT", limit)
             real, op = lowered(transform()), transform(dtype="complex64")
             module, x = lowered(op), draw(op.domain, rng, 2)
         # The columns are the same numbers, and rounding to nearest commutes with the sign; but the

@@ -25,14 +25,15 @@ from ray_transforms import (
 )
 
 from odl_learned.bridge import as_module, ray
-from odl_learned.bridge.ray.geometry import ray_geometry
 from odl_learned.bridge.ray.linked import LinkedPair, LinkedVolumePair
+from odl_learned.operators.tomography.projectors import matrices
+from odl_learned.operators.tomography.projectors.geometry import ray_geometry
 
 
 @pytest.fixture
 def linked(monkeypatch):
     """No memory for matrices."""
-    monkeypatch.setattr(ray, "SPARSE_LIMIT", 0)
+    monkeypatch.setattr(matrices, "SPARSE_LIMIT", 0)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "complex64"])

@@ -10,6 +10,7 @@ from odl.applications import tomo
 from operator_checks import adjoint_error, assert_out_and_linear
 
 from odl_learned import bridge, operators
+from odl_learned.operators.tomography.projectors import matrices
 
 PLANE = odl.uniform_discr([-1, -1], [1, 1], (16, 16), dtype="float32")
 
@@ -90,7 +91,7 @@ def test_its_matrix_is_the_mean(name, rng, monkeypatch):
     assert relative(double(torch.rot90(v, 1, (-2, -1))), turn(double(v))) < 1e-14
     # without a matrix, and from a pickle, and from disk
     with pytest.warns(RuntimeWarning, match="projector as a matrix"):
-        monkeypatch.setattr(bridge.ray, "SPARSE_LIMIT", 0)
+        monkeypatch.setattr(matrices, "SPARSE_LIMIT", 0)
         linked, linked_back = bridge.as_module(S), bridge.as_module(S.adjoint)
     assert relative(linked(u), y) < 1e-6 and relative(linked_back(y), back(y)) < 1e-6
     assert type(linked.native.pair).__name__ == "TurnedPair"

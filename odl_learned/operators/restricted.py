@@ -5,6 +5,7 @@ import odl
 from odl.applications import tomo
 
 from odl_learned.odl_validation import require_operator, shown
+from odl_learned.operators.tomography.projectors.implementation import with_views
 from odl_learned.operators.transforms.fourier import SampledFourier
 from odl_learned.operators.transforms.multicoil import MultiCoilFourier
 
@@ -87,8 +88,7 @@ def kept_views(ray_transform: tomo.RayTransform, kept: np.ndarray) -> tomo.RayTr
     if kept.shape != (views,) or np.count_nonzero(kept) < 2:
         raise ValueError(f"kept has shape {kept.shape} and {np.count_nonzero(kept)} views, expected"
                          f" shape ({views},), one entry for each view, and at least two of them.")
-    geometry = ray_transform.geometry[np.flatnonzero(kept).tolist()]
-    return tomo.RayTransform(ray_transform.domain, geometry, impl=ray_transform.impl)
+    return with_views(ray_transform, np.flatnonzero(kept).tolist())
 
 
 def _boolean(name, kept):

@@ -16,8 +16,6 @@ matrix that of the values. Complex images are projected part by part. Any other 
 looped through ODL.
 """
 
-import warnings
-
 import torch
 from odl.applications.tomo import Parallel2dGeometry, RayTransform
 from odl.applications.tomo.backends.astra_cuda import (
@@ -30,22 +28,22 @@ from odl_learned.bridge.graphs import outside_graphs
 from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.loops.generic import GenericLinear, LinearMap
 from odl_learned.bridge.lowering import local_rules, lower
-from odl_learned.bridge.ray.geometry import ray_geometry
 from odl_learned.bridge.ray.linked import LinkedPair, LinkedVolumePair
-from odl_learned.bridge.ray.sparse import cache_folder, sparse_pair
-from odl_learned.bridge.ray.symmetrized import SymmetrizedGeometry, TurnedPair, ViewTurn
+from odl_learned.bridge.ray.sparse import sparse_pair
+from odl_learned.bridge.ray.symmetrized import TurnedPair, ViewTurn
 from odl_learned.bridge.rules.expressions import Composition, Scale
 from odl_learned.operators import (
     SinogramTurn,
     SymmetrizedRayTransform,
     SymmetrizedRayTransformAdjoint,
 )
+from odl_learned.operators.tomography.projectors.geometry import ray_geometry
+from odl_learned.operators.tomography.projectors.implementation import runs_on_cpu
+from odl_learned.operators.tomography.projectors.matrices import cache_folder, fits_in_memory
+from odl_learned.operators.tomography.projectors.turned import SymmetrizedGeometry
 from odl_learned.weights import weighting_constant
 
-__all__ = ["SPARSE_LIMIT", "RayBackprojector", "RayProjector", "cache_folder"]
-
-#: Largest size in bytes of the two matrices of one geometry; larger ones go through ASTRA.
-SPARSE_LIMIT = 2 * 2**30
+__all__ = ["RayBackprojector", "RayProjector", "cache_folder"]
 
 
 class RayProjector(nn.Module):
@@ -104,9 +102,9 @@ local_rules["RayBackProjection"] = back_projection
 
 def _pair(op):
     """The pair that computes a ray transform, or None where ODL has to."""
-    if _is_on_cpu(op):
+    if runs_on_cpu(op):
         geometry = ray_geometry(op, "cpu")
-        return sparse_pair(geometry) if _is_small(geometry) else LinkedPair(geometry)
+        return sparse_pair(geometry) if fits_in_memory(geometry) else LinkedPair(geometry)
     if op.impl in ("astra_cuda", "AstraCudaImpl") and op.range.ndim == op.domain.ndim:
         back = astra_cuda_bp_scaling_factor(op.range, op.domain, op.geometry)
         weight = _constants_ratio(op.domain, op.range)
@@ -134,9 +132,9 @@ def _(op: SymmetrizedRayTransformAdjoint):
 def _symmetrized_pair(op):
     """The mean of the matrices where there is one, else of the values of the pair."""
     flips = isinstance(op.geometry, Parallel2dGeometry)
-    if _is_on_cpu(op.forward_op):
+    if runs_on_cpu(op.forward_op):
         geometry = ray_geometry(op.forward_op, "cpu")
-        if _is_small(geometry):
+        if fits_in_memory(geometry):
             return sparse_pair(SymmetrizedGeometry(geometry, flips))
         return TurnedPair(LinkedPair(geometry), flips)
     pair = _pair(op.forward_op)
@@ -151,23 +149,6 @@ def _(op: SinogramTurn):
 def _constants_ratio(over, under):
     """The ratio by which ODL scales; `odl_fixes.adjoints` brings in the weights that it forgets."""
     return weighting_constant(over) / weighting_constant(under)
-
-
-def _is_on_cpu(op):
-    return op.impl in ("astra_cpu", "AstraCpuImpl") and op.domain.ndim == 2
-
-
-def _is_small(geometry):
-    if geometry.expected_bytes <= SPARSE_LIMIT:
-        return True
-    warnings.warn(
-        f"the projector as a matrix may take {geometry.expected_bytes / 2**30:.1f} GiB, more than "
-        f"the limit of {SPARSE_LIMIT / 2**30:.1f} GiB; every image goes through ASTRA by itself, "
-        "which is slower. Raise odl_learned.bridge.ray.SPARSE_LIMIT to change that.",
-        RuntimeWarning,
-        stacklevel=5,
-    )
-    return False
 
 
 def _following(pair, probe):

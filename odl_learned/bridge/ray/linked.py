@@ -47,8 +47,9 @@ class LinkedPair(_Pair):
             raise TypeError(
                 f"the ray transform was asked to compute in {dtype} on {device}, but runs through "
                 "ASTRA, in torch.float32 on the CPU, since its matrix is too large for "
-                "odl_learned.bridge.ray.SPARSE_LIMIT. Leave the module there, raise that limit, "
-                "or build the ray transform with impl='astra_cuda'."
+                "odl_learned.operators.tomography.projectors.matrices.SPARSE_LIMIT. Leave the "
+                "module there, raise that limit, or build the ray transform with "
+                "impl='astra_cuda'."
             )
         return self
 

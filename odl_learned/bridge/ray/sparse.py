@@ -1,22 +1,17 @@
-"""ASTRA's projector as a sparse matrix in torch, built once per geometry.
+"""The sparse matrix of a projector in torch, on the memory of the one that ODL's elements use.
 
-The projector ``M`` is linear in the pixels, ``vec(A x) = M vec(x)``. The matrix applies to a whole
-batch at a time; ``M^T`` is stored beside it, so that both directions read memory in order, and
-derivatives of every order are products with the same two matrices.
+The matrix ``M`` applies to a whole batch at a time; derivatives of every order are products with it
+and with the transpose beside it, see `operators.tomography.projectors.matrices`.
 """
 
-import contextlib
-import contextvars
-import pathlib
 import warnings
 import weakref
 
 import torch
 
-from odl_learned.bridge.ray.storage import stored
+from odl_learned.operators.tomography.projectors.matrices import matrix_pair
 
 _pairs = weakref.WeakValueDictionary()
-_folder = contextvars.ContextVar("cache_folder", default=None)
 
 
 class SparsePair:
@@ -26,8 +21,9 @@ class SparsePair:
     found in memory, read from the cache folder or built again when it is loaded.
     """
 
-    def __init__(self, geometry, matrix, transpose):
+    def __init__(self, geometry, matrix, transpose, host=None):
         self.geometry, self.matrix, self.transpose = geometry, matrix, transpose
+        self._host = host  # keeps it in memory for others who ask for it
 
     @property
     def nbytes(self):
@@ -88,48 +84,10 @@ def sparse_pair(geometry, dtype=torch.float32):
     key = geometry.digest, dtype, torch.device("cpu")
     pair = _pairs.get(key)
     if pair is None:
-        folder = _folder.get()
-        matrix = geometry.build_matrix() if folder is None else (
-            stored(folder, geometry, type(geometry).build_matrix))
-        pair = SparsePair(geometry, _as_torch(matrix), _as_torch(matrix.T.tocsr()))
+        host = matrix_pair(geometry)
+        pair = SparsePair(geometry, *map(_as_torch, (host.matrix, host.transpose)), host)
         _pairs[geometry.digest, pair.matrix.dtype, pair.matrix.device] = pair
     return pair.to("cpu", dtype)
-
-
-@contextlib.contextmanager
-def cache_folder(path):
-    """Keep the matrices that are built inside a ``with`` block on disk, and read them from there.
-
-    A file is found by a hash of the geometry and of the version of ASTRA, and verified by a
-    checksum, which takes a third of the time of reading. It is written under a temporary name and
-    then renamed; one that is damaged or of another geometry is built again, with a warning. Where
-    files cannot be written there is a warning, and all goes on without them. A matrix that a living
-    module holds is taken from memory, and not written.
-
-    Parameters
-    ----------
-    path : str or path-like
-        A folder, made where it is missing. Files are as large as the matrix, for 256 x 256 pixels
-        and 180 views 170 MB, and never deleted.
-
-    Raises
-    ------
-    NotADirectoryError
-        If the path is that of a file.
-
-    Examples
-    --------
-    >>> with cache_folder("projectors"):  # doctest: +SKIP
-    ...     forward = as_module(ray_transform)
-    """
-    path = pathlib.Path(path)
-    if path.exists() and not path.is_dir():
-        raise NotADirectoryError(f"cache_folder is {path}, a file; expected a folder.")
-    token = _folder.set(path)
-    try:
-        yield
-    finally:
-        _folder.reset(token)
 
 
 def _product(matrix, x, source, target):

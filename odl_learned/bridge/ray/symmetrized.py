@@ -1,71 +1,9 @@
-r"""The mean of a projector over quarter turns, as one matrix.
+"""Quarter turns of rays on tensors, where the mean over them has no matrix."""
 
-With the permutations R of pixels and P of rays, ``S = 1/4 sum_k P^{-k} M R^k``. The four entries
-that a turn maps to each other become equal: each is the mean of the same four numbers, summed in
-double precision, in which the order of four numbers of single precision rarely matters, and
-rounded once.
-"""
-
-import dataclasses
-import functools
-import hashlib
-
-import numpy as np
 import torch
 from torch import nn
 
-from odl_learned.bridge.ray.geometry import RayGeometry
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class SymmetrizedGeometry:
-    """A scanner whose matrix is the mean over quarter turns; the interface of `RayGeometry`.
-
-    Parameters
-    ----------
-    rays : RayGeometry
-        In the plane, with square images.
-    flips : bool
-        Whether the views lie on half a circle, so that those that leave it come back mirrored.
-    """
-
-    rays: RayGeometry
-    flips: bool
-
-    @functools.cached_property
-    def digest(self):
-        """Hash of all that determines the matrix."""
-        return hashlib.sha256(f"symmetrized {self.flips} {self.rays.digest}".encode()).hexdigest()
-
-    @property
-    def source(self):
-        """Shape of an image."""
-        return self.rays.source
-
-    @property
-    def target(self):
-        """Shape of its data."""
-        return self.rays.target
-
-    @property
-    def matrix_shape(self):
-        """Number of rays and number of pixels."""
-        return self.rays.matrix_shape
-
-    def build_matrix(self):
-        """Return the mean of the four turned matrices, in single precision."""
-        matrix = self.rays.build_matrix().astype(np.float64)
-        pixels = torch.arange(matrix.shape[1]).view(self.source)
-        rays = torch.arange(matrix.shape[0]).view(self.target)
-        total = matrix
-        for k in range(1, 4):
-            # (R^k u)[j] = u[c[j]], so that M R^k has the column c[j] where M has j
-            columns = torch.rot90(pixels, -k, (0, 1)).flatten().numpy()  # the inverse of c
-            rows = turned_data(rays, -k, self.flips).flatten().numpy()
-            total = total + matrix[rows][:, columns]
-        total = (total / 4).astype(np.float32)
-        total.sort_indices()
-        return total
+from odl_learned.operators.tomography.projectors.turned import SymmetrizedGeometry
 
 
 class TurnedPair:

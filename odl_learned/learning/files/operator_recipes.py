@@ -11,6 +11,7 @@ from odl.applications import tomo
 
 from odl_learned import operators
 from odl_learned.odl_validation import shown
+from odl_learned.operators.tomography.projectors.implementation import MatrixImpl, runs_on_cpu
 from odl_learned.weights import component_weights, constant_weight, has_constant_weight
 
 _KINDS = ("ray transforms of parallel and fan beams, also symmetrized, SampledFourier, "
@@ -80,7 +81,9 @@ def _describe(op):
         return {"kind": "multiple", "operator": _describe(op.operator),
                 "scalar": _number(op.scalar)}
     if isinstance(op, tomo.RayTransform):
-        return {"kind": "RayTransform", "impl": str(op.impl),
+        # The matrix has ASTRA's entries: files name one projector, however it is computed.
+        impl = "astra_cpu" if runs_on_cpu(op) else str(op.impl)
+        return {"kind": "RayTransform", "impl": impl,
                 "domain": describe_space(op.domain), "geometry": _geometry(op.geometry)}
     if type(op) is operators.OrthogonalWaveletAdjoint:
         return {"kind": name, "operator": _describe(op.adjoint)}
@@ -118,7 +121,8 @@ def build_operator(recipe: dict) -> odl.Operator:
         return operators.SymmetrizedRayTransform(build_operator(recipe["operator"]))
     domain = build_space(recipe["domain"])
     if kind == "RayTransform":
-        return tomo.RayTransform(domain, _build_geometry(recipe["geometry"]), impl=recipe["impl"])
+        impl = MatrixImpl if recipe["impl"] == "astra_cpu" else recipe["impl"]
+        return tomo.RayTransform(domain, _build_geometry(recipe["geometry"]), impl=impl)
     if kind in _CONVOLUTIONS:
         return _CONVOLUTIONS[kind](domain, recipe["kernel"].numpy())
     if kind == "SampledFourier":

@@ -6,13 +6,14 @@ import numpy as np
 import odl
 from odl.applications import tomo
 
+from odl_learned.operators.tomography.projectors.implementation import MatrixImpl
 from odl_learned.operators.tomography.ray import number_of_bins, radius_of, require_scan
 from odl_learned.validation import is_finite_number, require_positive, shown
 
 
 def fan_beam_ray_transform(space, num_angles, src_radius, det_radius, num_bins=None,
                            det_half_width=None):  # fmt: skip
-    r"""Return ODL's ray transform for fan beams in the plane, computed by ASTRA on the CPU.
+    r"""Return ODL's ray transform for fan beams in the plane, a matrix with ASTRA's entries.
 
     .. math:: (A u)(\varphi, s) = \int_0^1 u(a + t (b - a)) \, |b - a| \, dt, \quad
               a = -R_s \theta, \quad b = R_d \theta + s \theta^\perp,
@@ -65,7 +66,7 @@ def fan_beam_ray_transform(space, num_angles, src_radius, det_radius, num_bins=N
         odl.uniform_partition(0, 2 * np.pi, int(num_angles)),
         odl.uniform_partition(-det_half_width, det_half_width, int(num_bins)),
         src_radius=float(src_radius), det_radius=float(det_radius))  # fmt: skip
-    return tomo.RayTransform(space, geometry, impl="astra_cpu")
+    return tomo.RayTransform(space, geometry, impl=MatrixImpl)
 
 
 def cone_beam_ray_transform(space, num_angles, src_radius, det_radius, det_shape=None,

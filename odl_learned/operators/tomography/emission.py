@@ -5,6 +5,7 @@ import odl
 from odl.applications import tomo
 
 from odl_learned.odl_validation import require_array_space, require_element, require_operator
+from odl_learned.operators.tomography.projectors.implementation import with_views
 from odl_learned.validation import require_count, require_finite, require_positive, require_real
 
 
@@ -127,12 +128,7 @@ def view_subsets(ray_transform, number):
     views = len(ray_transform.geometry.angles)
     if number > views:
         raise ValueError(f"number is {number}; expected at most {views}, the number of views.")
-    return [
-        tomo.RayTransform(
-            ray_transform.domain, ray_transform.geometry[k::number], impl=ray_transform.impl
-        )
-        for k in range(number)
-    ]
+    return [with_views(ray_transform, slice(k, None, number)) for k in range(number)]
 
 
 def _require_nonnegative(name, array, hint):

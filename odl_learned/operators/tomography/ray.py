@@ -6,6 +6,7 @@ import numpy as np
 import odl
 from odl.applications import tomo
 
+from odl_learned.operators.tomography.projectors.implementation import MatrixImpl
 from odl_learned.validation import require_count, require_positive, shown
 from odl_learned.weights import constant_weight
 
@@ -14,7 +15,7 @@ MOST_BINS = 2**20
 
 
 def parallel_ray_transform(space, num_angles, num_bins=None, det_half_width=None):
-    r"""Return ODL's ray transform for parallel beams in the plane, computed by ASTRA on the CPU.
+    r"""Return ODL's ray transform for parallel beams in the plane, a matrix with ASTRA's entries.
 
     .. math:: (A u)(\varphi, s) = \int u(s \theta + t \theta^\perp) \, dt,
               \quad \varphi \in [0, \pi), \ |s| \le \text{det\_half\_width}.
@@ -56,7 +57,7 @@ def parallel_ray_transform(space, num_angles, num_bins=None, det_half_width=None
         odl.uniform_partition(0, np.pi, int(num_angles)),
         odl.uniform_partition(-det_half_width, det_half_width, int(num_bins)),
     )
-    return tomo.RayTransform(space, geometry, impl="astra_cpu")
+    return tomo.RayTransform(space, geometry, impl=MatrixImpl)
 
 
 def require_scan(space, ndim, num_angles, *num_bins):

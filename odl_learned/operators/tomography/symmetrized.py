@@ -13,6 +13,7 @@ from odl.applications import tomo
 
 from odl_learned.odl_validation import shown
 from odl_learned.operators.group import QuarterTurn, require_square
+from odl_learned.operators.tomography.projectors.turned import turned_views
 from odl_learned.operators.tomography.ray import require_even_angles
 from odl_learned.weights import constant_weight
 
@@ -73,14 +74,6 @@ class SinogramTurn(odl.Operator):
     def inverse(self):
         """The turn back."""
         return self.adjoint
-
-
-def turned_views(y: np.ndarray, k: int, flips: bool) -> np.ndarray:
-    """Return data ``(views, bins)`` turned by k quarters; on half a circle they flip."""
-    if flips:
-        circle = np.concatenate([y, np.flip(y, 1)])
-        return np.roll(circle, k * (len(y) // 2), 0)[: len(y)]
-    return np.roll(y, k * (len(y) // 4), 0)
 
 
 def require_symmetric_views(forward_op):

@@ -5,11 +5,13 @@ import functools
 import hashlib
 import math
 
-import astra
 import numpy as np
 from odl.applications.tomo.backends import astra_setup
 from odl.applications.tomo.backends.astra_cpu import default_astra_proj_type
 from odl.applications.tomo.backends.astra_setup import astra_projector, astra_volume_geometry
+
+from odl_learned.operators.tomography.projectors.building import built_matrix
+from odl_learned.operators.tomography.projectors.counting import expected_entries
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,7 +40,7 @@ class RayGeometry:
     @functools.cached_property
     def digest(self):
         """Hash of all that determines the matrix, the version of ASTRA included."""
-        state = (astra.__version__, self.kind, self.volume, self.rays)
+        state = (astra_setup.astra.__version__, self.kind, self.volume, self.rays)
         return hashlib.sha256(_canonical(state)).hexdigest()
 
     @property
@@ -46,26 +48,24 @@ class RayGeometry:
         """Number of rays and number of pixels."""
         return math.prod(self.target), math.prod(self.source)
 
-    @property
+    @functools.cached_property
     def expected_bytes(self):
-        """Upper estimate of the memory of the matrix and its transpose, in single precision.
+        """Estimate of the memory of the matrix and its transpose, in single precision.
 
-        A ray meets at most two pixels in every row, or in every column, of the image; an entry
-        takes four bytes of value and four of index.
+        An entry takes four bytes of value and four of index, a row four of where it starts.
         """
-        return 16 * self.matrix_shape[0] * 2 * max(self.source)
+        return 16 * expected_entries(self) + 4 * (sum(self.matrix_shape) + 2)
 
     def build_matrix(self):
         """Return the matrix of a projector on the CPU, a ``csr_matrix`` in single precision."""
-        projector = self.create_projector()
-        try:
-            number = astra.projector.matrix(projector)
-            try:
-                return astra.matrix.get(number).tocsr().astype(np.float32)
-            finally:
-                astra.matrix.delete(number)
-        finally:
-            astra.projector.delete(projector)
+        return built_matrix(self)
+
+    def of_views(self, views):
+        """Return the geometry of a slice of the views, in the plane."""
+        name = "Vectors" if "Vectors" in self.rays else "ProjectionAngles"
+        rays = {**self.rays, name: self.rays[name][views]}
+        return RayGeometry(self.kind, self.volume, rays, self.source,
+                           (len(rays[name]), *self.target[1:]))
 
     def create_projector(self):
         """Return the number of a new projector of ASTRA; the caller deletes it."""
@@ -88,19 +88,24 @@ def ray_geometry(op, target):
     NotImplementedError
         If the pixels of a plane are not square, or ASTRA does not know the detector.
     """
-    if op.domain.ndim == 2 and not op.domain.partition.has_isotropic_cells:
+    return geometry_between(op.domain, op.range, op.geometry, target)
+
+
+def geometry_between(domain, range, geometry, target="cpu"):
+    """Return the same from the spaces and the geometry of ODL."""
+    if domain.ndim == 2 and not domain.partition.has_isotropic_cells:
         raise NotImplementedError(
-            f"the pixels of the domain have sides {tuple(map(float, op.domain.cell_sides))}, "
+            f"the pixels of the domain have sides {tuple(map(float, domain.cell_sides))}, "
             "expected equal ones: in the plane ASTRA projects square pixels. Choose the number of "
             "pixels in proportion to the sides of the domain."
         )
-    kind = default_astra_proj_type(op.geometry) if target == "cpu" else "cuda3d"
+    kind = default_astra_proj_type(geometry) if target == "cpu" else "cuda3d"
     return RayGeometry(
         kind,
-        astra_volume_geometry(op.domain, target),
-        astra_setup.astra_projection_geometry(op.geometry, target),
-        tuple(op.domain.shape),
-        tuple(op.range.shape),
+        astra_volume_geometry(domain, target),
+        astra_setup.astra_projection_geometry(geometry, target),
+        tuple(domain.shape),
+        tuple(range.shape),
     )
 
 

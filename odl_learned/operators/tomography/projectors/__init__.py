@@ -1,0 +1,1 @@
+"""Projectors in the plane as sparse matrices, one pair for elements of ODL and for tensors."""

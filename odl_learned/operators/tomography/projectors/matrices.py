@@ -1,0 +1,131 @@
+"""A projector of ASTRA as a sparse matrix, built once for elements of ODL and for tensors.
+
+The projector ``M`` is linear in the pixels, ``vec(A x) = M vec(x)``. ``M^T`` is stored beside it,
+so that both directions read memory in order.
+"""
+
+import contextlib
+import contextvars
+import pathlib
+import warnings
+import weakref
+
+from odl_learned.operators.tomography.projectors.storage import stored
+from odl_learned.validation import level_outside
+
+#: Largest size in bytes of the two matrices of one geometry; larger ones go through ASTRA.
+SPARSE_LIMIT = 2 * 2**30
+
+_pairs = weakref.WeakValueDictionary()
+_folder = contextvars.ContextVar("cache_folder", default=None)
+
+
+class MatrixPair:
+    """A sparse matrix and its transpose, shared by all that has one geometry.
+
+    Copies share it. A pickle holds the geometry and not the matrices, which are found in memory,
+    read from the cache folder or built again when it is loaded.
+
+    Parameters
+    ----------
+    geometry : RayGeometry or SymmetrizedGeometry
+    matrix, transpose : scipy.sparse.csr_matrix
+        With float32 values, of shape (number of rays, number of pixels) in the order of ODL's
+        arrays, and its transpose.
+    """
+
+    def __init__(self, geometry, matrix, transpose):
+        self.geometry, self.matrix, self.transpose = geometry, matrix, transpose
+
+    @property
+    def nbytes(self):
+        """Memory of both matrices in bytes."""
+        return sum(part.nbytes for m in (self.matrix, self.transpose)
+                   for part in (m.data, m.indices, m.indptr))
+
+    def project(self, x):
+        """``M x`` of a numpy array of shape ``source``, in single precision, real or complex."""
+        return _product(self.matrix, x).reshape(self.geometry.target)
+
+    def backproject(self, y):
+        """``M^T y`` of a numpy array of shape ``target``, in single precision, real or complex."""
+        return _product(self.transpose, y).reshape(self.geometry.source)
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __reduce__(self):
+        return matrix_pair, (self.geometry,)
+
+
+def matrix_pair(geometry):
+    """Return the projector of a geometry and its transpose, from memory if possible.
+
+    Parameters
+    ----------
+    geometry : RayGeometry or SymmetrizedGeometry
+        In the plane, with a projector of ASTRA that runs on the CPU.
+    """
+    pair = _pairs.get(geometry.digest)
+    if pair is None:
+        folder = _folder.get()
+        matrix = geometry.build_matrix() if folder is None else (
+            stored(folder, geometry, type(geometry).build_matrix))
+        pair = _pairs[geometry.digest] = MatrixPair(geometry, matrix, matrix.T.tocsr())
+    return pair
+
+
+def fits_in_memory(geometry):
+    """Whether the two matrices of a geometry are within `SPARSE_LIMIT`; warns where not."""
+    if geometry.expected_bytes <= SPARSE_LIMIT:
+        return True
+    warnings.warn(
+        f"the projector as a matrix takes {geometry.expected_bytes / 2**30:.1f} GiB, more than "
+        f"the limit of {SPARSE_LIMIT / 2**30:.1f} GiB; every image goes through ASTRA by itself, "
+        f"which is slower. Raise {__name__}.SPARSE_LIMIT to change that.",
+        RuntimeWarning,
+        stacklevel=level_outside("odl_learned", "odl", "functools", "torch"),
+    )
+    return False
+
+
+@contextlib.contextmanager
+def cache_folder(path):
+    """Keep the matrices that are built inside a ``with`` block on disk, and read them from there.
+
+    A file is found by a hash of the geometry and of the version of ASTRA, and verified by a
+    checksum, which takes a third of the time of reading. It is written under a temporary name and
+    then renamed; one that is damaged or of another geometry is built again, with a warning. Where
+    files cannot be written there is a warning, and all goes on without them. A matrix that a living
+    module or operator holds is taken from memory, and not written.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A folder, made where it is missing. Files are as large as the matrix, for 256 x 256 pixels
+        and 180 views 170 MB, and never deleted.
+
+    Raises
+    ------
+    NotADirectoryError
+        If the path is that of a file.
+
+    Examples
+    --------
+    >>> with cache_folder("projectors"):  # doctest: +SKIP
+    ...     forward = as_module(ray_transform)
+    """
+    path = pathlib.Path(path)
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"cache_folder is {path}, a file; expected a folder.")
+    token = _folder.set(path)
+    try:
+        yield
+    finally:
+        _folder.reset(token)
+
+
+def _product(matrix, x):
+    if x.dtype.kind == "c":
+        return _product(matrix, x.real) + 1j * _product(matrix, x.imag)
+    return matrix @ x.reshape(-1).astype(matrix.dtype, copy=False)

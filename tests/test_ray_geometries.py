@@ -6,7 +6,6 @@ pi) s exp(-d^2 / (2 s^2))``; lines are those that ODL's geometry says.
 
 import functools
 import math
-import warnings
 
 import numpy as np
 import odl
@@ -111,37 +110,40 @@ SCANS = {
 
 
 def scan(kind, angles, bins, options):
-    views = odl.uniform_partition(*angles, 120) if len(angles) == 2 else (
-        odl.nonuniform_partition(angles))
+    views = angles
+    if not isinstance(angles, odl.RectPartition):
+        views = odl.uniform_partition(*angles, 120) if len(angles) == 2 else (
+            odl.nonuniform_partition(angles))
     return tomo.RayTransform(SPACE, geometry_of(kind, views, bins, options), impl="astra_cpu")
 
 
 @functools.cache
-def error_of(kind):
+def error_of(kind, views=120):
     """The relative error with the angles and the detector for which the formula is made."""
     circle = np.pi if kind == "parallel" else 2 * np.pi
-    A, u = scan(kind, (0, circle), FINE, {}), SPACE.element(bump)
+    A, u = scan(kind, odl.uniform_partition(0, circle, views), FINE, {}), SPACE.element(bump)
     error = float((ops.fbp(A)(A(u)) - u).norm() / u.norm())
-    assert error <= (0.02 if kind == "parallel" else 0.05)
+    assert error <= 0.02 or views < 120
     return error
 
 
 @pytest.mark.parametrize("name", SCANS)
 def test_backprojection_inverts(name):
-    """Nearly as well as in the standard case; without weights of the angles ten times worse."""
-    A, u = scan(*SCANS[name]), SPACE.element(bump)
-    with warnings.catch_warnings():
-        # ODL divides by the distance of angles, which it does not need, where they differ.
-        warnings.filterwarnings("ignore", "invalid value encountered in cast")
-        inverse = ops.fbp(A)
-    assert (inverse(A(u)) - u).norm() <= 1.3 * error_of(SCANS[name][0]) * u.norm()
+    """Nearly as well as in the standard case; without weights of the angles ten times worse.
+
+    The random views of the fan leave a gap 3.5 times as wide as even ones: as good as 30 of these.
+    """
+    kind, A, u = SCANS[name][0], scan(*SCANS[name]), SPACE.element(bump)
+    bound = error_of("fan", 30) if name == "fan, uneven" else 1.3 * error_of(kind)
+    assert (ops.fbp(A)(A(u)) - u).norm() <= bound * u.norm()
 
 
 def test_backprojection_refuses_what_it_gets_wrong():
     for kind, angles, pattern in (
         ("parallel", (0, np.pi / 2), r"gap of 90.\d degrees.*half a circle.*tv_problem"),
         ("parallel", (-1, 1.5), "half a circle"),
-        ("fan", (0, np.pi + 0.5), "a circle.*parker_weighting"),
+        ("fan", (0, np.pi + 0.5), r"arc of 208.6 degrees, expected at least 216.2.*tv_problem"),
+        ("fan", np.r_[0:1.5:90j, 2:3.5:90j, 4:6:90j], "gap of 28.6 degrees.*one arc"),
     ):
         with pytest.raises(ValueError, match=pattern):
             ops.fbp(scan(kind, angles, BINS, {}))

@@ -33,6 +33,7 @@ from odl_learned.operators.tomography.emission import (
     view_subsets,
 )
 from odl_learned.operators.tomography.ray import parallel_ray_transform, require_even_angles
+from odl_learned.operators.tomography.scans import scanned_fan_beam, scanned_parallel_beam
 from odl_learned.operators.tomography.symmetrized import (
     SinogramTurn,
     SymmetrizedRayTransform,
@@ -103,5 +104,7 @@ __all__ = [
     "random_element",
     "real_parts",
     "require_even_angles",
+    "scanned_fan_beam",
+    "scanned_parallel_beam",
     "view_subsets",
 ]

@@ -48,6 +48,8 @@ OPERATORS = {
     "resizing, smaller": lambda: odl.ResizingOperator(X, ran_shp=(4, 5)),
     "filtered backprojection": lambda: operators.fbp(
         operators.parallel_ray_transform(square(dtype="float32"), 5)),
+    "filtered backprojection, short scan": lambda: operators.fbp(operators.scanned_fan_beam(
+        square(dtype="float32"), [0.3 * k for k in range(14)], 4.0, 6.0, 9, 0.6)),
     "resizing, symmetric": lambda: odl.ResizingOperator(
         X, ran_shp=(8, 9), offset=(1, 2), pad_mode="symmetric"),
     "resizing, periodic": lambda: odl.ResizingOperator(XC, ran_shp=(8, 6), pad_mode="periodic"),

@@ -151,6 +151,10 @@ REFUSED = {
         space((4, 8)), "haar", 1),
     "operators.parallel_ray_transform": lambda space: operators.parallel_ray_transform(
         space((6, 6), "float32"), 5),
+    "operators.scanned_parallel_beam": lambda space: operators.scanned_parallel_beam(
+        space((6, 6), "float32"), [0.1, 0.9], 9, 0.3),
+    "operators.scanned_fan_beam": lambda space: operators.scanned_fan_beam(
+        space((6, 6), "float32"), [0.1, 0.9], 4.0, 6.0, 9, 0.5),
     "operators.fan_beam_ray_transform": lambda space: operators.fan_beam_ray_transform(
         space((6, 6), "float32"), 5, 4.0, 2.0),
     "operators.SymmetrizedRayTransform": lambda space: operators.SymmetrizedRayTransform(

@@ -201,6 +201,12 @@ OPERATORS = {
         space=square(dtype="float32"), num_angles=4, num_bins=9, det_half_width=1.5)),
     "random_element": (operators.random_element, lambda: dict(space=X, rng=rng())),
     "require_even_angles": (operators.require_even_angles, lambda: dict(forward_op=RAY)),
+    "scanned_fan_beam": (operators.scanned_fan_beam, lambda: dict(
+        space=square(dtype="float32"), angles=[0.1, 0.5, 1.2], source_to_axis=4.0,
+        source_to_detector=6.0, num_bins=9, bin_width=0.5, axis_bin=4.25)),
+    "scanned_parallel_beam": (operators.scanned_parallel_beam, lambda: dict(
+        space=square(dtype="float32"), angles=[0.1, 0.5, 1.2], num_bins=9, bin_width=0.3,
+        axis_bin=4.25)),
     "view_subsets": (operators.view_subsets, lambda: dict(ray_transform=RAY, number=2)),
 }
 

@@ -1,37 +1,51 @@
 """Filtered backprojection for the angles and detectors that a scan has."""
 
+import functools
 import math
+import operator
 import warnings
 
 import numpy as np
 import odl
 from odl.applications import tomo
 
+from odl_learned.operators.group import QuarterTurn
+from odl_learned.operators.tomography.fan_backprojection import (
+    FanBackprojection,
+    angle_between,
+    ray_angles,
+)
+from odl_learned.operators.tomography.ramp import WINDOWS, ramp_filter
 from odl_learned.operators.tomography.ray import ray_transform_in
-from odl_learned.operators.tomography.symmetrized import SymmetrizedRayTransform
+from odl_learned.operators.tomography.symmetrized import SinogramTurn, SymmetrizedRayTransform
+from odl_learned.operators.tomography.view_weights import (
+    angular_weights,
+    require_arc,
+    short_scan_weights,
+)
 from odl_learned.validation import is_finite_number
-
-FILTERS = ("ram-lak", "shepp-logan", "cosine", "hamming", "hann")
+from odl_learned.weights import constant_weight
 
 
 def fbp(forward_op: odl.Operator, filter_type: str = "Hann",
         frequency_scaling: float = 1.0) -> odl.Operator:  # fmt: skip
     r"""Return filtered backprojection, an approximate inverse of the ray transform.
 
-    .. math:: A^\dagger y = A^* (h * g y), \quad \hat h(\omega) \sim |\omega| \, w(\omega),
+    .. math:: A^\dagger y = A^* (h * g y), \quad \hat h(\omega) = |\omega| \, w(\omega),
 
-    where ``g`` is the part of the half circle (of the circle for fan beams) that a view stands
-    for, over its mean: one where the angles are equally spaced. For fan beams it is exact only in
-    the limit of a distant source.
+    for parallel beams, where ``g`` is the part of the half circle that a view stands for. For fan
+    beams with a flat detector the data are multiplied by the cosine of the fan angle and by the
+    share that a ray has in its line, half on a full circle and a smooth function on a short scan,
+    and the backprojection divides by the squared distance to the source (`FanBackprojection`).
 
     Parameters
     ----------
     forward_op : odl.applications.tomo.RayTransform, or a scalar multiple of one
-        The forward operator. In the plane its angles may be any that leave no large gap. For a
-        `SymmetrizedRayTransform` ``A*`` is symmetrized, too.
+        The forward operator. In the plane its angles may be any that leave no large gap, for fan
+        beams also on one arc that is half a circle and the fan long. For a
+        `SymmetrizedRayTransform` the backprojection is symmetrized, too.
     filter_type : str, optional
-        Window ``w`` of ``odl.applications.tomo.fbp_op``: Ram-Lak, Shepp-Logan, Cosine, Hamming or
-        Hann.
+        Window ``w``: Ram-Lak, Shepp-Logan, Cosine, Hamming or Hann.
     frequency_scaling : float, optional
         Relative cutoff frequency, in (0, 1].
 
@@ -46,6 +60,8 @@ def fbp(forward_op: odl.Operator, filter_type: str = "Hann",
         If the operator is not a ray transform.
     ValueError
         If the filter is unknown, the cutoff out of bounds, or angles are missing.
+    NotImplementedError
+        If a detector is curved, or the source of a fan beam leaves its circle.
 
     Warns
     -----
@@ -55,7 +71,9 @@ def fbp(forward_op: odl.Operator, filter_type: str = "Hann",
 
     References
     ----------
-    Natterer, F. The Mathematics of Computerized Tomography. SIAM 2001, section V.1.
+    Natterer, F. The Mathematics of Computerized Tomography. SIAM 2001, section V.1. Kak, A. C. and
+    Slaney, M. Principles of Computerized Tomographic Imaging. IEEE Press 1988, section 3.4.2. Of
+    cone beams in space, by ``odl.applications.tomo.fbp_op``: exact only for a distant source.
     """
     symmetrized, forward_op = _without_symmetrization(forward_op)
     op = ray_transform_in(forward_op)
@@ -68,18 +86,60 @@ def fbp(forward_op: odl.Operator, filter_type: str = "Hann",
         scalar, node = scalar * node.scalar, node.operator
     if scalar == 0:
         raise ValueError("forward_op is zero times a ray transform; expected a nonzero multiple.")
-    if str(filter_type).lower() not in FILTERS:
-        raise ValueError(f"filter_type is {filter_type!r}; expected one of {', '.join(FILTERS)}.")
-    inverse = tomo.fbp_op(op, filter_type=filter_type, frequency_scaling=frequency_scaling)
-    if symmetrized is not None:  # the filter commutes with what turns do to data
-        inverse = symmetrized.adjoint @ inverse.right
+    if str(filter_type).lower() not in WINDOWS:
+        raise ValueError(f"filter_type is {filter_type!r}; expected one of {', '.join(WINDOWS)}.")
     if isinstance(op.geometry, (tomo.Parallel2dGeometry, tomo.FanBeamGeometry)):
         _warn_if_truncated(op)
-        weights = _angular_weights(op.geometry)
-        if np.abs(weights - 1).max() > 1e-6:
-            inverse = inverse @ odl.MultiplyOperator(op.range.element(
-                np.broadcast_to(weights[:, None], op.range.shape).astype(op.range.dtype)))
+        of_rays = _of_parallel if isinstance(op.geometry, tomo.Parallel2dGeometry) else _of_fan
+        back, weights = of_rays(op, symmetrized)
+        weigh = odl.MultiplyOperator(op.range.element(
+            np.broadcast_to(weights, op.range.shape).astype(op.range.dtype)))  # fmt: skip
+        inverse = back @ _filter(op, filter_type, frequency_scaling) @ weigh
+    else:
+        inverse = tomo.fbp_op(op, filter_type=filter_type, frequency_scaling=frequency_scaling)
     return inverse if scalar == 1 else float(1 / scalar) * inverse
+
+
+def _filter(op, filter_type, frequency_scaling):
+    return ramp_filter(op.range, _bin_width(op), filter_type.lower(), frequency_scaling)
+
+
+def _bin_width(op):
+    return float(op.geometry.det_partition.cell_sides[0])
+
+
+def _of_parallel(op, symmetrized):
+    """The backprojection of parallel beams, and the weights of views.
+
+    ``A* y = w_Y / (w_X h) sum_v M_v^T y_v`` with pixels of the side h and lengths M, where a bin of
+    the width d is met by ``h^2 / d`` of a pixel, is ``w_Y / d`` times the sum over the views.
+    """
+    back = op.adjoint if symmetrized is None else symmetrized.adjoint
+    weights, _, _ = angular_weights(op.geometry)
+    ratio = _bin_width(op) / constant_weight("forward_op.range", op.range)
+    return back, ratio * weights[:, None]
+
+
+def _of_fan(op, symmetrized):
+    """The backprojection of fan beams, and the weights of their rays."""
+    geometry, back = op.geometry, FanBackprojection(op)
+    weights, start, extent = angular_weights(geometry)
+    fans, share = ray_angles(op), 0.5
+    if extent < 2 * math.pi:
+        require_arc(extent, _largest_fan(op))
+        turns = (np.asarray(geometry.angles) - start) % (2 * math.pi)
+        share = short_scan_weights(turns[:, None], fans, extent)
+    radius = np.linalg.norm(geometry.src_position(geometry.angles) - geometry.translation, axis=1)
+    cosines = (radius * back.rays.distances)[:, None] * np.cos(fans)
+    if symmetrized is not None:
+        back = _mean_over_turns(back, symmetrized.forward_op)
+    return back, weights[:, None] * share * cosines
+
+
+def _mean_over_turns(back, forward_op):
+    """``1/4 sum_k R^{-k} B P^k`` of a backprojection B, with the turns of images and of data."""
+    turns = (QuarterTurn(back.range, -k) @ back @ SinogramTurn(forward_op, k) for k in range(4))
+    return 0.25 * functools.reduce(operator.add, turns)
 
 
 def _without_symmetrization(forward_op):
@@ -92,34 +152,23 @@ def _without_symmetrization(forward_op):
     return op, op.forward_op if scalar == 1 else scalar * op.forward_op
 
 
-# ODL weighs all views alike: they should stand for the same part of the circle each, and the
-# inversion formula is an integral over half a circle, or over a whole one, where every line is seen
-# twice. In general a view stands for half of the gap on either side of it, modulo the period.
-def _angular_weights(geometry):
-    """The part of the period of each view, over its mean; raises where a large part is missing."""
-    angles, parallel = np.asarray(geometry.angles), isinstance(geometry, tomo.Parallel2dGeometry)
-    period = math.pi if parallel else 2 * math.pi
-    order = np.argsort(angles % period)
-    gaps = np.diff(angles[order] % period, append=angles[order[0]] % period + period)
-    largest = float(gaps.max())
-    if largest > max(4 * float(np.median(gaps)), 0.2):
-        circle = "half a circle" if parallel else "a circle"
-        raise ValueError(
-            f"forward_op has a gap of {math.degrees(largest):.3g} degrees between its angles, "
-            f"expected views all around {circle}: filtered backprojection is wrong without them. "
-            "Reconstruct by variational.tv_problem or solvers.lsqr, or, from half a circle and the "
-            "fan, by odl.applications.tomo.parker_weighting and fbp_op."
-        )
-    weights = np.empty(len(angles))
-    weights[order] = (gaps + np.roll(gaps, 1)) / 2 * len(angles) / period
-    return weights
+def _largest_disk(op):
+    """Points of the largest circle around the center of the domain, shape (120, 2)."""
+    domain, turns = op.domain.domain, np.linspace(0, 2 * math.pi, 120, endpoint=False)
+    circle = np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    return domain.mid_pt + min(domain.extent) / 2 * circle
+
+
+def _largest_fan(op):
+    """The largest angle at a source between the axis and the largest disk in the domain."""
+    sources = op.geometry.src_position(op.geometry.angles)[:, None]
+    return float(np.abs(angle_between(op.geometry.translation - sources,
+                                      _largest_disk(op) - sources)).max())
 
 
 def _warn_if_truncated(op):
     """Warn if a view does not see the largest disk around the center of the domain."""
-    domain, geometry = op.domain.domain, op.geometry
-    radius, turns = min(domain.extent) / 2, np.linspace(0, 2 * math.pi, 120, endpoint=False)
-    circle = domain.mid_pt + radius * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    geometry, circle = op.geometry, _largest_disk(op)
     angles, detector = np.asarray(geometry.angles), geometry.det_partition
     middle = float(geometry.det_params.mid_pt[0])
     point, axis = geometry.det_point_position(angles, middle), geometry.det_axis(angles)

@@ -55,7 +55,7 @@ def fan_beam_ray_transform(space, num_angles, src_radius, det_radius, num_bins=N
     """
     require_scan(space, 2, num_angles, num_bins)
     radius = radius_of(space)
-    _require_circles(src_radius, det_radius, radius)
+    require_circles(src_radius, det_radius, radius)
     length = src_radius + det_radius
     if det_half_width is None:
         det_half_width = length * math.tan(math.asin(radius / src_radius))
@@ -116,7 +116,7 @@ def cone_beam_ray_transform(space, num_angles, src_radius, det_radius, det_shape
                             "along its axis, or None.")
     require_scan(space, 3, num_angles, *(det_shape or ()))
     radius = float(np.linalg.norm(space.domain.corners()[:, :2], axis=1).max())
-    _require_circles(src_radius, det_radius, radius)
+    require_circles(src_radius, det_radius, radius)
     length = src_radius + det_radius
     if det_half_widths is None:
         height = float(np.abs(space.domain.corners()[:, 2]).max())
@@ -141,7 +141,7 @@ def cone_beam_ray_transform(space, num_angles, src_radius, det_radius, det_shape
     return tomo.RayTransform(space, geometry, impl="astra_cuda")
 
 
-def _require_circles(src_radius, det_radius, radius):
+def require_circles(src_radius, det_radius, radius):
     """Raise ValueError unless the source stays outside of the object and the detector exists."""
     require_positive("src_radius", src_radius)
     if src_radius <= radius:

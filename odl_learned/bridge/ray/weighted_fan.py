@@ -1,0 +1,101 @@
+"""Native rules for the weighted backprojection of fan beams: its interpolation as one matrix."""
+
+import dataclasses
+import functools
+import hashlib
+import math
+import warnings
+
+import numpy as np
+import scipy.sparse
+
+from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.loops.generic import GenericLinear
+from odl_learned.bridge.lowering import lower
+from odl_learned.bridge.ray import SPARSE_LIMIT, RayBackprojector, RayProjector
+from odl_learned.bridge.ray.sparse import sparse_pair
+from odl_learned.bridge.rules.expressions import Composition, Scale
+from odl_learned.operators.tomography.fan_backprojection import (
+    FanBackprojection,
+    FanBackprojectionAdjoint,
+    FanRays,
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FanInterpolation:
+    """The transpose of the backprojection as a matrix; the interface of `RayGeometry`.
+
+    Parameters
+    ----------
+    rays : FanRays
+        Where the pixels lie in each view.
+    source, target : tuple of int
+        Shapes of an image and of its data.
+    """
+
+    rays: FanRays
+    source: tuple
+    target: tuple
+
+    @functools.cached_property
+    def digest(self):
+        """Hash of all that determines the matrix."""
+        parts = dataclasses.astuple(self.rays)
+        state = b"".join(np.asarray(part, dtype=float).tobytes() for part in parts)
+        return hashlib.sha256(b"fan interpolation" + repr(self.target).encode() + state).hexdigest()
+
+    @property
+    def matrix_shape(self):
+        """Number of rays and number of pixels."""
+        return math.prod(self.target), math.prod(self.source)
+
+    @property
+    def expected_bytes(self):
+        """Memory of the matrix and its transpose: two entries for each pixel of each view."""
+        return 2 * 2 * 8 * self.target[0] * self.matrix_shape[1]
+
+    def build_matrix(self):
+        """Return the matrix, a ``csr_matrix`` in single precision."""
+        pixels, n, blocks = np.arange(self.matrix_shape[1]), self.rays.bins, []
+        for view in range(self.target[0]):
+            bins, fractions, weights = self.rays.interpolation(view)
+            rows = np.concatenate([bins, bins + 1]) - 1
+            values = np.concatenate([weights * (1 - fractions), weights * fractions])
+            kept = (rows >= 0) & (rows < n) & (values != 0)
+            entries = values[kept], (rows[kept], np.tile(pixels, 2)[kept])
+            blocks.append(scipy.sparse.csr_matrix(entries, shape=(n, len(pixels))))
+        return scipy.sparse.vstack(blocks, format="csr", dtype=np.float32)
+
+
+@lower.register
+def _(op: FanBackprojection):
+    pair = _pair(op)
+    return GenericLinear(op) if pair is None else RayBackprojector(
+        pair, layout_of(op.range).dtype)  # fmt: skip
+
+
+@lower.register
+def _(op: FanBackprojectionAdjoint):
+    back = op.backprojection
+    pair = _pair(back)
+    if pair is None:
+        return GenericLinear(op)
+    return Composition(Scale(float(back.weight_ratio)), RayProjector(
+        pair, layout_of(op.range).dtype))  # fmt: skip
+
+
+def _pair(op):
+    """The matrix and its transpose, or None where they would be too large."""
+    geometry = FanInterpolation(op.rays, tuple(op.range.shape), tuple(op.domain.shape))
+    if geometry.expected_bytes <= SPARSE_LIMIT:
+        return sparse_pair(geometry)
+    warnings.warn(
+        f"the backprojection as a matrix takes {geometry.expected_bytes / 2**30:.1f} GiB, more "
+        f"than the limit of {SPARSE_LIMIT / 2**30:.1f} GiB; every image is computed by itself, "
+        "view by view, which is slower. Raise odl_learned.bridge.ray.weighted_fan.SPARSE_LIMIT to "
+        "change that.",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+    return None

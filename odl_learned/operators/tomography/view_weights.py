@@ -1,0 +1,108 @@
+"""What each view, and each ray of it, counts for: views at any angles, short scans of fan beams."""
+
+import math
+
+import numpy as np
+from odl.applications import tomo
+
+#: The largest gap between views that is no gap: four times the usual one, or this many radians.
+SMALL_GAP = 0.2
+
+_OTHERWISE = "Reconstruct by variational.tv_problem or solvers.lsqr, which need no full set."
+
+
+def angular_weights(geometry):
+    r"""Return the part of half a circle (of a circle for fan beams) that each view stands for.
+
+    Half of the gap on either side of it, modulo the period.
+
+    Parameters
+    ----------
+    geometry : Parallel2dGeometry or FanBeamGeometry
+
+    Returns
+    -------
+    weights : float64 array, shape (V,)
+        In radians.
+    start, extent : float
+        The first angle and the length of the arc that the views cover; the period where they go
+        all around.
+
+    Raises
+    ------
+    ValueError
+        If views are missing in more than one place, or on half a circle in one.
+    """
+    parallel = isinstance(geometry, tomo.Parallel2dGeometry)
+    period = math.pi if parallel else 2 * math.pi
+    angles = np.asarray(geometry.angles, dtype=float) % period
+    order = np.argsort(angles)
+    gaps = np.diff(angles[order], append=angles[order[0]] + period)
+    small = max(4 * float(np.median(gaps)), SMALL_GAP)
+    wide = np.flatnonzero(gaps > small)
+    if len(wide) > (not parallel):
+        circle = "half a circle" if parallel else "a circle, or around one arc of it"
+        raise ValueError(
+            f"forward_op has a gap of {math.degrees(gaps.max()):.3g} degrees between its angles, "
+            f"expected views all around {circle}: filtered backprojection is wrong without them. "
+            + _OTHERWISE)
+    extent, before = period, np.roll(gaps, 1)
+    if len(wide):  # views at the ends of an arc stand for as much outside of it as inside
+        last = int(wide[0])
+        first = (last + 1) % len(order)
+        extent = period - gaps[last] + (gaps[first] + before[last]) / 2
+        start = angles[order[first]] - gaps[first] / 2
+        before[first], gaps[last] = gaps[first], before[last]
+    else:
+        start = angles[order[0]]
+    weights = np.empty(len(order))
+    weights[order] = (gaps + before) / 2
+    return weights, float(start), float(extent)
+
+
+def short_scan_weights(turns, fans, extent):
+    r"""Return weights of the rays of a short scan, which add up to one for every line.
+
+    With the rotation ``b`` since the start, the fan angle ``c``, positive where it adds to the
+    rotation, and ``d = (extent - pi) / 2``,
+
+    .. math:: w(b, c) = \begin{cases}
+              \sin^2 \frac{\pi b}{4 (d - c)} & b < 2 d - 2 c, \\
+              \sin^2 \frac{\pi (\pi + 2 d - b)}{4 (d + c)} & b > \pi - 2 c, \\
+              1 & \text{otherwise,} \end{cases}
+
+    since the line of ``(b, c)`` is measured again at ``(b + pi + 2 c, -c)``.
+
+    Parameters
+    ----------
+    turns, fans : float arrays that broadcast to one shape
+        Angles ``b`` and ``c`` in radians.
+    extent : float
+        The arc of all views, pi and twice the largest fan angle or more, less than 2 pi.
+
+    Returns
+    -------
+    weights : float64 array
+
+    References
+    ----------
+    Parker, D. L. Optimal short scan convolution reconstruction for fanbeam CT. Med. Phys. 9 (1982),
+    equation 12; with more than the smallest arc, Silver, M. D. A method for including redundant
+    data in computed tomography. Med. Phys. 27 (2000): d for the half fan.
+    """
+    half = (extent - math.pi) / 2
+    begin, end = half - fans, half + fans
+    rise = np.where((begin > 0) & (turns < 2 * begin), turns / np.where(begin > 0, begin, 1), 2)
+    left = math.pi + 2 * half - turns
+    fall = np.where((end > 0) & (left < 2 * end), left / np.where(end > 0, end, 1), 2)
+    return np.sin(math.pi / 4 * np.clip(np.minimum(rise, fall), 0, 2)) ** 2
+
+
+def require_arc(extent, largest_fan):
+    """Raise ValueError if an arc is too short for every line through the disk to be measured."""
+    needed = math.pi + 2 * largest_fan
+    if extent < needed:
+        raise ValueError(
+            f"forward_op has views on an arc of {math.degrees(extent):.4g} degrees, expected at "
+            f"least {math.degrees(needed):.4g}, half a circle and the fan of the largest disk in "
+            "the domain, or a circle: filtered backprojection is wrong without them. " + _OTHERWISE)

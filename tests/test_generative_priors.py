@@ -258,6 +258,33 @@ def test_complex_images_are_reconstructed_as_two_channels():
     assert float((answer.x - u).abs().max()) < 1e-3  # data are complete and precise
 
 
+@pytest.mark.parametrize("name", DEVIATIONS)
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_the_posterior_of_images_is_the_dense_one(name, operator):
+    prior, m = prior_with(name), measured(operator)
+    A, P = matrix_of(m), dense_precisions(prior)
+    posterior = g.image_posterior(prior, m, Z, N, 1e-12)
+    exact = torch.linalg.inv(P + A.T @ A / 0.04).detach()
+    u = prior.deviations.minimizer(m, prior.images(Z, U), Z, U, 1e-12)
+    torch.testing.assert_close(posterior.mean, u, rtol=0, atol=1e-10)
+    torch.testing.assert_close(posterior.variances().flatten(1), exact.diagonal(dim1=1, dim2=2))
+    unit = torch.zeros(3, *SHAPE, dtype=torch.float64)
+    unit[:, 2, 3] = 1
+    torch.testing.assert_close(posterior.times(unit).flatten(1), exact[:, 2 * 6 + 3])
+
+
+def test_the_posterior_of_complex_images_is_that_of_their_channels():
+    """With complete data of deviation 0.1 and a prior of much larger ones, it is white."""
+    A = operators.SampledFourier(X.complex_space, np.ones(SHAPE, dtype=bool))
+    m = g.Measurements(A, as_module(A)(torch.complex(U, U.flip(1))), 0.1)
+    prior = g.GenerativePrior(dense_pair(2)[1].double(), g.WhiteDeviations(1e4))
+    posterior = g.image_posterior(prior, m, Z, 2 * N)
+    assert posterior.mean.shape == (3, 2, *SHAPE)
+    torch.testing.assert_close(posterior.variances(), torch.full((3, 2, *SHAPE), 0.01).double())
+    with pytest.raises(TypeError, match="expected Gaussian ones"):
+        g.image_posterior(g.GenerativePrior(prior.decoder, g.SparseDeviations(1.0)), m, Z, 3)
+
+
 def test_no_rounds_give_the_image_for_the_start():
     prior, m = prior_with("window"), measured()
     answer = g.alternating(prior, m, Z, maxiter=0, image_accuracy=1e-10)

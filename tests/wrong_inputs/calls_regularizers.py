@@ -39,6 +39,9 @@ PRECISION = {
     "posterior_mean": (precision.posterior_mean, lambda: dict(
         precision=a_precision(), normal=lambda u: u, back=torch.ones(2, 4, 5), noise=0.1,
         mean=torch.ones(2, 4, 5), accuracy=1e-3, maxiter=9)),
+    "GaussianPosterior": (precision.GaussianPosterior, lambda: dict(
+        precision=a_precision(), normal=lambda u: u, mean=torch.ones(1, 4, 5), rank=3,
+        generator=torch.Generator())),
     "most_likely_precision": (precision.most_likely_precision, lambda: dict(
         residuals=torch.randn(9, 4, 5, generator=torch.Generator().manual_seed(0)), radius=1,
         noise=0.1, shrinkage=0.1, mask=torch.ones(4, 5, dtype=torch.bool).numpy())),

@@ -8,7 +8,8 @@
 exactly, latent vectors by descent, in turn, without any increase. Its determinant is `Marginal` or
 `Joint`, see docs/generative_reconstruction.md. `range_restricted` admits no deviation, and
 `inverse_gan` adapts the decoder in place of it. They start from `encoder_start` or
-`prior_samples`, and `best_of` takes the best of several answers.
+`prior_samples`, and `best_of` takes the best of several answers. `image_posterior` is what data
+leave uncertain of an image.
 
 `joint_functional` and `reduced_functional` are the regularizer as an ODL functional.
 
@@ -27,6 +28,7 @@ from odl_learned.regularizers.generative.deviations import (
 from odl_learned.regularizers.generative.functionals import joint_functional, reduced_functional
 from odl_learned.regularizers.generative.hard import inverse_gan, range_restricted
 from odl_learned.regularizers.generative.measurements import Measurements
+from odl_learned.regularizers.generative.posterior import image_posterior
 from odl_learned.regularizers.generative.prior import GenerativePrior, prior_of
 from odl_learned.regularizers.generative.reconstruction import Reconstruction
 from odl_learned.regularizers.generative.starts import best_of, encoder_start, prior_samples
@@ -43,6 +45,7 @@ __all__ = [
     "alternating",
     "best_of",
     "encoder_start",
+    "image_posterior",
     "inverse_gan",
     "joint_functional",
     "precision",

@@ -4,7 +4,8 @@
 its diagonal, smoothly, so that flat regions cannot make it infinite. `most_likely_precision` fits
 one to residuals in closed form, `white_precision` a multiple of the identity. `marginal_variances`,
 `covariances` and `correlations` are exact maps of what the model believes. `proximal` and
-`posterior_mean` solve for images, preconditioned by `Shifted`, `Split` or `Jacobi`.
+`posterior_mean` solve for images, preconditioned by `Shifted`, `Split` or `Jacobi`, and
+`GaussianPosterior` is what data leave uncertain: samples, variances, correlations.
 """
 
 from odl_learned.networks.generative.noise_floor import NoiseFloor
@@ -17,6 +18,7 @@ from odl_learned.regularizers.generative.precision.marginals import (
     covariances,
     marginal_variances,
 )
+from odl_learned.regularizers.generative.precision.posterior import GaussianPosterior
 from odl_learned.regularizers.generative.precision.precision import Precision
 from odl_learned.regularizers.generative.precision.preconditioners import (
     Jacobi,
@@ -26,6 +28,7 @@ from odl_learned.regularizers.generative.precision.preconditioners import (
 from odl_learned.regularizers.generative.precision.systems import posterior_mean, proximal
 
 __all__ = [
+    "GaussianPosterior",
     "Jacobi",
     "NoiseFloor",
     "Precision",

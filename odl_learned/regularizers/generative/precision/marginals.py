@@ -56,6 +56,11 @@ def covariances(precision: Precision, pixel: tuple[int, ...]) -> torch.Tensor:
     TypeError, ValueError
         If the precision is none, or the pixel is none of the image.
     """
+    return precision.covariance_times(unit_image(precision, pixel))
+
+
+def unit_image(precision: Precision, pixel: tuple[int, ...]) -> torch.Tensor:
+    """Return images ``(N, *image)`` that are one in a pixel, or raise if it is none of theirs."""
     require_precision(precision)
     if (not isinstance(pixel, tuple) or len(pixel) != len(precision.image)
             or not all(isinstance(i, int) and 0 <= i < n
@@ -64,7 +69,7 @@ def covariances(precision: Precision, pixel: tuple[int, ...]) -> torch.Tensor:
                          f"whole numbers in an image {precision.image}.")
     unit = torch.zeros_like(precision.scale)
     unit[:, *pixel] = 1
-    return precision.covariance_times(unit)
+    return unit
 
 
 def correlations(precision: Precision, pixel: tuple[int, ...]) -> torch.Tensor:

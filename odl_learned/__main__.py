@@ -28,6 +28,8 @@ def parser():
     demo.add_argument("--index", type=int, help="number of the slice in a stack")
     demo.add_argument("--pixel-mm", type=float, metavar="MM",
                       help="side of a pixel [as in the DICOM file, 0.9 mm for others]")
+    demo.add_argument("--rescale", type=float, nargs=2, metavar=("SLOPE", "INTERCEPT"),
+                      help="Hounsfield units are SLOPE times the values plus INTERCEPT")
     demo.add_argument("--out", default="results", help="folder for the results [results]")
     demo.add_argument("--fast", action="store_true", help="half the size, under a minute")
     demo.add_argument("--seed", type=int, default=0, help="of noise and sampling [0]")
@@ -45,7 +47,7 @@ def images_of(arguments):
     from odl_learned.data.dicom.files import is_dicom, require_file
     from odl_learned.validation import require_positive
 
-    for name in ("key", "index", "pixel_mm"):
+    for name in ("key", "index", "pixel_mm", "rescale"):
         if arguments.image is None and getattr(arguments, name) is not None:
             option = "--" + name.replace("_", "-")
             raise ValueError(f"{option} is about your own slice; expected --image with it.")
@@ -66,9 +68,22 @@ def images_of(arguments):
     if arguments.pixel_mm is not None:
         image = image._replace(pixel_mm=(arguments.pixel_mm,) * 2)
     if arguments.modality is not None:
-        unit = "HU" if arguments.modality == "ct" else image.unit
+        # Only what the file says, or --rescale, is certain to be in Hounsfield units.
+        unit = "" if arguments.modality == "ct" and image.unit != "HU" else image.unit
         image = image._replace(modality=MODALITIES[arguments.modality], unit=unit)
-    return [image]
+    return [image if arguments.rescale is None else rescaled(image, *arguments.rescale)]
+
+
+def rescaled(image, slope, intercept):
+    """The slice in Hounsfield units."""
+    from odl_learned.validation import require_finite, require_positive
+
+    if image.modality != "CT":
+        raise ValueError(f"--rescale gives Hounsfield units and the modality is {image.modality!r};"
+                         " expected --modality ct with it.")
+    require_positive("the slope of --rescale", slope)
+    require_finite("the intercept of --rescale", intercept)
+    return image._replace(array=(slope * image.array + intercept).astype("float32"), unit="HU")
 
 
 def run_demo(arguments):

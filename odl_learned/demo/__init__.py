@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 
 from odl_learned import data
-from odl_learned.demo import learned, methods, report, scenes
+from odl_learned.demo import learned, methods, plausible, report, scenes
 from odl_learned.demo.fitting import described, fit, size_for
 from odl_learned.validation import require_count, require_finite
 
@@ -58,11 +58,12 @@ def run(images, size, folder, seed=0, train=False):
         raise ValueError(f"size is {size!r}, expected one of {', '.join(SIZES)}.")
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    settings, entries, pixels = SIZES[size], [], {}
+    settings, entries, pixels, notes = SIZES[size], [], {}, []
     for image in images:
         scene = scene_of(image, settings["n"], np.random.default_rng(seed))
         pixels[scene.name] = scene.truth.shape[0]
-        print(f"\n{scene.title}\n{scene.origin}")
+        print("\n" + "\n".join([scene.title, scene.origin, *map(_note, scene.notes)]))
+        notes += [f"{scene.name}: {note}" for note in scene.notes]
         results = [
             methods.analytical(scene),
             methods.tikhonov(scene, settings["tikhonov"]),
@@ -75,7 +76,10 @@ def run(images, size, folder, seed=0, train=False):
         entries += rows
         print(f"wrote {report.draw(scene, results, rows, folder)}")
     print(f"\n{report.table(entries)}\n{report.LEGEND}\n")
-    print(f"wrote {report.write(entries, _said(settings, seed, train, pixels), folder)}")
+    for note in plausible.beaten(entries):
+        print(_note(note))
+        notes.append(note)
+    print(f"wrote {report.write(entries, _said(settings, seed, train, pixels), notes, folder)}")
     return entries
 
 
@@ -86,6 +90,10 @@ def _learned(scene, settings, seed, folder):
                                                checkpoint)
     checkpoint.unlink()
     return result
+
+
+def _note(text):
+    return f"note: {text}."
 
 
 def _said(settings, seed, train, pixels):
@@ -111,46 +119,19 @@ def scene_of(image, n, rng):
             "with --modality."
         )
     if image.modality == "CT":
-        _require_hounsfield(image)
+        plausible.require_hounsfield(image)
         n = size_for(image, n)
         square = fit(image.array, 2 * n, fill=float(image.array.min()))
         pixel_mm = float(image.pixel_mm[0]) * max(image.array.shape) / (2 * n)
         scene = scenes.ct_scene(square, pixel_mm, n, rng)
     else:
-        _require_magnitude(image)
+        plausible.require_magnitude(image)
         n = size_for(image, n)
         square = fit(image.array, max(2 * n, _even(max(image.array.shape))), fill=0.0)
         bright = float(np.quantile(image.array, 0.999))
         scene = scenes.mri_scene(np.clip(square / bright, 0, None), n, rng)
-    return dataclasses.replace(scene, origin=described(image, len(square), n))
-
-
-def _require_magnitude(image):
-    bright, low = float(np.quantile(image.array, 0.999)), float(image.array.min())
-    if bright <= 0 or low < -0.05 * bright:
-        raise ValueError(
-            f"the smallest value of the image is {low:g} and its 99.9 % quantile {bright:g}, "
-            "expected a magnitude, without negative values; choose another slice."
-        )
-
-
-def _require_hounsfield(image):
-    if image.unit not in ("HU", ""):
-        raise ValueError(
-            f"the values of the image are in {image.unit}, expected Hounsfield units; choose "
-            "another slice, or say --modality ct if they are."
-        )
-    low, high = float(image.array.min()), float(image.array.max())
-    if high - low < 100 or high < -900:
-        raise ValueError(
-            f"the values of the image are between {low:g} and {high:g}, expected Hounsfield units, "
-            "-1000 for air and 0 for water; rescale them, or choose another slice."
-        )
-    if image.pixel_mm is None or not min(image.pixel_mm) > 0:
-        raise ValueError(
-            f"the side of a pixel is {image.pixel_mm}, expected millimeters; say it with "
-            "--pixel-mm."
-        )
+    return dataclasses.replace(scene, origin=described(image, len(square), n),
+                               notes=(*plausible.assumed(image), *scene.notes))
 
 
 def example_images():

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-SMALLEST = 32
+SMALLEST, NARROWEST = 32, 16
 
 
 def size_for(image, n):
@@ -14,7 +14,8 @@ def size_for(image, n):
     Raises
     ------
     ValueError
-        If the slice is smaller than 32 pixels, constant, or its pixels are not square.
+        If the slice is smaller than 32 pixels or narrower than 16, constant, or its pixels are not
+        square.
     """
     longest = max(image.array.shape)
     if longest < SMALLEST:
@@ -22,6 +23,11 @@ def size_for(image, n):
             f"the image has {image.array.shape[0]} x {image.array.shape[1]} pixels, expected at "
             f"least {SMALLEST} on its longer side, for there is little to compare in fewer; choose "
             "a larger one."
+        )
+    if min(image.array.shape) < NARROWEST:
+        raise ValueError(
+            f"the image has {image.array.shape[0]} x {image.array.shape[1]} pixels, expected at "
+            f"least {NARROWEST} on its shorter side; choose a slice, not a line of one."
         )
     if np.ptp(image.array) == 0:
         raise ValueError(

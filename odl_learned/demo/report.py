@@ -40,10 +40,11 @@ def table(entries):
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
-def write(entries, settings, folder):
-    """Write ``demo.json`` with the settings and all rows."""
+def write(entries, settings, notes, folder):
+    """Write ``demo.json`` with the settings, all rows, and what was said about the images."""
     path = folder / "demo.json"
-    path.write_text(json.dumps({"settings": settings, "results": entries}, indent=2) + "\n")
+    said = {"settings": settings, "results": entries, "notes": notes}
+    path.write_text(json.dumps(said, indent=2) + "\n")
     return path
 
 

@@ -15,6 +15,7 @@ import odl
 import scipy.fft
 
 from odl_learned import data, operators
+from odl_learned.demo import plausible
 from odl_learned.functionals import BoxConstraint, MagnitudeBound
 
 WATER = 0.2  # attenuation of water at 70 keV in 1/cm; images are relative to it
@@ -52,6 +53,8 @@ class Scene:
         ``() -> Training`` at half the resolution.
     origin : str
         What was done to the slice before it was measured.
+    notes : tuple of str
+        What is assumed about the slice, and what went wrong with the measurement.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Scene:
     zoom: tuple
     training: Callable
     origin: str = ""
+    notes: tuple = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +132,7 @@ def ct_scene(hounsfield, pixel_mm, n, rng, photons=PHOTONS):
         BoxConstraint(space, 0.0, LARGEST_ATTENUATION),
         {"Tikhonov": 1.5e-2, "TV": 6e-4, "TGV": 6e-4},
         (0.7, 1.3), ((int(0.42 * n), int(0.74 * n)), (int(0.18 * n), int(0.5 * n))), training,
+        notes=tuple(plausible.starved(photons * np.exp(-exact.data), photons)),
     )
 
 

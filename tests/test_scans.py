@@ -16,9 +16,9 @@ from ray_transforms import check_against_odl
 
 from odl_learned import bridge, metrics, operators
 from odl_learned.bridge.loops.generic import GenericLinear
-from odl_learned.bridge.ray import weighted_fan
 from odl_learned.operators.tomography import backprojection
 from odl_learned.operators.tomography.fan_backprojection import FanBackprojection
+from odl_learned.operators.tomography.projectors import matrices
 from odl_learned.operators.tomography.view_weights import short_scan_weights
 
 SPACE = odl.uniform_discr([-1, -1], [1, 1], (64, 64), dtype="float32")
@@ -133,7 +133,7 @@ def test_the_weighted_backprojection(rng):
 
 
 def test_large_backprojections_run_view_by_view(rng, monkeypatch):
-    monkeypatch.setattr(weighted_fan, "SPARSE_LIMIT", 1)
+    monkeypatch.setattr(matrices, "SPARSE_LIMIT", 1)
     A = operators.fan_beam_ray_transform(
         odl.uniform_discr([-1, -1], [1, 1], (6, 6), dtype="float32"), 4, 3.0, 2.0)
     B = FanBackprojection(A)

@@ -12,7 +12,7 @@ import scipy.sparse
 from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.loops.generic import GenericLinear
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.ray import SPARSE_LIMIT, RayBackprojector, RayProjector
+from odl_learned.bridge.ray import RayBackprojector, RayProjector
 from odl_learned.bridge.ray.sparse import sparse_pair
 from odl_learned.bridge.rules.expressions import Composition, Scale
 from odl_learned.operators.tomography.fan_backprojection import (
@@ -20,6 +20,8 @@ from odl_learned.operators.tomography.fan_backprojection import (
     FanBackprojectionAdjoint,
     FanRays,
 )
+from odl_learned.operators.tomography.projectors import matrices
+from odl_learned.validation import level_outside
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,14 +90,14 @@ def _(op: FanBackprojectionAdjoint):
 def _pair(op):
     """The matrix and its transpose, or None where they would be too large."""
     geometry = FanInterpolation(op.rays, tuple(op.range.shape), tuple(op.domain.shape))
-    if geometry.expected_bytes <= SPARSE_LIMIT:
+    if geometry.expected_bytes <= matrices.SPARSE_LIMIT:
         return sparse_pair(geometry)
     warnings.warn(
         f"the backprojection as a matrix takes {geometry.expected_bytes / 2**30:.1f} GiB, more "
-        f"than the limit of {SPARSE_LIMIT / 2**30:.1f} GiB; every image is computed by itself, "
-        "view by view, which is slower. Raise odl_learned.bridge.ray.weighted_fan.SPARSE_LIMIT to "
+        f"than the limit of {matrices.SPARSE_LIMIT / 2**30:.1f} GiB; every image is computed "
+        f"by itself, view by view, which is slower. Raise {matrices.__name__}.SPARSE_LIMIT to "
         "change that.",
         RuntimeWarning,
-        stacklevel=4,
+        stacklevel=level_outside("odl_learned", "odl", "functools", "torch"),
     )
     return None

@@ -7,6 +7,7 @@ import odl
 from odl.applications import tomo
 
 from odl_learned.operators.tomography.divergent_rays import require_circles
+from odl_learned.operators.tomography.projectors.implementation import MatrixImpl
 from odl_learned.operators.tomography.ray import radius_of, require_scan
 from odl_learned.validation import is_finite_number, require_finite, require_positive, shown
 
@@ -59,7 +60,7 @@ def scanned_parallel_beam(space, angles, num_bins, bin_width, axis_bin=None):
     views = _views(angles)
     require_scan(space, 2, len(views), num_bins)
     detector = _detector(num_bins, bin_width, axis_bin)
-    return tomo.RayTransform(space, tomo.Parallel2dGeometry(views, detector), impl="astra_cpu")
+    return tomo.RayTransform(space, tomo.Parallel2dGeometry(views, detector), impl=MatrixImpl)
 
 
 def scanned_fan_beam(space, angles, source_to_axis, source_to_detector, num_bins, bin_width,
@@ -115,7 +116,7 @@ def scanned_fan_beam(space, angles, source_to_axis, source_to_detector, num_bins
     geometry = tomo.FanBeamGeometry(
         views, _detector(num_bins, bin_width, axis_bin), src_radius=float(source_to_axis),
         det_radius=float(source_to_detector - source_to_axis))  # fmt: skip
-    return tomo.RayTransform(space, geometry, impl="astra_cpu")
+    return tomo.RayTransform(space, geometry, impl=MatrixImpl)
 
 
 def _views(angles):

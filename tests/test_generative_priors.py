@@ -419,7 +419,7 @@ MISTAKES = {
     "data without a batch": (lambda: g.Measurements(inpainting(), U[0], 0.1),
                              ValueError, r"data\[None\]"),
     "a start of another shape": (lambda: g.alternating(prior_with("white"), measured(), Z[:2]),
-                                 ValueError, r"start is \(2, 3\), expected a tensor of shape"),
+                                 ValueError, r"\(2, 3\)\), expected a real tensor of shape"),
     "a network for a prior": (lambda: g.alternating(variational(0), measured(), Z),
                               TypeError, "expected one of GenerativePrior"),
     "a determinant that needs data": (

@@ -105,6 +105,10 @@ GENERATIVE = {
     "regularizers.generative.image_posterior": (
         regularizers.generative.image_posterior, lambda: dict(
             prior=PRIOR, measurements=MEASURED, z=START, rank=3, image_accuracy=1e-4)),
+    "regularizers.generative.variable_projection": (
+        regularizers.generative.variable_projection, lambda: dict(
+            prior=PRIOR, measurements=MEASURED, start=START, accuracy=1.0, maxiter=2,
+            determinant=regularizers.generative.Marginal(), image_accuracy=1e-4)),
     "regularizers.generative.range_restricted": (
         regularizers.generative.range_restricted, lambda: dict(
             FITTED, accuracy=1.0, maxiter=3)),

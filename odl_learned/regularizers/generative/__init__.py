@@ -4,9 +4,10 @@
 `SparseDeviations`, or `LearnedDeviations` with the covariance that a network has learned;
 `prior_of` makes it of a trained `networks.generative.VariationalAutoencoder`.
 
-`alternating` reconstructs from `Measurements`, a linear operator with data and noise level: images
-exactly, latent vectors by descent, in turn, without any increase. Its determinant is `Marginal` or
-`Joint`, see docs/generative_reconstruction.md. `range_restricted` admits no deviation, and
+`variable_projection` reconstructs from `Measurements`, a linear operator with data and noise level:
+latent vectors by descent, with the best images for them. `alternating` moves images and latent
+vectors in turn. Neither ever increases the objective. Their determinant is `Marginal` or `Joint`,
+see docs/generative_reconstruction.md. `range_restricted` admits no deviation, and
 `inverse_gan` adapts the decoder in place of it. They start from `encoder_start` or
 `prior_samples`, and `best_of` takes the best of several answers. `image_posterior` is what data
 leave uncertain of an image.
@@ -25,6 +26,7 @@ from odl_learned.regularizers.generative.deviations import (
     SparseDeviations,
     WhiteDeviations,
 )
+from odl_learned.regularizers.generative.elimination import variable_projection
 from odl_learned.regularizers.generative.functionals import joint_functional, reduced_functional
 from odl_learned.regularizers.generative.hard import inverse_gan, range_restricted
 from odl_learned.regularizers.generative.measurements import Measurements
@@ -53,4 +55,5 @@ __all__ = [
     "prior_samples",
     "range_restricted",
     "reduced_functional",
+    "variable_projection",
 ]

@@ -70,18 +70,11 @@ def alternating(
         If a number is out of range, or the start has another shape.
     """
     determinant = Marginal() if determinant is None else determinant
-    for name, given, kind in (("prior", prior, GenerativePrior),
-                              ("measurements", measurements, Measurements),
-                              ("determinant", determinant, Determinant)):
-        if not isinstance(given, kind):
-            raise TypeError(f"{name} is {shown(given)}, expected one of {kind.__name__}.")
+    require_problem(prior, measurements, start, determinant, accuracy, image_accuracy)
     if callback is not None:
         require_method("callback", callback, "values.append", 1)
-    require_positive("accuracy", accuracy)
-    require_positive("image_accuracy", image_accuracy)
     require_count("maxiter", maxiter, 0)
     require_count("latent_steps", latent_steps)
-    require_start(start, len(measurements), prior.latent)
     count = len(measurements)
     z, active = start.detach().double().clone(), torch.arange(count)
     u = _minimizer(prior, measurements, z, prior.images(z, measurements.images()).detach(),
@@ -115,6 +108,20 @@ def alternating(
         u[active[better]], value[active[better]] = new[better], new_value[better]
         _tell(callback, value)
     return Reconstruction(u, z, value, stationarity, niter, reason)
+
+
+def require_problem(prior: GenerativePrior, measurements: Measurements, start: torch.Tensor,
+                    determinant: Determinant, accuracy: float,
+                    image_accuracy: float) -> None:  # fmt: skip
+    """Raise unless these are a prior, measurements, a start for them, and positive accuracies."""
+    for name, given, kind in (("prior", prior, GenerativePrior),
+                              ("measurements", measurements, Measurements),
+                              ("determinant", determinant, Determinant)):
+        if not isinstance(given, kind):
+            raise TypeError(f"{name} is {shown(given)}, expected one of {kind.__name__}.")
+    require_positive("accuracy", accuracy)
+    require_positive("image_accuracy", image_accuracy)
+    require_start(start, len(measurements), prior.latent)
 
 
 def _minimizer(prior, measurements, z, start, accuracy):

@@ -122,10 +122,12 @@ def latent_descent(
 
 def require_start(start: torch.Tensor, count: int, latent: int) -> None:
     """Raise unless the start has a latent vector for each sample."""
-    if not isinstance(start, torch.Tensor) or tuple(start.shape) != (count, latent):
-        given = tuple(start.shape) if isinstance(start, torch.Tensor) else shown(start)
-        raise ValueError(f"start is {given}, expected a tensor of shape {(count, latent)}, a "
-                         "latent vector for each sample, such as encoder_start or prior_samples.")
+    if not isinstance(start, torch.Tensor) or tuple(start.shape) != (count, latent) or (
+            start.is_complex()):  # fmt: skip
+        given = ((start.dtype, tuple(start.shape)) if isinstance(start, torch.Tensor)
+                 else shown(start))  # fmt: skip
+        raise ValueError(f"start is {given}, expected a real tensor of shape {(count, latent)}, "
+                         "a latent vector for each sample, such as encoder_start or prior_samples.")
 
 
 def _searched(objective, z, value, direction, decrease, index):

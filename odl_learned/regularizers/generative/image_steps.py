@@ -38,7 +38,8 @@ def least_squares(measurements: Measurements, precision: Precision, center: torc
     b = measurements.pulled_back() + _on_images(precision.times, center)
     size = torch.linalg.vector_norm(b.flatten(1), dim=1).double().clamp_min(TINY)
     system = _System(measurements, precision)
-    jacobi = _Jacobi(precision.diagonal() + on_channels(measurements.information))
+    diagonal = precision.diagonal() + on_channels(measurements.information)
+    jacobi = _Jacobi(diagonal.clamp_min(TINY))  # zero where nothing is known of a pixel
     return solvers.conjugate_gradient(system, b, start, (accuracy * size).numpy(), MAXITER,
                                       jacobi).x  # fmt: skip
 

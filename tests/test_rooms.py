@@ -30,7 +30,7 @@ def test_rooms_are_attributes_and_lazy():
     "energies.transforms", "learning.bilevel",
     "learning.bilevel.derivative_free",
     "learning.bilevel.first_order", "learning.bilevel.hypergradients", "learning.bilevel.lower",
-    "reconstruction.diffusion"])
+    "reconstruction.diffusion", "variational.parameter_choice"])
 def test_faces_are_short_and_tell_what_is_behind(room):
     room = importlib.import_module(f"odl_learned.{room}")
     assert len(room.__all__) <= 12 and len(list(Path(room.__file__).parent.glob("*.py"))) <= 16

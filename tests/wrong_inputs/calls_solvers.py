@@ -6,6 +6,7 @@ from instances.functionals import counts
 from instances.spaces import GRAD, X, element, filters
 
 from odl_learned import functionals, operators, solvers, variational
+from odl_learned.variational import parameter_choice
 
 A = operators.mask_operator(X, np.ones((5, 7)))
 FIDELITY = functionals.l2_fidelity(element(X))
@@ -16,6 +17,12 @@ FEW = {"accuracy": 0.1, "maxiter": 5}
 CONSTANTS = {"lipschitz": 1e4, "strong_convexity": 1.0}
 SYSTEM = odl.IdentityOperator(X) + GRAD.adjoint @ GRAD
 POSITIVE = element(X) * element(X)
+
+
+def shrink(alpha, accuracy, start):
+    """Tikhonov's denoising in closed form."""
+    return solvers.Solution(element(X) / (1 + alpha), None, 1, "accuracy", gap=0.0)
+
 
 VARIATIONAL = {
     "Problem": (variational.Problem, lambda: dict(
@@ -32,6 +39,18 @@ VARIATIONAL = {
         forward_op=A, fidelity=FIDELITY, alpha=0.1, constraint=BOX)),
     "tv_problem": (variational.tv_problem, lambda: dict(
         forward_op=A, fidelity=FIDELITY, alpha=0.1, constraint=BOX)),
+    "by_discrepancy": (parameter_choice.by_discrepancy, lambda: dict(
+        problem_of_alpha=lambda alpha: alpha, discrepancy=solvers.Discrepancy(
+            odl.IdentityOperator(X), element(X), 0.5 * float(element(X).norm()), 1.0),
+        start=0.1, rtol=0.5, solve=shrink, width=0.5, factor=1e3, convexity=1.0)),
+    "by_primal_dual": (parameter_choice.by_primal_dual, lambda: dict(
+        problem=PROBLEM, accuracy=0.5, start=None)),
+    "constant_alpha": (parameter_choice.constant_alpha, lambda: dict(
+        forward_op=A, data=element(X))),
+    "first_alpha": (parameter_choice.first_alpha, lambda: dict(
+        forward_op=A, noise_level=0.1, rng=np.random.default_rng(0))),
+    "white_noise_norm": (parameter_choice.white_noise_norm, lambda: dict(
+        space=X, noise_level=0.1)),
 }
 
 SOLVERS = {

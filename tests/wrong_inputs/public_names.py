@@ -7,12 +7,13 @@ import pkgutil
 import odl_learned
 
 RESULTS = (
-    "Answer", "Batch", "Bound", "Certified", "Coefficients", "ConformalBands", "Convergence",
+    "AlphaBounds", "Answer", "Batch", "Bound", "Certified", "Choice", "Coefficients",
+    "ConformalBands", "Convergence",
     "Difference", "Differences", "EquivarianceErrors", "Greedy", "Guarantee", "History",
     "Hypergradient",
     "Image", "Learned", "LearnedPattern", "Monotone", "NoGuarantee", "Reconstruction",
     "Refuted", "Regularizer", "SavedReconstruction", "Solution", "Stability",
-    "StabilityReport", "Stack", "Table", "Unknown", "Verdict", "WorstPerturbation",
+    "StabilityReport", "Stack", "Table", "Trial", "Unknown", "Verdict", "WorstPerturbation",
 )  # fmt: skip
 MADE_BY_THE_BRIDGE = (
     "BatchFunctional", "BatchOperator", "BatchSpace", "EnergyModule", "OperatorModule",

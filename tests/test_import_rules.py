@@ -15,7 +15,7 @@ NEUTRAL = {
 }  # fmt: skip
 GROUND = {"data", "operators", "functionals", "variational", "solvers"}
 ROOMS = {
-    "data": set(),
+    "data": {"operators"},
     "operators": set(),
     "networks": set(),
     "solvers": set(),

@@ -10,6 +10,8 @@ from odl_learned.data.files.limits import Limits
 from odl_learned.data.files.patients import find_patients, split_patients
 from odl_learned.data.files.readers import read_image, read_kspace, read_npz_stack
 from odl_learned.data.files.slices import read_slices
+from odl_learned.data.mri.espirit import estimate_sensitivities
+from odl_learned.data.mri.scans import MriScan, read_mri_scan
 from odl_learned.data.noise import (
     add_white_noise,
     log_linearize,
@@ -30,12 +32,14 @@ __all__ = [
     "FixedPairs",
     "Image",
     "Limits",
+    "MriScan",
     "SimulatedPairs",
     "Stack",
     "add_white_noise",
     "cartesian_mask",
     "dival_ellipses",
     "downsample",
+    "estimate_sensitivities",
     "example_ct",
     "example_mr",
     "find_patients",
@@ -52,6 +56,7 @@ __all__ = [
     "read_image",
     "read_kspace",
     "read_measurement",
+    "read_mri_scan",
     "read_npz_stack",
     "read_slices",
     "simulated_sensitivities",

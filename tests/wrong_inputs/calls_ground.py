@@ -12,6 +12,7 @@ from odl_learned import data, functionals, learning, metrics, operators, plottin
 
 h5py = pytest.importorskip("h5py")
 dicom_files = pytest.importorskip("dicom_files", exc_type=ImportError)  # which needs pydicom
+fastmri_files = pytest.importorskip("fastmri_files", exc_type=ImportError)  # which needs h5py
 
 RAY = operators.parallel_ray_transform(square(dtype="float32"), 4)
 MRI = operators.SampledFourier(XC, mask((5, 7)))
@@ -44,6 +45,7 @@ def files(folder):
     dicom_files.write(folder / "two.dcm", image((2, 6, 8)), NumberOfFrames=2)
     with h5py.File(folder / "scan.h5", "w") as scan:
         scan["kspace"] = image((3, 6, 8)) + 0j
+    fastmri_files.write(folder / "fastmri.h5", image((2, 20, 12)) + 0j, np.ones(12), 12, 0, 2)
     (folder / "series").mkdir()
     for k in range(2):
         dicom_files.write(folder / f"series/{k}.dcm", image(), (1, 0, 0), (0, 1, 0),
@@ -62,6 +64,9 @@ def files(folder):
             path=folder / "series", limits=limits)),
         "data.read_kspace": (data.read_kspace, lambda: dict(
             path=folder / "scan.h5", key="kspace", index=0, limits=limits)),
+        "data.read_mri_scan": (data.read_mri_scan, lambda: dict(
+            path=folder / "fastmri.h5", index=0, mask=np.ones(12), sensitivities=None,
+            limits=limits)),
         "data.read_measurement": (
             lambda path, origin, name, limits: data.read_measurement(
                 path, origin, name, limits=limits),
@@ -109,6 +114,9 @@ DATA = {
     "radial_mask": (data.radial_mask, lambda: dict(shape=(6, 8), num_spokes=3)),
     "random_body": (data.random_body, lambda: dict(space=square(8), rng=rng())),
     "random_ellipses": (data.random_ellipses, lambda: dict(space=square(8), rng=rng())),
+    "estimate_sensitivities": (data.estimate_sensitivities, lambda: dict(
+        kspace=image((2, 10, 12)) + 0j, calibration=(8, 8), kernel_width=3, threshold=0.05,
+        crop=0.8)),
     "simulated_sensitivities": (data.simulated_sensitivities, lambda: dict(space=XC, coils=3)),
     "smooth_phase": (data.smooth_phase, lambda: dict(space=X, rng=rng())),
     "transmission_counts": (data.transmission_counts, lambda: dict(

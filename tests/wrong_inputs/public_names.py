@@ -11,7 +11,7 @@ RESULTS = (
     "ConformalBands", "Convergence",
     "Difference", "Differences", "EquivarianceErrors", "Greedy", "Guarantee", "History",
     "Hypergradient",
-    "Image", "Learned", "LearnedPattern", "Monotone", "NoGuarantee", "Reconstruction",
+    "Image", "Learned", "LearnedPattern", "Monotone", "MriScan", "NoGuarantee", "Reconstruction",
     "Refuted", "Regularizer", "SavedReconstruction", "Solution", "Stability",
     "StabilityReport", "Stack", "Table", "Trial", "Unknown", "Verdict", "WorstPerturbation",
 )  # fmt: skip

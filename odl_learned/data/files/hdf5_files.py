@@ -61,8 +61,16 @@ def names(path, file):
     return found
 
 
+def is_complex_pair(dtype):
+    """Whether a compound type is a complex number: two floats of one type, real part first."""
+    parts = [dtype[name] for name in dtype.names or ()]
+    return len(parts) == 2 and parts[0] == parts[1] and parts[0].kind == "f" and not parts[0].shape
+
+
 def array(where, file, key):
     """The array of this name, with its numbers still in the file; None if there is none.
+
+    Compound numbers of two floats are taken for complex ones.
 
     Raises
     ------
@@ -80,7 +88,7 @@ def array(where, file, key):
         if reason := _elsewhere(stored):
             raise _leads_away(where, reason)
         dtype, shape, held = stored.dtype, stored.shape, stored.id.get_storage_size()
-    if dtype.kind not in "biufc":
+    if dtype.kind not in "biufc" and not is_complex_pair(dtype):
         raise TypeError(f"{where} has dtype {dtype}, expected numbers.")
     if shape is None:
         raise ValueError(f"{where} is empty, without a shape; expected at least one number.")
@@ -90,6 +98,36 @@ def array(where, file, key):
             "Write the file again."
         )
     return stored
+
+
+def string(where, file, key, limits):
+    """A text that is stored as an array of its own; None if there is none.
+
+    Texts are not compressed, so that the length of the file bounds them.
+
+    Raises
+    ------
+    ValueError
+        If it is in another file, or larger than the limits.
+    TypeError
+        If it is no single text.
+    """
+    import h5py
+
+    with _readable(where):
+        stored = _follow(where, file, key)
+        if not isinstance(stored, h5py.Dataset):
+            return None
+        if reason := _elsewhere(stored):
+            raise _leads_away(where, reason)
+        if h5py.check_string_dtype(stored.dtype) is None or stored.size != 1:
+            raise TypeError(f"{where} has dtype {stored.dtype} and shape {stored.shape}, expected "
+                            "one text.")
+        size = stored.file.id.get_filesize()
+        require_limits(limits)
+        limits.require(where, stored.dtype.itemsize, size)
+        value = np.asarray(stored[()]).reshape(-1)[0]
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def text(where, item, name):

@@ -209,13 +209,14 @@ def read_kspace(
     path = require_file(path)
     with hdf5_files.open_hdf5(path) as file:
         where, stored = _stored_hdf5(path, file, key)
-        pair = stored.dtype.kind == "f"
+        pair, compound = stored.dtype.kind == "f", hdf5_files.is_complex_pair(stored.dtype)
         ndim = len(stored.shape) - pair
-        if stored.dtype.kind not in "fc" or ndim not in (3, 4) or (pair and stored.shape[-1] != 2):
+        if (stored.dtype.kind not in "fc" and not compound) or ndim not in (3, 4) or (
+            pair and stored.shape[-1] != 2):  # fmt: skip
             raise ValueError(
                 f"{where} has shape {stored.shape} and dtype {stored.dtype}, expected "
-                "(slices, coils, rows, columns) or (coils, rows, columns), complex or real with a "
-                "trailing axis of length 2."
+                "(slices, coils, rows, columns) or (coils, rows, columns), complex, compound of "
+                "two floats or real with a trailing axis of length 2."
             )
         if index is not None and not isinstance(index, numbers.Integral):
             raise TypeError(f"index is {index!r}, expected a whole number.")
@@ -225,8 +226,10 @@ def read_kspace(
                 f"{len(stored)} items along its first axis."
             )
         kspace = hdf5_files.read(where, stored, () if index is None else index, limits)
+    if compound:
+        pair, kspace = True, np.stack([kspace[name] for name in kspace.dtype.names], axis=-1)
     require_finite(where, kspace)
     if pair:
         single = kspace.dtype.itemsize <= 4
         kspace = (kspace[..., 0] + 1j * kspace[..., 1]).astype("complex64" if single else complex)
-    return kspace
+    return kspace.astype(kspace.dtype.newbyteorder("="), copy=False)

@@ -1,0 +1,1 @@
+"""Magnetic resonance: samples as scanners and fastMRI write them, and coil sensitivities."""

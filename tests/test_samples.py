@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from odl_learned.bridge import BatchSpace, as_batch
-from odl_learned.solvers import Solution
+from odl_learned.solvers import Solution, conjugate_gradient, lsqr
 from odl_learned.solvers import row_sums as sums_module
 from odl_learned.solvers.active import Active
 from odl_learned.solvers.row_sums import row_products
@@ -51,6 +51,52 @@ def test_transposed_and_conjugate_tensors_keep_their_inner_products(rng):
     samples = samples_of(x)
     for v in (x.conj(), x.transpose(1, 2), x.conj().transpose(1, 2), x.clone().requires_grad_()):
         assert np.allclose(samples.norm(v), samples.norm(x), rtol=1e-14)
+
+
+def in_memory(x):
+    """All numbers of an element, of a batch or of a tuple of them, and where they lie."""
+    parts = x if isinstance(x, tuple) else getattr(x, "parts", [x])
+    arrays = [np.asarray(getattr(part, "data", part)) if not torch.is_tensor(part)
+              else part.numpy() for part in parts]
+    return np.concatenate([a.ravel() for a in arrays]), [a.ctypes.data for a in arrays]
+
+
+PLANE = odl.uniform_discr([0, 0], [1, 1], (3, 4), dtype="float32")
+
+
+KINDS = {
+    "element": ((3, 4), PLANE.element), "product": ((2, 3, 4), (PLANE**2).element),
+    "array": ((3, 3, 4), np.copy), "tensor": ((3, 3, 4), torch.tensor),
+    "tuple": ((3, 3, 4), lambda a: (torch.tensor(a), torch.tensor(2 * a))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("t", [1.0, 0.3, [0.3, -1.0, 7.0]])
+def test_in_place_is_the_same_to_the_bit(kind, t, rng):
+    shape, make = KINDS[kind]
+    x, y = (make(rng.standard_normal(shape).astype("float32")) for _ in "xy")
+    samples = samples_of(x)
+    t = np.array(t[: samples.size]) if isinstance(t, list) else t
+    before = in_memory(x)[1]
+    sums, multiples = in_memory(samples.add(x, t, y))[0], in_memory(samples.scale(t, x))[0]
+    copy = samples.scale(1.0, x)
+    shrunk = samples.shrink(t, copy)
+    assert np.array_equal(in_memory(shrunk)[0], multiples)
+    increased = samples.increase(x, t, y)
+    assert np.array_equal(in_memory(increased)[0], sums)
+    assert in_memory(increased)[1] == before == in_memory(x)[1]
+
+
+def test_points_that_callbacks_keep_do_not_change(rng):
+    X = odl.rn(5)
+    d, b = X.element(rng.random(5) + 1), X.element(rng.standard_normal(5))
+    for solve in (conjugate_gradient, lsqr):
+        kept, copies = [], []
+        solve(odl.MultiplyOperator(d), b, X.zero(), 1e-12, 4,
+              callback=lambda x: (kept.append(x), copies.append(x.data.copy())))  # noqa: B023
+        assert len(kept) > 2
+        assert all(np.array_equal(x.data, copy) for x, copy in zip(kept, copies, strict=True))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])

@@ -11,6 +11,9 @@ from odl_learned.solvers.solution import DivergenceError
 from odl_learned.solvers.stopping import confirmed
 from odl_learned.validation import require_count
 
+#: The first so many iterations try whether the operator is what it should be.
+TRIALS = 10
+
 
 def conjugate_gradient(operator, b, x0, accuracy, maxiter, precondition=None, lower_bound=None,
                        callback=None):  # fmt: skip
@@ -128,40 +131,43 @@ def iterate(system, x, residual, target, limit, samples, callback, name):
     niter, reason : arrays, one entry per sample
     """
     active, size, k = Active(samples, x), samples.norm(residual), 0
-    p = Hp = rho = None
+    x, residual = samples.scale(1.0, x), samples.scale(1.0, residual)
+    p = previous = rho = None
     spectrum = np.zeros(samples.size)
     while active.index.size:
-        _require(np.isfinite(size), name, active, k, "the residual is not finite", size,
-                 "Check the operator, its data and the preconditioner")  # fmt: skip
-        done = size <= target
-        if (done | (k >= limit)).any():
+        if not ((size > target) & (size < np.inf) & (k < limit)).all():
+            _require(np.isfinite(size), name, active, k, "the residual is not finite", size,
+                     "Check the operator, its data and the preconditioner")  # fmt: skip
+            done = size <= target
             rest = active.finish(done | (k >= limit), x, k, np.where(done, "accuracy", "maxiter"))
             if not rest.size:
                 break
             x, residual = samples.take(x, rest), samples.take(residual, rest)
             size, target, limit, spectrum = (v[rest] for v in (size, target, limit, spectrum))
             if p is not None:
-                p, Hp, rho = samples.take(p, rest), samples.take(Hp, rest), rho[rest]
+                p, rho = samples.take(p, rest), rho[rest]
+            if previous is not None:
+                previous = tuple(samples.take(v, rest) for v in previous)
             system, samples = system.take(rest), samples.subset(rest)
         z = system.precondition(residual)
         rho_next = samples.inner(residual, z) if z is not residual else size**2
         _require(rho_next > 0, name, active, k, "<r, M^-1 r> is {:.3g}, expected it positive",
                  rho_next, "Check that precondition is symmetric and positive definite")
-        p_next = z if p is None else samples.add(z, rho_next / rho, p)
-        Hp_next = system.product(p_next)
-        curvature = samples.inner(p_next, Hp_next)
+        p = samples.scale(1.0, z) if p is None else (
+            samples.increase(samples.shrink(rho_next / rho, p), 1.0, z))
+        Hp, rho = system.product(p), rho_next
+        curvature = samples.inner(p, Hp)
         _require(curvature > 0, name, active, k, "<p, H p> is {:.3g}, expected it positive",
                  curvature, "Check that the operator is positive definite")
-        if k < 10:
-            pair = None if p is None else (p, Hp)
-            spectrum = _try_system(system, p_next, Hp_next, curvature, pair, spectrum, samples,
-                                   active, k, name)  # fmt: skip
-        p, Hp, rho = p_next, Hp_next, rho_next
-        x = samples.add(x, rho / curvature, p)
-        residual = samples.add(residual, -rho / curvature, Hp)
+        if k < TRIALS:
+            spectrum = _try_system(system, p, Hp, curvature, previous, spectrum, samples, active,
+                                   k, name)  # fmt: skip
+            previous = (samples.scale(1.0, p), Hp) if k + 1 < TRIALS else None
+        x = samples.increase(x, rho / curvature, p)
+        residual = samples.increase(residual, -rho / curvature, Hp)
         size, k = samples.norm(residual), k + 1
         if callback is not None:
-            callback(active.whole(x))
+            callback(samples.scale(1.0, active.whole(x)))
     solution = active.solution()
     return solution.x, *(np.atleast_1d(v) for v in (solution.niter, solution.reason))
 
@@ -187,7 +193,7 @@ def _try_system(system, p, Hp, curvature, previous, spectrum, samples, active, k
 
 
 def _require(holds, name, active, k, what, values, cure):
-    if not np.all(holds):
+    if not holds.all():
         value = values[np.argmin(holds)]
         value = math.nan if value is None else value
         raise DivergenceError(

@@ -131,33 +131,28 @@ class _Problem:
 def _bidiagonalize(problem, x, limit, callback):
     X, Y = problem.images, problem.residuals
     active, k, damp = Active(X, x), 0, problem.damp
+    x = X.scale(1.0, x)
     u, w = problem.data - problem.forward_op(x), X.scale(-damp, x)
     y_norm = Y.norm(problem.data)
     beta = np.hypot(Y.norm(u), X.norm(w))
-    u, w = Y.scale(_inverse(beta), u), X.scale(_inverse(beta), w)
+    u, w = Y.shrink(_inverse(beta), u), X.shrink(_inverse(beta), w)
     v = X.add(problem.adjoint(u), damp, w)
     require_alike("forward_op.adjoint(data)", v, x)
     alfa = X.norm(v)
-    p = v = X.scale(_inverse(alfa), v)
+    v = X.shrink(_inverse(alfa), v)
+    p = X.scale(1.0, v)
     phibar, rhobar, slope, total = beta, alfa, beta * alfa, alfa**2
     while active.index.size:
-        bad = ~np.isfinite(slope)
-        if bad.any():
-            raise DivergenceError(
-                f"lsqr fails: values{active.name(bad)} are not finite at iteration {k}. Check "
-                "forward_op and its adjoint."
-            )
-        x_norm, size = X.norm(x), np.sqrt(total)
-        residual = np.sqrt(np.maximum(phibar**2 - (damp * x_norm) ** 2, 0))
-        certain = slope <= damp**2 * problem.accuracy
-        estimated = (slope <= problem.accuracy * size * phibar) | (
-            phibar <= problem.accuracy * (y_norm + size * x_norm))
-        done = np.where(damp > 0, certain, estimated) | (slope == 0)
-        noise = residual <= problem.level
-        over = done | noise | (k >= limit)
-        if over.any():
+        done, noise = _reached(problem, x, phibar, slope, total, y_norm)
+        if (done | noise | (k >= limit) | ~(slope < np.inf)).any():
+            bad = ~np.isfinite(slope)
+            if bad.any():
+                raise DivergenceError(
+                    f"lsqr fails: values{active.name(bad)} are not finite at iteration {k}. Check "
+                    "forward_op and its adjoint."
+                )
             reason = np.where(noise, "discrepancy", np.where(done, "accuracy", "maxiter"))
-            rest = active.finish(over, x, k, reason)
+            rest = active.finish(done | noise | (k >= limit), x, k, reason)
             if not rest.size:
                 break
             problem, limit = problem.take(rest), limit[rest]
@@ -166,32 +161,48 @@ def _bidiagonalize(problem, x, limit, callback):
             y_norm, alfa, phibar, rhobar, slope, total = (
                 a[rest] for a in (y_norm, alfa, phibar, rhobar, slope, total))
             X, Y, damp = problem.images, problem.residuals, problem.damp
+        damped = damp.any()
         Av = problem.forward_op(v)
-        u = Y.add(Av, -alfa, u)
+        u = Y.increase(Y.shrink(-alfa, u), 1.0, Av)
         beta = Y.norm(u)
-        if damp.any():
-            w = X.add(X.scale(damp, v), -alfa, w)
+        if damped:
+            w = X.increase(X.shrink(-alfa, w), damp, v)
             beta = np.hypot(beta, X.norm(w))
-            w = X.scale(_inverse(beta), w)
-        u = Y.scale(_inverse(beta), u)
+            w = X.shrink(_inverse(beta), w)
+        u = Y.shrink(_inverse(beta), u)
         back = problem.adjoint(u)
         if k < 10:
             require_adjoint("lsqr", active, Y.inner(Av, u), X.inner(v, back), Y.norm(Av),
                             1e-5 * np.sqrt(total), k)  # fmt: skip
-        v = X.add(X.add(back, damp, w) if damp.any() else back, -beta, v)
+        v = X.increase(X.shrink(-beta, v), 1.0, back)
+        v = X.increase(v, damp, w) if damped else v
         alfa = X.norm(v)
-        v = X.scale(_inverse(alfa), v)
+        v = X.shrink(_inverse(alfa), v)
         total = total + alfa**2 + beta**2
         rho = np.hypot(rhobar, beta)
         c, s = rhobar / rho, beta / rho
         phi, phibar = c * phibar, s * phibar
-        x = X.add(x, phi / rho, p)
-        p = X.add(v, -s * alfa / rho, p)
+        x = X.increase(x, phi / rho, p)
+        p = X.increase(X.shrink(-s * alfa / rho, p), 1.0, v)
         rhobar, slope, k = -c * alfa, phibar * alfa * np.abs(c), k + 1
         if callback is not None:
-            callback(active.whole(x))
+            callback(X.scale(1.0, active.whole(x)))
     solution = active.solution()
     return solution.x, *(np.atleast_1d(a) for a in (solution.niter, solution.reason))
+
+
+def _reached(problem, x, phibar, slope, total, y_norm):
+    """Where the accuracy is reached by the recurrence, and where the residual is noise."""
+    damp, noisy = problem.damp, problem.level > -np.inf
+    done = (slope <= damp**2 * problem.accuracy) | (slope == 0)
+    if noisy.any() or not damp.all():
+        x_norm, size = problem.images.norm(x), np.sqrt(total)
+        estimated = (slope <= problem.accuracy * size * phibar) | (
+            phibar <= problem.accuracy * (y_norm + size * x_norm))
+        done = done | (damp == 0) & estimated
+        residual = np.sqrt(np.maximum(phibar**2 - (damp * x_norm) ** 2, 0))
+        noisy = residual <= problem.level
+    return done, noisy
 
 
 def _inverse(values):

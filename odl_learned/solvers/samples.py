@@ -53,6 +53,8 @@ class Element:
     def norm(self, x):
         """``|x|``, of shape (1,)."""
         size = float(x.norm())
+        if SAFE[0] <= size <= SAFE[1]:
+            return np.array([size])
         factor = _safe_factor(size, self.eps(x)).item()
         return np.array([size if factor == 1 else float((factor * x).norm()) / factor])
 
@@ -67,6 +69,26 @@ class Element:
     def extrapolate(self, x, t, previous):
         """``x + t (x - previous)``, a new element."""
         return x + self.scale(t, x - previous)
+
+    def increase(self, x, t, y):
+        """``x + t y``, in the memory of ``x`` where that is known; use what is returned."""
+        into, arrays = memory(x), memory(y)
+        if into is None or arrays is None:
+            return self.add(x, t, y)
+        t = float(np.reshape(t, ()))
+        for a, b in zip(into, arrays, strict=True):
+            a += b if t == 1 else t * b
+        return x
+
+    def shrink(self, t, x):
+        """``t x``, in the memory of ``x`` where that is known; use what is returned."""
+        into = memory(x)
+        if into is None:
+            return self.scale(t, x)
+        t = float(np.reshape(t, ()))
+        for a in into:
+            a *= t
+        return x
 
     def ones(self, x):
         """The element of the space of ``x`` with all entries one."""
@@ -133,7 +155,7 @@ class Batch:
         """``t_b x_b`` with a float, or one number per sample."""
         if isinstance(x, tuple):
             return tuple(self.scale(t, part) for part in x)
-        return t * x if np.ndim(t) == 0 else self._column(t, x) * x
+        return self._factor(t, x) * x
 
     def add(self, x, t, y):
         """``x_b + t_b y_b``, new arrays."""
@@ -148,9 +170,23 @@ class Batch:
         if isinstance(x, tuple):
             return tuple(self.extrapolate(a, t, b) for a, b in zip(x, previous, strict=True))
         result = x - previous
-        result *= t if np.ndim(t) == 0 else self._column(t, x)
+        result *= self._factor(t, x)
         result += x
         return result
+
+    def increase(self, x, t, y):
+        """``x_b + t_b y_b``, in the memory of ``x``; use what is returned."""
+        if isinstance(x, tuple):
+            return tuple(self.increase(a, t, b) for a, b in zip(x, y, strict=True))
+        x += y if isinstance(t, float) and t == 1 else self.scale(t, y)
+        return x
+
+    def shrink(self, t, x):
+        """``t_b x_b``, in the memory of ``x``; use what is returned."""
+        if isinstance(x, tuple):
+            return tuple(self.shrink(t, part) for part in x)
+        x *= self._factor(t, x)
+        return x
 
     def ones(self, x):
         """Arrays of the shape of ``x`` with all entries one."""
@@ -185,6 +221,12 @@ class Batch:
         """Numbers of samples as the user sees them: an array of shape (size,)."""
         return np.asarray(values)
 
+    def _factor(self, t, x):
+        """A number, or one per sample as an array that broadcasts against ``x``."""
+        if isinstance(t, np.ndarray) and t.ndim:
+            return t.item() if t.size == 1 else self._column(t, x)  # rounded alike
+        return t if np.ndim(t) == 0 else self._column(t, x)
+
     def _column(self, t, x):
         """One number per sample as an array that broadcasts against ``x``, of its precision."""
         dtype = x.real.dtype if self.xp.isdtype(x.dtype, "complex floating") else x.dtype
@@ -195,6 +237,18 @@ class Batch:
         host = on_host(values)
         host = np.asarray(to_device(values, "cpu")) if host is None else host
         return np.asarray(host, dtype=np.float64)
+
+
+def memory(x):
+    """The numpy arrays that an ODL element, or one of a product space, lives in; None elsewhere."""
+    data = getattr(x, "data", None)
+    if isinstance(data, np.ndarray):
+        return [data] if hasattr(x, "space") else None
+    parts = getattr(x, "parts", None)
+    if parts is None or data is not None:
+        return None
+    arrays = [memory(part) for part in parts]
+    return None if None in arrays else [array for part in arrays for array in part]
 
 
 # Squares of numbers below the root of the smallest one vanish, those above the root of the largest

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from odl_learned import compiled
-from odl_learned.compiled import compiler, run_all
+from odl_learned.compiled import compiler, run_all, shares, useful_threads
 from odl_learned.solvers import rof
 from odl_learned.solvers.variation import sheets
 from odl_learned.solvers.variation.rof_iteration import PrimalDual
@@ -87,9 +87,7 @@ def test_strips_share_rows():
         part[:, : piece.top - piece.begin] = part[:, piece.bottom - piece.begin :] = -1
     strips.renew(parts)
     assert_same(parts, strips.cut(image))
-    # halos fit into strips, and what is small is not cut
-    assert len(Strips(1, (40, 4000), 8, 16, 4).pieces) == 2
-    assert len(Strips(1, (40, 40), 8, 2, 4).pieces) == 1
+    assert len(Strips(1, (40, 4000), 8, 16, 4).pieces) == 2  # halos fit into strips
     assert [p.samples for p in Strips(5, (100, 100), 8, 16, 2).pieces] == [slice(0, 2), slice(2, 5)]
 
 
@@ -113,6 +111,12 @@ def test_nothing_is_contracted_or_reordered():
 
     numbers = np.random.default_rng(0).standard_normal(1000)
     assert total(numbers) == np.cumsum(numbers)[-1]
+
+
+def test_shares_are_dealt(threads):
+    assert shares(5, 2**20) == ([(0, 5)] if threads == 1 else [(0, 1), (1, 3), (3, 5)])
+    assert shares(2, 2**20) == ([(0, 2)] if threads == 1 else [(0, 1), (1, 2)])
+    assert shares(5, 100) == [(0, 5)] and useful_threads(100) == 1
 
 
 def test_threads_raise_and_are_entered_at_once(threads):

@@ -4,10 +4,10 @@ import odl
 import pytest
 import torch
 
-from odl_learned import functionals, operators
+from odl_learned import compiled, functionals, operators
 from odl_learned.bridge import as_module
 from odl_learned.bridge.rules.expressions import Composition
-from odl_learned.bridge.rules.functionals import variation
+from odl_learned.bridge.rules.functionals import swept_variation, variation
 from odl_learned.bridge.rules.functionals.entrywise_variation import (
     entrywise_slopes,
     entrywise_values,
@@ -37,8 +37,12 @@ def case(shape, batch=(3, 2)):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("chunk", [1, 70, 2**18])
-def test_value_gradient_and_hessian(shape, chunk, monkeypatch):
+@pytest.mark.parametrize("swept", [True, False])
+def test_value_gradient_and_hessian(shape, chunk, swept, monkeypatch):
     monkeypatch.setattr(variation, "CHUNK", chunk)
+    monkeypatch.setattr(swept_variation, "BLOCK", chunk)
+    if not swept:
+        monkeypatch.setattr(compiled, "is_available", lambda: False)
     term, expected, x, h = case(shape)
     g = torch.linspace(-1, 2, 6, dtype=torch.float64).reshape(3, 2)
     results = []
@@ -53,6 +57,41 @@ def test_value_gradient_and_hessian(shape, chunk, monkeypatch):
         torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
     with torch.no_grad():
         torch.testing.assert_close(term(x), results[1][0].detach())
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_sweeps_have_the_same_bits_on_threads_and_alone(threads):
+    pytest.importorskip("numba")
+    term, _, x, h = case((130, 140), (4,))
+    before = torch.get_num_threads()
+
+    def computed(where):
+        ones = torch.ones(len(x[where]), dtype=torch.float64)
+        return *term.values_and_slopes(x[where]), term.curvatures(x[where], h[where], ones)
+
+    torch.set_num_threads(threads)
+    try:
+        found = computed(slice(0, 4))
+    finally:
+        torch.set_num_threads(before)
+    for n in range(4):
+        for one, of_all in zip(computed(slice(n, n + 1)), found, strict=True):
+            assert torch.equal(one[0], of_all[n])
+
+
+def test_sweeps_take_what_torch_makes():
+    # views, negative bits, single precision, samples without pixels
+    term, expected, x, h = case((5, 6))
+    for z in (x.transpose(0, 1), x.flip(-1)[:, ::2], torch.complex(x, h).conj().imag, x.float(),
+              x[:0], x[..., :1, :], x[..., :1], x[..., ::2, 1::2]):  # fmt: skip
+        results = []
+        for function in (term, expected):
+            leaf = z.detach().requires_grad_(True)
+            (slopes,) = torch.autograd.grad(function(leaf).sum(), leaf, create_graph=True)
+            results.append((function(z), slopes, *torch.autograd.grad(slopes.sum(), leaf)))
+        for got, want in zip(*results, strict=True):
+            tolerance = 1e-12 if z.dtype == torch.float64 else 1e-5
+            torch.testing.assert_close(got, want, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

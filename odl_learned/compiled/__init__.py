@@ -9,6 +9,6 @@ A file of loops is complete in itself: what numba keeps on disk is as old as tha
 """
 
 from odl_learned.compiled.compiler import compiled, is_available
-from odl_learned.compiled.pool import run_all
+from odl_learned.compiled.pool import run_all, shares, useful_threads
 
-__all__ = ["compiled", "is_available", "run_all"]
+__all__ = ["compiled", "is_available", "run_all", "shares", "useful_threads"]

@@ -12,7 +12,21 @@ from collections.abc import Callable, Sequence
 
 from odl_learned.threads import thread_count
 
+#: Entries below which threads would wait for each other longer than they work.
+WORTH = 2**15
+
 _pool = None
+
+
+def useful_threads(entries: int) -> int:
+    """Return how many threads are worth while for arrays of so many entries."""
+    return thread_count() if entries >= WORTH else 1
+
+
+def shares(count: int, entries: int) -> list[tuple[int, int]]:
+    """Deal so many pieces of an array with so many entries out to threads: begins and ends."""
+    most = min(useful_threads(entries), count)
+    return [(i * count // most, (i + 1) * count // most) for i in range(most)]
 
 
 def run_all(function: Callable, calls: Sequence[tuple]) -> None:

@@ -12,7 +12,6 @@ from odl_learned import compiled
 from odl_learned.solvers.variation.rof_iteration import GAMMA, PrimalDual
 from odl_learned.solvers.variation.sheets import block_rows
 from odl_learned.solvers.variation.strips import Strips
-from odl_learned.threads import thread_count
 
 #: Iterations in one sweep.
 DEPTH = 16
@@ -48,7 +47,7 @@ class Sweeps:
 
     def _cut(self, y, x, z, p, radius):
         self._strips = strips = Strips(y.shape[0], y.shape[2:], block_rows(y), DEPTH,
-                                       thread_count())  # fmt: skip
+                                       compiled.useful_threads(y.size))  # fmt: skip
         self._y, self._x, self._z, self._p = (strips.cut(part) for part in (y, x, z, p))
         none = [np.empty((0, 0, 0), dtype=y.dtype)] * len(strips.pieces)
         self._radius = none if radius is None else strips.cut(radius)

@@ -5,13 +5,9 @@ some more rows of the halo wrong; before the rows of the strip itself would be, 
 Every number is computed from the same numbers in the same way, however images are cut.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
-
-#: Entries below which the threads would wait for each other longer than they work.
-WORTH = 2**15
 
 
 class Piece(NamedTuple):
@@ -43,7 +39,6 @@ class Strips:
 
     def __init__(self, size, shape, height, halo, threads):
         self.size, self.shape, self.height, self.halo = size, tuple(shape), height, halo
-        threads = threads if size * math.prod(shape) >= WORTH else 1
         marks = self._marks(-(-threads // size))
         if len(marks) > 2:
             self.pieces = [

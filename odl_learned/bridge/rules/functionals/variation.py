@@ -1,15 +1,18 @@
-r"""Native rule for the smoothed total variation of real images: value, gradient and Hessian.
+r"""Native rule for the smoothed total variation of real images, with all its derivatives.
 
 With forward differences ``d_i x = (x_{+i} - x) / h_i`` (Neumann), ``l = sqrt(|d x|^2 + nu^2)`` and
 the constant weight ``w`` of the inner product, the value and its Euclidean derivatives are
 
-    f(x)      = w (alpha sum_j l_j + xi / 2 |x|^2),
-    f'(x)     = w (alpha sum_i d_i^T (d_i x / l) + xi x),
-    f''(x) h  = w (alpha sum_i d_i^T (d_i h - d_i x (d x . d h) / l^2) / l + xi h).
+    f(x)           = w (alpha sum_j l_j + xi / 2 |x|^2),
+    f'(x)          = w (alpha sum_i d_i^T (d_i x / l) + xi x),
+    f''(x) h       = w (alpha sum_i d_i^T (d_i h - d_i x (d x . d h) / l^2) / l + xi h),
+    f'''(x)(h, c)  = w alpha sum_i d_i^T (3 (d x . d h) (d x . d c) d_i x / l^2
+                     - (d x . d c) d_i h - (d x . d h) d_i c - (d h . d c) d_i x) / l^3.
 
-Value and gradient sweep through a few samples at a time, in work arrays that stay in the cache; the
-Hessian is composed of differentiable operations, so that derivatives of every order exist. The
-compiler gets the formulas of `entrywise_variation` instead.
+The first three are compiled sweeps where there are (`swept_variation`). Otherwise value and
+gradient sweep through a few samples at a time, in work arrays that stay in the cache. The third
+derivative is composed of differentiable operations, so that derivatives of every order exist. The
+compiler of torch gets the formulas of `entrywise_variation` instead.
 """
 
 import math
@@ -19,12 +22,17 @@ from odl.core.discr.diff_ops import Gradient
 from odl.functionals.functional import FunctionalLeftScalarMult
 from torch import nn
 
-from odl_learned.bridge.forward_mode import jvp_rule
 from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.rules.differences import forward_difference, pad
 from odl_learned.bridge.rules.expressions import fused_compositions
 from odl_learned.bridge.rules.functionals.entrywise_variation import EntrywiseVariation
+from odl_learned.bridge.rules.functionals.swept_variation import (
+    can_sweep,
+    swept_gradient,
+    swept_hessian,
+)
+from odl_learned.bridge.rules.functionals.variation_derivatives import Variation
 from odl_learned.functionals import SmoothedGroupL1, SmoothedTV
 
 #: Number of entries that the CPU works on at a time.
@@ -48,6 +56,8 @@ class SmoothedVariation(nn.Module):
     def values(self, x):
         """``f(x)`` of shape ``(*batch,)``, without derivatives."""
         lead, x = self._samples(x)
+        if can_sweep(x, len(self.axes)):
+            return swept_gradient(self, x, x.new_ones(len(x)), False)[0].reshape(lead)
         values = x.new_empty(len(x))
         for here, z, a, _ in self._sweep(x):
             self._integrate(z, a.sqrt_(), out=values[here])
@@ -56,6 +66,9 @@ class SmoothedVariation(nn.Module):
     def slopes(self, x, g):
         """``g f'(x)`` with one factor per sample, ``g`` of shape ``(*batch,)``."""
         lead, x = self._samples(x)
+        if can_sweep(x, len(self.axes)):
+            slopes = swept_gradient(self, x, g.reshape(-1), True)[1]
+            return slopes.reshape(*lead, *x.shape[1:])
         slopes = torch.empty_like(x)
         factors = self.weight * self.per_sample(g.reshape(-1))
         for here, z, a, parts in self._sweep(x):
@@ -67,6 +80,9 @@ class SmoothedVariation(nn.Module):
     def values_and_slopes(self, x):
         """``f(x)`` and ``f'(x)`` in one sweep."""
         lead, x = self._samples(x)
+        if can_sweep(x, len(self.axes)):
+            values, slopes = swept_gradient(self, x, x.new_ones(len(x)), True)
+            return values.reshape(lead), slopes.reshape(*lead, *x.shape[1:])
         values = x.new_empty(len(x))
         slopes = torch.empty_like(x)
         for here, z, a, parts in self._sweep(x):
@@ -75,17 +91,37 @@ class SmoothedVariation(nn.Module):
             self._add_divergence(torch.div(self.weight, a, out=a), parts, out=slopes[here])
         return values.reshape(lead), slopes.reshape(*lead, *x.shape[1:])
 
-    def curvature(self, x, h):
-        """``f''(x) h`` in differentiable operations."""
+    def curvatures(self, x, h, g):
+        """``g f''(x) h`` with one factor per sample, without derivatives."""
+        if can_sweep(x, len(self.axes)):
+            lead, x = self._samples(x)
+            products = swept_hessian(self, x, self._samples(h)[1], g.reshape(-1))
+            return products.reshape(*lead, *x.shape[1:])
         p, q = self._differences(x), self._differences(h)
-        square = sum(part.square() for part in p) + self.nu**2
-        inverse = square.rsqrt()
-        slope = sum(a * b for a, b in zip(p, q)) / square
-        result = self.xi * h
-        for i, side, a, b in zip(self.axes, self.cell_sides, p, q):
-            flux = _lower(inverse * (b - slope * a), i) * (self.alpha / side)
+        square = self._square(p)
+        slope, inverse = _dot(p, q) / square, square.rsqrt()
+        fluxes = [inverse * (b - slope * a) for a, b in zip(p, q)]
+        return self.per_sample(g) * self.weight * (self._gathered(fluxes) + self.xi * h)
+
+    def third(self, x, h, c):
+        """``f'''(x)(h, c)``, symmetric in ``h`` and ``c``, in differentiable operations."""
+        p, q, r = self._differences(x), self._differences(h), self._differences(c)
+        square = self._square(p)
+        inverse, ph, pc = square.rsqrt(), _dot(p, q), _dot(p, r)
+        along, cube = 3 * ph * pc / square - _dot(q, r), inverse * inverse * inverse
+        fluxes = [cube * (along * a - pc * b - ph * e) for a, b, e in zip(p, q, r)]
+        return self.weight * self._gathered(fluxes)
+
+    def _square(self, p):
+        return _dot(p, p) + self.nu**2
+
+    def _gathered(self, fluxes):
+        """``alpha sum_i d_i^T q_i``."""
+        result = 0.0
+        for i, side, flux in zip(self.axes, self.cell_sides, fluxes):
+            flux = _lower(flux, i) * (self.alpha / side)
             result = result + pad(flux, {i: (1, 0)}) - pad(flux, {i: (0, 1)})
-        return self.weight * result
+        return result
 
     def per_sample(self, g):
         """``(*batch,)`` with as many axes behind as an image has."""
@@ -128,80 +164,9 @@ class SmoothedVariation(nn.Module):
             _lower(out, i).sub_(part, alpha=self.alpha * h**-2)
 
 
-class Variation(torch.autograd.Function):
-    """``x -> f(x)``, and ``f'(x)`` beside it where a backward is expected."""
-
-    @staticmethod
-    def forward(x, term, with_slope):
-        return term.values_and_slopes(x) if with_slope else (term.values(x), x.new_empty(0))
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        x, ctx.term, ctx.with_slope = inputs
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(x, output[1])
-        ctx.save_for_forward(x, output[1])
-
-    @staticmethod
-    def backward(ctx, g, _):
-        x, slope = ctx.saved_tensors
-        return Slope.apply(x, g, slope if ctx.with_slope else None, ctx.term), None, None
-
-    @staticmethod
-    @jvp_rule
-    def jvp(ctx, saved, dx, *_):
-        (x, slope), term = saved, ctx.term
-        ones = x.new_ones(x.shape[: x.ndim - len(term.axes)])
-        slope = Slope.apply(x, ones, slope if ctx.with_slope else None, term)
-        return (slope * dx).sum(term.axes), None
-
-    @staticmethod
-    def vmap(info, in_dims, x, term, with_slope):
-        result = Variation.apply(x.movedim(in_dims[0], 0), term, with_slope)
-        return result, (0, 0 if with_slope else None)
-
-
-class Slope(torch.autograd.Function):
-    """``(x, g) -> g f'(x)``; ``f'(x)`` may be given."""
-
-    @staticmethod
-    def forward(x, g, slope, term):
-        return term.slopes(x, g) if slope is None else term.per_sample(g) * slope
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        x, g, slope, ctx.term = inputs
-        ctx.save_for_backward(x, g)
-        ctx.save_for_forward(x, g)
-
-    @staticmethod
-    def backward(ctx, h):
-        (x, g), term = ctx.saved_tensors, ctx.term
-        dx = dg = None
-        if ctx.needs_input_grad[0]:
-            dx = term.per_sample(g) * term.curvature(x, h)
-        if ctx.needs_input_grad[1]:
-            dg = (Slope.apply(x, torch.ones_like(g), None, term) * h).sum(term.axes)
-        return dx, dg, None, None
-
-    @staticmethod
-    @jvp_rule
-    def jvp(ctx, saved, dx, dg, *_):
-        (x, g), term = saved, ctx.term
-        result = torch.zeros_like(x) if dg is None else Slope.apply(x, dg, None, term)
-        return result if dx is None else result + term.per_sample(g) * term.curvature(x, dx)
-
-    @staticmethod
-    def vmap(info, in_dims, x, g, slope, term):
-        x, g, slope = (_with_batch(t, dim, info.batch_size)
-                       for t, dim in zip((x, g, slope), in_dims))
-        return Slope.apply(x, g, slope, term), 0
-
-
-def _with_batch(x, dim, size):
-    if x is None:
-        return None
-    return x.expand(size, *x.shape) if dim is None else x.movedim(dim, 0)
+def _dot(p, q):
+    """Pointwise."""
+    return sum(a * b for a, b in zip(p, q))
 
 
 def _upper(x, axis):

@@ -34,6 +34,27 @@ def test_scale_zero_starts_at_zero():
     assert torch.equal(decoder(Z), torch.zeros(3, 2, 4, 6))
 
 
+def test_a_refined_decoder_is_the_first_channels_and_convolutions_of_all():
+    rough = dense_pair(2)[1]
+    start = generative.RefinedDecoder(rough, (3,), scale=0.0)
+    assert torch.equal(start(Z), rough(Z)[:, :1])
+    refined = generative.RefinedDecoder(rough, (3, 4), 2)
+    x = rough(Z)
+    first, middle, last = refined.refinement[::2]
+
+    def at(layer, x):  # correlation with zeros outside
+        patches = torch.nn.functional.unfold(x, 3, padding=1)
+        return (layer.weight.flatten(1) @ patches + layer.bias[:, None]).unflatten(2, x.shape[2:])
+
+    silu = torch.nn.functional.silu
+    expected = x + at(last, silu(at(middle, silu(at(first, x)))))
+    torch.testing.assert_close(refined(Z), expected)
+    with pytest.raises(ValueError, match="the decoder has 1 channels, expected at least 2"):
+        generative.RefinedDecoder(dense_pair(1)[1], (3,), 2)
+    with pytest.raises(TypeError, match="expected a Decoder"):
+        generative.RefinedDecoder(torch.nn.Identity(), (3,))
+
+
 def test_heads_start_near_their_deviation():
     log_diagonal, neighbors = generative.ConstantHead(2, (4, 6), deviation=0.3)(Z)
     torch.testing.assert_close(log_diagonal, torch.full((3, 2, 4, 6), -log(0.3)))

@@ -27,6 +27,13 @@ def convolutional_pair():
     )
 
 
+def refined_pair():
+    """Encoder and decoder, whose channels convolutions turn into an image."""
+    source = torch.Generator().manual_seed(6)
+    rough = generative.FullyConnectedDecoder(3, (5,), 2, (4, 6), generator=source)
+    return dense_pair(1)[0], generative.RefinedDecoder(rough, (3,), generator=source)
+
+
 def window_head(radius, channels=1, scale=1.0, deviation=0.1):
     """A head whose covariance depends on the latent vector."""
     entries = channels + generative.heads.later_neighbors(radius, channels)
@@ -47,6 +54,8 @@ GENERATIVE = {
     "Autoencoder": lambda: (generative.Autoencoder(*dense_pair(1)).double(), IMAGE),
     "Autoencoder, convolutional": lambda: (
         generative.Autoencoder(*convolutional_pair()).double(), IMAGE),
+    "Autoencoder, refined": lambda: (
+        generative.Autoencoder(*refined_pair()).double(), IMAGE),
     "VariationalAutoencoder": lambda: (variational(1), IMAGE),
     "VariationalAutoencoder, one precision": lambda: (variational(None), IMAGE),
     "VariationalAutoencoder, complex": lambda: (

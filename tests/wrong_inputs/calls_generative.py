@@ -62,6 +62,8 @@ GENERATIVE = {
         generative.FullyConnectedDecoder, lambda: dict(ENCODER, scale=1.0)),
     "networks.generative.ConvolutionalDecoder": (
         generative.ConvolutionalDecoder, lambda: dict(ENCODER, scale=1.0, groups=2)),
+    "networks.generative.RefinedDecoder": (generative.RefinedDecoder, lambda: dict(
+        decoder=dense_pair(2)[1], widths=(3,), channels=1, scale=1.0)),
     "networks.generative.an encoder": (dense_pair(1)[0], lambda: dict(x=IMAGES[:, None].float())),
     "networks.generative.a decoder": (dense_pair(1)[1], lambda: dict(z=Z)),
     "networks.generative.ConstantHead": (generative.ConstantHead, lambda: dict(

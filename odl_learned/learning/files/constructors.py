@@ -163,6 +163,8 @@ CONSTRUCTORS = {
     generative.ConvolutionalEncoder: lambda net: {**_coder(net), "groups": net.groups},
     generative.FullyConnectedDecoder: _coder,
     generative.ConvolutionalDecoder: lambda net: {**_coder(net), "groups": net.groups},
+    generative.RefinedDecoder: lambda net: {
+        **_named("decoder", "channels")(net), "widths": list(net.widths)},
     generative.ConstantHead: lambda head: {"channels": head.channels, "shape": list(head.shape)},
     generative.WindowHead: lambda head: {
         **_named("decoder", "radius", "channels", "least_deviation")(head),

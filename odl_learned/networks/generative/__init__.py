@@ -2,7 +2,8 @@
 
 An encoder maps channels ``(N, C, *shape)`` to mean and log variance ``(N, latent)`` each, a decoder
 maps ``(N, latent)`` back to channels. `FullyConnectedEncoder` and `FullyConnectedDecoder` are for
-small images, `ConvolutionalEncoder` and `ConvolutionalDecoder` for larger ones and for volumes.
+small images, `ConvolutionalEncoder` and `ConvolutionalDecoder` for larger ones and for volumes. A
+`RefinedDecoder` puts convolutions behind another one.
 
 A head says how an image deviates from the mean of its decoder: `ConstantHead` has one precision for
 all pixels, `WindowHead` a sparse triangular factor of the precision matrix, diagonal for radius 0.
@@ -23,6 +24,7 @@ from odl_learned.networks.generative.encoders import (
     FullyConnectedEncoder,
 )
 from odl_learned.networks.generative.heads import ConstantHead, WindowHead
+from odl_learned.networks.generative.refined import RefinedDecoder
 
 __all__ = [
     "Autoencoder",
@@ -34,6 +36,7 @@ __all__ = [
     "Encoder",
     "FullyConnectedDecoder",
     "FullyConnectedEncoder",
+    "RefinedDecoder",
     "VariationalAutoencoder",
     "WindowHead",
 ]

@@ -5,6 +5,7 @@ Phantoms of ellipses, digits, and slices of brains, whose splits have different 
 
 import csv
 import os
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,8 @@ class Images(NamedTuple):
     test: np.ndarray
 
 
-def ellipses(train: int = 5000, validation: int = 32, test: int = 100,
+@cache
+def ellipses(train: int = 30000, validation: int = 32, test: int = 100,
              size: int = SIZE) -> Images:  # fmt: skip
     """A skull of value 1/2 and, in it, Poisson(5) ellipses of values in [-0.15, 0.35].
 
@@ -55,6 +57,7 @@ def _phantom(rng, n):
     return _halved(image[None])[0].astype(np.float32)
 
 
+@cache
 def digits(train: int = 10000, validation: int = 32, test: int = 100) -> Images:
     """Digits of MNIST, 28 x 28, with a border of two pixels; the test digits are others."""
     with np.load(DATA / "digits" / "mnist.npz") as archive:
@@ -65,6 +68,7 @@ def digits(train: int = 10000, validation: int = 32, test: int = 100) -> Images:
     return Images(before[:train], before[train:], after)
 
 
+@cache
 def brains(copies: int = 40, validation: int = 32, test: int = 100) -> Images:
     """Slices of brains; the subjects of the splits are different.
 

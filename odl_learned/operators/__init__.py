@@ -42,6 +42,10 @@ from odl_learned.operators.tomography.symmetrized import (
 from odl_learned.operators.transforms.fourier import SampledFourier, SampledFourierAdjoint
 from odl_learned.operators.transforms.motions import Rotation, RotoTranslation, Shear, Translation
 from odl_learned.operators.transforms.multicoil import MultiCoilFourier, MultiCoilFourierAdjoint
+from odl_learned.operators.transforms.root_sum_of_squares import (
+    RootSumOfSquares,
+    root_sum_of_squares,
+)
 from odl_learned.operators.transforms.wavelet import OrthogonalWavelet, OrthogonalWaveletAdjoint
 from odl_learned.operators.triangular import (
     CovarianceOperator,
@@ -71,6 +75,7 @@ __all__ = [
     "ReflectedExtensionAdjoint",
     "ReflectingConvolution",
     "Reflection",
+    "RootSumOfSquares",
     "Rotation",
     "RotoTranslation",
     "SampledFourier",
@@ -104,6 +109,7 @@ __all__ = [
     "random_element",
     "real_parts",
     "require_even_angles",
+    "root_sum_of_squares",
     "scanned_fan_beam",
     "scanned_parallel_beam",
     "view_subsets",

@@ -110,6 +110,16 @@ OPERATORS = {
     "FunctionalMultiple": lambda: operators.FunctionalMultiple(F.L2NormSquared(X), GRAD),
     "FunctionalMultiple complex": lambda: operators.FunctionalMultiple(
         F.L2NormSquared(XC), operators.gradient(XC)),
+    "RootSumOfSquares": lambda: operators.RootSumOfSquares(XC**3),
+    "RootSumOfSquares smoothed": lambda: operators.RootSumOfSquares(XC**3, 0.5),
+    "RootSumOfSquares real": lambda: operators.RootSumOfSquares(X**2, 0.1),
+    "RootSumOfSquares weighted": lambda: operators.RootSumOfSquares(
+        odl.ProductSpace(XC, 3, weighting=[0.5, 2.0, 1.0])),
+    "RootSumOfSquares one image": lambda: operators.RootSumOfSquares(XC**1, 0.2),
+    "root sum of squares of data": lambda: operators.root_sum_of_squares(coils(XC), 0.3),
+    "root sum of squares of weighted data": lambda: operators.root_sum_of_squares(coils(
+        plane((4, 5), "complex128"),
+        odl.ProductSpace(odl.cn((4, 5), weighting=3.0), 3, weighting=0.5))),
     "SampledFourier": lambda: operators.SampledFourier(XC, mask((5, 7))),
     "SampledFourier real weights, even": lambda: operators.SampledFourier(
         plane((4, 6), "complex128"), np.random.default_rng(0).random((4, 6))),

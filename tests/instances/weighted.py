@@ -59,6 +59,7 @@ OPERATORS = {
     "BlockInsertion": lambda X, C: operators.BlockInsertion(blocks(X), 0, element(X)),
     "BlockInsertion of parameters": lambda X, C: operators.BlockInsertion(
         blocks(X), 1, odl.rn(2).one()),
+    "RootSumOfSquares": lambda X, C: operators.RootSumOfSquares(C**2),
     "PointwiseExponential": lambda X, C: operators.PointwiseExponential(C),
     "FunctionalMultiple": lambda X, C: operators.FunctionalMultiple(
         F.L2NormSquared(X), operators.gradient(X)),

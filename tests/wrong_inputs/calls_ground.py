@@ -209,6 +209,9 @@ OPERATORS = {
         space=square(dtype="float32"), num_angles=4, num_bins=9, det_half_width=1.5)),
     "random_element": (operators.random_element, lambda: dict(space=X, rng=rng())),
     "require_even_angles": (operators.require_even_angles, lambda: dict(forward_op=RAY)),
+    "RootSumOfSquares": (operators.RootSumOfSquares, lambda: dict(domain=XC**3, smoothing=0.1)),
+    "root_sum_of_squares": (operators.root_sum_of_squares, lambda: dict(
+        forward_op=operators.MultiCoilFourier(XC, image((5, 7)), MAPS), smoothing=0.1)),
     "scanned_fan_beam": (operators.scanned_fan_beam, lambda: dict(
         space=square(dtype="float32"), angles=[0.1, 0.5, 1.2], source_to_axis=4.0,
         source_to_detector=6.0, num_bins=9, bin_width=0.5, axis_bin=4.25)),

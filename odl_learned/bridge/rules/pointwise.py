@@ -29,6 +29,7 @@ from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.layouts.nested import Held, each
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.rules.expressions import LinearForm, Multiply, Outer, Scale
+from odl_learned.operators import RootSumOfSquares
 from odl_learned.weights import component_weights
 
 
@@ -133,6 +134,25 @@ def safe_norm(v, axis):
     square = square.sum(axis)
     positive = square > 0
     return torch.where(positive, torch.where(positive, square, 1.0).sqrt(), 0.0)
+
+
+class RootOfSquares(nn.Module):
+    """``u -> (sum_c |u_c|^2 + nu^2)^(1/2)`` in every point; ``axis`` counts from the end."""
+
+    def __init__(self, smoothing, axis):
+        super().__init__()
+        self.smoothing, self.axis = smoothing, axis
+
+    def forward(self, u):
+        if not self.smoothing:
+            return safe_norm(u, self.axis)
+        square = u.real.square() + u.imag.square() if u.is_complex() else u.square()
+        return (square.sum(self.axis) + self.smoothing**2).sqrt()
+
+
+@lower.register
+def _(op: RootSumOfSquares):
+    return RootOfSquares(op.smoothing, -1 - len(op.range.shape))
 
 
 @lower.register

@@ -17,11 +17,21 @@ FEW = {"accuracy": 0.1, "maxiter": 5}
 CONSTANTS = {"lipschitz": 1e4, "strong_convexity": 1.0}
 SYSTEM = odl.IdentityOperator(X) + GRAD.adjoint @ GRAD
 POSITIVE = element(X) * element(X)
+FACTORS = np.linspace(0.2, 2, 35).reshape(5, 7)
+DIAGONAL = odl.MultiplyOperator(X.element(FACTORS))
+NOISY = DIAGONAL(X.one()) + 0.1 * element(X)
 
 
 def shrink(alpha, accuracy, start):
     """Tikhonov's denoising in closed form."""
     return solvers.Solution(element(X) / (1 + alpha), None, 1, "accuracy", gap=0.0)
+
+
+def ridge(problem, accuracy, start):
+    """Tikhonov's method for a diagonal operator, in closed form."""
+    alpha, y = problem
+    x = X.element(FACTORS / (FACTORS**2 + alpha)) * y
+    return solvers.Solution(x, None, 1, "accuracy", gap=0.0)
 
 
 VARIATIONAL = {
@@ -45,6 +55,14 @@ VARIATIONAL = {
         start=0.1, rtol=0.5, solve=shrink, width=0.5, factor=1e3, convexity=1.0)),
     "by_primal_dual": (parameter_choice.by_primal_dual, lambda: dict(
         problem=PROBLEM, accuracy=0.5, start=None)),
+    "by_cross_validation": (parameter_choice.by_cross_validation, lambda: dict(
+        problem_of=lambda alpha, y: (alpha, y), forward_op=DIAGONAL, data=NOISY,
+        start=0.1, rng=np.random.default_rng(0), rtol=0.1, solve=ridge, width=0.5, factor=1e3,
+        step=0.3, measured=1.0)),
+    "by_unbiased_risk": (parameter_choice.by_unbiased_risk, lambda: dict(
+        problem_of=lambda alpha, y: (alpha, y), forward_op=DIAGONAL, data=NOISY,
+        noise_level=0.1, start=0.1, rng=np.random.default_rng(0), rtol=0.1, solve=ridge,
+        width=0.5, factor=1e3, step=0.3)),
     "constant_alpha": (parameter_choice.constant_alpha, lambda: dict(
         forward_op=A, data=element(X))),
     "first_alpha": (parameter_choice.first_alpha, lambda: dict(

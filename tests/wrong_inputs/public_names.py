@@ -9,7 +9,7 @@ import odl_learned
 RESULTS = (
     "AlphaBounds", "Answer", "Batch", "Bound", "Certified", "Choice", "Coefficients",
     "ConformalBands", "Convergence",
-    "Difference", "Differences", "EquivarianceErrors", "Greedy", "Guarantee", "History",
+    "Difference", "Differences", "EquivarianceErrors", "Fit", "Greedy", "Guarantee", "History",
     "Hypergradient",
     "Image", "Learned", "LearnedPattern", "Monotone", "MriScan", "NoGuarantee", "Reconstruction",
     "Refuted", "Regularizer", "SavedReconstruction", "Solution", "Stability",

@@ -17,71 +17,22 @@ so that a gap ``G >= P(x) - P(x_hat)`` bounds the norm of the exact residual,
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import numpy as np
 
-from odl_learned.solvers import Discrepancy, primal_dual
+from odl_learned.solvers import Discrepancy
 from odl_learned.solvers.checks import per_sample
 from odl_learned.solvers.samples import restricted, samples_of
-from odl_learned.solvers.solution import Solution
 from odl_learned.validation import is_finite_number, require_method, require_positive, shown
 from odl_learned.variational.parameter_choice.search import Search, Trial
-
-
-class Choice(NamedTuple):
-    """A regularization parameter and how it was found.
-
-    For a batch all numbers are arrays with one entry per sample.
-
-    Attributes
-    ----------
-    alpha : float or array
-    bracket : pair of floats or arrays
-        Parameters for which the discrepancy is proven to be too small and too large, zero and
-        infinity where none is known.
-    solution : Solution
-        For ``alpha``, with its gap.
-    path : list of Trial, or for a batch a list of such lists
-        All that was tried.
-    reason : str or array
-        ``"accuracy"``: the discrepancy of the exact minimizer is proven to be as asked for, or the
-        bracket to be as narrow. ``"maxiter"``, ``"rounding"``: the solver stopped for this reason
-        before its gap could decide; ``bracket`` is what is proven.
-    """
-
-    alpha: Any
-    bracket: tuple
-    solution: Solution
-    path: list
-    reason: Any
-
-
-def by_primal_dual(problem, accuracy, start):
-    """Solve a problem, or its twin of a batch, from an earlier solution.
-
-    Parameters
-    ----------
-    problem : variational.Problem, or ``bridge.as_batch`` of some
-    accuracy : float or array
-        Relative gap to reach.
-    start : Solution or None
-        With ``x`` and ``dual``.
-
-    Returns
-    -------
-    solution : Solution
-
-    Raises
-    ------
-    TypeError
-        If the start is no solution, and errors as of `solvers.primal_dual`.
-    """
-    if not (start is None or (hasattr(start, "x") and hasattr(start, "dual"))):
-        raise TypeError(f"start is {shown(start)}; expected a solvers.Solution of an earlier "
-                        "problem, or None.")
-    x0, dual0 = (None, None) if start is None else (start.x, start.dual)
-    return primal_dual(problem, x0, accuracy, dual0=dual0)
+from odl_learned.variational.parameter_choice.solving import (
+    Choice,
+    by_primal_dual,
+    checked,
+    put,
+    reported,
+    taken,
+)
 
 
 def by_discrepancy(problem_of_alpha: Callable, discrepancy: Discrepancy, start: float,
@@ -187,14 +138,11 @@ class _Run:
         is_part = len(index) < len(self.searches)
         if is_part:
             problem = restricted(problem, index)
-        start = self._taken(index) if is_part else self.solution
-        found = self.solve(problem, number(self.accuracy[index]), start)
-        if not (hasattr(found, "x") and hasattr(found, "gap")):
-            raise TypeError(f"solve returns {shown(found)}; expected a solvers.Solution(x, "
-                            "error_bound, niter, reason, gap).")
-        self._put(index, found)
-        gap, niter, reasons = (np.atleast_1d(v) for v in (found.gap, found.niter, found.reason))
-        value, error = self._measured(index, found.x, np.asarray(gap, dtype=float))
+        start = taken(self.solution, index) if is_part else self.solution
+        found = checked(self.solve(problem, number(self.accuracy[index]), start))
+        self.solution = put(self.solution, index, found, len(self.searches))
+        gap, niter, reasons = reported(found)
+        value, error = self._measured(index, found.x, gap)
         for k, i in enumerate(index):
             search, tau = self.searches[i], self.discrepancy.tau
             v, e = float(value[k]), float(error[k])
@@ -226,28 +174,6 @@ class _Run:
         else:
             self.size[i] = max(gap / unit / self.accuracy[i], 1.0) if gap < math.inf else 1.0
             self.accuracy[i] = search.error**2 / self.size[i]
-
-    def _taken(self, index):
-        """The last solutions of some samples."""
-        x, dual = (None if v is None else samples_of(v).take(v, index)
-                   for v in (self.solution.x, self.solution.dual))
-        return self.solution._replace(x=x, dual=dual)
-
-    def _put(self, index, found):
-        if len(index) == len(self.searches):
-            self.solution = found
-            return
-        parts = {}
-        for name, old in self.solution._asdict().items():
-            new = getattr(found, name)
-            if old is None or new is None:
-                parts[name] = None
-            elif name in ("x", "dual", "field"):
-                parts[name] = samples_of(old).put(old, index, new)
-            else:
-                parts[name] = np.array(old)
-                parts[name][index] = new
-        self.solution = self.solution._replace(**parts)
 
     def choice(self):
         """The answers of all searches."""

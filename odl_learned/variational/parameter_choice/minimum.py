@@ -1,0 +1,82 @@
+"""The search for the parameter with the least risk, in logarithms."""
+
+import math
+
+#: Neighbors of a minimum are at most a factor of e away, where a parabola is about right.
+NEAR = 1.0
+
+
+class MinimumSearch:
+    r"""The minimum of a function of ``log alpha``, from three points on.
+
+    The best point so far goes on outwards until it is between two others; then the vertex of the
+    parabola through the three is tried, until it is as near as asked for.
+
+    Attributes
+    ----------
+    alpha : float
+        The parameter to try next, or the answer.
+    bracket : pair of float
+        Its neighbors, zero and infinity where there are none.
+    is_done : bool
+    """
+
+    def __init__(self, start, width, factor):
+        self.alpha, self.is_done = start, False
+        self._start, self._width, self._factor = start, math.log1p(width), math.log(factor)
+        self._values = {}  # by log alpha
+        self._pending = [math.log(start) + shift for shift in (math.log(2.5), -math.log(2.5))]
+
+    @property
+    def bracket(self):
+        """Neighbors of the best point."""
+        left, _, right = self._around()
+        return (0.0 if left is None else math.exp(left),
+                math.inf if right is None else math.exp(right))
+
+    @property
+    def best(self):
+        """The parameter of the least value so far."""
+        return math.exp(self._around()[1])
+
+    @property
+    def is_exhausted(self):
+        """Whether the next parameter is out of reach."""
+        return not self.is_done and abs(math.log(self.alpha / self._start)) > self._factor
+
+    def observe(self, value):
+        """Take note of the value at ``alpha``, and choose what to try next."""
+        self._values[math.log(self.alpha)] = value
+        if self._pending:
+            self.alpha = math.exp(self._pending.pop(0))
+            return
+        left, best, right = self._around()
+        if left is None or right is None:
+            step = 1.5 * (min(self._values, key=lambda p: math.inf if p == best else abs(p - best))
+                          - best)  # fmt: skip
+            self.alpha = math.exp(best - min(max(step, -math.log(20)), math.log(20)))
+            return
+        t = _vertex(self._values[best], self._values[left], self._values[right], best - left,
+                    right - best)
+        if max(right - best, best - left) <= NEAR and abs(t) <= self._width / 2:
+            self.alpha, self.is_done = math.exp(best), True
+            return
+        if abs(t) <= self._width / 2:  # one neighbor is far
+            t = 0.4 * (right - best) if right - best > best - left else 0.4 * (left - best)
+        self.alpha = math.exp(best + t)
+
+    def _around(self):
+        points = sorted(self._values)
+        best = min(points, key=lambda p: (self._values[p], p))
+        k = points.index(best)
+        return (points[k - 1] if k else None, best,
+                points[k + 1] if k + 1 < len(points) else None)  # fmt: skip
+
+
+# f(best + t) = f(best) + s t + c t^2 through f(best + a) and f(best - b): with the two slopes
+# r = s + c a and l = -s + c b, c = (r + l) / (a + b) and s = (r b - l a) / (a + b).
+def _vertex(middle, before, after, b, a):
+    r, l = (after - middle) / a, (before - middle) / b  # noqa: E741
+    if not r + l > 0:
+        return 0.0
+    return min(max((l * a - r * b) / (2 * (r + l)), -0.8 * b), 0.8 * a)

@@ -1,0 +1,275 @@
+r"""Parameters of least risk: Stein's unbiased estimate, and generalized cross-validation.
+
+With the residual ``rho = |A x - y| / |noise|`` and the share ``delta`` of degrees of freedom, see
+`divergence`, the mean squared error of ``A x`` to the noise-free data, over that of the data, is
+the mean of
+
+    rho^2 - 1 + 2 delta ,
+
+since ``|A x - A u|^2 = |A x - y|^2 - |eta|^2 + 2 <eta, A x - A u>`` for ``y = A u + eta``. Without
+knowledge of the noise,
+
+    rho^2 / (1 - delta)^2
+
+is nearly proportional to it near its minimum, if ``delta`` is not near one.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import odl
+
+from odl_learned.odl_validation import require_element
+from odl_learned.solvers.checks import require_forward_operator
+from odl_learned.validation import (
+    is_finite_number,
+    require_method,
+    require_positive,
+    require_rng,
+)
+from odl_learned.variational.parameter_choice.divergence import Probe
+from odl_learned.variational.parameter_choice.minimum import MinimumSearch
+from odl_learned.variational.parameter_choice.solving import Choice, by_primal_dual, checked
+
+
+class Fit(NamedTuple):
+    """How well one parameter does.
+
+    Attributes
+    ----------
+    alpha : float
+    residual : float
+        ``|A x - y|``, over the norm of the noise where that is known.
+    degrees : float
+        Share of the data that the image may follow, its degrees of freedom.
+    risk : float
+        What is minimized.
+    error : float
+        Bound of the distance of the risk to that of the exact minimizers, by their gaps; the error
+        of the probe, about ``sqrt(2 degrees / n)``, is the same for all parameters.
+    """
+
+    alpha: float
+    residual: float
+    degrees: float
+    risk: float
+    error: float
+
+
+def by_unbiased_risk(problem_of: Callable, forward_op: odl.Operator, data: Any, noise_level: Any,
+                     start: float, rng: np.random.Generator, rtol: float = 0.02,
+                     solve: Callable = by_primal_dual, width: float = 0.2, factor: float = 1e4,
+                     step: float = 0.3) -> Choice:  # fmt: skip
+    r"""Find the parameter with the least estimated error of the data.
+
+    .. math:: \min_\alpha \frac{|A x_\alpha(y) - y|^2}{|b|^2} - 1
+              + 2 \frac{\langle b, A x_\alpha(y + t b) - A x_\alpha(y) \rangle}{t |b|^2},
+
+    with a fixed probe ``b`` of the size of the noise. The mean of the objective is that of ``|A
+    x_\alpha - A u|^2`` over the mean squared norm of the noise, with the true image ``u``. Every
+    parameter takes two solves; all start from the ones before.
+
+    Parameters
+    ----------
+    problem_of : callable
+        ``(alpha, data) -> problem``, what ``solve`` solves, such as ``lambda alpha, y:
+        tv_problem(A, l2_fidelity(y), alpha, constraint)``. The data term is ``1/2 |A x - y|^2``.
+    forward_op : linear odl.Operator
+        ``A``.
+    data : element of ``forward_op.range``
+        ``y``, with white noise.
+    noise_level : float or element of the range
+        Its standard deviation, as for `white_noise_norm`.
+    start : float
+        Parameter to try first, positive; see `first_alpha`.
+    rng : numpy.random.Generator
+        Of the signs of the probe.
+    rtol : float, optional
+        Solves are as accurate as makes ``|A x - A x_hat|`` at most this part of the noise.
+    solve : callable, optional
+        ``(problem, accuracy, start) -> Solution``, as for `by_discrepancy`.
+    width : float, optional
+        The parameter is good enough where a parabola through the last three has its minimum nearer
+        than this fraction.
+    factor : float, optional
+        How far from ``start`` to look, larger than one.
+    step : float, optional
+        ``t``, the size of the disturbance over that of the noise. Small ones need accurate solves.
+
+    Returns
+    -------
+    choice : Choice
+        ``path`` holds a `Fit` for each parameter; in ``bracket``, the neighbors of larger risk.
+
+    Raises
+    ------
+    ValueError
+        If the risk has no minimum within ``factor`` of the start, or a number is out of bounds.
+    TypeError
+        If an argument is of another kind.
+
+    References
+    ----------
+    Stein, C. M. Estimation of the mean of a multivariate normal distribution. Ann. Stat. 9 (1981).
+    Ramani, S., Blu, T. and Unser, M. Monte-Carlo SURE: a black-box optimization of regularization
+    parameters for general denoising algorithms. IEEE Trans. Image Process. 17 (2008). Eldar, Y. C.
+    Generalized SURE for exponential families. IEEE Trans. Signal Process. 57 (2009).
+    """
+    _require(problem_of, forward_op, data, start, rng, solve,
+             {"rtol": rtol, "width": width, "step": step, "factor": factor})  # fmt: skip
+    probe = Probe.of_noise(forward_op.range, noise_level, rng)
+    _require_noise("noise_level", noise_level, probe)
+    risk = _Risk(problem_of, forward_op, data, probe, _unbiased, 1.0, rtol, solve, step)
+    return _least(risk, start, width, factor)
+
+
+def by_cross_validation(problem_of: Callable, forward_op: odl.Operator, data: Any, start: float,
+                        rng: np.random.Generator, rtol: float = 0.02,
+                        solve: Callable = by_primal_dual, width: float = 0.2, factor: float = 1e4,
+                        step: float = 0.3, measured: Any = 1.0) -> Choice:  # fmt: skip
+    r"""Find the parameter of least generalized cross-validation, without knowing the noise.
+
+    .. math:: \min_\alpha \frac{|A x_\alpha - y|^2 / |b|^2}{(1 - \delta_\alpha)^2}, \qquad
+              \delta_\alpha = \frac{\langle b, A x_\alpha(y + t b) - A x_\alpha(y) \rangle}
+              {t |b|^2} .
+
+    For Tikhonov's method, whose ``A x_\alpha(y)`` is linear in ``y``, ``delta`` is Hutchinson's
+    estimate of the trace of its matrix over ``n``, for any ``t``.
+
+    Parameters
+    ----------
+    problem_of, forward_op, data, start, rng, rtol, solve, width, factor
+        As for `by_unbiased_risk`; in place of the noise there is the residual of the start.
+    step : float, optional
+        Size of the disturbance over that of the residual of the start.
+    measured : float or element of the range, optional
+        Relative standard deviations of the noise, where they differ: zero where nothing is
+        measured.
+
+    Returns
+    -------
+    choice : Choice
+        As of `by_unbiased_risk`; residuals and risks are in units of ``|b|`` with ``measured``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `by_unbiased_risk`.
+
+    References
+    ----------
+    Golub, G. H., Heath, M. and Wahba, G. Generalized cross-validation as a method for choosing a
+    good ridge parameter. Technometrics 21 (1979). Girard, D. A. A fast Monte-Carlo
+    cross-validation procedure for large least squares problems with noisy data. Numer. Math. 56
+    (1989).
+    """
+    _require(problem_of, forward_op, data, start, rng, solve,
+             {"rtol": rtol, "width": width, "step": step, "factor": factor})  # fmt: skip
+    probe = Probe.of_noise(forward_op.range, measured, rng)
+    _require_noise("measured", measured, probe)
+    risk = _Risk(problem_of, forward_op, data, probe, _cross_validation, None, rtol, solve, step)
+    return _least(risk, start, width, factor)
+
+
+# The changes of both where rho and delta are off by at most e and d.
+def _unbiased(rho, delta, e, d):
+    return rho**2 - 1 + 2 * delta, (2 * rho + e) * e + 2 * d
+
+
+def _cross_validation(rho, delta, e, d):
+    rest = max(1 - delta, 1e-6)
+    risk = (rho / rest) ** 2
+    return risk, ((rho + e) / max(rest - d, 1e-6)) ** 2 - risk
+
+
+class _Risk:
+    """The risk of a parameter, as a function that remembers where its solves ended."""
+
+    def __init__(self, problem_of, forward_op, data, probe, criterion, unit, rtol, solve, step):
+        self.problem_of, self.forward_op, self.data = problem_of, forward_op, data
+        self.probe, self.criterion, self.solve = probe, criterion, solve
+        self.unit, self.rtol, self.step = unit, rtol, step
+        self.ends = [None, None]
+        self.size = 1.0  # of the objective, in units of the data term of the noise
+
+    def __call__(self, alpha):
+        """Return the solution and the `Fit` of a parameter."""
+        found, image, e = self._solved(0, alpha, self.data)
+        rho = float((image - self.data).norm()) / self.probe.norm
+        if self.unit is None:  # the noise is unknown: the residual of the start
+            self.unit = _require_residual(rho)
+        t = self.step * self.unit
+        _, disturbed, other = self._solved(1, alpha, self.probe.disturbed(self.data, t))
+        delta = self.probe.degrees(image, disturbed, t)
+        if not math.isfinite(rho + delta + e + other):
+            raise ValueError("solve returns an x or a gap that is NaN or infinite; expected finite "
+                             "numbers. A gap is finite where images are bounded by a constraint.")
+        return found, Fit(alpha, rho, delta, *self.criterion(rho, delta, e, (e + other) / t))
+
+    def _solved(self, k, alpha, data):
+        """A solution, ``A x``, and the error of it in units of ``|b|``."""
+        problem = self.problem_of(alpha, data)
+        accuracy = self.rtol**2 / self.size
+        for _ in range(4):
+            self.ends[k] = found = checked(self.solve(problem, accuracy, self.ends[k]))
+            image = self.forward_op(found.x)
+            error = math.sqrt(2 * max(float(found.gap), 0.0)) / self.probe.norm
+            unit = self.unit or float((image - data).norm()) / self.probe.norm
+            wanted = self.rtol * unit
+            if found.reason != "accuracy" or not error > wanted:
+                break
+            accuracy *= min(max((wanted / error) ** 2, 1e-3), 0.5)
+        if unit > 0:
+            self.size = min(max((error / unit) ** 2 / accuracy, 1.0), 1e6)
+        return found, image, error
+
+
+def _least(risk, start, width, factor):
+    """Return the `Choice` of least risk."""
+    search = MinimumSearch(float(start), width, factor)
+    path, best = [], None
+    while not search.is_done:
+        found, fit = risk(search.alpha)
+        if best is None or fit.risk < min(before.risk for before in path):
+            best = found
+        path.append(fit)
+        search.observe(fit.risk)
+        if search.is_exhausted:
+            way = "down" if search.alpha < start else "up"
+            raise ValueError(
+                f"the risk falls all the way {way} to alpha = {fit.alpha:.3g}, where it is "
+                f"{fit.risk:.4g} with {fit.degrees:.3g} degrees of freedom for each number of the "
+                f"data, from {path[0].risk:.4g} at the start; expected a minimum. Check "
+                "noise_level, and start elsewhere or with a larger factor."
+            )
+    return Choice(search.alpha, search.bracket, best, path, best.reason)
+
+
+def _require(problem_of, forward_op, data, start, rng, solve, numbers):
+    require_method("problem_of", problem_of, "lambda alpha, y: tv_problem(A, l2_fidelity(y), "
+                   "alpha, constraint)", 2)  # fmt: skip
+    require_method("solve", solve, "by_primal_dual", 3)
+    require_forward_operator(forward_op)
+    require_element("data", data, forward_op.range)
+    require_positive("start", start)
+    require_rng(rng)
+    for name in ("rtol", "width", "step"):
+        require_positive(name, numbers[name])
+    if not (is_finite_number(numbers["factor"]) and numbers["factor"] > 1):
+        raise ValueError(
+            f"factor is {numbers['factor']!r}; expected a finite number greater than one.")
+
+
+def _require_noise(name, level, probe):
+    if not probe.norm > 0:
+        raise ValueError(f"{name} is {level!r}, zero everywhere; expected a positive standard "
+                         "deviation where something is measured.")
+
+
+def _require_residual(rho):
+    if not rho > 0:
+        raise ValueError("the residual of the start is zero; expected data that no image of the "
+                         "start explains. Zero data have no best parameter.")
+    return rho

@@ -1,0 +1,213 @@
+"""Parameters by Stein's unbiased risk and by cross-validation, against closed forms."""
+
+import math
+
+import numpy as np
+import odl
+import pytest
+from scipy.optimize import minimize_scalar
+
+from odl_learned import data, functionals, solvers, variational
+from odl_learned.variational.parameter_choice import (
+    by_cross_validation,
+    by_unbiased_risk,
+    first_alpha,
+    white_noise_norm,
+)
+
+LEVEL = 0.1
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+class Diagonal:
+    """Tikhonov's method for a diagonal operator, in closed form."""
+
+    def __init__(self, space):
+        self.singular = np.linspace(0.2, 2, space.size).reshape(space.shape)
+        self.space = space
+        self.A = odl.MultiplyOperator(space.element(self.singular.astype(space.dtype)))
+
+    def solve(self, problem, accuracy, start):
+        alpha, y = problem
+        x = self.singular * y.data / (self.singular**2 + alpha)
+        return solvers.Solution(self.space.element(x), None, 1, "accuracy", gap=0.0)
+
+    def followed(self, alpha):
+        """The factors by which ``A x`` follows the data."""
+        return self.singular**2 / (self.singular**2 + alpha)
+
+
+def pair(alpha, y):
+    return alpha, y
+
+
+SPACES = [odl.rn(40), odl.cn(40, weighting=7.0), odl.rn(40, weighting=np.linspace(1, 3, 40)),
+          odl.uniform_discr(0, 1, 40, nodes_on_bdry=True)]  # fmt: skip
+
+
+def weights_of(space):
+    """``w_j``, by unit vectors."""
+    units = (space.element(row.astype(space.dtype)) for row in np.eye(space.size))
+    return np.array([float(np.real(u.inner(u))) for u in units])
+
+
+@pytest.mark.parametrize("space", SPACES, ids=range(4))
+def test_risks_are_those_of_the_closed_form(space):
+    case, w = Diagonal(space), weights_of(space)
+    levels = LEVEL * np.linspace(0.5, 2, 40)
+    levels[7] = 0  # not measured
+    sigma = space.element(levels.astype(space.dtype))
+    y = data.add_white_noise(case.A(space.one()), LEVEL, rng())
+    y = space.element(np.where(levels > 0, y.data, 0))
+    parts = 1 if space.is_real else 2
+    noise = parts * np.sum(w * levels**2)
+
+    def terms(alpha):
+        h = case.followed(alpha)
+        residual = np.sum(w * np.abs((1 - h) * y.data) ** 2) / noise
+        return residual, parts * np.sum(w * levels**2 * h) / noise
+
+    found = by_unbiased_risk(pair, case.A, y, sigma, 0.05, rng(), solve=case.solve)
+    assert math.isclose(white_noise_norm(space, sigma) ** 2, noise, rel_tol=1e-12)
+    for fit in found.path:
+        residual, degrees = terms(fit.alpha)
+        assert np.isclose(fit.residual**2, residual, rtol=1e-9)
+        assert np.isclose(fit.degrees, degrees, rtol=1e-9)
+        assert np.isclose(fit.risk, residual - 1 + 2 * degrees, rtol=1e-9)
+    best = minimize_scalar(lambda t: terms(math.exp(t))[0] + 2 * terms(math.exp(t))[1],
+                           bounds=(-8, 4), method="bounded").x  # fmt: skip
+    assert abs(math.log(found.alpha) - best) < math.log(1.2)
+    assert found.bracket[0] < math.exp(best) < found.bracket[1]
+
+    found = by_cross_validation(pair, case.A, y, 0.05, rng(), solve=case.solve, measured=sigma)
+    for fit in found.path:
+        residual, degrees = terms(fit.alpha)
+        assert np.isclose(fit.risk, residual / (1 - degrees) ** 2, rtol=1e-9)
+    best = minimize_scalar(lambda t: terms(math.exp(t))[0] / (1 - terms(math.exp(t))[1]) ** 2,
+                           bounds=(-8, 4), method="bounded").x  # fmt: skip
+    assert abs(math.log(found.alpha) - best) < math.log(1.2)
+
+
+@pytest.mark.parametrize("space", SPACES[:2], ids=range(2))
+def test_risk_has_the_mean_of_the_error(space):
+    # Soft thresholds are not linear: x = sign(y) max(|y| - alpha, 0).
+    sparse = np.where(np.arange(40) % 4, 0.0, 0.5)
+    A, truth = odl.IdentityOperator(space), space.element(sparse.astype(space.dtype))
+
+    def solve(problem, accuracy, start):
+        alpha, y = problem
+        size = np.abs(y.data)
+        x = y.data * np.maximum(1 - alpha / np.maximum(size, 1e-300), 0)
+        return solvers.Solution(space.element(x), None, 1, "accuracy", gap=0.0)
+
+    differences, generator = [], rng()
+    for _ in range(300):
+        y = data.add_white_noise(truth, LEVEL, generator)
+        fit = by_unbiased_risk(pair, A, y, LEVEL, 0.1, generator, solve=solve,
+                               step=0.01).path[0]  # fmt: skip
+        x = solve((0.1, y), None, None).x
+        differences.append(fit.risk - float((x - truth).norm()) ** 2 / white_noise_norm(
+            space, LEVEL) ** 2)
+    error = np.std(differences) / math.sqrt(len(differences))
+    assert error < 0.03 and abs(np.mean(differences)) < 4 * error
+
+
+def variation(n=12):
+    X = odl.uniform_discr([0, 0], [n, n], (n, n))
+    values = np.zeros(X.shape)
+    values[3:8, 2:9] = 1
+    return odl.IdentityOperator(X), data.add_white_noise(X.element(values), LEVEL, rng())
+
+
+class Denoising:
+    def __init__(self, alpha, y):
+        self.alpha, self.y = alpha, y
+
+
+def by_rof(problem, accuracy, start):
+    return solvers.rof(problem.y, problem.alpha, accuracy)
+
+
+def denoising(alpha, y):
+    return Denoising(alpha, y)
+
+
+def exact(problem, accuracy, start):
+    return solvers.rof(problem.y, problem.alpha, 1e-9)
+
+
+def test_gaps_bound_the_error_of_the_risk():
+    A, y = variation()
+    start = first_alpha(A, LEVEL)
+
+    def fits(solve, by=by_unbiased_risk, noise=(LEVEL,)):
+        return {fit.alpha: fit for fit in by(
+            denoising, A, y, *noise, start, rng(), rtol=0.3, solve=solve).path}
+
+    def too_sure(problem, accuracy, start):
+        found = solvers.rof(problem.y, problem.alpha, 0.5, maxiter=2)
+        return found._replace(gap=1e-8 * found.gap, reason="accuracy")
+
+    for by, noise in ((by_unbiased_risk, (LEVEL,)), (by_cross_validation, ())):
+        truth = fits(exact, by, noise)[start]
+        loose, wrong = fits(by_rof, by, noise)[start], fits(too_sure, by, noise)[start]
+        if by is by_unbiased_risk:  # the other one has another step, as the residual differs
+            assert abs(loose.risk - truth.risk) <= loose.error + truth.error
+        assert abs(wrong.risk - truth.risk) > wrong.error + truth.error
+
+
+def test_problems_of_the_package_are_solved_from_where_they_were():
+    A, y = variation(8)
+    box = functionals.BoxConstraint(A.domain, -1, 2)
+    found = by_unbiased_risk(
+        lambda alpha, z: variational.tv_problem(A, functionals.l2_fidelity(z), alpha, box), A, y,
+        LEVEL, first_alpha(A, LEVEL), rng(), rtol=0.1)
+    reference = by_unbiased_risk(denoising, A, y, LEVEL, first_alpha(A, LEVEL), rng(), rtol=0.1,
+                                 solve=exact)
+    assert found.reason == "accuracy"
+    common = {fit.alpha: fit.risk for fit in reference.path}
+    assert all(abs(fit.risk - common[fit.alpha]) <= fit.error + 1e-3
+               for fit in found.path[:3] if fit.alpha in common)
+
+
+def test_units_change_nothing():
+    first, second = Diagonal(odl.rn(40)), Diagonal(odl.rn(40, weighting=100.0))
+    y = data.add_white_noise(first.A(first.space.one()), LEVEL, rng())
+    z = second.space.element(y.data)
+    for by, noise in ((by_unbiased_risk, (LEVEL,)), (by_cross_validation, ())):
+        found, again = (by(pair, case.A, v, *noise, 0.05, rng(), solve=case.solve)
+                        for case, v in ((first, y), (second, z)))
+        assert np.isclose(found.alpha, again.alpha, rtol=1e-9)
+        assert np.allclose([f.degrees for f in found.path], [f.degrees for f in again.path])
+
+
+# --- what may go wrong ----------------------------------------------------------------------------
+
+
+def test_a_risk_without_a_minimum_says_where_it_falls_to():
+    case = Diagonal(odl.rn(40))
+    noise = data.add_white_noise(case.space.zero(), LEVEL, rng())
+    with pytest.raises(ValueError, match=r"falls all the way up to alpha .* expected a minimum"):
+        by_unbiased_risk(pair, case.A, noise, 2 * LEVEL, 0.05, rng(), solve=case.solve)
+
+
+def test_zero_data_and_zero_noise_are_refused():
+    case = Diagonal(odl.rn(40))
+    zero = case.space.zero()
+    with pytest.raises(ValueError, match="Zero data have no best parameter"):
+        by_cross_validation(pair, case.A, zero, 0.05, rng(), solve=case.solve)
+    with pytest.raises(ValueError, match="noise_level is 0.0, zero everywhere"):
+        by_unbiased_risk(pair, case.A, case.space.one(), 0.0, 0.05, rng(), solve=case.solve)
+
+
+def test_infinite_gaps_are_refused():
+    case = Diagonal(odl.rn(40))
+
+    def endless(problem, accuracy, start):
+        return case.solve(problem, accuracy, start)._replace(gap=math.inf)
+
+    with pytest.raises(ValueError, match="bounded by a constraint"):
+        by_unbiased_risk(pair, case.A, case.space.one(), LEVEL, 0.05, rng(), solve=endless)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ellipse_models import phantoms, psnr, resonance, trained
+from ellipse_models import clearest_correlations, phantoms, psnr, resonance, trained
 from matplotlib.figure import Figure
 
 from odl_learned.regularizers import generative
@@ -60,20 +60,11 @@ def compute(size, rng):
     with torch.no_grad():
         latent = models[1].encode(truth[:1])[0]
         precision = precision_at(models[1].head, latent)
-    results["correlation"], results["pixel"] = correlations(precision)
+    size = precision.size
+    unit = torch.eye(size).reshape(size, 1, *precision.image)
+    results["correlation"], results["pixel"] = clearest_correlations(
+        precision.covariance_times(unit).reshape(size, size), (n, n))
     return results
-
-
-def correlations(precision):
-    """Return the correlations of all pixels with one that has large ones of both signs, and it."""
-    shape, size = precision.image[-2:], precision.size
-    eye = torch.eye(size).reshape(size, 1, *precision.image)
-    covariance = precision.covariance_times(eye).reshape(size, size)
-    deviations = covariance.diagonal().sqrt()
-    found = covariance / (deviations[:, None] * deviations)
-    others = found - 2 * torch.eye(size)  # that with itself, one, does not count
-    pixel = int(torch.minimum(-found.amin(1), others.amax(1)).argmax())
-    return found[pixel].reshape(shape).numpy(), divmod(pixel, shape[1])
 
 
 def draw(results, path):

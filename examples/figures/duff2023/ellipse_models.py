@@ -90,3 +90,12 @@ def resonance(images, share, noise_level, seed=0):
 def psnr(images, truth):
     """Return peak signal-to-noise ratios of images in [0, 1], one for each."""
     return (-10 * torch.log10((images - truth).square().mean((1, 2)))).numpy()
+
+
+def clearest_correlations(covariance, shape):
+    """Return correlations with a pixel that has large ones of both signs, and the pixel."""
+    deviations = covariance.diagonal().sqrt()
+    found = covariance / (deviations[:, None] * deviations)
+    others = found - 2 * torch.eye(len(found), dtype=found.dtype)  # that with itself does not count
+    pixel = int(torch.minimum(-found.amin(1), others.amax(1)).argmax())
+    return found[pixel].reshape(shape).numpy(), divmod(pixel, shape[1])

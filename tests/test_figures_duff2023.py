@@ -30,6 +30,13 @@ def starts():
             "psnr": {name: means[name] + spread[name] * pattern for name in spread}}  # fmt: skip
 
 
+def uncertain():
+    levels = np.array([0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99])
+    return {"model": levels + 0.01, "deviation": np.full((2, 3, 3), 0.5),
+            "prior": np.ones((2, 3, 3)), "correlation": np.array([[1.0, 0.4], [-0.3, 0.0]]),
+            "where": {"identity": np.full(2, 0.1), "3 x 3": np.full(2, 0.5)}}  # fmt: skip
+
+
 @pytest.mark.parametrize(("place", "change"), [
     (("correlation",), lambda v: np.maximum(v, -0.1)),
     (("correlation",), lambda v: np.minimum(v, 0.1)),
@@ -49,6 +56,18 @@ def test_the_claim_on_covariance_can_fail(place, change, monkeypatch):
 ])  # fmt: skip
 def test_the_claim_on_starts_can_fail(place, change, monkeypatch):
     spoiled(claim_of("initializations.py", monkeypatch), starts(), place, change)
+
+
+@pytest.mark.parametrize(("place", "change"), [
+    (("model",), lambda v: v - 0.04),
+    (("prior",), lambda v: 0.6 * v),
+    (("deviation",), lambda v: v + 0.51 * (np.arange(18).reshape(v.shape) == 4)),
+    (("where", "identity"), lambda v: v + 0.5),
+    (("where", "3 x 3"), lambda v: v - 0.35),
+    (("correlation",), lambda v: np.maximum(v, -0.1)),
+])  # fmt: skip
+def test_the_claim_on_uncertainty_can_fail(place, change, monkeypatch):
+    spoiled(claim_of("posterior_deviations.py", monkeypatch), uncertain(), place, change)
 
 
 def spoiled(claim, results, place, change):

@@ -95,6 +95,9 @@ GENERATIVE = {
     "regularizers.generative.LearnedDeviations": (
         regularizers.generative.LearnedDeviations, lambda: dict(head=NETWORK.head, weight=1.0)),
     "regularizers.generative.Joint": (regularizers.generative.Joint, lambda: dict(weight=1.0)),
+    "regularizers.generative.SampledMarginal": (
+        regularizers.generative.SampledMarginal, lambda: dict(
+            measurements=MEASURED, probes=2, steps=3, generator=torch.Generator())),
     "regularizers.generative.GenerativePrior": (
         regularizers.generative.GenerativePrior, lambda: dict(
             decoder=NETWORK.decoder, deviations=regularizers.generative.WhiteDeviations(0.1),

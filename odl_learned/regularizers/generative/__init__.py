@@ -6,9 +6,9 @@
 
 `variable_projection` reconstructs from `Measurements`, a linear operator with data and noise level:
 latent vectors by descent, with the best images for them. `alternating` moves images and latent
-vectors in turn. Neither ever increases the objective. Their determinant is `Marginal` or `Joint`,
-see docs/generative_reconstruction.md. `range_restricted` admits no deviation, and
-`inverse_gan` adapts the decoder in place of it. They start from `encoder_start` or
+vectors in turn. Neither ever increases the objective. Their determinant is `Marginal`,
+`SampledMarginal` or `Joint`, see docs/generative_reconstruction.md. `range_restricted` admits no
+deviation, and `inverse_gan` adapts the decoder in place of it. They start from `encoder_start` or
 `prior_samples`, and `best_of` takes the best of several answers. `image_posterior` is what data
 leave uncertain of an image.
 
@@ -20,7 +20,7 @@ every image, which costs a few multiply-adds per pixel.
 
 from odl_learned.regularizers.generative import precision
 from odl_learned.regularizers.generative.alternating import alternating
-from odl_learned.regularizers.generative.determinants import Joint, Marginal
+from odl_learned.regularizers.generative.determinants import Joint, Marginal, SampledMarginal
 from odl_learned.regularizers.generative.deviations import (
     LearnedDeviations,
     SparseDeviations,
@@ -42,6 +42,7 @@ __all__ = [
     "Marginal",
     "Measurements",
     "Reconstruction",
+    "SampledMarginal",
     "SparseDeviations",
     "WhiteDeviations",
     "alternating",

@@ -143,8 +143,8 @@ class GaussianPosterior:
     def _corrected(self, w, factors):
         """``w - Y factors Y^T w``."""
         flat, image = w.flatten(-len(self.precision.image)), self.precision.image
-        entries = (self._directions @ flat[..., None])[..., 0]
-        known = ((factors * entries)[..., None, :] @ self._directions)[..., 0, :]
+        entries = factors * torch.einsum("nkj,...nj->...nk", self._directions, flat)
+        known = torch.einsum("nkj,...nk->...nj", self._directions, entries)
         return (flat - known).unflatten(-1, image)
 
 

@@ -1,4 +1,4 @@
-"""What becomes of the normalization of a Gaussian whose precision depends on the latent vector."""
+"""Terms of the determinant in closed form, joint and marginal."""
 
 from abc import ABC, abstractmethod
 from typing import final

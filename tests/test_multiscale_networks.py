@@ -187,6 +187,8 @@ def test_errors():
          r"maps \(1, 1, 4, 4\) to \(1, 2, 4, 4\), expected the same size and at most 1"),
         (lambda: OnImages(UNet(1, 1, (4,), dimension=2), dimension=1),
          "the network is for images with 2 axes and dimension is 1"),
+        (lambda: UNet(1, 1, (4, 4), dimension=2)(torch.ones(2, 1, 2, 2)),
+         "one channel of one pixel.*take fewer scales or fewer groups"),
         (lambda: UNet(1, 1, (4,), dimension=2)(torch.ones(1, 2, 4, 4)), r"expected \(N, 1, H, W\)"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -83,6 +83,7 @@ class UNet(ChannelNetwork):
 
         super().__init__(in_channels, dimension)
         self.factor = 2 ** (len(widths) - 1)
+        self.channels_of_group = widths[-1] // groups
         pairs = list(zip(widths, widths[1:]))
         self.down = nn.ModuleList(block(*pair) for pair in [(in_channels, widths[0]), *pairs])
         self.up = nn.ModuleList([block(fine + coarse, fine) for fine, coarse in reversed(pairs)])
@@ -93,6 +94,11 @@ class UNet(ChannelNetwork):
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (N, in, *shape) -> (N, out, *shape)
         require_channels(x, self.in_channels, self.dimension, self.last.weight)
         channels, crop = padded(x, self.factor)
+        if self.channels_of_group * channels[0, 0].numel() == self.factor**self.dimension:
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}: a group of the coarsest scale has one channel of "
+                "one pixel, whose deviation from its own mean is zero; expected more, take fewer "
+                "scales or fewer groups.")
         kept = []
         for block in self.down[:-1]:
             kept.append(block(channels))

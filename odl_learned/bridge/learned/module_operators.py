@@ -37,7 +37,8 @@ class ModuleOperator(odl.Operator):
     def to_tensor(self, x):
         """An element of the domain as a tensor on the device of the module."""
         device = next((t.device for t in _tensors(self.module)), torch.device("cpu"))
-        return each(lambda part: part.to(device), self.source.to_tensor(x))
+        # A copy: modules may return their input, or write into it.
+        return each(lambda part: part.to(device, copy=True), self.source.to_tensor(x))
 
     def _call(self, x):
         with torch.no_grad():

@@ -94,7 +94,7 @@ class UNet(ChannelNetwork):
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (N, in, *shape) -> (N, out, *shape)
         require_channels(x, self.in_channels, self.dimension, self.last.weight)
         channels, crop = padded(x, self.factor)
-        if self.channels_of_group * channels[0, 0].numel() == self.factor**self.dimension:
+        if self.channels_of_group * channels.shape[2:].numel() == self.factor**self.dimension:
             raise ValueError(
                 f"x has shape {tuple(x.shape)}: a group of the coarsest scale has one channel of "
                 "one pixel, whose deviation from its own mean is zero; expected more, take fewer "

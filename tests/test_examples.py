@@ -103,6 +103,7 @@ SPOILED = {
     "pet_learned_variation.py": {"steps": 1},
     "tooth_weighted_tv_pdhg.py": {"maxiter": 3},
     "walnut_tv_pdhg.py": {"niter": 3},
+    "choose_alpha_denoising.py": {"told": 0.03},
     "ct_landweber_discrepancy.py": {"niter": 5},
     "ct_learned_ridge.py": {"niter": 3},
     "torch_to_odl_denoiser_admm.py": {"niter": 3},

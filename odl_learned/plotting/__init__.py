@@ -2,6 +2,7 @@
 
 from odl_learned.plotting.compared import comparison
 from odl_learned.plotting.curves import learning_curves
+from odl_learned.plotting.l_curve import l_curve
 from odl_learned.plotting.perturbed import perturbations
 
-__all__ = ["comparison", "learning_curves", "perturbations"]
+__all__ = ["comparison", "l_curve", "learning_curves", "perturbations"]

@@ -76,6 +76,10 @@ def files(folder):
             path=folder / "stack.npz", split="train", count=2)),
         "plotting.comparison": (plotting.comparison, lambda: dict(
             images={"a": image()}, truth=image(), path=folder / "picture.png", title="t")),
+        "plotting.l_curve": (plotting.l_curve, lambda: dict(
+            alphas=np.array([0.1, 0.2, 0.4]), residuals=np.array([1.0, 2.0, 3.0]),
+            penalties=np.array([3.0, 2.0, 1.0]), path=folder / "l.png", chosen={"rule": 0.3},
+            title="curve")),
         "plotting.learning_curves": (plotting.learning_curves, lambda: dict(
             histories={"a": HISTORY}, path=folder / "picture.png", title="t")),
         "plotting.perturbations": (plotting.perturbations, lambda: dict(

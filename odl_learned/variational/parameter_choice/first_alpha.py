@@ -31,14 +31,14 @@ from odl_learned.weights import constant_weight
 
 #: Of tomography, magnetic resonance, deblurring and denoising of real images, see
 #: docs/choosing_alpha.md: the best ones were between 0.13 and 1.
-KAPPA = 0.4
+KAPPA = 0.5
 
 
 def first_alpha(forward_op: odl.Operator, noise_level: Any,
                 rng: np.random.Generator | None = None) -> float:  # fmt: skip
     r"""Return a parameter of total variation to start from, for white noise in the data.
 
-    .. math:: \alpha = \kappa \, h \, \frac{|A^* \eta|_X}{|1|_X}, \qquad \kappa = 0.4,
+    .. math:: \alpha = \kappa \, h \, \frac{|A^* \eta|_X}{|1|_X}, \qquad \kappa = 0.5,
 
     with the geometric mean ``h`` of the sides of a pixel and noise ``eta`` of random signs. It is
     usually within a factor of three of the best one for total variation, and of the one for its

@@ -21,6 +21,7 @@ SOURCE = torch.Generator().manual_seed(0)
 Z = torch.randn(3, 3, dtype=torch.float64, generator=SOURCE)
 U = torch.randn(3, *SHAPE, dtype=torch.float64, generator=SOURCE)
 MARGINAL = g.Marginal()
+NETWORK = variational(1)
 MASK = np.arange(N).reshape(SHAPE) % 3 > 0
 
 
@@ -247,6 +248,22 @@ def test_a_sample_has_the_same_answer_alone_and_among_others():
         torch.testing.assert_close(alone.x[0], together.x[i], rtol=0, atol=1e-7)
         assert alone.niter[0] == together.niter[i]
     assert len(set(together.niter)) > 1
+
+
+@pytest.mark.parametrize("name", ["window", "sparse"])
+@pytest.mark.parametrize("solve", [g.alternating, g.variable_projection])
+def test_nothing_is_made_on_another_device_than_that_of_the_data(solve, name):
+    """Where new tensors are by default on a device without numbers, mixing them is an error."""
+    prior = prior_with("window")
+    if name == "sparse":
+        prior = g.GenerativePrior(prior.decoder, g.SparseDeviations(1.0))
+    fresh = measured("Fourier", 1.0)
+    expected = solve(prior, measured("Fourier", 1.0), Z, maxiter=3)
+    with torch.device("meta"):
+        start = g.range_restricted(prior.decoder, fresh, Z, maxiter=2).latent
+        found = solve(prior, fresh, Z, maxiter=3)
+        g.encoder_start(NETWORK, fresh)
+    assert start.device.type == "cpu" and torch.equal(found.x, expected.x)
 
 
 def test_complex_images_are_reconstructed_as_two_channels():

@@ -76,11 +76,11 @@ def alternating(
     require_count("maxiter", maxiter, 0)
     require_count("latent_steps", latent_steps)
     count = len(measurements)
-    z, active = start.detach().double().clone(), torch.arange(count)
+    z, active = start.detach().double().clone(), torch.arange(count, device=start.device)
     u = _minimizer(prior, measurements, z, prior.images(z, measurements.images()).detach(),
                    image_accuracy)  # fmt: skip
     value = _values(prior, determinant, measurements, u, z).detach()
-    stationarity = torch.full((count,), torch.inf, dtype=torch.float64)
+    stationarity = torch.full_like(value, torch.inf)
     niter, reason = np.zeros(count, int), np.full(count, "maxiter", dtype=object)
     inverse = None
     for _ in range(maxiter):
@@ -92,14 +92,14 @@ def alternating(
         found = latent_descent(objective, z[active], accuracy=accuracy, maxiter=latent_steps,
                                inverse=inverse)
         stationarity[active] = found.start
-        still = torch.from_numpy(found.niter > 0)
-        reason[active[~still].numpy()] = np.where(
-            found.start[~still] <= accuracy, "accuracy", "rounding")
+        still = torch.from_numpy(found.niter > 0).to(z.device)
+        reason[active[~still].cpu().numpy()] = np.where(
+            (found.start[~still] <= accuracy).cpu(), "accuracy", "rounding")
         inverse = found.inverse[still]
         active, part = active[still], part.take(torch.nonzero(still)[:, 0])
         if not len(active):
             break
-        niter[active.numpy()] += 1
+        niter[active.cpu().numpy()] += 1
         z[active], value[active] = found.z[still], found.value[still]
         _tell(callback, value)
         new = _minimizer(prior, part, z[active], u[active], image_accuracy)

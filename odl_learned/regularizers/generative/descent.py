@@ -89,17 +89,17 @@ def latent_descent(
     require_count("maxiter", maxiter, 0)
     z = z.detach().double().clone()
     count, latent = z.shape
-    value, slope = _evaluated(objective, z, torch.arange(count))
+    value, slope = _evaluated(objective, z, torch.arange(count, device=z.device))
     if not bool(torch.isfinite(value).all()):
         raise FloatingPointError("the objective of latent vectors is not finite at the start; "
                                  "expected numbers. Start nearer to zero, such as from an encoder.")
     first = slope.norm(dim=1)
-    fresh = torch.full((count,), inverse is None)
-    identity = torch.eye(latent, dtype=torch.float64)
+    fresh = torch.full((count,), inverse is None, device=z.device)
+    identity = torch.eye(latent, dtype=torch.float64, device=z.device)
     inverse = (identity / first.clamp_min(1)[:, None, None] if inverse is None
                else inverse.clone())  # fmt: skip
     niter, reason = np.zeros(count, int), np.full(count, "maxiter", dtype=object)
-    active = torch.arange(count)
+    active = torch.arange(count, device=z.device)
     for _ in range(maxiter):
         active = active[slope[active].norm(dim=1) > accuracy]
         if not len(active):
@@ -108,15 +108,15 @@ def latent_descent(
         decrease = (direction * slope[active]).sum(1)
         new, new_value, new_slope, found = _searched(
             objective, z[active], value[active], direction, decrease, active)
-        reason[active[~found].numpy()] = "rounding"
+        reason[active[~found].cpu().numpy()] = "rounding"
         active, new, new_value, new_slope = (v[found] for v in (active, new, new_value, new_slope))
         if not len(active):
             break
-        niter[active.numpy()] += 1
+        niter[active.cpu().numpy()] += 1
         step, change = new - z[active], new_slope - slope[active]
         inverse[active], fresh[active] = _updated(inverse[active], step, change, fresh[active])
         z[active], value[active], slope[active] = new, new_value, new_slope
-    reason[(slope.norm(dim=1) <= accuracy).numpy()] = "accuracy"
+    reason[(slope.norm(dim=1) <= accuracy).cpu().numpy()] = "accuracy"
     return Descent(z, value, first, slope.norm(dim=1), niter, reason, inverse)
 
 
@@ -133,7 +133,7 @@ def require_start(start: torch.Tensor, count: int, latent: int) -> None:
 def _searched(objective, z, value, direction, decrease, index):
     """Backtracking, each sample by itself: points, values, gradients, and whether one was found."""
     new, new_value, new_slope = z.clone(), value.clone(), torch.zeros_like(z)
-    pending, length = torch.arange(len(z)), 1.0
+    pending, length = torch.arange(len(z), device=z.device), 1.0
     for _ in range(HALVINGS):
         trial = z[pending] + length * direction[pending]
         trial_value, trial_slope = _evaluated(objective, trial, index[pending])
@@ -144,7 +144,7 @@ def _searched(objective, z, value, direction, decrease, index):
         pending, length = pending[~good], length / 2
         if not len(pending):
             break
-    found = torch.ones(len(z), dtype=torch.bool)
+    found = torch.ones(len(z), dtype=torch.bool, device=z.device)
     found[pending] = False
     return new, new_value, new_slope, found
 
@@ -155,7 +155,7 @@ def _updated(inverse, step, change, fresh):
     good = curvature > 1e-10 * step.norm(dim=1) * change.norm(dim=1)
     safe = torch.where(good, curvature, 1.0)[:, None, None]
     scale = (safe / change.square().sum(1).clamp_min(1e-300)[:, None, None])
-    identity = torch.eye(step.shape[1], dtype=step.dtype)
+    identity = torch.eye(step.shape[1], dtype=step.dtype, device=step.device)
     start = torch.where((fresh & good)[:, None, None], scale * identity, inverse)
     s, y = step[:, :, None], change[:, :, None]
     left = identity - s @ y.mT / safe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import final
 
@@ -83,7 +84,7 @@ class WhiteDeviations(GaussianDeviations):
         """Return P at latent vectors, on the channels of images like these."""
         head = ConstantHead(channels_of(like[:1], 2).shape[1], tuple(like.shape[-2:]),
                             deviation=self.deviation)  # fmt: skip
-        return precision_at(head.to(like.real.dtype), z).detach()
+        return precision_at(head.to(like.real), z).detach()
 
 
 @final
@@ -120,8 +121,8 @@ class LearnedDeviations(GaussianDeviations):
         found = precision_at(self.head, z)
         if self.weight == 1:
             return found
-        shift = 0.5 * torch.log(torch.tensor(self.weight, dtype=found.log_diagonal.dtype))
-        return Precision(found.log_diagonal + shift, found.neighbors, self.head.radius)
+        shifted = found.log_diagonal + 0.5 * math.log(self.weight)
+        return Precision(shifted, found.neighbors, self.head.radius)
 
 
 @final

@@ -80,7 +80,8 @@ def variable_projection(
             deviations[index] = x - center
         return x, deviations[index]
 
-    lowest = torch.full((len(measurements),), torch.inf, dtype=torch.float64)
+    lowest = torch.full((len(measurements),), torch.inf, dtype=torch.float64,
+                        device=like.device)  # fmt: skip
 
     def objective(z, index):
         # phi is at least mu/2 |z|^2. Where that is more than a value that was found before, the
@@ -97,5 +98,5 @@ def variable_projection(
         return least.index_copy(0, near, values)
 
     found = latent_descent(objective, start, accuracy=accuracy, maxiter=maxiter)
-    x, _ = eliminated(found.z, torch.arange(len(measurements)))
+    x, _ = eliminated(found.z, torch.arange(len(measurements), device=like.device))
     return Reconstruction(x, found.z, found.value, found.slope, found.niter, found.reason)

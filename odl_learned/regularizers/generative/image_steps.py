@@ -40,7 +40,7 @@ def least_squares(measurements: Measurements, precision: Precision, center: torc
     system = _System(measurements, precision)
     diagonal = precision.diagonal() + on_channels(measurements.information)
     jacobi = _Jacobi(diagonal.clamp_min(TINY))  # zero where nothing is known of a pixel
-    return solvers.conjugate_gradient(system, b, start, (accuracy * size).numpy(), MAXITER,
+    return solvers.conjugate_gradient(system, b, start, (accuracy * size).cpu().numpy(), MAXITER,
                                       jacobi).x  # fmt: skip
 
 
@@ -72,7 +72,7 @@ class _Jacobi:
         return _on_images(lambda channels: channels / self.diagonal, v)
 
     def take(self, index):
-        return _Jacobi(self.diagonal[torch.as_tensor(index)])
+        return _Jacobi(self.diagonal[torch.as_tensor(index, device=self.diagonal.device)])
 
 
 def _on_images(function, u):

@@ -34,7 +34,7 @@ class Measurements:
     forward_op : linear odl.Operator
         A, from a space of images, real or complex, to data, real or complex.
     data : torch.Tensor, shape (N, *Y.shape)
-        y.
+        y, on the device on which everything is computed.
     noise_level : float
         s, positive: the standard deviation of the noise in each entry, in the real and in the
         imaginary part of complex data, as in `data.add_white_noise`.
@@ -63,9 +63,10 @@ class Measurements:
                              "Leave out such samples, or the entries by a mask in the operator.")
         self.forward_op, self.data, self.noise_level = forward_op, data, float(noise_level)
         self.layout = layout_of(forward_op.domain)
-        self.forward, self.transpose = as_module(forward_op), as_transpose_module(forward_op)
         self._shared = {}
-        self._normal = _normal_module(forward_op)
+        self.forward, self.transpose = (
+            lowered(forward_op).to(data.device) for lowered in (as_module, as_transpose_module))
+        self._normal = _normal_module(forward_op, data.device)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -106,7 +107,7 @@ class Measurements:
 
     def images(self) -> torch.Tensor:
         """Return zero, ``(N, *X.shape)``."""
-        return torch.zeros((len(self), *self.layout.shape), dtype=self.layout.dtype)
+        return self.layout.zeros((len(self),), self.data.device)
 
     @property
     def information(self) -> torch.Tensor:
@@ -121,7 +122,9 @@ class Measurements:
         """
         if "information" not in self._shared:
             generator = torch.Generator().manual_seed(0)
-            signs = 2.0 * torch.randint(0, 2, (PROBES, *self.layout.shape), generator=generator) - 1
+            signs = torch.randint(0, 2, (PROBES, *self.layout.shape), generator=generator,
+                                  device="cpu")  # fmt: skip
+            signs = 2.0 * signs.to(self.data.device) - 1
             products = signs * self.normal(signs.to(self.layout.dtype)).real
             self._shared["information"] = products.mean(0, keepdim=True).clamp_min(0)
         return self._shared["information"]
@@ -147,10 +150,10 @@ class Measurements:
         return self._shared["largest"]
 
 
-def _normal_module(op: odl.Operator) -> tuple[float, torch.nn.Module] | None:
+def _normal_module(op: odl.Operator, device: torch.device) -> tuple[float, torch.nn.Module] | None:
     """``A^H A`` as a multiple of one module, which may cost less, if weights are numbers."""
     try:
         scale = constant_weight("X", op.domain) / constant_weight("Y", op.range)
     except (TypeError, ValueError):
         return None
-    return scale, as_module(op.adjoint @ op)
+    return scale, as_module(op.adjoint @ op).to(device)

@@ -49,7 +49,7 @@ def encoder_start(network: Autoencoder | VariationalAutoencoder, measurements: M
     size = torch.linalg.vector_norm(b.flatten(1), dim=1).double().clamp_min(1e-30)
     with torch.no_grad():
         u = solvers.conjugate_gradient(lambda v: measurements.normal(v) + shift * v, b,
-                                       torch.zeros_like(b), (1e-2 * size).numpy(), 50).x
+                                       torch.zeros_like(b), (1e-2 * size).cpu().numpy(), 50).x
         return network.encode(u)[0].double()
 
 
@@ -132,5 +132,5 @@ def _chosen(better, new, old):
     if isinstance(new, torch.Tensor):
         return torch.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
     chosen = old.copy()
-    chosen[better.numpy()] = new[better.numpy()]
+    chosen[better.cpu().numpy()] = new[better.cpu().numpy()]
     return chosen

@@ -123,9 +123,9 @@ def test_corrupt_bytes_in_an_archive(tmp_path):
 
 
 def test_suffixes(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"suffix '.png', expected .npy, .npz, .dcm"):
-        read_image(tmp_path / "a.png")
+    (tmp_path / "a.bmp").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"suffix '.bmp', expected .npy, .npz, .dcm"):
+        read_image(tmp_path / "a.bmp")
     np.savez(tmp_path / "a.npz", a=PICTURE)
     (tmp_path / "a.npz").rename(tmp_path / "a.npy")
     with pytest.raises(ValueError, match="does not say what the file holds"):

@@ -237,7 +237,7 @@ def test_seed_fast_and_out(tiny, tmp_path):
 MISTAKES = [
     (["--image", "no.npy"], "no.npy does not exist, expected a file"),
     (["--image", "."], "is a folder, expected a file"),
-    (["--image", "junk.png"], r"the suffix '.png', expected .npy"),
+    (["--image", "junk.png"], "junk.png cannot be read as a picture"),
     (["--image", "junk.npy"], "junk.npy is not a readable file of numpy"),
     (["--image", "junk.dcm"], "junk.dcm is not a readable DICOM file"),
     (["--image", "ct.npz"], "key is None, expected one of the arrays"),

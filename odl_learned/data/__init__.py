@@ -7,7 +7,9 @@ from odl_learned.data.ellipses import dival_ellipses, random_ellipses
 from odl_learned.data.examples import example_ct, example_mr
 from odl_learned.data.files.archives import read_measurement
 from odl_learned.data.files.limits import Limits
+from odl_learned.data.files.nifti import read_nifti
 from odl_learned.data.files.patients import find_patients, split_patients
+from odl_learned.data.files.pictures import read_luminance
 from odl_learned.data.files.readers import read_image, read_kspace, read_npz_stack
 from odl_learned.data.files.slices import read_slices
 from odl_learned.data.mri.espirit import estimate_sensitivities
@@ -55,8 +57,10 @@ __all__ = [
     "read_dicom_folder",
     "read_image",
     "read_kspace",
+    "read_luminance",
     "read_measurement",
     "read_mri_scan",
+    "read_nifti",
     "read_npz_stack",
     "read_slices",
     "simulated_sensitivities",

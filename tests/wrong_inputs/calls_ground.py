@@ -11,6 +11,7 @@ from instances.spaces import GRAD, RA, XC, R, V, X, blocks, element, filters, ma
 from odl_learned import data, functionals, learning, metrics, operators, plotting
 
 h5py = pytest.importorskip("h5py")
+PIL = pytest.importorskip("PIL.Image")
 dicom_files = pytest.importorskip("dicom_files", exc_type=ImportError)  # which needs pydicom
 fastmri_files = pytest.importorskip("fastmri_files", exc_type=ImportError)  # which needs h5py
 
@@ -37,6 +38,17 @@ def image(shape=(6, 8)):
     return np.random.default_rng(1).random(shape)
 
 
+def volume(array):
+    """The bytes of a NIfTI-1 file of single precision, with voxels of 1 mm."""
+    header = np.zeros((), [("size", "<i4"), ("a", "V36"), ("dim", "<i2", 8), ("b", "V14"),
+                           ("kind", "<i2"), ("bits", "<i2"), ("c", "V2"), ("pixels", "<f4", 8),
+                           ("offset", "<f4"), ("d", "V232"), ("magic", "S4"), ("e", "V4")])
+    for name, value in (("size", 348), ("kind", 16), ("bits", 32), ("pixels", 1), ("offset", 352),
+                        ("magic", b"n+1"), ("dim", [3, *array.shape, 1, 1, 1, 1])):  # fmt: skip
+        header[name] = value
+    return header.tobytes() + array.astype("<f4").tobytes("F")
+
+
 def files(folder):
     """Valid calls that read files, which are written into a folder first."""
     folder = Path(folder)
@@ -46,6 +58,8 @@ def files(folder):
     with h5py.File(folder / "scan.h5", "w") as scan:
         scan["kspace"] = image((3, 6, 8)) + 0j
     fastmri_files.write(folder / "fastmri.h5", image((2, 20, 12)) + 0j, np.ones(12), 12, 0, 2)
+    PIL.fromarray(image((6, 8, 3)).astype("u1")).save(folder / "colors.png")
+    (folder / "volume.nii").write_bytes(volume(image((4, 6, 8))))
     (folder / "series").mkdir()
     for k in range(2):
         dicom_files.write(folder / f"series/{k}.dcm", image(), (1, 0, 0), (0, 1, 0),
@@ -67,6 +81,10 @@ def files(folder):
         "data.read_mri_scan": (data.read_mri_scan, lambda: dict(
             path=folder / "fastmri.h5", index=0, mask=np.ones(12), sensitivities=None,
             limits=limits)),
+        "data.read_nifti": (data.read_nifti, lambda: dict(
+            path=folder / "volume.nii", limits=limits)),
+        "data.read_luminance": (data.read_luminance, lambda: dict(
+            path=folder / "colors.png", limits=limits)),
         "data.read_measurement": (
             lambda path, origin, name, limits: data.read_measurement(
                 path, origin, name, limits=limits),

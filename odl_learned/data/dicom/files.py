@@ -14,7 +14,8 @@ from odl_learned.validation import shown
 #: Suffixes that only DICOM files have; others are recognized by their contents.
 SUFFIXES = (".dcm", ".dicom", ".ima")
 #: Suffixes of the other formats that are read, which DICOM files do not have.
-OTHER_SUFFIXES = (".npy", ".npz", ".h5", ".hdf5")
+OTHER_SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".png", ".jpg", ".jpeg", ".tif", ".tiff",
+                  ".nii", ".gz")  # fmt: skip
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 DIRECTORY = "1.2.840.10008.1.3.10"
 VR_LETTERS = frozenset("AE AS AT CS DA DS DT FL FD IS LO LT OB OW PN SH SL SQ SS ST TM UC UI UL UN "

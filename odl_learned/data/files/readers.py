@@ -9,7 +9,9 @@ from odl_learned.data.dicom.files import is_dicom, require_file
 from odl_learned.data.dicom.images import read_dicom
 from odl_learned.data.files import hdf5_files
 from odl_learned.data.files.limits import Limits
+from odl_learned.data.files.nifti import is_nifti, read_slice
 from odl_learned.data.files.numpy_files import Archive, open_npy
+from odl_learned.data.files.pictures import is_picture, read_picture
 from odl_learned.data.files.selection import item_of, require_pictures
 from odl_learned.data.orientation import from_rows
 from odl_learned.validation import require_finite, require_real
@@ -65,13 +67,15 @@ def read_image(
     index: int | None = None,
     limits: Limits = Limits(),
 ) -> np.ndarray:
-    """Read one image of a file of numpy, DICOM or HDF5.
+    """Read one image of a file of numpy, DICOM, HDF5 or NIfTI, or a gray picture.
 
     Parameters
     ----------
     path : str or Path
         File with the suffix .npy, .npz, .h5 or .hdf5, or a DICOM file of any name, with real
-        pictures (rows, columns), or stacks of them along the first axis.
+        pictures (rows, columns), or stacks of them along the first axis; .png, .jpg, .jpeg, .tif
+        or .tiff, in gray (`read_luminance` reads colors), with pages; .nii or .nii.gz, of which an
+        axial slice is read as by `read_nifti`.
     key : str, optional
         Name of the array in .npz and HDF5 files; may be left away if there is only one.
     index : int, optional
@@ -95,17 +99,22 @@ def read_image(
     TypeError
         If the values are complex or no numbers, or Python objects.
     ImportError
-        If pydicom or h5py is needed and not installed.
+        If pydicom, h5py, nibabel, Pillow or tifffile is needed and not installed.
     """
     path = require_file(path)
     suffix = path.suffix.lower()
     dicom = is_dicom(path)
-    if (suffix == ".npy" or dicom) and key is not None:
-        kind = "DICOM" if dicom else ".npy"
+    alone = suffix == ".npy" or dicom or is_nifti(path) or is_picture(path)
+    if alone and key is not None:
+        kind = "DICOM" if dicom else suffix
         raise ValueError(f"key is {key!r}, expected None: {kind} files hold one array.")
     if dicom:
         return read_dicom(path, index, limits).array
-    if suffix == ".npy":
+    if is_nifti(path):
+        return read_slice(path, index, limits)
+    if is_picture(path):
+        picture = read_picture(path, index, limits)
+    elif suffix == ".npy":
         picture = open_npy(path)
         picture = picture[item_of(str(path), picture.shape, index)]
         limits.require(str(path), picture.nbytes, picture.nbytes)
@@ -118,8 +127,9 @@ def read_image(
             picture = hdf5_files.read(where, stored, item_of(where, stored.shape, index), limits)
     else:
         raise ValueError(
-            f"{path} has the suffix {suffix!r}, expected .npy, .npz, .dcm, .h5 or .hdf5, or a "
-            "DICOM file of any name; convert the file, for example with numpy.save."
+            f"{path} has the suffix {suffix!r}, expected .npy, .npz, .dcm, .h5, .hdf5, .png, .jpg, "
+            ".tif, .nii or .nii.gz, or a DICOM file of any name; convert the file, for example "
+            "with numpy.save."
         )
     return _pictures(str(path), picture)
 

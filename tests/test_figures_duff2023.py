@@ -70,6 +70,22 @@ def test_the_claim_on_uncertainty_can_fail(place, change, monkeypatch):
     spoiled(claim_of("posterior_deviations.py", monkeypatch), uncertain(), place, change)
 
 
+def cells():
+    best = np.array([[32.0, 28.0], [35.0, 30.0]])
+    return {"noise": (0.01, 0.1), "psnr": {"3 x 3": best, "identity": best - 1,
+                                           "the range": best - 2}}  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "change"), [
+    (("psnr", "identity"), lambda v: v + [[1.1, 0], [0, 0]]),
+    (("psnr", "the range"), lambda v: v + [[0, 4.5], [0, 4.5]]),
+    (("psnr", "3 x 3"), lambda v: v[::-1]),
+    (("psnr", "3 x 3"), lambda v: v + [[0, 5.0], [0, 6.0]]),
+])  # fmt: skip
+def test_the_claim_on_all_cells_can_fail(place, change, monkeypatch):
+    spoiled(claim_of("every_cell.py", monkeypatch), cells(), place, change)
+
+
 def spoiled(claim, results, place, change):
     claim(results)
     results = part = copy.deepcopy(results)

@@ -50,22 +50,29 @@ def model(n, radius, width, deviation=0.1):
     return generative.VariationalAutoencoder(encoder, decoder, head)
 
 
-def trained(images, radii, width, steps):
-    """Return models with these radii, by radius, which begin with the same mean."""
+def trained(images, radii, width, steps, folder=None, device="cpu"):
+    """Return models with these radii, by radius, which begin with the same mean.
+
+    With a folder, trainings are kept there, and go on where they were interrupted.
+    """
     n, adam = images.shape[-1], learning.adam_with_cosine
-    options = dict(loss=EvidenceLowerBound(noise_level=NOISE_LEVEL), batch_size=32, clip_norm=0.3,
-                   progress=False)  # fmt: skip
-    mean = model(n, None, width)
-    learning.train_in_stages(mean, images, [learning.Stage("mean", [mean], steps[0], adam(2e-3))],
-                             **options)
+
+    def train(network, stages, name):
+        place = None if folder is None else folder / name
+        if place is not None:
+            place.mkdir(parents=True, exist_ok=True)
+        learning.train_in_stages(network, images, stages, loss=EvidenceLowerBound(
+            noise_level=NOISE_LEVEL), batch_size=32, clip_norm=0.3, progress=False, folder=place)
+
+    mean = model(n, None, width).to(device)
+    train(mean, [learning.Stage("mean", [mean], steps[0], adam(2e-3))], "mean")
     models = {}
     for radius in radii:
-        found = models[radius] = model(n, radius, width, mean.head.deviation)
+        found = models[radius] = model(n, radius, width, mean.head.deviation).to(device)
         found.encoder.load_state_dict(mean.encoder.state_dict())
         found.decoder.load_state_dict(mean.decoder.state_dict())
-        learning.train_in_stages(
-            found, images, [learning.Stage("covariance", [found.head], steps[1], adam(2e-3)),
-                            learning.Stage("all", [found], steps[2], adam(5e-4))], **options)
+        train(found, [learning.Stage("covariance", [found.head], steps[1], adam(2e-3)),
+                      learning.Stage("all", [found], steps[2], adam(5e-4))], f"radius {radius}")
         found.eval()
     return models
 

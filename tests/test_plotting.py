@@ -44,6 +44,22 @@ def test_panels_show_images_zooms_and_errors(tmp_path):
     assert scales == {largest}
 
 
+def test_errors_are_drawn_and_scaled_over_the_body_and_units_are_said(tmp_path):
+    truth, body = np.zeros((20, 16)), np.zeros((20, 16), bool)
+    body[4:9, 5:11] = True
+    x = np.where(body, 0.25, 100.0)
+    figure = comparison({"x": x}, truth, tmp_path / "a.png", window=(0, 1), unit="HU", body=body)
+    *_, error = panels(figure)
+    assert error.get_clim() == (-0.25, 0.25)
+    assert np.array_equal(error.get_array().mask, to_rows(~body))
+    labels = [ax.get_ylabel() for ax in figure.axes if not ax.images]
+    assert labels == ["HU", "truth \N{MINUS SIGN} reconstruction\nHU"]
+    for wrong, error in ((body.astype(int), TypeError), (body[1:], ValueError),
+                         (body & False, ValueError)):  # fmt: skip
+        with pytest.raises(error, match="body"):
+            comparison({"x": x}, truth, tmp_path / "a.png", body=wrong)
+
+
 def test_rectangle_marks_the_zoomed_pixels(tmp_path):
     truth = np.zeros((20, 16))
     truth[3:7, 9:14] = 1

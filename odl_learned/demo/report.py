@@ -52,9 +52,9 @@ def draw(scene, results, entries, folder):
     """Write the figure of one problem with zooms and errors."""
     path = folder / f"demo_{scene.name}.png"
     captions = {row["method"]: f"{row['PSNR']:.1f} dB, SSIM {row['SSIM']:.3f}" for row in entries}
-    plotting.comparison({result.name: result.x for result in results}, scene.truth, path,
-                        window=scene.window, zoom=scene.zoom, title=scene.title,
-                        captions=captions)
+    plotting.comparison({result.name: scene.drawn(result.x) for result in results},
+                        scene.drawn(scene.truth), path, window=scene.window, zoom=scene.zoom,
+                        title=scene.title, captions=captions, unit=scene.unit, body=scene.body)
     return path
 
 

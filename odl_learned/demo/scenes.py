@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import odl
 import scipy.fft
+import scipy.ndimage
 
 from odl_learned import data, operators
 from odl_learned.demo import plausible
@@ -23,6 +24,7 @@ VIEWS_PER_PIXEL = 60 / 256
 PHOTONS = 1e5
 FRACTION, CENTER_FRACTION = 0.3, 0.08
 MR_NOISE_LEVEL = 0.03
+SOFT_TISSUE = (-160.0, 240.0)  # Hounsfield units
 LARGEST_ATTENUATION, LARGEST_MAGNITUDE = 2.5, 1.5
 
 
@@ -47,12 +49,18 @@ class Scene:
     alphas : dict
         Regularization parameters by method, set by hand to a discrepancy near one.
     window : (float, float)
-        Gray values of the figure.
+        Gray values of the figure, in the unit of ``drawn``.
     zoom : pair of index ranges
     training : callable
         ``() -> Training`` at half the resolution.
     origin : str
         What was done to the slice before it was measured.
+    unit : str
+        Of the values of the figure.
+    drawn : callable
+        From an element to the values of the figure.
+    body : array of bool, or None
+        Where errors are drawn.
     notes : tuple of str
         What is assumed about the slice, and what went wrong with the measurement.
     """
@@ -71,6 +79,9 @@ class Scene:
     zoom: tuple
     training: Callable
     origin: str = ""
+    unit: str = ""
+    drawn: Callable = np.asarray
+    body: np.ndarray | None = None
     notes: tuple = ()
 
 
@@ -126,14 +137,27 @@ def ct_scene(hounsfield, pixel_mm, n, rng, photons=PHOTONS):
 
     return Scene(
         "ct", f"CT, {views} views, {photons:.0e} photons per ray, {n} x {n} pixels, "
-        "attenuation relative to water",
+        "soft tissue window",
         space.element(data.downsample(relative, 2)), forward_op, inverse_op,
         "filtered backprojection", sinogram, float((sinogram - exact).norm()),
         BoxConstraint(space, 0.0, LARGEST_ATTENUATION),
         {"Tikhonov": 1.5e-2, "TV": 6e-4, "TGV": 6e-4},
-        (0.7, 1.3), ((int(0.42 * n), int(0.74 * n)), (int(0.18 * n), int(0.5 * n))), training,
+        SOFT_TISSUE, ((int(0.42 * n), int(0.74 * n)), (int(0.18 * n), int(0.5 * n))), training,
+        unit="Hounsfield units", drawn=lambda x: 1000 * (x.data - 1),
+        body=body_of(data.downsample(relative, 2)),
         notes=tuple(plausible.starved(photons * np.exp(-exact.data), photons)),
     )
+
+
+def body_of(relative):
+    """Where the patient is: the largest connected part, without the thin table, and two pixels."""
+    dense = scipy.ndimage.binary_opening(relative > 0.5, iterations=2)
+    parts, count = scipy.ndimage.label(dense)
+    if count == 0:
+        return np.ones(relative.shape, bool)
+    largest = 1 + np.argmax(np.bincount(parts.ravel())[1:])
+    filled = scipy.ndimage.binary_fill_holes(parts == largest)
+    return scipy.ndimage.binary_dilation(filled, iterations=4)
 
 
 def _transmission(sinogram, photons, rng):
@@ -188,6 +212,7 @@ def mri_scene(magnitude, n, rng):
         float((measured - exact).norm()), MagnitudeBound(space, LARGEST_MAGNITUDE),
         {"Tikhonov": 0.1, "TV": 3e-2, "TGV": 2.5e-2},
         (0.0, 0.9), ((int(0.25 * n), int(0.57 * n)), (int(0.42 * n), int(0.74 * n))), training,
+        unit="magnitude", drawn=lambda x: x.data,
     )
 
 

@@ -25,6 +25,7 @@ from odl_learned.plotting.panels import (
     magnitude,
     require_kind,
 )
+from odl_learned.validation import require_shape
 
 
 def _checked_zoom(zoom, shape):
@@ -45,12 +46,12 @@ def _checked_zoom(zoom, shape):
 
 
 def comparison(images, truth, path, window=None, zoom=None, title="", captions=None,
-               reference="truth"):  # fmt: skip
+               reference="truth", unit="", body=None):  # fmt: skip
     """Draw reconstructions next to the ground truth and save the figure.
 
     First row: the truth and the reconstructions in one gray window. Second row: the region that
-    the rectangle marks. Third row: ``truth - x`` in one symmetric range of colors, the largest
-    99.5 percent quantile of ``|truth - x|`` of a reconstruction.
+    the rectangle marks. Third row: ``truth - x``, over the body, in one symmetric range of colors,
+    the largest 99.5 percent quantile of ``|truth - x|`` of a reconstruction there.
 
     Parameters
     ----------
@@ -72,6 +73,10 @@ def comparison(images, truth, path, window=None, zoom=None, title="", captions=N
         Second line below the names, for example "PSNR 31.2 dB, SSIM 0.91"; "truth" may have one.
     reference : str, optional
         What the first image is called, where it is no ground truth but the best that is known.
+    unit : str, optional
+        Of the values, such as "HU", for the color bars.
+    body : array of bool, shape (nx, ny), optional
+        Where errors matter, for example a patient without the table; everywhere if left away.
 
     Returns
     -------
@@ -80,7 +85,7 @@ def comparison(images, truth, path, window=None, zoom=None, title="", captions=N
     Raises
     ------
     TypeError
-        If images or captions are no dict, the path no path or a title no string.
+        If images or captions are no dict, the path no path, a title no string or the body no mask.
     ValueError
         If there are no images or one is called "truth", shapes differ, values are not finite, a
         caption belongs to no image, or the window or the zoom is wrong.
@@ -89,7 +94,7 @@ def comparison(images, truth, path, window=None, zoom=None, title="", captions=N
     """
     require_kind("images", images, dict, "a dict of names and reconstructions")
     require_kind("captions", captions or {}, dict, "a dict of names and lines")
-    for name, text in (("title", title), ("reference", reference)):
+    for name, text in (("title", title), ("reference", reference), ("unit", unit)):
         require_kind(name, text, str, "a string")
     if not images or "truth" in images:
         raise ValueError(
@@ -102,10 +107,11 @@ def comparison(images, truth, path, window=None, zoom=None, title="", captions=N
         raise ValueError(f"captions has {unknown}, expected names among {['truth', *images]}.")
     truth = magnitude("truth", truth)
     drawn = {name: magnitude(name, x, truth.shape) for name, x in images.items()}
+    body = _checked_body(body, truth.shape)
     window = checked_window(window, truth)
     zoom = _checked_zoom(zoom, truth.shape)
     path = checked_path(path)
-    figure = _draw(drawn, truth, window, zoom, title, captions, reference)
+    figure = _draw(drawn, truth, window, zoom, title, captions, reference, unit, body)
     figure.savefig(path, dpi=200)
     return figure
 
@@ -117,7 +123,18 @@ def _labels(names, captions, reference):
     return wrapped, below, max(map(len, wrapped.values())), max(map(len, below.values()))
 
 
-def _draw(drawn, truth, window, zoom, title, captions, reference):
+def _checked_body(body, shape):
+    """A mask with at least one pixel."""
+    body = np.ones(shape, bool) if body is None else np.asarray(body)
+    if body.dtype != bool:
+        raise TypeError(f"body has dtype {body.dtype}, expected bool; compare it with a threshold.")
+    require_shape("body", body, shape, "This is the shape of truth.")
+    if not body.any():
+        raise ValueError("body is False everywhere, expected pixels where errors are drawn.")
+    return body
+
+
+def _draw(drawn, truth, window, zoom, title, captions, reference, unit, body):
     nx, ny = truth.shape
     (x0, x1), (y0, y1) = zoom
     names = ["truth", *drawn]
@@ -159,8 +176,9 @@ def _draw(drawn, truth, window, zoom, title, captions, reference):
     third = MARGIN
     second = third + full + GAP
     first = second + detail + GAP
-    errors = {name: truth - x for name, x in drawn.items()}
-    scale = largest(errors.values())
+    errors = {name: np.where(body, truth - x, np.nan) for name, x in drawn.items()}
+    inside = [error[body] for error in errors.values()]
+    scale = largest(inside)
     frame = {"fill": False, "edgecolor": "#ffb000", "linewidth": 1.2}
     for column, name in enumerate(names):
         image = drawn.get(name, truth) if column else truth
@@ -185,9 +203,10 @@ def _draw(drawn, truth, window, zoom, title, captions, reference):
     ends = [min(map(np.min, [truth, *drawn.values()])), max(map(np.max, [truth, *drawn.values()]))]
     beyond = (ends[0] < window[0], ends[1] > window[1])
     extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[beyond]
-    colorbar(gray, first, full, extend, "value")
-    over = max(float(np.abs(error).max()) for error in errors.values()) > scale
-    colorbar(colors, third, full, "both" if over else "neither", difference)
+    colorbar(gray, first, full, extend, unit or "value")
+    over = max(float(np.abs(error).max()) for error in inside) > scale
+    colorbar(colors, third, full, "both" if over else "neither",
+             f"{difference}\n{unit}" if unit else difference)
     figure.text(
         (MARGIN + WIDTH / 2) / width, (third + full / 2) / height,
         f"error\n{difference}", ha="center", va="center", size=CAPTION_SIZE + 1,

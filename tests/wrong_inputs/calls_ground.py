@@ -93,7 +93,8 @@ def files(folder):
         "data.read_slices": (data.read_slices, lambda: dict(
             path=folder / "stack.npz", split="train", count=2)),
         "plotting.comparison": (plotting.comparison, lambda: dict(
-            images={"a": image()}, truth=image(), path=folder / "picture.png", title="t")),
+            images={"a": image()}, truth=image(), path=folder / "picture.png", title="t",
+            unit="HU", body=image() > -9)),
         "plotting.l_curve": (plotting.l_curve, lambda: dict(
             alphas=np.array([0.1, 0.2, 0.4]), residuals=np.array([1.0, 2.0, 3.0]),
             penalties=np.array([3.0, 2.0, 1.0]), path=folder / "l.png", chosen={"rule": 0.3},

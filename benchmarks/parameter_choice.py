@@ -25,7 +25,7 @@ from odl_learned import bridge, data, functionals, metrics, operators, solvers, 
 from odl_learned.variational import parameter_choice
 
 SIZES = {"tiny": {"n": 16, "levels": 1, "steps": 1, "rtol": 0.5, "maxiter": 50},
-         "full": {"n": 64, "levels": 3, "steps": 7, "rtol": 0.02, "maxiter": 2000}}  # fmt: skip
+         "full": {"n": 64, "levels": 3, "steps": 7, "rtol": 0.02, "maxiter": 1500}}  # fmt: skip
 LEVELS = {"ct": (0.01, 0.03, 0.1), "mri": (0.01, 0.03, 0.1), "deblurring": (0.005, 0.02, 0.05),
           "denoising": (0.02, 0.05, 0.1)}  # fmt: skip
 

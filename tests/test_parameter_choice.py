@@ -15,6 +15,7 @@ from odl_learned.variational.parameter_choice import (
     constant_alpha,
     first_alpha,
     white_noise_norm,
+    zero_alpha,
 )
 
 LEVEL = 0.1
@@ -354,3 +355,16 @@ def test_first_alpha_wants_noise():
         first_alpha(A, 0.0)
     with pytest.raises(TypeError, match="uniform_discr"):
         first_alpha(odl.IdentityOperator(odl.rn(4)), 0.1)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_wavelets_make_images_zero_from_their_parameter_on(dtype):
+    X = space_of(2.0, dtype, n=8)
+    W = functionals.WaveletL1(X, "haar", 2)
+    A, rng = odl.IdentityOperator(X), np.random.default_rng(0)
+    y = operators.random_element(X, rng)
+    alpha = zero_alpha(A, y, W.transform)
+    for factor, is_zero in ((0.999, False), (1.001, True)):
+        x = W.proximal(factor * alpha)(y)
+        assert (float(x.norm()) < 1e-12 * float(y.norm())) == is_zero
+    assert np.isclose(zero_alpha(3 * A, y, W.transform), 3 * alpha, rtol=1e-12)

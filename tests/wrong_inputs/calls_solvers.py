@@ -17,6 +17,7 @@ FEW = {"accuracy": 0.1, "maxiter": 5}
 CONSTANTS = {"lipschitz": 1e4, "strong_convexity": 1.0}
 SYSTEM = odl.IdentityOperator(X) + GRAD.adjoint @ GRAD
 POSITIVE = element(X) * element(X)
+WAVELET = operators.OrthogonalWavelet(odl.uniform_discr([0, 0], [4, 12], (4, 12)), "db2", 1)
 FACTORS = np.linspace(0.2, 2, 35).reshape(5, 7)
 DIAGONAL = odl.MultiplyOperator(X.element(FACTORS))
 NOISY = DIAGONAL(X.one()) + 0.1 * element(X)
@@ -69,6 +70,9 @@ VARIATIONAL = {
         forward_op=A, noise_level=0.1, rng=np.random.default_rng(0))),
     "white_noise_norm": (parameter_choice.white_noise_norm, lambda: dict(
         space=X, noise_level=0.1)),
+    "zero_alpha": (parameter_choice.zero_alpha, lambda: dict(
+        forward_op=odl.IdentityOperator(WAVELET.domain), data=WAVELET.domain.one(),
+        transform=WAVELET)),
 }
 
 SOLVERS = {

@@ -15,19 +15,14 @@ stays the same.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import odl
-import scipy.fft
 
-from odl_learned.odl_validation import require_element
-from odl_learned.operators import gradient
-from odl_learned.solvers import neumann_laplacian
 from odl_learned.solvers.checks import require_forward_operator
-from odl_learned.validation import require_finite, require_rng
+from odl_learned.validation import require_rng
 from odl_learned.variational.parameter_choice.noise import noise_levels, probe
-from odl_learned.weights import constant_weight
 
 #: Of tomography, magnetic resonance, deblurring and denoising of real images, see
 #: docs/choosing_alpha.md: the best ones were between 0.13 and 1.
@@ -67,7 +62,7 @@ def first_alpha(forward_op: odl.Operator, noise_level: Any,
     """
     require_forward_operator(forward_op)
     X, Y = forward_op.domain, forward_op.range
-    _require_pixels(X)
+    require_pixels(X)
     rng = np.random.default_rng(0) if rng is None else rng
     require_rng(rng)
     noise = probe(Y, noise_levels(Y, noise_level), rng)
@@ -82,104 +77,14 @@ def first_alpha(forward_op: odl.Operator, noise_level: Any,
     return alpha
 
 
-class AlphaBounds(NamedTuple):
-    """Bounds of the smallest parameter whose minimizer is constant."""
-
-    lower: float
-    upper: float
-
-
-# A constant c is a minimizer iff A*(A c - y) = div q for some |q| <= alpha, div = -grad*. With the
-# best constant, v = A*(y - A c) has the mean zero, and the smallest alpha is
-#     min { |q|_oo : grad* q = v } = max { <v, u> : int |grad u| <= 1 } .
-# On the left, q = grad (grad* grad)^+ v is feasible, an upper bound; on the right any u is a lower
-# one: v, the potential of q, and level sets of the potential.
-def constant_alpha(forward_op: odl.Operator, data: Any) -> AlphaBounds:
-    r"""Bound the smallest parameter for which total variation makes the image constant.
-
-    .. math:: \alpha_{\max} = \min \{ |q|_\infty : \nabla^* q = A^* (y - A c) \}
-              = \max_u \frac{\langle A^* (y - A c), u \rangle}{\int |\nabla u|},
-
-    with the constant ``c`` that fits best. The upper bound is the field of least squares, the lower
-    one the best of a few images. Larger parameters all give the constant image.
-
-    Parameters
-    ----------
-    forward_op : linear odl.Operator
-        ``A``, from a ``uniform_discr`` space with a constant weight.
-    data : element of ``forward_op.range``
-        ``y``.
-
-    Returns
-    -------
-    bounds : AlphaBounds
-        ``lower <= alpha_max <= upper``; both zero for data of a constant image.
-
-    Raises
-    ------
-    TypeError
-        If the operator is not linear or without adjoint, acts on no such space, or the data do not
-        belong to its range.
-    """
-    require_forward_operator(forward_op)
-    X = forward_op.domain
-    _require_pixels(X)
-    constant_weight("forward_op.domain", X)
-    require_element("data", data, forward_op.range)
-    one = forward_op(X.one())
-    size = float(one.norm()) ** 2
-    residual = data
-    if size > 0:
-        c = data.inner(one) / size if not X.is_real else float(np.real(data.inner(one))) / size
-        residual = data - c * one
-    v = forward_op.adjoint(residual)
-    require_finite("forward_op.adjoint(data)", v.data)
-    v = v - X.element(np.full(X.shape, np.mean(v.data), X.dtype))
-    potential = _inverse_laplacian(v)
-    grad = gradient(X)
-    upper = float(np.sqrt(_squares(grad(potential)).max(initial=0.0)))
-    lower = 0.0
-    for u in (v, potential, *_level_sets(potential)):
-        variation = float(X.one().norm()) ** 2 / X.size * float(np.sqrt(_squares(grad(u))).sum())
-        if variation > 0:
-            lower = max(lower, float(np.real(v.inner(u))) / variation)
-    return AlphaBounds(min(lower, upper), upper)
-
-
-def _level_sets(u):
-    """Images of two values, zero and one: by the formula of the coarea, some of them are best."""
-    real = np.asarray(u.data).real
-    for level in np.quantile(real, (0.05, 0.2, 0.5, 0.8, 0.95)):
-        yield u.space.element((real > level).astype(u.space.dtype))
-
-
-def _squares(field):
-    return sum(np.abs(part.data).astype(np.float64) ** 2 for part in field)
-
-
-def _inverse_laplacian(v):
-    """``(grad* grad)^+ v``, in cosines."""
-    symbol = neumann_laplacian(v.space.shape, tuple(map(float, v.space.cell_sides)))
-    inverse = np.divide(1.0, symbol, out=np.zeros(v.space.shape), where=symbol > 0)
-
-    def solved(array):
-        return scipy.fft.idctn(inverse * scipy.fft.dctn(array, norm="ortho"), norm="ortho")
-
-    array = np.asarray(v.data)
-    if np.iscomplexobj(array):
-        result = solved(array.real.astype(float)) + 1j * solved(array.imag.astype(float))
-    else:
-        result = solved(array.astype(float))
-    return v.space.element(result.astype(array.dtype))
-
-
 def _pixel(space):
     """The geometric mean of the sides of a pixel along axes with more than one."""
     sides = [h for h, n in zip(space.cell_sides, space.shape) if n > 1]
     return float(np.prod(sides) ** (1 / len(sides))) if sides else 1.0
 
 
-def _require_pixels(space):
+def require_pixels(space):
+    """Raise TypeError unless images of the space have a gradient."""
     if not isinstance(space, odl.DiscretizedSpace):
         raise TypeError(f"forward_op.domain is {space!r}; expected a uniform_discr space, where "
                         "images have a gradient and total variation.")

@@ -3,10 +3,12 @@
 import numpy as np
 import odl
 import pytest
+import torch
 from odl.applications import tomo
 
 from odl_learned import data, functionals, solvers
 from odl_learned import operators as ops
+from odl_learned.bridge import as_batch
 
 X = odl.uniform_discr([-1, -1], [1, 1], (24, 24), dtype="float32")
 RAY = ops.parallel_ray_transform(X, 12)
@@ -184,6 +186,41 @@ def test_discrepancy_principle_for_counts(scan):
     assert solution.reason == "discrepancy" and solution.niter == len(iterates) - 1
     assert deviance(iterates[-1]) <= 1.1 + 1e-6 < deviance(iterates[-2])
     assert solvers.mlem(forward_op, counts, X0, background, 1, 1e-3).reason == "maxiter"
+
+
+def test_batches_are_their_samples(scan, rng):
+    """Three scans of different doses, one operator for all or one each, with and without tau."""
+    truth, forward_op, background, _ = scan
+    factors = forward_op.left.multiplicand.data
+    operators = [ops.emission_operator(RAY, factors, dose) for dose in (1.0, 2.0, 0.5)]
+    counts = [data.poisson_counts(A(truth) + background, rng) for A in operators]
+
+    def batch(elements):
+        return torch.stack([torch.from_numpy(x.data.copy()) for x in elements])
+
+    x0, r = batch([X0] * 3), batch([background] * 3)
+    for ops_, twin in (([forward_op] * 3, as_batch(forward_op)), (operators, as_batch(operators))):
+        for tau in (None, 1.05):
+            seen = []
+            found = solvers.mlem(twin, batch(counts), x0, r, 40, tau, callback=seen.append)
+            one_by_one = [solvers.mlem(A, y, X0, background, 40, tau)
+                          for A, y in zip(ops_, counts, strict=True)]
+            assert found.niter.tolist() == [s.niter for s in one_by_one]
+            assert found.reason.tolist() == [s.reason for s in one_by_one]
+            assert len(seen) == found.niter.max() and seen[0].shape == x0.shape
+            for k, expected in enumerate(one_by_one):
+                # forty iterations, each rounded by some 1e-7
+                assert np.abs(found.x[k].numpy() - expected.x.data).max() < 1e-4
+    assert torch.equal(x0, torch.ones_like(x0))
+    parts = ops.view_subsets(RAY, 2)
+    subsets = [RAY(truth).data[k::2] for k in range(2)]
+    one = solvers.osem(parts, [A.range.element(y) for A, y in zip(parts, subsets, strict=True)], X0)
+    two = solvers.osem([as_batch(A) for A in parts],
+                       [torch.from_numpy(np.stack([y, 3 * y])) for y in subsets], x0[:2])
+    assert np.abs(two.x[0].numpy() - one.x.data).max() < 1e-4
+    assert np.abs(two.x[1].numpy() / 3 - one.x.data).max() < 1e-4
+    with pytest.raises(ValueError, match="data has 2 samples, expected 3 as x0"):
+        solvers.mlem(as_batch(RAY), batch(counts)[:2], x0)
 
 
 def test_pixels_without_rays_stay(scan):

@@ -1,8 +1,13 @@
 """Expectation maximization for Poisson counts with a background, with and without subsets."""
 
-import numpy as np
+import math
 
-from odl_learned.solvers.solution import Solution
+import numpy as np
+from array_api_compat import array_namespace, to_device
+
+from odl_learned.solvers.active import Active
+from odl_learned.solvers.row_sums import on_host
+from odl_learned.solvers.samples import Element, restricted, samples_of
 from odl_learned.validation import require_count, require_finite, require_positive, shown
 from odl_learned.weights import has_constant_weight, unweigh
 
@@ -18,23 +23,23 @@ def mlem(forward_op, data, x0, background=None, maxiter=50, tau=None, callback=N
 
     Parameters
     ----------
-    forward_op : linear odl.Operator
+    forward_op : linear odl.Operator, or its twin ``bridge.as_batch(forward_op)``
         The operator ``A``, nonnegative with its adjoint, such as ``emission_operator(...)``.
-    data : element of the range
+    data : element of the range, or batch ``(B, ...)``
         Counts ``y``, nonnegative.
-    x0 : element of the domain
+    x0 : element of the domain, or batch ``(B, ...)``
         Starting point, positive wherever the solution may be; not changed.
-    background : element of the range, optional
+    background : element of the range, or batch ``(B, ...)``, optional
         Expected background ``r``, nonnegative. Default: none.
     maxiter : int, optional
         Largest number of iterations.
     tau : float, optional
-        Stop as soon as the mean deviance ``2 / m sum_i d(y_i, (A x + r)_i)`` over the ``m`` data is
-        at most ``tau``. For the truth it is 1 where many counts are expected, 1.02 for 10 per
-        datum, up to 1.16 for 1 to 2, and less than 1 for 0.4 or less, 0.47 for 0.1. Default: do
-        not.
+        Stop, every sample by itself, as soon as the mean deviance ``2 / m sum_i d(y_i, (A x +
+        r)_i)`` over the ``m`` data is at most ``tau``. For the truth it is 1 where many counts are
+        expected, 1.02 for 10 per datum, up to 1.16 for 1 to 2, and less than 1 for 0.4 or less,
+        0.47 for 0.1. Default: do not.
     callback : callable, optional
-        Called with the iterate after each iteration.
+        Called with the iterate (the whole batch) after each iteration.
 
     Returns
     -------
@@ -70,13 +75,13 @@ def osem(forward_ops, data, x0, backgrounds=None, maxiter=10, tau=None, callback
 
     Parameters
     ----------
-    forward_ops : sequence of linear odl.Operator
+    forward_ops : sequence of linear odl.Operator, or of their twins
         The operators ``A_i``, with one domain; see ``operators.view_subsets``.
-    data : sequence of elements
+    data : sequence of elements or batches
         Counts ``y_i``, in the ranges of the operators.
-    x0 : element of the domain
+    x0 : element of the domain or batch
         Starting point, as for `mlem`.
-    backgrounds : sequence of elements, optional
+    backgrounds : sequence of elements or batches, optional
         Expected backgrounds ``r_i``. Default: none.
     maxiter, tau, callback : optional
         As for `mlem`; the deviance is that of all data.
@@ -106,7 +111,7 @@ def osem(forward_ops, data, x0, backgrounds=None, maxiter=10, tau=None, callback
             raise TypeError(f"the forward operator is {shown(op)}; expected a linear ODL operator "
                             "such as emission_operator(ray_transform, attenuation).")
     if backgrounds is None:
-        backgrounds = [op.range.zero() for op in forward_ops]
+        backgrounds = [None] * len(forward_ops)
     if not len(forward_ops) == len(data) == len(backgrounds) > 0:
         raise ValueError(
             f"there are {len(forward_ops)} operators, {len(data)} data and {len(backgrounds)} "
@@ -114,69 +119,136 @@ def osem(forward_ops, data, x0, backgrounds=None, maxiter=10, tau=None, callback
         )
     for op, y, r in zip(forward_ops, data, backgrounds, strict=True):
         _require_counts("data", y, op.range)
-        _require_counts("background", r, op.range)
         _require_counts("x0", x0, op.domain)
+        if r is not None:
+            _require_counts("background", r, op.range)
     require_count("maxiter", maxiter, 0)
     if tau is not None:
         require_positive("tau", tau)
+    samples = samples_of(x0, forward_ops[0].domain)
+    for name, parts in (("data", data), ("background", backgrounds)):
+        for part in parts:
+            if part is not None and samples_of(part).size != samples.size:
+                raise ValueError(f"{name} has {samples_of(part).size} samples, expected "
+                                 f"{samples.size} as x0.")
 
-    sensitivities = [_projected_back(op, op.range.one()) for op in forward_ops]
-    x = x0.copy()
-    subsets = list(zip(forward_ops, data, backgrounds, sensitivities, strict=True))
+    active, x = Active(samples, x0), samples.scale(1.0, x0)
+    subsets = [_Subset(op, y, r, samples) for op, y, r in zip(
+        forward_ops, data, backgrounds, strict=True)]
     for niter in range(maxiter + 1):
-        if tau is not None and _mean_deviance(subsets, x) <= tau:
-            return Solution(x, None, niter, "discrepancy")
-        if niter == maxiter:
-            return Solution(x, None, niter, "maxiter")
-        for op, y, r, sensitivity in subsets:
-            ratio = op.range.element(_ratio(y.data, (op(x) + r).data))
-            update = _projected_back(op, ratio).data
-            seen = sensitivity.data > 0
-            factor = np.divide(update, sensitivity.data, out=np.ones_like(update), where=seen)
-            x = op.domain.element(x.data * factor)
+        done = np.zeros(samples.size, dtype=bool)
+        if tau is not None:
+            counted = sum(subset.count for subset in subsets)
+            done = 2 * sum(subset.deviance(x) for subset in subsets) / counted <= tau
+        if niter == maxiter or done.any():
+            reason = np.where(done, "discrepancy", "maxiter")
+            rest = active.finish(done | (niter == maxiter), x, niter, reason)
+            if not rest.size:
+                break
+            subsets = [subset.take(rest) for subset in subsets]
+            x, samples = samples.take(x, rest), samples.subset(rest)
+        for subset in subsets:
+            x = subset.improved(x)
         if callback is not None:
-            callback(x)
+            callback(active.whole(x))
+    return active.solution()
 
 
 # The likelihood counts all data alike: it needs A^T = W_X A* W_Y^-1. In the quotient of two of them
 # W_X cancels, and so does W_Y where it is one number.
-def _projected_back(op, z):
-    return op.adjoint(z if has_constant_weight(op.range) else unweigh(z))
+class _Subset:
+    """Counts ``y`` of ``A x + r``, with the sensitivity ``A^T 1``, as elements or batches."""
+
+    def __init__(self, op, y, r, samples):
+        self.op, self.y, self.r, self.samples = op, y, r, samples
+        sensitivity = _values(self.projected_back(samples_of(y, op.range).ones(y)))
+        xp = array_namespace(sensitivity)
+        self.seen, self.all_seen = sensitivity > 0, bool(xp.all(sensitivity > 0))
+        self.sensitivity = xp.where(self.seen, sensitivity, xp.ones_like(sensitivity))
+        self.count = y.data.size if isinstance(samples, Element) else math.prod(y.shape[1:])
+
+    def take(self, index):
+        """The subset of some of the samples."""
+        part = object.__new__(_Subset)
+        for name, value in vars(self).items():
+            belongs = name in ("y", "r", "seen", "sensitivity") and value is not None
+            setattr(part, name, self.samples.take(value, index) if belongs else value)
+        part.op, part.samples = restricted(self.op, index), self.samples.subset(index)
+        return part
+
+    def projected_back(self, z):
+        """A multiple of ``A^T z``, the same for all z."""
+        space = getattr(self.op.range, "space", self.op.range)
+        if has_constant_weight(space):
+            return self.op.adjoint(z)
+        return self.op.adjoint(unweigh(z) if space is self.op.range
+                               else self.op.range.layout.unweigh(z))
+
+    def expected(self, x):
+        """``A x + r`` as an array."""
+        image = _values(self.op(x))
+        return image if self.r is None else image + _values(self.r)
+
+    def improved(self, x):
+        """``x / (A^T 1) A^T (y / (A x + r))``."""
+        ratio = _ratio(_values(self.y), self.expected(x))
+        factor = _values(self.projected_back(_as_element(self.op.range, ratio))) / self.sensitivity
+        if not self.all_seen:
+            factor = array_namespace(factor).where(self.seen, factor, 1.0)
+        factor *= _values(x)
+        return _as_element(self.op.domain, factor)
+
+    def deviance(self, x):
+        """``sum_i s_i - y_i + y_i log(y_i / s_i)`` with ``s = A x + r``, for every sample."""
+        y, expected = (self._rows(values) for values in (_values(self.y), self.expected(x)))
+        ratio = _ratio(y, expected)
+        logarithm = np.log(ratio, out=np.zeros_like(ratio), where=ratio > 0)
+        return np.sum(expected - y + y * logarithm, axis=1)
+
+    def _rows(self, values):
+        host = on_host(values)
+        host = np.asarray(to_device(values, "cpu")) if host is None else host
+        return host.reshape(self.samples.size, -1).astype(np.float64)
+
+
+def _values(x):
+    """The array of an element; a batch is one."""
+    return x.data if hasattr(x, "space") else x
+
+
+def _as_element(space, values):
+    """An array as an element of a space of ODL; a batch stays what it is."""
+    return space.element(values) if hasattr(space, "element") else values
 
 
 def _ratio(y, expected):
     """``y / expected``, with ``0 / 0 = 0``."""
-    possible = expected > 0
-    if np.any((y > 0) & ~possible):
+    possible, xp = expected > 0, array_namespace(y)
+    if xp.all(possible):
+        return y / expected
+    missed = xp.count_nonzero((y > 0) & ~possible)
+    if missed:
         raise ValueError(
-            f"data has counts in {np.count_nonzero((y > 0) & ~possible)} places where A x + r is "
-            "zero, expected none; pass the background, start from a positive x0, and check that "
-            "the detector sees nothing but the domain."
+            f"data has counts in {int(missed)} places where A x + r is zero, expected none; pass "
+            "the background, start from a positive x0, and check that the detector sees nothing "
+            "but the domain."
         )
-    return np.divide(y, expected, out=np.zeros_like(y), where=possible)
-
-
-def _mean_deviance(subsets, x):
-    """``2 / m sum_i (s_i - y_i + y_i log(y_i / s_i))`` with ``s = A x + r``."""
-    total, count = 0.0, 0
-    for op, y, r, _ in subsets:
-        expected = (op(x) + r).data.astype(np.float64)
-        ratio = _ratio(y.data.astype(np.float64), expected)
-        logarithm = np.log(ratio, out=np.zeros_like(ratio), where=ratio > 0)
-        total += float(np.sum(expected - y.data + y.data * logarithm))
-        count += y.data.size
-    return 2 * total / count
+    return xp.where(possible, y, 0.0) / xp.where(possible, expected, 1.0)
 
 
 def _require_counts(name, x, space):
     if x not in space:
         raise TypeError(
             f"{name} is of type {type(x).__name__} and not an element of {space!r}; pass "
-            "space.element(array) for the space of the operator."
+            "space.element(array) for the space of the operator, or for batches the twin "
+            "bridge.as_batch(operator)."
         )
-    require_finite(name, x.data)
-    if x.data.min() < 0:
+    values = _values(x)
+    host = on_host(values)
+    require_finite(name, np.asarray(to_device(values, "cpu")) if host is None else host)
+    if values.min() < 0:
         raise ValueError(
-            f"{name} has the minimum {x.data.min():g}, expected nonnegative numbers; a background "
-            "that was subtracted from the data must be passed as background in its place."
+            f"{name} has the minimum {float(values.min()):g}, expected nonnegative numbers; a "
+            "background that was subtracted from the data must be passed as background in its "
+            "place."
         )

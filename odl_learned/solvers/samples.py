@@ -66,6 +66,10 @@ class Element:
         """``x + t y``, a new element."""
         return x + self.scale(t, y)
 
+    def difference(self, x, y):
+        """``x - y``, a new element."""
+        return x - y
+
     def extrapolate(self, x, t, previous):
         """``x + t (x - previous)``, a new element."""
         return x + self.scale(t, x - previous)
@@ -164,6 +168,12 @@ class Batch:
         result = self.scale(t, y)
         result += x
         return result
+
+    def difference(self, x, y):
+        """``x_b - y_b``, new arrays."""
+        if isinstance(x, tuple):
+            return tuple(self.difference(a, b) for a, b in zip(x, y, strict=True))
+        return x - y
 
     def extrapolate(self, x, t, previous):
         """``x_b + t_b (x_b - previous_b)``, new arrays."""

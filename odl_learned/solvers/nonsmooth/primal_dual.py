@@ -94,6 +94,7 @@ def primal_dual(problem, x0=None, accuracy=1e-4, maxiter=10000, steps=None, dual
     rule = (AdaptiveSteps() if steps is None else steps).start(problem, samples)
 
     active = Active(samples, x)
+    L, primal_map, dual_map = _parts(problem, samples)
     image, back = L(x), L.adjoint(y)
     for niter in range(maxiter + 1):
         if niter == maxiter or _is_checked(niter):
@@ -114,34 +115,55 @@ def primal_dual(problem, x0=None, accuracy=1e-4, maxiter=10000, steps=None, dual
                     (samples, x), (dual_samples, image), (samples, back), (dual_samples, y)))
                 samples, dual_samples = samples.subset(rest), dual_samples.subset(rest)
                 problem, rule = restricted(problem, rest), rule.take(rest)
-                L = problem.L
+                L, primal_map, dual_map = _parts(problem, samples)
 
-        x_next = problem.f.proximal(samples.number(rule.tau))(samples.add(x, -rule.tau, back))
+        # What is no longer needed goes at once: at most eight images and dual variables live.
+        x_next = primal_map(rule.tau, samples.add(x, -rule.tau, back))
         rule.advance()
         image_next = L(x_next)
-        target = dual_samples.extrapolate(image_next, rule.theta, image)
-        y_next = problem.g.convex_conj.proximal(samples.number(rule.sigma))(
-            dual_samples.add(y, rule.sigma, target))
+        change, image = dual_samples.difference(image_next, image), image_next
+        target = dual_samples.add(image, 1.0 if (rule.theta == 1).all() else rule.theta, change)
+        target = dual_samples.increase(dual_samples.shrink(rule.sigma, target), 1.0, y)
+        if not (niter < 10 or rule.needs_residuals):
+            del change
+        y_next = dual_map(rule.sigma, target)
+        del target
         back_next = L.adjoint(y_next)
-        if niter < 10 or rule.needs_residuals:
-            step, change = samples.add(x_next, -1.0, x), dual_samples.add(image_next, -1.0, image)
         if niter < 10:
             _require_adjoint(problem, active, niter + 1, samples, dual_samples,
-                             (x_next, image_next), (y_next, back_next))  # fmt: skip
+                             (x_next, image), (y_next, back_next))  # fmt: skip
             # In steps shorter than this, L (x_next - x) may be no more than rounding errors.
             shortest = 1e3 * samples.eps(x) * samples.norm(x_next)
-            _require_convergence(samples.norm(step), dual_samples.norm(change), shortest, rule,
-                                 niter + 1)  # fmt: skip
+            _require_convergence(samples.norm(samples.difference(x_next, x)),
+                                 dual_samples.norm(change), shortest, rule, niter + 1)  # fmt: skip
         if rule.needs_residuals:
-            back_step, dual_step = (s.add(v, -1.0, w) for s, v, w in (
-                (samples, back_next, back), (dual_samples, y_next, y)))
-            primal = samples.add(back_step, -1 / rule.tau, step)
-            dual = dual_samples.add(change, -1 / rule.sigma, dual_step)
-            rule.observe(samples.norm(primal), dual_samples.norm(dual))
-        x, y, image, back = x_next, y_next, image_next, back_next
+            primal = samples.shrink(1 / rule.tau, samples.difference(x_next, x))
+            primal = samples.norm(samples.difference(primal, samples.difference(back_next, back)))
+            dual = dual_samples.shrink(1 / rule.sigma, dual_samples.difference(y_next, y))
+            rule.observe(primal, dual_samples.norm(dual_samples.difference(dual, change)))
+            del change, dual
+        x, y, back = x_next, y_next, back_next
+        del x_next, y_next, back_next
         if callback is not None:
             callback(x)
     return active.solution()
+
+
+class _Proximal:
+    """``(sigma, x) -> prox_{sigma f}(x)``, made anew where the steps have changed."""
+
+    def __init__(self, functional, samples):
+        self.functional, self.samples, self.steps = functional, samples, None
+
+    def __call__(self, steps, x):
+        if self.steps is None or not np.array_equal(steps, self.steps):
+            self.apply = self.functional.proximal(self.samples.number(steps))
+            self.steps = steps.copy()
+        return self.apply(x)
+
+
+def _parts(problem, samples):
+    return (problem.L, _Proximal(problem.f, samples), _Proximal(problem.g.convex_conj, samples))
 
 
 def _is_checked(niter):

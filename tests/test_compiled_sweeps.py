@@ -10,11 +10,13 @@ import torch
 
 from odl_learned import compiled
 from odl_learned.compiled import compiler, run_all, shares, useful_threads
-from odl_learned.solvers import rof
+from odl_learned.solvers import rof, tgv_denoising
 from odl_learned.solvers.variation import sheets
 from odl_learned.solvers.variation.rof_iteration import PrimalDual
-from odl_learned.solvers.variation.rof_sweeps import Sweeps, can_sweep
+from odl_learned.solvers.variation.rof_sweeps import Sweeps
 from odl_learned.solvers.variation.strips import Strips
+from odl_learned.solvers.variation.tgv_iteration import FixedImage
+from odl_learned.solvers.variation.tgv_iteration import PrimalDual as PrimalDualTGV
 
 numba = pytest.importorskip("numba")
 
@@ -57,24 +59,50 @@ def test_total_variation(shape, exponent, weighted, pieces, threads, monkeypatch
     assert_same([plain.x(), plain.p()], [sweeps.x(), sweeps.p()])
 
 
+@pytest.mark.parametrize(("shape", "weighted", "form"), [
+    ((5, 1, 9, 7), False, PrimalDualTGV), ((2, 2, 6, 5), True, PrimalDualTGV),
+    ((1, 1, 1, 8), False, PrimalDualTGV), ((2, 1, 8, 2), True, FixedImage),
+    ((1, 1, 250, 140), False, PrimalDualTGV), ((1, 1, 250, 140), False, FixedImage),
+])  # fmt: skip
+def test_total_generalized_variation(shape, weighted, form, threads, monkeypatch):
+    monkeypatch.setattr(sheets, "BLOCK", 2**14)
+    rng = np.random.default_rng(0)
+    y = rng.standard_normal(shape).astype(np.float32)
+    radii = [rng.uniform(0.1, 1, (shape[0], *shape[2:])).astype(np.float32)
+             for _ in range(2 * weighted)]  # fmt: skip
+    plain, sweeps = (form(y, [1.0, 0.7], 1.5, 1.31, *radii) for _ in range(2))
+    for count in (1, 4, 20):
+        for _ in range(count):
+            plain.step()
+        sweeps.advance(count)
+        measured = sweeps.measure()
+        with monkeypatch.context() as m:
+            m.setattr(compiled, "is_available", lambda: False)
+            assert_same(plain.measure(), measured)
+        for name in ("x", "p", "v", "slope"):
+            assert np.array_equal(getattr(plain, name)(), getattr(sweeps, name)())
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.complex64])
 def test_solutions_are_those_of_the_plain_form(dtype, monkeypatch):
     y = np.random.default_rng(1).standard_normal((4, 12, 9)).astype(dtype)
     alpha = np.geomspace(0.05, 0.8, 4)
     found, calls = rof(y, alpha, 1e-4, cell_sides=(1, 2)), []
+    generalized = tgv_denoising(y, alpha, 1.5, 1e-2, cell_sides=(1, 2))
     counted = rof(y, alpha, 1e-4, cell_sides=(1, 2), callback=lambda: calls.append(0))
     monkeypatch.setattr(compiled, "is_available", lambda: False)
     expected = rof(y, alpha, 1e-4, cell_sides=(1, 2))
     assert_same(found[:6], expected[:6])
+    assert_same(generalized[:6], tgv_denoising(y, alpha, 1.5, 1e-2, cell_sides=(1, 2))[:6])
     assert_same(counted[:6], expected[:6])
     assert len(calls) == expected.niter.max()
 
 
 def test_other_images_have_the_plain_form():
-    assert can_sweep(np.zeros((1, 1, 4, 5)))
+    assert sheets.can_sweep(np.zeros((1, 1, 4, 5)))
     for other in (np.zeros((1, 1, 4)), np.zeros((1, 1, 4, 5, 6)), np.zeros((0, 1, 4, 5)),
                   np.zeros((1, 1, 4, 5), np.float16), torch.zeros(1, 1, 4, 5)):  # fmt: skip
-        assert not can_sweep(other)
+        assert not sheets.can_sweep(other)
 
 
 def test_strips_share_rows():

@@ -56,7 +56,8 @@ def run_all(function: Callable, calls: Sequence[tuple]) -> None:
     others = [_threads().submit(work) for _ in range(helpers)]
     try:
         work()
-    finally:
+    finally:  # threads that did not wake up yet have nothing left to do
+        others = [other for other in others if not other.cancel()]
         concurrent.futures.wait(others)
     for other in others:
         other.result()

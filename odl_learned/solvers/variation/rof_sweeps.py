@@ -6,11 +6,10 @@ Bit by bit the numbers are those of the plain form.
 import math
 
 import numpy as np
-from array_api_compat import is_numpy_array
 
 from odl_learned import compiled
 from odl_learned.solvers.variation.rof_iteration import GAMMA, PrimalDual
-from odl_learned.solvers.variation.sheets import block_rows
+from odl_learned.solvers.variation.sheets import block_rows, can_sweep
 from odl_learned.solvers.variation.strips import Strips
 
 #: Iterations in one sweep.
@@ -21,12 +20,6 @@ def iteration(y, weights, exponent, stability, radius=None):
     """Return `Sweeps` where they can run, else the plain `PrimalDual`, for the same arguments."""
     form = Sweeps if can_sweep(y) else PrimalDual
     return form(y, weights, exponent, stability, radius)
-
-
-def can_sweep(y):
-    """Whether there are compiled loops for images of shape ``(size, channels, *shape)``."""
-    return (is_numpy_array(y) and y.ndim == 4 and y.dtype in (np.float32, np.float64)
-            and y.size > 0 and y.shape[-1] > 1 and compiled.is_available())  # fmt: skip
 
 
 class Sweeps:

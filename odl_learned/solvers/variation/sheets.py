@@ -16,6 +16,8 @@ import math
 import numpy as np
 from array_api_compat import is_numpy_array, to_device
 
+from odl_learned import compiled
+
 #: Bytes of a block on a CPU: the handful of blocks that one works on fit into a mebibyte.
 BLOCK = 2**17
 #: Entries of the images that are computed together on a CPU.
@@ -96,6 +98,12 @@ def on_host(values):
 def block_size(values):
     """Entries of a block: all of them on an accelerator, what fits into the cache on a CPU."""
     return BLOCK // values.dtype.itemsize if on_host(values) else max(1, math.prod(values.shape))
+
+
+def can_sweep(y):
+    """Whether there are compiled loops for images of shape ``(size, channels, *shape)``."""
+    return (is_numpy_array(y) and y.ndim == 4 and y.dtype in (np.float32, np.float64)
+            and y.size > 0 and y.shape[-1] > 1 and compiled.is_available())  # fmt: skip
 
 
 def block_rows(values):

@@ -82,10 +82,14 @@ class Strips:
         if len(parts) == 1:
             return parts[0]
         whole = np.empty((self.size, *parts[0].shape[1:-2], *self.shape), dtype=parts[0].dtype)
+        self.put(parts, whole)
+        return whole
+
+    def put(self, parts, whole):
+        """Copy the parts into an array."""
         for p, part in zip(self.pieces, parts, strict=True):
             own = part[..., p.top - p.begin : p.bottom - p.begin, :]
             whole[p.samples, ..., p.top : p.bottom, :] = own
-        return whole
 
     def renew(self, parts):
         """Copy rows of neighbors into the halos."""

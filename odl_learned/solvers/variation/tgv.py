@@ -143,12 +143,13 @@ def _minimal(image, weights, beta, accuracy, maxiter):
         return 0.0, 0 * image
     scale = variation / math.prod(image.shape[2:])
     state, best, check = FixedImage(image / scale, weights, beta, SAFE), variation / scale, 10
-    goal = accuracy * variation / scale
-    for k in range(maxiter + 1):
-        if k == check or k == maxiter:
-            gap, value, _ = (number.item() for number in state.measure())
-            best, check = min(best, value), k + max(10, k // 5)
-            if gap <= goal:
-                break
-        state.step()
+    goal, k = accuracy * variation / scale, 0
+    while True:
+        ahead = min(check, maxiter) - k
+        state.advance(ahead)
+        k += ahead
+        gap, value, _ = (number.item() for number in state.measure())
+        best, check = min(best, value), k + max(10, k // 5)
+        if gap <= goal or k == maxiter:
+            break
     return unit * scale * best, state.slope()

@@ -21,7 +21,8 @@ import math
 import numpy as np
 from array_api_compat import array_namespace
 
-from odl_learned.solvers.variation.sheets import Sheets, block_size
+from odl_learned.solvers.variation import tgv_sweeps
+from odl_learned.solvers.variation.sheets import Sheets, block_rows, block_size, can_sweep
 from odl_learned.solvers.variation.tgv_gap import Differences, gap_and_value
 
 #: Primal step, the best of several in experiments (images of unit range, alpha from 0.05 to 0.2).
@@ -46,6 +47,9 @@ class PrimalDual:
         The squared norm of the operator with steps, or a bound of it.
     """
 
+    #: Whether ``u`` is no unknown.
+    is_fixed = False
+
     def __init__(self, y, weights, beta, stability, radius=None, bend_radius=None):
         xp = array_namespace(y)
         sheets = Sheets(y.shape[0], y.shape[2:], block_size(y))
@@ -68,7 +72,7 @@ class PrimalDual:
         ], [] if radius is None else [sheets.sheet(xp, r) for r in (radius, bend_radius)])
 
     def _hold(self, xp, sheets, weights, beta, state, radii):
-        self.xp, self.sheets, self.weights, self.beta = xp, sheets, weights, beta
+        self.xp, self.sheets, self.weights, self.beta = xp, sheets, weights, float(beta)
         self._state, self._radii = state, radii
         self._differences = Differences(xp, sheets, weights)
         longest = max((end - begin for begin, end, _, _ in sheets.blocks), default=0)
@@ -120,12 +124,26 @@ class PrimalDual:
         one, radius = [at(r, begin, end) for r in self._radii] or (self._one, self._radius)
         return work, rest, rises, bends, (qs, one), (rs, radius), falls, slopes
 
-    # All dual steps are equal, so are all primal ones; z and w are kept multiplied by sigma.
     def advance(self, count):
-        """Some iterations."""
-        for _ in range(count):
-            self.step()
+        """Some iterations, in compiled sweeps where there are."""
+        if not self._can_sweep():
+            for _ in range(count):
+                self.step()
+            return
+        images = self.sheets.images
+        numbers = self.pull(), self.tau, self.sigma, self.beta, *self.weights
+        tgv_sweeps.advance(self._images(*self._state), [images(r) for r in self._radii], numbers,
+                           block_rows(images(self._state[0][0])[:, None]), count)  # fmt: skip
 
+    def _can_sweep(self):
+        return len(self.weights) == 2 and can_sweep(self.sheets.images(self._state[0][0])[:, None])
+
+    def _images(self, *parts):
+        """Lists of images of all channels, views."""
+        return [[self.sheets.images(sheet) for channel in part for sheet in
+                 (channel if isinstance(channel, list) else [channel])] for part in parts]
+
+    # All dual steps are equal, so are all primal ones; z and w are kept multiplied by sigma.
     def step(self):
         """One iteration."""
         xp, sigma = self.xp, self.sigma
@@ -136,7 +154,7 @@ class PrimalDual:
                 difference(xp, ahead, here, c, t)
                 add(q, t, out=q)
                 if edge is not None:
-                    multiply(edge, 0.0, out=edge)
+                    edge[...] = 0
                 subtract(q, w, out=q)
             for parts, r, edges in bends:
                 for ahead, here, c in parts:
@@ -144,7 +162,7 @@ class PrimalDual:
                     add(r, t, out=r)
                 for edge in edges:
                     if edge is not None:
-                        multiply(edge, 0.0, out=edge)
+                        edge[...] = 0
             for fields, bound in (one, radius):
                 multiply(fields[0], fields[0], out=s)
                 for field in fields[1:]:
@@ -154,8 +172,9 @@ class PrimalDual:
                 if bound is not self._one:
                     divide(s, bound, out=s)
                 xp.maximum(s, self._one, out=s)
+                divide(self._one, s, out=s)
                 for field in fields:
-                    divide(field, s, out=field)
+                    multiply(field, s, out=field)
             for y, u, z, fluxes in falls:
                 subtract(y, u, out=a)
                 for q, before, c in fluxes:
@@ -182,6 +201,12 @@ class PrimalDual:
     def measure(self):
         """Gaps and values of the objective, and the gaps of the image zero; keeps ``q``."""
         y, u, _, v, _, _, r = self._state
+        if self._can_sweep():
+            sheets = self.sheets
+            self._q = [[sheets.zeros(self.xp, y[0]) for _ in self.weights] for _ in y]
+            return tgv_sweeps.gap_and_value(
+                self._images(y, u, v, r), [sheets.images(radius) for radius in self._radii],
+                self.beta, self.weights, self.is_fixed, *self._images(self._q))
         radii = [self._differences.at(r) for r in self._radii] or (1.0, self.beta)
         self._q, gap, value, zero_gap = gap_and_value(
             self._differences, (y, u, v, r), *radii, self.remainder)
@@ -237,6 +262,8 @@ class PrimalDual:
 
 class FixedImage(PrimalDual):
     """The same iterates with ``u = y`` fixed: they minimize ``|D u - v|_1 + beta |E v|_1``."""
+
+    is_fixed = True
 
     def pull(self):
         """Zero."""

@@ -9,10 +9,11 @@ einsum, forward and backward, and of a sample; ``systems``: iterations of proxim
 reconstruction in MRI, with each of the preconditioners; ``likelihood``: how close training comes to
 the closed form, and the order of the models on images that were held out; ``reconstruction``: what
 their covariances gain in closed form, with principal components in the place of a network;
-``autoencoders``: variational autoencoders with each of the covariances, trained on ellipses,
-against the range of the decoder and total variation; ``off_cell``: against an unrolled network,
-trained at one sampling and noise, at others. With ``--folder`` what these two train is kept there,
-goes on where it was interrupted, and is not trained again. Numbers that were not measured are null.
+``autoencoders``: variational autoencoders with each of the covariances, on ellipses, digits and
+brains, against the range of the decoder and total variation, and the CPU minutes that they take;
+``off_cell``: against an unrolled network, trained at one sampling and noise, at others. With
+``--folder`` what these two train is kept there, goes on where it was interrupted, and is not
+trained again. Numbers that were not measured are null.
 """
 
 import argparse
@@ -22,13 +23,16 @@ import timing  # isort: skip  # noqa: F401  (one thread)
 import generative_closed_form as closed_form
 import generative_precision as precision
 import generative_reconstruction as trained
+import generative_training
+import generative_unrolled
 
 KEYS = ("ltu_ms", "ltu_vs_onehot", "sample_ms", "prox_iterations", "closed_form_gap_nats",
         "closed_3x3_vs_identity_db", "closed_wins", "vae_identity_db", "vae_diagonal_db",
         "vae_3x3_db", "vae_5x5_db", "tv_db", "hard_db", "wins_off_cell", "at_cell_db",
         "seconds_per_image", "gradient_vs_onehot", "gradient_vs_onehot_batch", "variances_ms",
         "mri_iterations", "nats_identity", "nats_diagonal", "nats_3x3", "nats_5x5",
-        "closed_3x3_vs_diagonal_db", "closed_5x5_db")  # fmt: skip
+        "closed_3x3_vs_diagonal_db", "closed_5x5_db", "ellipses_3x3_cpu_minutes",
+        "ellipses_all_cpu_minutes")  # fmt: skip
 PARTS = {
     "speed": precision.speed,
     "systems": precision.systems,
@@ -44,7 +48,7 @@ SIZES = {
         "systems": {"n": 16, "images": 40},
         "likelihood": {"n": 16, "train": 100, "test": 10, "steps": 20},
         "reconstruction": {"n": 16, "train": 100, "test": 4},
-        "autoencoders": {"counts": (200, 8, 4), "steps": (30, 10, 10),
+        "autoencoders": {"data_sets": {"ellipses": (200, 8, 4)}, "steps": (30, 10, 10),
                          "cells": [("mri", 0.25, 0.02)]},
         "off_cell": {"counts": (200, 8, 4), "steps": (30, 10, 10), "net_steps": 3,
                      "samplings": (0.5,), "noises": (0.1,)},
@@ -54,9 +58,10 @@ SIZES = {
         "systems": {"n": 128, "images": 300},
         "likelihood": {"n": 32, "train": 2000, "test": 500, "steps": 2000},
         "reconstruction": {"n": 32, "train": 2000, "test": 40},
-        "autoencoders": {"counts": (5000, 32, 100), "steps": (6000, 2000, 1500),
-                         "cells": trained.CELLS},
-        "off_cell": {"counts": (5000, 32, 100), "steps": (6000, 2000, 1500), "net_steps": 4000,
+        "autoencoders": {"data_sets": {"ellipses": (), "digits": (), "brains": ()},
+                         "steps": generative_training.STEPS, "cells": trained.CELLS},
+        "off_cell": {"counts": (), "steps": generative_training.STEPS,
+                     "net_steps": generative_unrolled.STEPS,
                      "samplings": (0.15, 0.25, 0.35, 0.5), "noises": (0.01, 0.025, 0.05, 0.1)},
     },
 }  # fmt: skip

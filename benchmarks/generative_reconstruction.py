@@ -4,14 +4,15 @@
 trained in FOLDER, and prints a line for each data set and cell; `autoencoders` and `off_cell` are
 parts of generative.py.
 
-All weights of the generative models are one: nothing is tuned for a cell. The parameter of total
-variation is tuned for each on validation images.
+Nothing of the generative models is tuned for a cell, and they have the same weights. The parameter
+of total variation is tuned for each on validation images.
 """
 
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,6 +31,8 @@ from odl_learned.variational import tv_problem
 
 CELLS = (Cell("mri", 0.25, 0.02), Cell("inpainting", 0.25, 0.02), Cell("ct", 8, 0.02),
          Cell("mri", 0.25, 0.1))  # fmt: skip
+#: Of latent vectors, for all models, cells and data sets; from validation images of ellipses.
+LATENT_WEIGHT = 4.0
 #: Parameters of total variation that are tried, relative to the noise.
 ALPHAS = (0.003, 0.01, 0.03, 0.1, 0.3)
 
@@ -43,9 +46,11 @@ def models(images: generative_data.Images, folder: Path, steps=generative_traini
 def generative_images(network, measurements) -> tuple[torch.Tensor, torch.Tensor]:
     """Images in the range of the decoder, and with its deviations."""
     start = generative.encoder_start(network, measurements)
-    fitted = generative.range_restricted(network.decoder, measurements, start)
-    found = generative.alternating(generative.prior_of(network), measurements, fitted.latent,
-                                   maxiter=10)  # fmt: skip
+    fitted = generative.range_restricted(network.decoder, measurements, start,
+                                         latent_weight=LATENT_WEIGHT)  # fmt: skip
+    prior = generative.GenerativePrior(
+        network.decoder, generative.LearnedDeviations(network.head), LATENT_WEIGHT)
+    found = generative.variable_projection(prior, measurements, fitted.latent)
     return fitted.x, found.x
 
 
@@ -94,6 +99,18 @@ def paired(better: np.ndarray, worse: np.ndarray) -> tuple[float, float, float]:
     return float(difference.mean()), float(width), float((difference > 0).mean())
 
 
+@cache  # read once in a process
+def _generative(name, counts, folder, steps):
+    return generative_training.trained(generative_data.ellipses(*counts), name,
+                                       folder / "ellipses", steps)  # fmt: skip
+
+
+@cache
+def _unrolled(counts, folder, steps):
+    return generative_unrolled.trained(generative_data.ellipses(*counts), folder / "unrolled",
+                                       steps)  # fmt: skip
+
+
 class Simulation:
     """Measurements of the test images in a cell, in any process."""
 
@@ -107,15 +124,14 @@ class Simulation:
 
 
 class Generative:
-    """The 3 x 3 model, which knows images alone and is trained once, in a folder."""
+    """A model, which knows images alone and is trained once, in a folder."""
 
-    def __init__(self, counts, folder: Path, steps) -> None:
-        self.counts, self.folder, self.steps = counts, folder, steps
+    def __init__(self, name: str, counts, folder: Path, steps) -> None:
+        self.name, self.counts, self.folder, self.steps = name, counts, folder, steps
 
     def trained(self):
         """The network."""
-        return generative_training.trained(generative_data.ellipses(*self.counts), "3x3",
-                                           self.folder / "ellipses", self.steps)  # fmt: skip
+        return _generative(self.name, self.counts, self.folder, self.steps)
 
     def __call__(self, A, data, noise_level) -> torch.Tensor:
         return generative_images(self.trained(), generative.Measurements(A, data, noise_level))[1]
@@ -129,8 +145,7 @@ class Unrolled:
 
     def trained(self):
         """The network."""
-        return generative_unrolled.trained(generative_data.ellipses(*self.counts),
-                                           self.folder / "unrolled", self.steps)  # fmt: skip
+        return _unrolled(self.counts, self.folder, self.steps)
 
     def __call__(self, A, data, noise_level) -> torch.Tensor:
         adjoint = bridge.as_module(A.adjoint)
@@ -140,23 +155,43 @@ class Unrolled:
             return network.eval()(data)
 
 
-def autoencoders(counts, steps, cells, folder=None) -> dict:
-    """Train on ellipses, reconstruct in these cells; return the numbers of the first one."""
+def autoencoders(data_sets, steps, cells, folder=None) -> dict:
+    """Train on each of the data sets and reconstruct in these cells.
+
+    Returns the numbers of the first data set in the first cell, and CPU minutes of each.
+    """
+    numbers = {}
     with _place(folder) as place:
-        images = generative_data.ellipses(*counts)
-        networks = models(images, place / "ellipses", steps)
-        results = [reported("ellipses", images, networks, Cell(*cell)) for cell in cells]
-    means = {name: float(values.mean()) for name, values in results[0]["psnr"].items()}
-    return {**{f"vae_{name}_db": means[name] for name in generative_training.MODELS},
-            "tv_db": means["tv"], "hard_db": means["hard"],
-            "seconds_per_image": results[0]["seconds"]["3x3"]}  # fmt: skip
+        for data_set, arguments in data_sets.items():
+            images = getattr(generative_data, data_set)(*arguments)
+            networks = models(images, place / data_set, steps)
+            results = [reported(data_set, images, networks, Cell(*cell)) for cell in cells]
+            numbers |= minutes(data_set, place / data_set, results[0], len(images.test))
+            if "tv_db" not in numbers:
+                means = {name: float(v.mean()) for name, v in results[0]["psnr"].items()}
+                numbers |= {f"vae_{name}_db": means[name] for name in generative_training.MODELS}
+                numbers |= {"tv_db": means["tv"], "hard_db": means["hard"],
+                            "seconds_per_image": results[0]["seconds"]["3x3"]}  # fmt: skip
+    return numbers
+
+
+def minutes(data_set: str, folder: Path, result: dict, count: int) -> dict:
+    """CPU minutes of training and reconstructing: the 3 x 3 model alone, and all models."""
+    found = {}
+    for key, names in {"3x3": ("3x3",), "all": tuple(generative_training.MODELS)}.items():
+        seconds = generative_training.cpu_seconds(folder, ("mean", *names))
+        seconds += count * sum(result["seconds"][name] for name in names)
+        found[f"{data_set}_{key}_cpu_minutes"] = seconds / 60
+    print(data_set, f"CPU minutes of training and {count} reconstructions in the first cell:",
+          {key: round(value, 1) for key, value in found.items()}, flush=True)  # fmt: skip
+    return found
 
 
 def off_cell(counts, steps, net_steps, samplings, noises, folder=None) -> dict:
-    """Where the generative model is better than a network that was trained at one cell."""
+    """Where generative models are better than a network that was trained at one cell."""
     cells = [Cell("mri", sampling, noise) for sampling in samplings for noise in noises]
     with _place(folder) as place:
-        methods = {"3x3": Generative(counts, place, steps),
+        methods = {"3x3": Generative("3x3", counts, place, steps),
                    "unrolled": Unrolled(counts, place, net_steps)}  # fmt: skip
         for method in methods.values():
             method.trained()  # once, before processes read it

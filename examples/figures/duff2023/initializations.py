@@ -49,7 +49,7 @@ def compute(size, rng):
 
     def near(prior, z):
         fitted = generative.range_restricted(network.decoder, measurements, z)
-        return generative.alternating(prior, measurements, fitted.latent, maxiter=10)
+        return generative.variable_projection(prior, measurements, fitted.latent)
 
     solvers = {"in the range": lambda z: generative.range_restricted(
                    network.decoder, measurements, z),

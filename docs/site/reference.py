@@ -1,0 +1,87 @@
+"""Pages of the reference: one for each room, and one for each public name.
+
+They are made anew before every build, in ``docs/reference``, from the faces of the rooms.
+"""
+
+import importlib
+import inspect
+import pkgutil
+import shutil
+from pathlib import Path
+
+import odl_learned
+
+ROOM = """{line}
+{title}
+{line}
+
+.. automodule:: {module}
+
+.. toctree::
+   :maxdepth: 1
+
+{entries}
+"""
+NAME = """{title}
+{line}
+
+.. currentmodule:: {module}
+
+.. auto{kind}:: {name}{members}
+"""
+
+
+def rooms():
+    """Names of modules below the package that have a face, ``__all__``, from above to below."""
+    found = []
+    for each in pkgutil.walk_packages(odl_learned.__path__, "odl_learned."):
+        if each.name.rpartition(".")[2].startswith("_") or "demo" in each.name:
+            continue
+        if hasattr(importlib.import_module(each.name), "__all__"):
+            found.append(each.name)
+    return sorted(found)
+
+
+def public(module):
+    """Public names of a room that are not rooms themselves."""
+    return [name for name in importlib.import_module(module).__all__
+            if not inspect.ismodule(getattr(importlib.import_module(module), name))]
+
+
+def write_pages(folder):
+    """Write all pages into a folder, which is emptied before."""
+    shutil.rmtree(folder, ignore_errors=True)
+    modules = rooms()
+    for module in modules:
+        title = module.removeprefix("odl_learned.")
+        place = folder / title
+        place.mkdir(parents=True)
+        entries = []
+        for name in public(module):
+            obj = getattr(importlib.import_module(module), name)
+            kind = ("exception" if inspect.isclass(obj) and issubclass(obj, BaseException) else
+                    "class" if inspect.isclass(obj) else
+                    "function" if callable(obj) else "data")  # fmt: skip
+            members = "\n   :members:" if kind == "class" else ""
+            page = NAME.format(title=name, line="=" * len(name), module=module, kind=kind,
+                               name=name, members=members)
+            (place / f"{name}.rst").write_text(page, encoding="utf-8")
+            entries.append(f"   {title}/{name}")
+        (folder / f"{title}.rst").write_text(ROOM.format(
+            title=title, line="=" * len(title), module=module, entries="\n".join(entries)),
+            encoding="utf-8")
+    entries = "\n".join(f"   {module.removeprefix('odl_learned.')}" for module in modules)
+    (folder / "index.rst").write_text(
+        "Reference\n=========\n\nEvery public name, by the room that it is imported from.\n\n"
+        f".. toctree::\n   :maxdepth: 1\n\n{entries}\n", encoding="utf-8")
+
+
+def generate(app):
+    """Write the pages before Sphinx looks for them."""
+    write_pages(Path(app.srcdir) / "reference")
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.connect("builder-inited", generate)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

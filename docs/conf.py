@@ -13,9 +13,9 @@ author = "the authors of odl_learned"
 version = release = odl_learned.__version__
 copyright = f"2026, {author}"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "mathml", "names", "reference",
-              "gallery"]  # fmt: skip
-exclude_patterns = ["_build", "site"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "pages", "mathml", "names",
+              "reference", "gallery"]  # fmt: skip
+exclude_patterns = ["_build", "site", "generated/start.md"]
 default_role = "name"
 html_math_renderer = "mathml"
 myst_enable_extensions = ["dollarmath"]

@@ -8,6 +8,8 @@ import html
 import shutil
 from pathlib import Path
 
+from pages import relinked
+
 from odl_learned.commands import runs, scripts
 
 
@@ -26,19 +28,20 @@ def write_pages(folder, root):
                 name = f"{stem}-{path.name}"
                 shutil.copy(path, folder / "pictures" / name)
                 pictures.append(name)
-        lines = [f"# {script.title.rstrip('.')}", f"`examples/{script.name}.py`", script.claim]
+        page = folder / f"{stem}.md"
+        claim = relinked(script.claim, root / "docs" / "examples.md", page, root)
+        lines = [f"# {script.title.rstrip('.')}", f"`examples/{script.name}.py`", claim]
         lines += [f"![{script.title}](pictures/{name})" for name in pictures]
         if record is not None:
             lines.append(f"At smoke size, {record.seconds:.0f} s, the claim {record.outcome}:")
             lines.append(f"```text\n{record.printed}\n```")
-        lines.append(f"```{{literalinclude}} ../../examples/{script.name}.py\n"
+        lines.append(f"```{{literalinclude}} ../../../examples/{script.name}.py\n"
                      ":language: python\n```")
-        (folder / f"{stem}.md").write_text("\n\n".join(filter(None, lines)) + "\n",
-                                           encoding="utf-8")
+        page.write_text("\n\n".join(filter(None, lines)) + "\n", encoding="utf-8")
         entries.append(stem)
         if pictures:
             tiles.append(f'<figure><a href="{stem}.html"><img loading="lazy" '
-                         f'src="../_images/{pictures[0]}" alt="{html.escape(script.title)}"></a>'
+                         f'src="../../_images/{pictures[0]}" alt="{html.escape(script.title)}"></a>'
                          f"<figcaption>{html.escape(script.title)}</figcaption></figure>")
     (folder / "index.md").write_text("\n".join([
         "# Gallery", "", "Every script asserts what it claims; here at their smallest size.", "",
@@ -49,7 +52,7 @@ def write_pages(folder, root):
 def generate(app):
     """Write the pages before Sphinx looks for them."""
     source = Path(app.srcdir)
-    write_pages(source / "gallery", source.parent)
+    write_pages(source / "generated" / "gallery", source.parent)
 
 
 def setup(app):

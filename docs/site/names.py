@@ -1,4 +1,9 @@
-"""Names in single quotes of docstrings, `energies.energy_of`, as links to their pages."""
+"""Names in single quotes of docstrings, `energies.energy_of`, as links to their pages.
+
+Stars of shapes, ``(*batch, n)``, are no emphasis there, and initials of authors begin no lists.
+"""
+
+import re
 
 from docutils import nodes
 from sphinx import addnodes
@@ -16,7 +21,16 @@ def name_role(role, rawtext, text, lineno, inliner, options=None, content=None):
     return [reference], []
 
 
+def keep_as_written(app, what, name, obj, options, lines):
+    """Escape stars of shapes and initials of authors, which begin emphasis and lists elsewhere."""
+    for number, line in enumerate(lines):
+        parts = re.split(r"(``.*?``)", line)
+        parts[::2] = [re.sub(r"(?<=[(\s])\*(?=[\w.]+[,)])", r"\\*", part) for part in parts[::2]]
+        lines[number] = re.sub(r"^(\s*[A-Z])\. ", r"\1\\. ", "".join(parts))
+
+
 def setup(app):
     """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", keep_as_written, priority=900)
     app.add_role("name", name_role)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,6 +1,6 @@
 """Pages of the reference: one for each room, and one for each public name.
 
-They are made anew before every build, in ``docs/reference``, from the faces of the rooms.
+They are made anew before every build, in ``docs/generated/reference``, from the faces of the rooms.
 """
 
 import importlib
@@ -17,29 +17,38 @@ ROOM = """{line}
 
 .. automodule:: {module}
 
-.. toctree::
-   :maxdepth: 1
+.. list-table::
+   :widths: 30 70
 
 {entries}
 """
-NAME = """{title}
+#: Pages of names are reached from their room: thousands of lines less beside every page.
+NAME = """:orphan:
+
+{title}
 {line}
 
 .. currentmodule:: {module}
 
-.. auto{kind}:: {name}{members}
+.. auto{kind}:: {name}{options}
 """
 
 
+def summary(obj):
+    """First paragraph of a docstring, on one line."""
+    text = inspect.getdoc(obj) or ""
+    return " ".join(text.partition("\n\n")[0].split())
+
+
 def rooms():
-    """Names of modules below the package that have a face, ``__all__``, from above to below."""
+    """Names of modules below the package that have a face, ``__all__``, those above first."""
     found = []
     for each in pkgutil.walk_packages(odl_learned.__path__, "odl_learned."):
         if each.name.rpartition(".")[2].startswith("_") or "demo" in each.name:
             continue
         if hasattr(importlib.import_module(each.name), "__all__"):
             found.append(each.name)
-    return sorted(found)
+    return sorted(found, key=lambda module: (module.count("."), module))
 
 
 def public(module):
@@ -51,7 +60,7 @@ def public(module):
 def write_pages(folder):
     """Write all pages into a folder, which is emptied before."""
     shutil.rmtree(folder, ignore_errors=True)
-    modules = rooms()
+    modules, described = rooms(), set()
     for module in modules:
         title = module.removeprefix("odl_learned.")
         place = folder / title
@@ -62,15 +71,19 @@ def write_pages(folder):
             kind = ("exception" if inspect.isclass(obj) and issubclass(obj, BaseException) else
                     "class" if inspect.isclass(obj) else
                     "function" if callable(obj) else "data")  # fmt: skip
-            members = "\n   :members:" if kind == "class" else ""
+            options = "\n   :members:" if kind == "class" else ""
+            if id(obj) in described and kind != "data":  # linked to where it was described first
+                options += "\n   :no-index:"
+            described.add(id(obj))
             page = NAME.format(title=name, line="=" * len(name), module=module, kind=kind,
-                               name=name, members=members)
+                               name=name, options=options)
             (place / f"{name}.rst").write_text(page, encoding="utf-8")
-            entries.append(f"   {title}/{name}")
+            entries += [f"   * - :doc:`{title}/{name}`",
+                        f"     - {'' if kind == 'data' else summary(obj)}"]
         (folder / f"{title}.rst").write_text(ROOM.format(
             title=title, line="=" * len(title), module=module, entries="\n".join(entries)),
             encoding="utf-8")
-    entries = "\n".join(f"   {module.removeprefix('odl_learned.')}" for module in modules)
+    entries = "\n".join(f"   {module.removeprefix('odl_learned.')}" for module in sorted(modules))
     (folder / "index.rst").write_text(
         "Reference\n=========\n\nEvery public name, by the room that it is imported from.\n\n"
         f".. toctree::\n   :maxdepth: 1\n\n{entries}\n", encoding="utf-8")
@@ -78,7 +91,7 @@ def write_pages(folder):
 
 def generate(app):
     """Write the pages before Sphinx looks for them."""
-    write_pages(Path(app.srcdir) / "reference")
+    write_pages(Path(app.srcdir) / "generated" / "reference")
 
 
 def setup(app):

@@ -7,13 +7,15 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
 
-.PHONY: help demo test test-kernels lint clean
+.PHONY: help demo test test-kernels lint docs clean
 
 help:
 	@echo "make demo          run the demonstration; pictures and numbers appear in results/"
 	@echo "make test          check the style, then run the tests"
 	@echo "make test-kernels  run the tests as other processors do (TESTS=tests/test_X.py: some)"
 	@echo "make lint          check the style"
+	@echo "make docs          build the site in docs/_build, with pictures if figures were run:"
+	@echo "                   .venv/bin/odl-learned figures run --jobs 2"
 	@echo "make clean         remove caches and build products (.venv and results/ stay)"
 	@echo "PYTHON=...         the interpreter that builds .venv, at least 3.11 (default: python3)"
 
@@ -36,6 +38,13 @@ test: lint
 test-kernels: .venv/installed
 	.ci/kernels $(TESTS)
 
+.venv/docs: .venv/installed
+	$(BIN)/python -m pip install -c constraints.txt -e ".[docs]"
+	touch $@
+
+docs: .venv/docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache docs/_build docs/generated
 	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +

@@ -28,13 +28,13 @@ ORIGIN = ("Data: data/cartesian_ksp.npy of github.com/mikgroup/sigpy-mri-tutoria
 NAMES = "kspace", "mask", "sens", "recon_l1wavelet"
 
 
-def simulated(n):
+def simulated(n, center_fraction=0.15):
     """A phantom behind eight coils, as in the archive."""
     space = odl.uniform_discr([0, 0], [n, n], (n, n), dtype="complex64")
     rng = np.random.default_rng(0)
     truth = data.random_body(space, rng) * data.smooth_phase(space, rng)
     truth = space.element(data.to_rows(truth.data))
-    mask = data.variable_density_mask(space.shape, 0.2, 2, rng, center_fraction=0.15)
+    mask = data.variable_density_mask(space.shape, 0.2, 2, rng, center_fraction)
     sens = data.simulated_sensitivities(space, 8)
     y = data.add_white_noise(MultiCoilFourier(space, mask, sens)(truth), 0.005, rng)
     return mask * y.asarray(), mask, sens, truth.data

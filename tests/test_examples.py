@@ -68,6 +68,11 @@ def test_learned_energies_take_sixty_lines_and_no_tensors(path):
     assert len(text.splitlines()) <= 60 and "torch" not in text
 
 
+@pytest.mark.parametrize("script", ["ct_short_scan.py", "mri_file_with_own_maps.py"])
+def test_own_data_takes_sixty_lines(script):
+    assert len((ROOT / "examples" / script).read_text().splitlines()) <= 60
+
+
 def save_whole(figure, *args, save=Figure.savefig, **settings):
     """Save a figure, and assert that no title or label is cut off at its edges."""
     save(figure, *args, **settings)
@@ -98,6 +103,8 @@ def test_sizes_are_smoke_and_paper(path, monkeypatch):
 
 # Too few iterations or training steps must break the claim.
 SPOILED = {
+    "ct_short_scan.py": {"maxiter": 3},
+    "mri_file_with_own_maps.py": {"maxiter": 3},
     "brain_multicoil_tv_primal_dual.py": {"maxiter": 3},
     "pet_transmission_tv_newton.py": {"maxiter": 3},
     "pet_learned_variation.py": {"steps": 1},

@@ -11,6 +11,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PRINTED = re.compile(r"^\n\n?```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+END = "\x1e"  # printed after every block
+NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 HEADER = "import matplotlib; matplotlib.use('agg'); import torch; torch.set_num_threads(1); "
 
 
@@ -22,7 +25,31 @@ def program(page):
         first = text.count("\n", 0, block.start(1))
         for i, line in enumerate(block[1].splitlines()):
             lines[first + i] = line
+        lines[first + i + 1] = f"print({END!r}, end='')"
     return "\n".join(lines)
+
+
+def printed(page):
+    """What the page says that its blocks print; None after a block about which it says nothing."""
+    text, said = page.read_text(), []
+    for block in BLOCK.finditer(text):
+        after = PRINTED.match(text, block.end())
+        said.append(after and after[1])
+    return said
+
+
+def unit(number):
+    """One unit of the last digit of a number as it is written."""
+    mantissa, _, exponent = number.partition("e")
+    return 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+
+
+def agree(said, found):
+    """The same words, and numbers that differ by a unit of the last digit that the page shows."""
+    words = [re.sub(r"\s+", " ", NUMBER.sub("#", text)).strip() for text in (said, found)]
+    pairs = zip(NUMBER.findall(said), NUMBER.findall(found))
+    return words[0] == words[1] and all(
+        abs(float(a) - float(b)) <= 1.001 * unit(a) for a, b in pairs)
 
 
 def has_code(page):
@@ -47,6 +74,35 @@ def test_code_of_page_runs(page, tmp_path):
     source.write_text(program(page))
     done = run(source, tmp_path, page.name)
     assert done.returncode == 0, f"{page.name}, line numbers of the page:\n{done.stderr}"
+    *found, rest = done.stdout.split(END)
+    for said, text in zip(printed(page), found, strict=True):
+        assert said is None or agree(said, text), f"{page.name} says\n{said}and printed is\n{text}"
+    assert not rest
+
+
+def test_every_block_of_the_readme_says_what_it_prints():
+    assert all(printed(ROOT / "README.md"))
+
+
+@pytest.mark.parametrize(("said", "found", "right"), [
+    ("gap 1.0 % of 28.4 dB\n", "gap 1.1 % of 28.45 dB", True),
+    ("gap 1.0 %", "gap 1.2 %", False),
+    ("2e-05", "2.9e-5", True),
+    ("2.0e-05", "2.9e-5", False),
+    ("[50 60]", "[50  60]", True),
+    ("[50 60]", "[50 61 62]", False),
+    ("niter 50", "steps 50", False),
+])
+def test_numbers_agree_to_a_unit_of_their_last_digit(said, found, right):
+    assert agree(said, found) is right
+
+
+def test_what_a_page_says_and_does_not_print_is_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("```python\nprint(1.5)\n```\n\n```text\n1.5\n```\n\n```python\nx = 1\n```\n")
+    (tmp_path / "page.py").write_text(program(page))
+    done = run(tmp_path / "page.py", tmp_path, page.name)
+    assert printed(page) == ["1.5\n", None] and done.stdout == f"1.5\n{END}{END}"
 
 
 def test_an_error_is_found_with_its_line(tmp_path):

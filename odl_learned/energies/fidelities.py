@@ -122,14 +122,6 @@ def residual(fidelity, x, data, c):
     return image - data
 
 
-def normal(fidelity, v, c):
-    """Return ``A^* w A v + xi v``, the Hessian of the quadratic part of an energy."""
-    if c.weights is None:  # A is unitary
-        return (1 + c.xi) * v
-    result = fidelity.adjoint(c.weights * fidelity.forward(v), v)
-    return result.add_(c.xi * v) if c.xi else result
-
-
 def largest(weights):
     """Return the largest weight as a float."""
     return 1.0 if weights is None else float(weights.max())

@@ -215,9 +215,9 @@ def variation_of(energy, x, params, data, radius, q):
     weight, bend = potential.weight_and_curvature(squares, nu)
     bent = bend * real_products(p, w).sum(1)
     second = sample_norms(transform.adjoint(weight[:, None] * w + bent[:, None] * p))
-    first = sample_norms(transform.adjoint(weight[:, None] * p))
+    first = sample_norms(transform.scaled_adjoint(weight, p))
     slope = potential.weight_slope(squares, nu)
-    first_nu = alpha * sample_norms(transform.adjoint(slope[:, None] * p))
+    first_nu = alpha * sample_norms(transform.scaled_adjoint(slope, p))
 
     changes = torch.stack([e * (second + block.mean_hessian), alpha * block.mixed,
                            e * sample_norms(q)])  # fmt: skip

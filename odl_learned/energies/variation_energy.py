@@ -27,7 +27,7 @@ from odl_learned.energies.fidelities import (
 )
 from odl_learned.energies.intervals import variation_of
 from odl_learned.energies.potentials.potential import Potential
-from odl_learned.energies.transforms.transform import Transform, group_squares, scaled_groups
+from odl_learned.energies.transforms.transform import Transform, group_squares
 from odl_learned.energies.variation_point import VariationPoint, assembled_gradient
 from odl_learned.validation import require_method, shown
 
@@ -89,7 +89,7 @@ class VariationEnergy(ParametricEnergy):
         p = self.transform.forward(x)
         weight = c.alpha * self.potential.weight(group_squares(p), c.nu)
         r = residual(self.fidelity, x, data, c)
-        return assembled_gradient(self, x, r, scaled_groups(weight, p), c)
+        return assembled_gradient(self, x, r, self.transform.scaled_adjoint(weight, p), c)
 
     def linearize(self, x, params, data):
         """Return the `Linearization` at ``x``."""

@@ -8,14 +8,13 @@ and Newton's method for ``z = w p`` another one, see `VariationEnergy.linearize_
 """
 
 import functools
-import math
 
 import torch
 
 from odl_learned.energies.coefficients.functions import evaluated_like
 from odl_learned.energies.coefficients.slopes import pulled_back
 from odl_learned.energies.energy import Linearization
-from odl_learned.energies.fidelities import normal, real_products, residual, weighted
+from odl_learned.energies.fidelities import real_products, residual, weighted
 from odl_learned.energies.transforms.transform import group_products, group_squares, scaled_groups
 
 
@@ -42,36 +41,28 @@ class VariationPoint:
     def linearization(self):
         """Return the `Linearization`."""
         p, bent = self._p, self._c.alpha * self._curvature
-
-        def bend(q):
-            return scaled_groups(group_products(p, q).mul_(bent), p)
-
-        return self._linearization(bend, lambda: real_products(p, p) * bent[:, None])
+        return self._linearization(None, bent, lambda: real_products(p, p) * bent[:, None])
 
     def linearization_from(self, state):
         """Return the `Linearization` along the dual variable, and the next state."""
         p, ratio = self._p, self._curvature / self._weight
         z = scaled_groups(self._weight, p) if state is None else self._followed(state)
         bent = (0.5 * self._c.alpha) * ratio
-
-        def bend(q):
-            result = scaled_groups(group_products(p, q).mul_(bent), z)
-            return result.add_(scaled_groups(group_products(z, q).mul_(bent), p))
-
-        linear = self._linearization(bend, lambda: 2 * real_products(z, p) * bent[:, None])
+        linear = self._linearization(z, bent, lambda: 2 * real_products(z, p) * bent[:, None])
         return linear, (self._x, p, self._weight, ratio, z)
 
-    def _linearization(self, bend, bent_squares):
+    def _linearization(self, z, bent, bent_squares):
         """The `Linearization` with ``alpha D^T (w + bend) D`` as Hessian of the potential."""
         x, c, p, r = self._x, self._c, self._p, self._r
         fidelity, transform = self._energy.fidelity, self._energy.transform
         scaled = c.alpha * self._weight
+        factor = float(c.xi) if c.weights is not None else 1 + float(c.xi)  # A is unitary
 
         def hessian(v):
-            q = transform.forward(v)
-            along = bend(q)
-            return transform.adjoint(q.mul_(scaled[:, None]).add_(along)).add_(
-                normal(fidelity, v, c))  # fmt: skip
+            result = transform.hessian(v, p, z, scaled, bent, factor)
+            if c.weights is not None:
+                result.add_(fidelity.adjoint(c.weights * fidelity.forward(v), v))
+            return result
 
         def mixed_adjoint(q):
             inner = group_products(p, transform.forward(q))
@@ -89,26 +80,20 @@ class VariationPoint:
             curvatures = (bent_squares() / fields).add_(scaled[:, None])
             return fidelity.preconditioner(c.weights, transform, curvatures, c.xi)
 
-        slope = assembled_gradient(self._energy, x, r, scaled_groups(scaled, p), c)
+        slope = assembled_gradient(self._energy, x, r, transform.scaled_adjoint(scaled, p), c)
         return Linearization(slope, hessian, mixed_adjoint, lambda v: preconditioner()(v))
 
     def _followed(self, state):
         """The dual variable after the step to ``x``; the same, bit by bit, for samples at rest."""
         before, p, weight, ratio, z = state
         step = self._x - before
-        q = self._energy.transform.forward(step)
-        moved = scaled_groups(weight, p + q).add_(
-            scaled_groups(group_products(p, q).mul_(ratio), z))  # fmt: skip
-        largest_slope = self._energy.potential.constants(self._c.nu).slope
-        if math.isfinite(largest_slope):
-            length = torch.sqrt(group_squares(moved)) / largest_slope
-            moved = scaled_groups(1 / length.clamp_min(1.0), moved)
+        most = self._energy.potential.constants(self._c.nu).slope
+        moved = self._energy.transform.followed(step, p, z, weight, ratio, most)
         at_rest = (step == 0).flatten(1).all(1)
         return torch.where(at_rest.reshape(-1, *[1] * (z.ndim - 1)), z, moved)
 
 
-def assembled_gradient(energy, x, r, q, c):
-    """Return ``d_x E = A^* (w_j r_j) + D^T q + xi x`` for ``r = A x - y``, ``q = alpha w p``."""
-    slope = energy.transform.adjoint(q)
+def assembled_gradient(energy, x, r, slope, c):
+    """Return ``d_x E = A^* (w_j r_j) + D^T q + xi x`` for ``r = A x - y`` and ``slope = D^T q``."""
     slope = slope.add_(c.xi * x) if c.xi else slope
     return slope.add_(energy.fidelity.adjoint(weighted(c.weights, r), x))

@@ -7,6 +7,14 @@ import scipy.fft
 import torch
 
 from odl_learned.energies.transforms.perron import POWERS, perron_bound
+from odl_learned.energies.transforms.swept_differences import (
+    can_sweep,
+    swept_adjoint,
+    swept_follow,
+    swept_forward,
+    swept_hessian,
+    swept_neighbors,
+)
 from odl_learned.energies.transforms.transform import Transform
 from odl_learned.energies.transforms.tridiagonal import Tridiagonal
 from odl_learned.validation import MOST_ENTRIES, require_count, require_image_shape
@@ -21,6 +29,9 @@ class _Differences(Transform):
 
     def product_norm(self, curvatures, powers=POWERS):
         """Bound ``|D^T diag(curvatures) D|`` by the vector of Perron; see `perron_bound`."""
+        if can_sweep(curvatures[:, 0]) and isinstance(self, ForwardDifferences):
+            like = curvatures.new_ones(1).expand(len(curvatures), *self.shape)
+            return perron_bound(lambda u: swept_neighbors(u, curvatures), like, powers)
         signs = curvatures.new_ones(self.shape)
         for axis, n in enumerate(self.shape):
             alternating = 1 - 2 * (torch.arange(n, device=signs.device) % 2)
@@ -53,6 +64,8 @@ class ForwardDifferences(_Differences):
 
     def forward(self, x):
         """Return the differences along every axis."""
+        if can_sweep(x):
+            return swept_forward(x)
         ndim = x.ndim - 1
         p = x.new_zeros((x.shape[0], ndim, *x.shape[1:]))
         for i in range(ndim):
@@ -63,12 +76,32 @@ class ForwardDifferences(_Differences):
 
     def adjoint(self, p):
         """Return the negative divergence; the last entries of ``p`` do not count."""
+        if can_sweep(p[:, 0]):
+            return swept_adjoint(p)
         x = p.new_zeros((p.shape[0], *p.shape[2:]))
         for i in range(p.shape[1]):
             part, n = p[:, i], p.shape[i + 2]
             x.narrow(i + 1, 1, n - 1).add_(part.narrow(i + 1, 0, n - 1))
             x.narrow(i + 1, 0, n - 1).sub_(part.narrow(i + 1, 0, n - 1))
         return x
+
+    def scaled_adjoint(self, factors, p):
+        """Return ``D^T (w_g p_g)``."""
+        if can_sweep(p[:, 0]):
+            return swept_adjoint(p, factors[:, None])
+        return super().scaled_adjoint(factors, p)
+
+    def hessian(self, v, p, z, scaled, bent, factor):
+        """Return ``D^T (s q + b p <p, q>) + f v``."""
+        if can_sweep(v):
+            return swept_hessian(v, p, z, scaled, bent, factor)
+        return super().hessian(v, p, z, scaled, bent, factor)
+
+    def followed(self, d, p, z, weight, ratio, most):
+        """Return ``w (p + q) + k z <p, q>``, in groups no longer than ``most``."""
+        if can_sweep(d):
+            return swept_follow(d, p, z, weight, ratio, most)
+        return super().followed(d, p, z, weight, ratio, most)
 
     def fourier_symbol(self, curvatures):
         """Return the symbol of periodic differences with mean curvatures along every axis."""

@@ -53,6 +53,44 @@ class Transform(abc.ABC):
         ``(B, d, *shape)``.
         """
 
+    def scaled_adjoint(self, factors, p):
+        """Return ``D^T (w_g p_g)`` with a real number for every group, ``(B, *shape)``."""
+        return self.adjoint(scaled_groups(factors, p))
+
+    def hessian(self, v, p, z, scaled, bent, factor):
+        r"""Return ``D^T (s q + b p <p, q>) + f v`` for ``q = D v``, of the shape of ``v``.
+
+        Parameters
+        ----------
+        v : tensor ``(B, *shape)``
+        p : tensor
+            Coefficients.
+        z : tensor or None
+            With coefficients, ``b (z <p, q> + p <z, q>)`` takes the place of ``b p <p, q>``.
+        scaled, bent : tensor ``(B, *shape)``
+            ``s, b``, numbers of groups.
+        factor : float
+            ``f``.
+        """
+        q = self.forward(v)
+        along = group_products(p, q).mul_(bent)
+        if z is None:
+            bend = scaled_groups(along, p)
+        else:
+            beside = group_products(z, q).mul_(bent)
+            bend = scaled_groups(along, z).add_(scaled_groups(beside, p))
+        return self.adjoint(q.mul_(scaled[:, None]).add_(bend)).add_(factor * v)
+
+    def followed(self, d, p, z, weight, ratio, most):
+        """Return ``w (p + q) + k z <p, q>`` for ``q = D d``, in groups no longer than ``most``."""
+        q = self.forward(d)
+        moved = scaled_groups(weight, p + q).add_(
+            scaled_groups(group_products(p, q).mul_(ratio), z))  # fmt: skip
+        if math.isfinite(most):
+            length = torch.sqrt(group_squares(moved)) / most
+            moved = scaled_groups(1 / length.clamp_min(1.0), moved)
+        return moved
+
     def product_norm(self, curvatures, powers=POWERS):
         """Bound ``|D^T diag(curvatures) D|``, ``(B,)``, for nonnegative curvatures.
 

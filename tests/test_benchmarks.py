@@ -59,6 +59,17 @@ def test_total_variation_prints_its_numbers():
     assert all(isinstance(value, float) or name in optional for name, value in numbers.items())
 
 
+@pytest.mark.slow
+def test_speed_prints_its_numbers():
+    command = [sys.executable, str(FOLDER / "speed.py"), "--size", "tiny", "--before", str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(done.stdout.splitlines()[-1])
+    missing = {name for name, value in numbers.items() if value is None}
+    assert missing == {"hessian_vs_before", "newton_vs_before", "cone_forward_seconds",
+                       "growth_exponent_max"}
+
+
 def test_some_reconstruction_maps_print_their_numbers():
     command = [sys.executable, str(FOLDER / "reconstruction.py"), "--size", "tiny", "--seconds",
                "0", "--part", "ct", "--maps", "learned_gradient", "deep_equilibrium"]

@@ -72,7 +72,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("t", [1.0, 0.3, [0.3, -1.0, 7.0]])
+@pytest.mark.parametrize("t", [1.0, -1.0, 0.3, [0.3, -1.0, 7.0]])
 def test_in_place_is_the_same_to_the_bit(kind, t, rng):
     shape, make = KINDS[kind]
     x, y = (make(rng.standard_normal(shape).astype("float32")) for _ in "xy")

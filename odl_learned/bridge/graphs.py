@@ -17,3 +17,9 @@ def outside_graphs(function, *args):
     if torch.compiler.is_compiling():
         return torch.compiler.disable(function)(*args)
     return function(*args)
+
+
+def without_transforms():
+    """Whether tensors are numbers and no more: no graph, no transform of functions, no compiler."""
+    return not (torch.is_grad_enabled() or torch.compiler.is_compiling()
+                or torch._C._are_functorch_transforms_active())  # fmt: skip

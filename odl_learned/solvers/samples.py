@@ -81,7 +81,10 @@ class Element:
             return self.add(x, t, y)
         t = float(np.reshape(t, ()))
         for a, b in zip(into, arrays, strict=True):
-            a += b if t == 1 else t * b
+            if t == -1:
+                a -= b
+            else:
+                a += b if t == 1 else t * b
         return x
 
     def shrink(self, t, x):
@@ -188,7 +191,10 @@ class Batch:
         """``x_b + t_b y_b``, in the memory of ``x``; use what is returned."""
         if isinstance(x, tuple):
             return tuple(self.increase(a, t, b) for a, b in zip(x, y, strict=True))
-        x += y if isinstance(t, float) and t == 1 else self.scale(t, y)
+        if isinstance(t, float) and t == -1:
+            x -= y
+        else:
+            x += y if isinstance(t, float) and t == 1 else self.scale(t, y)
         return x
 
     def shrink(self, t, x):

@@ -9,12 +9,15 @@ the indicators allow.
 """
 
 import functools
+import math
 
 import numpy as np
 import odl
 import torch
 from torch import nn
 
+from odl_learned import compiled
+from odl_learned.bridge.graphs import without_transforms
 from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.layouts.nested import each
 from odl_learned.bridge.layouts.tuple_layout import TupleLayout
@@ -52,6 +55,38 @@ class Grouped(nn.Module):
     def forward(self, v, sigma):
         norm = safe_norm(v, self.axis).unsqueeze(self.axis)
         return self.factor(norm, column(sigma, v)) * v
+
+
+class PointwiseBall(nn.Module):
+    """``v_j`` on the ball ``|v_j| <= radius`` in every point; ``axis`` counts from the end.
+
+    Fields of the plane on the CPU take one compiled pass where no derivative is asked for.
+    """
+
+    def __init__(self, radius, slack, axis):
+        super().__init__()
+        self.radius, self.slack, self.axis = radius, slack, axis
+
+    def forward(self, v, sigma):
+        if self._is_plain(v):
+            return self._compiled(v.contiguous())
+        norm = safe_norm(v, self.axis).unsqueeze(self.axis)
+        return ball_factor(norm, sigma, self.radius, self.slack) * v
+
+    def _is_plain(self, v):
+        return (v.device.type == "cpu" and v.dtype in (torch.float32, torch.float64)
+                and v.shape[self.axis] == 2 and v.numel() > 0
+                and without_transforms() and compiled.is_available())  # fmt: skip
+
+    def _compiled(self, v):
+        from odl_learned.compiled.projections import project_pairs
+
+        out = torch.empty_like(v)
+        a, b = (t.numpy(force=True).reshape(-1, 2, math.prod(t.shape[self.axis + 1 :]))
+                if self.axis < -1 else t.numpy(force=True).reshape(-1, 2, 1) for t in (v, out))
+        number = a.dtype.type
+        project_pairs(a, b, number(self.radius), number(self.radius * (1 + self.slack)))
+        return out
 
 
 class NormShrinkage(nn.Module):
@@ -210,8 +245,7 @@ def _(f: F.IndicatorGroupL1UnitBall):
     if f.pointwise_norm.exponent == np.inf:
         return _discs(f)
     if f.pointwise_norm.exponent == 2:
-        factor = functools.partial(ball_factor, radius=1, slack=pointwise_rounding(f.domain))
-        return Grouped(factor, _component_axis(f))
+        return PointwiseBall(1, pointwise_rounding(f.domain), _component_axis(f))
     return opaque(f)
 
 

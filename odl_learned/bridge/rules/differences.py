@@ -4,6 +4,7 @@ import torch
 from odl.core.discr.diff_ops import Divergence, Gradient, Laplacian, PartialDerivative, finite_diff
 from torch import nn
 
+from odl_learned.bridge.graphs import without_transforms
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.rules.weighted_adjoints import between_weights
 from odl_learned.operators import SymmetrizedGradient, SymmetrizedGradientAdjoint
@@ -26,6 +27,26 @@ def pad(x, paddings):
     return nn.functional.pad(x, [w for width in widths for w in width])
 
 
+def _write_difference(x, axis, cell_side, out):
+    """`forward_difference`, written into a tensor."""
+    n = x.shape[axis] - 1
+    inner = out.narrow(axis, 0, n)
+    torch.sub(x.narrow(axis, 1, n), x.narrow(axis, 0, n), out=inner)
+    if cell_side != 1:
+        inner.div_(cell_side)
+    out.narrow(axis, n, 1).zero_()
+
+
+def _write_transpose(p, axis, cell_side, out):
+    """``(p_i - p_{i-1}) / h`` with zeros for p_{-1} and p_{n-1}, written into a tensor."""
+    n = p.shape[axis]
+    out.narrow(axis, 0, 1).copy_(p.narrow(axis, 0, 1))
+    torch.sub(p.narrow(axis, 1, n - 2), p.narrow(axis, 0, n - 2), out=out.narrow(axis, 1, n - 2))
+    torch.neg(p.narrow(axis, n - 2, 1), out=out.narrow(axis, n - 1, 1))
+    if cell_side != 1:
+        out.div_(cell_side)
+
+
 class PartialDifference(nn.Module):
     """``x -> d_i x`` with one of ODL's methods and paddings; ``axis`` counts from the end."""
 
@@ -34,6 +55,8 @@ class PartialDifference(nn.Module):
         self.axis, self.cell_side = axis, float(cell_side)
         self.method, self.pad_mode, self.pad_const = method, pad_mode, pad_const
         self.is_neumann = method == "forward" and pad_mode in ("symmetric", "order0")
+        self.is_transpose = method == "backward" and pad_mode in (
+            "symmetric_adjoint", "order0_adjoint")
 
     def forward(self, x):
         if self.is_neumann:
@@ -50,7 +73,13 @@ class StackedDifferences(nn.Module):
         self.differences = nn.ModuleList(differences)
 
     def forward(self, x):
-        return torch.stack([d(x) for d in self.differences], dim=-len(self.differences) - 1)
+        d = len(self.differences)
+        if not (without_transforms() and all(part.is_neumann for part in self.differences)):
+            return torch.stack([part(x) for part in self.differences], dim=-d - 1)
+        out = x.new_empty((*x.shape[: x.ndim - d], d, *x.shape[x.ndim - d :]))
+        for part, image in zip(self.differences, out.unbind(-d - 1), strict=True):
+            _write_difference(x, part.axis, part.cell_side, image)
+        return out
 
 
 class SummedDifferences(nn.Module):
@@ -62,7 +91,18 @@ class SummedDifferences(nn.Module):
 
     def forward(self, p):
         parts = p.unbind(-len(self.differences) - 1)
-        return sum(d(part) for d, part in zip(self.differences, parts))
+        if not (without_transforms() and self._are_transposes(parts[0])):
+            return sum(d(part) for d, part in zip(self.differences, parts))
+        total = torch.empty_like(parts[0], memory_format=torch.contiguous_format)
+        summand = torch.empty_like(total) if len(parts) > 1 else None
+        for k, (d, part) in enumerate(zip(self.differences, parts, strict=True)):
+            _write_transpose(part, d.axis, d.cell_side, summand if k else total)
+            if k:
+                total += summand
+        return total
+
+    def _are_transposes(self, part):
+        return all(d.is_transpose and part.shape[d.axis] > 1 for d in self.differences)
 
 
 class SecondDifferences(nn.Module):

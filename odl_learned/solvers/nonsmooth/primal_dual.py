@@ -137,16 +137,20 @@ def primal_dual(problem, x0=None, accuracy=1e-4, maxiter=10000, steps=None, dual
             _require_convergence(samples.norm(samples.difference(x_next, x)),
                                  dual_samples.norm(change), shortest, rule, niter + 1)  # fmt: skip
         if rule.needs_residuals:
-            primal = samples.shrink(1 / rule.tau, samples.difference(x_next, x))
-            primal = samples.norm(samples.difference(primal, samples.difference(back_next, back)))
-            dual = dual_samples.shrink(1 / rule.sigma, dual_samples.difference(y_next, y))
-            rule.observe(primal, dual_samples.norm(dual_samples.difference(dual, change)))
-            del change, dual
+            primal = _residual(samples, x_next, x, rule.tau, samples.difference(back_next, back))
+            rule.observe(primal, _residual(dual_samples, y_next, y, rule.sigma, change))
+            del change
         x, y, back = x_next, y_next, back_next
         del x_next, y_next, back_next
         if callback is not None:
             callback(x)
     return active.solution()
+
+
+def _residual(samples, new, old, step, change):
+    """``|(new - old) / step - change|``."""
+    rest = samples.shrink(1 / step, samples.difference(new, old))
+    return samples.norm(samples.increase(rest, -1.0, change))
 
 
 class _Proximal:

@@ -48,6 +48,18 @@ def test_all_parts_print_their_numbers():
     assert set().union(*RATIOS.values()) <= set(run())
 
 
+@pytest.mark.slow
+def test_parameter_choice_prints_its_numbers():
+    command = [sys.executable, str(FOLDER / "parameter_choice.py"), "--size", "tiny"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(done.stdout.splitlines()[-1])
+    rules = {"first", "discrepancy", "unbiased risk", "cross-validation"}
+    assert set(numbers) == {"worst_loss_db", "cases"} and set(numbers["worst_loss_db"]) == rules
+    assert [case["problem"] for case in numbers["cases"]] == ["ct", "mri", "deblurring",
+                                                              "denoising"]
+
+
 def test_total_variation_prints_its_numbers():
     command = [sys.executable, str(FOLDER / "tv.py"), "--size", "tiny"]
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)

@@ -56,8 +56,8 @@ def test_parameter_choice_prints_its_numbers():
     numbers = json.loads(done.stdout.splitlines()[-1])
     rules = {"first", "discrepancy", "unbiased risk", "cross-validation"}
     assert set(numbers) == {"worst_loss_db", "cases"} and set(numbers["worst_loss_db"]) == rules
-    assert [case["problem"] for case in numbers["cases"]] == ["ct", "mri", "deblurring",
-                                                              "denoising"]
+    assert [case["problem"] for case in numbers["cases"]] == [
+        "ct", "ct few views", "mri", "deblurring", "denoising"]
 
 
 def test_total_variation_prints_its_numbers():

@@ -35,7 +35,7 @@ def files(tmp_path_factory):
         file["a"], file["b"], file["kspace"] = ONE, ONE, np.ones((2, 3, 4, 4), dtype=complex)
     with h5py.File(folder / "noise.h5", "w") as file:
         file.create_dataset("a", data=noise, compression="gzip")
-    for suffix in ("npy", "npz", "dcm", "h5", "png", "pt"):
+    for suffix in ("txt", "npy", "npz", "dcm", "h5", "png", "pt"):
         (folder / f"junk.{suffix}").write_bytes(b"junk")
     (folder / "cut.npy").write_bytes((folder / "one.npy").read_bytes()[:-20])
     (folder / "cut.npz").write_bytes((folder / "two.npz").read_bytes()[:-20])
@@ -52,7 +52,8 @@ def reads(name, *args, **kwargs):
 FILES = [
     ("missing file", reads("no.npy"), FileNotFoundError, "no.npy does not exist, expected a file"),
     ("folder for a file", reads("."), FileNotFoundError, "is a folder, expected a file; check"),
-    ("wrong suffix", reads("junk.png"), ValueError, r"'\.png', expected \.npy.*convert"),
+    ("wrong suffix", reads("junk.txt"), ValueError, r"'\.txt', expected \.npy.*convert"),
+    ("junk png", reads("junk.png"), ValueError, "junk.png cannot be read as a picture.*copy it"),
     ("junk npy", reads("junk.npy"), ValueError, "junk.npy is not a readable.*expected.*Copy"),
     ("junk npz", reads("junk.npz"), ValueError, "junk.npz is not a readable.*expected.*Copy"),
     ("junk dcm", reads("junk.dcm"), ValueError, "junk.dcm is not a readable DICOM.*expected.*Copy"),

@@ -23,12 +23,14 @@ PARTS_OF_EXPRESSIONS = (
     "AffineMap", "Bounds", "Rates", "Scalar", "Term", "applied", "bounds_of", "opened", "rates_of",
     "row_norm", "term_of",
 )  # fmt: skip
+COMPILED = ("compiled", "run_all", "shares", "useful_threads")
 
 #: Public names without a call, and why.
 WITHOUT_CALLS = (
     dict.fromkeys(RESULTS, "a record that the package returns")
     | dict.fromkeys(MADE_BY_THE_BRIDGE, "made by bridge.as_module and as_batch, which are tried")
     | dict.fromkeys(PARTS_OF_EXPRESSIONS, "made by energy_of, which is tried, and its rules")
+    | dict.fromkeys(COMPILED, "for the loops of the package, which check what they pass")
     | {
         "Repair": "an entry of the list of repairs",
         "apply": "changes ODL for all tests",

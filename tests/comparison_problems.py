@@ -1,10 +1,14 @@
 """Problems and methods of comparisons, in a module of their own, so that processes find them."""
 
 import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
-from odl_learned.comparison import Simulated
+from odl_learned.comparison import Simulated, compare, grid
 
 
 def simulate(cell):
@@ -54,3 +58,16 @@ def minus_error(images, truth):
 def one_number(images, truth):
     """No score of each image."""
     return -((images - truth) ** 2).mean()
+
+
+def waiting(gain, data, noise_level):
+    """A method that takes for ever where the noise is large."""
+    if noise_level > 0.5:
+        time.sleep(600)
+    return divided(gain, data, noise_level)
+
+
+if __name__ == "__main__":  # to be interrupted in the last of three cells, which waits
+    with ProcessPoolExecutor(1) as pool:
+        compare(simulate, {"divided": waiting}, grid({"gain": (2,), "noise": (0.1, 0.2, 0.9)}),
+                minus_error, folder=Path(sys.argv[1]), executor=pool, progress=False)  # fmt: skip

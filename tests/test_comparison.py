@@ -2,7 +2,13 @@
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import comparison_problems as problems
@@ -13,6 +19,7 @@ import torch
 from odl_learned import comparison
 from odl_learned.comparison import compare, grid
 
+ROOT = Path(__file__).resolve().parent.parent
 CELLS = grid({"gain": (0.5, 2), "noise": (0.1, 0.4, 0.9)})
 METHODS = {"divided": problems.divided, "shrunken": problems.shrunken}
 
@@ -117,6 +124,23 @@ def test_an_interruption_in_this_process_loses_nothing_that_was_done(tmp_path):
     assert len(list(tmp_path.iterdir())) == 3
     assert same(run(tmp_path, {"divided": interrupted}), run(methods={"divided": problems.divided}))
     assert len(calls) == 4 + 3
+
+
+def test_processes_that_are_interrupted_lose_nothing_that_was_done(tmp_path):
+    """By the signal of Ctrl-C, to all processes of a group, as a terminal sends it."""
+    process = subprocess.Popen([sys.executable, problems.__file__, tmp_path / "cells"],
+                               start_new_session=True, stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, "PYTHONPATH": str(ROOT)})
+    while len(list((tmp_path / "cells").glob("*.json"))) < 2:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode != 0 and "KeyboardInterrupt" in errors
+    calls = []
+    cells = grid({"gain": (2,), "noise": (0.1, 0.2, 0.9)})
+    table = run(tmp_path / "cells", {"divided": counted(problems.divided, calls)}, cells)
+    assert calls == [0.9] and same(table, run(methods={"divided": problems.divided}, cells=cells))
 
 
 @pytest.mark.parametrize("executor", [None, ThreadPoolExecutor, ProcessPoolExecutor])

@@ -184,8 +184,8 @@ def _tasks(methods, cells):
 
 
 def _name_of(score):
-    kind = score if hasattr(score, "__qualname__") else type(score)
-    return f"{kind.__module__}.{kind.__qualname__}"
+    # Without the module: a script is called __main__ when it is run, and otherwise by its name.
+    return (score if hasattr(score, "__qualname__") else type(score)).__qualname__
 
 
 def _error(failures, count, folder):

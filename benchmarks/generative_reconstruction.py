@@ -155,14 +155,14 @@ class Unrolled:
             return network.eval()(data)
 
 
-def autoencoders(data_sets, steps, cells, folder=None) -> dict:
-    """Train on each of the data sets and reconstruct in these cells.
+def autoencoders(data_sets, cells, folder=None) -> dict:
+    """Train on each of the data sets, with so many images and steps, and reconstruct in the cells.
 
     Returns the numbers of the first data set in the first cell, and CPU minutes of each.
     """
     numbers = {}
     with _place(folder) as place:
-        for data_set, arguments in data_sets.items():
+        for data_set, (arguments, steps) in data_sets.items():
             images = getattr(generative_data, data_set)(*arguments)
             networks = models(images, place / data_set, steps)
             results = [reported(data_set, images, networks, Cell(*cell)) for cell in cells]
@@ -231,6 +231,7 @@ if __name__ == "__main__":
     limit_threads(1)
     for data_set in sys.argv[2:]:
         found = getattr(generative_data, data_set)()
-        trained_models = models(found, Path(sys.argv[1]) / data_set)
+        trained_models = models(found, Path(sys.argv[1]) / data_set, generative_training.STEPS
+                                if data_set == "ellipses" else generative_training.FEWER_STEPS)
         for one in CELLS:
             reported(data_set, found, trained_models, one)

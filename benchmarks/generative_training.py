@@ -19,8 +19,9 @@ LATENT = 48
 NOISE_LEVEL = 0.01
 #: Radius of the window of each model; None has one precision for all pixels.
 MODELS = {"identity": None, "diagonal": 0, "3x3": 1, "5x5": 2}
-#: Steps of the mean, of the covariance and of all, at batches of 32.
-STEPS = (9000, 2000, 3000)
+#: Steps of the mean, of the covariance and of all, at batches of 32: of phantoms, of which there
+#: are as many as one likes, and of digits and brains.
+STEPS, FEWER_STEPS = (9000, 2000, 3000), (4000, 1000, 1500)
 
 
 def network(radius: int | None, size: int = generative_data.SIZE,
@@ -82,4 +83,5 @@ if __name__ == "__main__":
     limit_threads(1)
     chosen = getattr(generative_data, sys.argv[1])()
     for model_name in sys.argv[3:] or MODELS:
-        trained(chosen, model_name, Path(sys.argv[2]))
+        trained(chosen, model_name, Path(sys.argv[2]),
+                STEPS if sys.argv[1] == "ellipses" else FEWER_STEPS)

@@ -86,6 +86,37 @@ def test_the_claim_on_all_cells_can_fail(place, change, monkeypatch):
     spoiled(claim_of("every_cell.py", monkeypatch), cells(), place, change)
 
 
+def measurements():
+    others = [(share, noise) for share in (0.15, 0.25, 0.35, 0.5)
+              for noise in (0.01, 0.025, 0.05, 0.1)]
+    gains = {(0.25, 0.02): -1.0} | {cell: -0.1 for cell in others[:4]} | {
+        cell: 1.0 for cell in others[4:]} | {(0.15, 0.1): 1.0}
+    return {"network": {cell: np.full(3, 30.0) for cell in gains},
+            "model": {cell: np.full(3, 30.0 + gain) for cell, gain in gains.items()}}
+
+
+@pytest.mark.parametrize("change", [
+    lambda v: v | {(0.15, 0.05): v[0.15, 0.05] - 2, (0.5, 0.05): v[0.5, 0.05] - 2,
+                   (0.5, 0.01): v[0.5, 0.01] - 2},
+    lambda v: v | {(0.5, 0.1): v[0.5, 0.1] - 0.5},
+    lambda v: v | {(0.25, 0.02): v[0.25, 0.02] - 1.5},
+])  # fmt: skip
+def test_the_claim_on_other_measurements_can_fail(change, monkeypatch):
+    spoiled(claim_of("other_measurements.py", monkeypatch), measurements(), ("model",), change)
+
+
+def decoders():
+    means = {"in the range": 25.0, "adapted decoder": 25.5, "small deviations": 26.0, "3 x 3": 27.0}
+    return {"psnr": {name: np.full(3, mean) for name, mean in means.items()}}
+
+
+@pytest.mark.parametrize(("name", "change"), [
+    ("in the range", 0.6), ("small deviations", -0.6), ("3 x 3", -1.1), ("adapted decoder", 1.1)])
+def test_the_claim_on_adapted_decoders_can_fail(name, change, monkeypatch):
+    spoiled(claim_of("adapted_decoders.py", monkeypatch), decoders(), ("psnr", name),
+            lambda v: v + change)  # fmt: skip
+
+
 def spoiled(claim, results, place, change):
     claim(results)
     results = part = copy.deepcopy(results)

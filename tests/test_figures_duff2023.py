@@ -53,6 +53,7 @@ def test_the_claim_on_covariance_can_fail(place, change, monkeypatch):
     (("psnr", "small deviations"), lambda v: v - 0.6),
     (("psnr", "small deviations"), lambda v: 26 + 3 * (v - 26)),
     (("psnr", "sparse deviations"), lambda v: v + 1.1),
+    (("psnr", "sparse deviations"), lambda v: 25 + 2 * (v - 25)),
 ])  # fmt: skip
 def test_the_claim_on_starts_can_fail(place, change, monkeypatch):
     spoiled(claim_of("initializations.py", monkeypatch), starts(), place, change)

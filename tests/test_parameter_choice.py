@@ -17,6 +17,7 @@ from odl_learned.variational.parameter_choice import (
     white_noise_norm,
     zero_alpha,
 )
+from odl_learned.weights import unweigh, weigh
 
 LEVEL = 0.1
 
@@ -46,14 +47,28 @@ class Copy(odl.Operator):
 
     def __init__(self, domain, range):
         super().__init__(domain, range, linear=True)
-        self.ratio = range.weighting.const / domain.weighting.const
 
     def _call(self, x):
         return self.range.element(x.data)
 
     @property
     def adjoint(self):
-        return self.ratio * Copy(self.range, self.domain)
+        return CopyAdjoint(self)
+
+
+class CopyAdjoint(odl.Operator):
+    """Its adjoint, which knows the weights."""
+
+    def __init__(self, op):
+        super().__init__(op.range, op.domain, linear=True)
+        self.op = op
+
+    def _call(self, y):
+        return unweigh(self.range.element(weigh(y).data))
+
+    @property
+    def adjoint(self):
+        return self.op
 
 
 def tv(A, y):
@@ -368,3 +383,17 @@ def test_wavelets_make_images_zero_from_their_parameter_on(dtype):
         x = W.proximal(factor * alpha)(y)
         assert (float(x.norm()) < 1e-12 * float(y.norm())) == is_zero
     assert np.isclose(zero_alpha(3 * A, y, W.transform), 3 * alpha, rtol=1e-12)
+
+
+def test_noise_of_different_size_is_white_in_the_right_weights():
+    sizes = np.linspace(0.02, 0.3, 12)
+    Y, X = odl.rn(12, weighting=1 / sizes**2), odl.rn(12)
+    A = Copy(X, Y)
+    y = Y.element(np.cos(np.arange(12.0)) + sizes)
+    norm = white_noise_norm(Y, Y.element(sizes))
+    assert np.isclose(norm, math.sqrt(12), rtol=1e-12)
+    found = by_discrepancy(
+        lambda alpha: variational.tikhonov_problem(A, functionals.l2_fidelity(y), alpha),
+        Discrepancy(A, y, norm, 1.0), 1.0, 1e-3, width=1e-3)
+    factors = found.alpha / (1 / sizes**2 + found.alpha)
+    assert np.isclose(np.linalg.norm(factors * y.data / sizes), norm, rtol=1e-3)

@@ -15,6 +15,8 @@ Rows of ``L`` are scaled to norm one, and the functionals in ``g`` undo it:
 ``g_i(n_i z)`` takes the place of ``g_i(z)`` where ``L_i / n_i`` takes that of ``L_i``. The values
 and minimizers are those of the problem as written; pdhg then takes blockwise steps (Pock, T. and
 Chambolle, A. Diagonal preconditioning for first order primal-dual algorithms. ICCV 2011).
+
+How to find ``alpha`` is the matter of the room `parameter_choice`.
 """
 
 from odl_learned.variational.builders import (

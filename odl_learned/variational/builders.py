@@ -28,7 +28,7 @@ def tikhonov_problem(forward_op, fidelity, alpha, constraint=None):
         ``D`` on Y, with value, proximal and a convex conjugate that can be evaluated, for example
         ``l2_fidelity(data)``.
     alpha : float
-        Regularization parameter, positive.
+        Regularization parameter, positive. Rules that find it: `variational.parameter_choice`.
     constraint : odl.functionals.Functional, optional
         Indicator of ``C`` on X with a finite conjugate: `BoxConstraint`, `MagnitudeBound`.
 

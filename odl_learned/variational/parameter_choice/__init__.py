@@ -12,17 +12,14 @@ Stein's estimate, and `by_cross_validation` for that without knowing the noise. 
 
 from odl_learned.variational.parameter_choice.discrepancy_principle import by_discrepancy
 from odl_learned.variational.parameter_choice.first_alpha import first_alpha
+from odl_learned.variational.parameter_choice.fits import Fit
 from odl_learned.variational.parameter_choice.limits import (
     AlphaBounds,
     constant_alpha,
     zero_alpha,
 )
 from odl_learned.variational.parameter_choice.noise import white_noise_norm
-from odl_learned.variational.parameter_choice.risk import (
-    Fit,
-    by_cross_validation,
-    by_unbiased_risk,
-)
+from odl_learned.variational.parameter_choice.risk import by_cross_validation, by_unbiased_risk
 from odl_learned.variational.parameter_choice.search import Trial
 from odl_learned.variational.parameter_choice.solving import Choice, by_primal_dual
 

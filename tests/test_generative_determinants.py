@@ -136,6 +136,9 @@ def test_the_solver_never_increases_with_it_and_ends_where_the_gradient_is_small
     steps = torch.diff(torch.stack(values), dim=0)
     assert bool((steps <= 0).all()) and bool((steps < 0).any())
     assert list(answer.reason) == ["accuracy"] * 3 and bool((answer.stationarity <= 0.1).all())
+    projected = g.variable_projection(prior, m, answer.latent, determinant=determinant,
+                                      accuracy=0.05, image_accuracy=1e-10)  # fmt: skip
+    assert bool((projected.value <= answer.value + 1e-9).all())
 
 
 def test_complex_images_have_channels():

@@ -44,8 +44,8 @@ def alternating(
     start : torch.Tensor, shape (N, latent)
         z to begin with, such as `encoder_start`.
     determinant : Determinant, optional
-        delta, for Gaussian deviations: `Marginal`, the default, or `Joint`. It is constant where
-        the precision does not depend on z.
+        delta, for Gaussian deviations: `Marginal`, the default, `SampledMarginal` or `Joint`. It is
+        constant where the precision does not depend on z.
     accuracy : float, optional
         Norm of the gradient in z, in nats; a change of z by one, a standard deviation of it, is
         then worth about that.

@@ -40,7 +40,7 @@ def variable_projection(
     start : torch.Tensor, shape (N, latent)
         z to begin with, such as that of `range_restricted`.
     determinant : Determinant, optional
-        delta, for Gaussian deviations: `Marginal`, the default, or `Joint`.
+        delta, for Gaussian deviations: `Marginal`, the default, `SampledMarginal` or `Joint`.
     accuracy : float, optional
         Norm of the gradient in z, in nats.
     maxiter : int, optional

@@ -67,7 +67,7 @@ class Marginal(Determinant):
 
     Together with the minimum over u of the rest it is ``- log p(y, z)``, exactly but for the
     diagonal approximation, which is exact for a diagonal P and inpainting, and where there is no
-    information: docs/generative_reconstruction.md.
+    information; `SampledMarginal` does without it: docs/generative_reconstruction.md.
     """
 
     def value(self, precision: Precision,

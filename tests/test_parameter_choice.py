@@ -397,3 +397,20 @@ def test_noise_of_different_size_is_white_in_the_right_weights():
         Discrepancy(A, y, norm, 1.0), 1.0, 1e-3, width=1e-3)
     factors = found.alpha / (1 / sizes**2 + found.alpha)
     assert np.isclose(np.linalg.norm(factors * y.data / sizes), norm, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_problems_with_more_than_an_image_name_the_part_that_is_measured():
+    X = space_of(n=8)
+    A, box = odl.IdentityOperator(X), functionals.BoxConstraint(X, -1, 2)
+    y = data.add_white_noise(steps(X), LEVEL, np.random.default_rng(0))
+
+    def tgv(alpha):
+        return variational.tgv_problem(A, functionals.l2_fidelity(y), alpha, 2.0, box)
+
+    image = A @ odl.ComponentProjection(tgv(1.0).L.domain, 0)
+    found = by_discrepancy(tgv, noise_of(image, y), 2 * first_alpha(A, LEVEL), 0.1, width=0.3)
+    assert found.reason == "accuracy" and found.solution.x[0] in X
+    reference = solvers.tgv_denoising(y, found.alpha, 2.0, 1e-6)
+    value = float((reference.x - y).norm()) / noise_of(A, y).noise_norm
+    assert found.path[-1].lower <= value <= found.path[-1].upper

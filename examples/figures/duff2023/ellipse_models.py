@@ -39,21 +39,35 @@ def model(n, radius, width, deviation=0.1):
     source = torch.Generator().manual_seed(0)
     encoder = generative.FullyConnectedEncoder(1, (n, n), (width, width), LATENT, generator=source)
     decoder = generative.FullyConnectedDecoder(LATENT, (width, width), 1, (n, n), generator=source)
+    return generative.VariationalAutoencoder(encoder, decoder,
+                                             _head(n, radius, width, deviation, source))
+
+
+def refined(n, radius, width, deviation=0.1):
+    """Return one with convolutions behind its decoder and in its encoder."""
+    source = torch.Generator().manual_seed(0)
+    encoder = generative.ConvolutionalEncoder(1, (n, n), (16, 32), LATENT, generator=source)
+    rough = generative.FullyConnectedDecoder(LATENT, (width, width), 4, (n, n), generator=source)
+    decoder = generative.RefinedDecoder(rough, (16, 16), generator=source)
+    return generative.VariationalAutoencoder(encoder, decoder,
+                                             _head(n, radius, width, deviation, source))
+
+
+def _head(n, radius, width, deviation, source):
     if radius is None:
-        head = generative.ConstantHead(1, (n, n), deviation=deviation)
-    else:
-        entries = 1 + generative.heads.later_neighbors(radius)
-        head = generative.WindowHead(
-            generative.FullyConnectedDecoder(LATENT, (width // 2,), entries, (n, n), scale=0.1,
-                                             generator=source),
-            radius, deviation=deviation, least_deviation=0.9 * NOISE_LEVEL)  # fmt: skip
-    return generative.VariationalAutoencoder(encoder, decoder, head)
+        return generative.ConstantHead(1, (n, n), deviation=deviation)
+    entries = 1 + generative.heads.later_neighbors(radius)
+    factor = generative.FullyConnectedDecoder(LATENT, (width // 2,), entries, (n, n), scale=0.1,
+                                              generator=source)  # fmt: skip
+    return generative.WindowHead(factor, radius, deviation=deviation,
+                                 least_deviation=0.9 * NOISE_LEVEL)  # fmt: skip
 
 
-def trained(images, radii, width, steps, folder=None, device="cpu"):
+def trained(images, radii, width, steps, folder=None, device="cpu", start=model):
     """Return models with these radii, by radius, which begin with the same mean.
 
-    With a folder, trainings are kept there, and go on where they were interrupted.
+    They start as `model` or `refined`. With a folder, trainings are kept there, and go on where
+    they were interrupted.
     """
     n, adam = images.shape[-1], learning.adam_with_cosine
 
@@ -64,11 +78,11 @@ def trained(images, radii, width, steps, folder=None, device="cpu"):
         learning.train_in_stages(network, images, stages, loss=EvidenceLowerBound(
             noise_level=NOISE_LEVEL), batch_size=32, clip_norm=0.3, progress=False, folder=place)
 
-    mean = model(n, None, width).to(device)
+    mean = start(n, None, width).to(device)
     train(mean, [learning.Stage("mean", [mean], steps[0], adam(2e-3))], "mean")
     models = {}
     for radius in radii:
-        found = models[radius] = model(n, radius, width, mean.head.deviation).to(device)
+        found = models[radius] = start(n, radius, width, mean.head.deviation).to(device)
         found.encoder.load_state_dict(mean.encoder.state_dict())
         found.decoder.load_state_dict(mean.decoder.state_dict())
         train(found, [learning.Stage("covariance", [found.head], steps[1], adam(2e-3)),

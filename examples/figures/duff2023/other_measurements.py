@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ellipse_models import phantoms, psnr, resonance, trained
+from ellipse_models import phantoms, psnr, refined, resonance, trained
 from matplotlib.figure import Figure
 
 from odl_learned import bridge, learning, networks, reconstruction
@@ -27,8 +27,8 @@ from odl_learned.regularizers import generative
 
 SIZES = {"smoke": {"n": 16, "images": 1000, "width": 64, "steps": (600, 250, 150), "updates": 150,
                    "test": 12},
-         "paper": {"n": 32, "images": 10000, "width": 256, "steps": (6000, 1500, 1500),
-                   "updates": 1500, "test": 40}}  # fmt: skip
+         "paper": {"n": 32, "images": 10000, "width": 256, "steps": (5000, 1000, 1000),
+                   "updates": 2500, "test": 40}}  # fmt: skip
 CELL = (0.25, 0.02)
 SHARES, NOISES = (0.15, 0.25, 0.35, 0.5), (0.01, 0.025, 0.05, 0.1)
 SHOWN = ((0.25, 0.01), (0.25, 0.1))
@@ -76,7 +76,7 @@ def compute(size, rng):
     """
     n, count, width, steps, updates, test = SIZES[size].values()
     images, truth = phantoms(n, count, rng), phantoms(n, test, rng)
-    model = trained(images, [1], width, steps)[1]
+    model = trained(images, [1], width, steps, start=refined)[1]
     prior, learned = generative.prior_of(model), learned_steps(images, updates)
     results = {"truth": truth.numpy(), "model": {}, "network": {}, "images": {}}
     for cell in [CELL, *((share, noise) for share in SHARES for noise in NOISES)]:

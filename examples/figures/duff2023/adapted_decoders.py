@@ -28,7 +28,7 @@ from odl_learned.regularizers import generative
 SIZES = {"smoke": {"n": 16, "images": 1000, "width": 64, "steps": (600, 250, 150), "test": 8},
          "paper": {"n": 32, "images": 6000, "width": 256, "steps": (5000, 1500, 1000),
                    "test": 24}}  # fmt: skip
-RATES, STEPS, VALIDATION = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3), (25, 100), 8
+RATES, STEPS, VALIDATION = (3e-5, 1e-4, 3e-4, 1e-3), (25, 100), 6
 
 
 def fitted_images(model, measurements):

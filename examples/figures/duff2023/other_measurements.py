@@ -27,8 +27,8 @@ from odl_learned.regularizers import generative
 
 SIZES = {"smoke": {"n": 16, "images": 1000, "width": 64, "steps": (600, 250, 150), "updates": 150,
                    "test": 12},
-         "paper": {"n": 32, "images": 10000, "width": 256, "steps": (5000, 1000, 1000),
-                   "updates": 2500, "test": 40}}  # fmt: skip
+         "paper": {"n": 32, "images": 6000, "width": 256, "steps": (2500, 600, 500),
+                   "updates": 1200, "test": 40}}  # fmt: skip
 CELL = (0.25, 0.02)
 SHARES, NOISES = (0.15, 0.25, 0.35, 0.5), (0.01, 0.025, 0.05, 0.1)
 SHOWN = ((0.25, 0.01), (0.25, 0.1))

@@ -30,7 +30,7 @@ KEYS = (
     "lsqr256_vs_scipy", "ct_forward_vs_astra", "ct_transpose_vs_astra", "cone_forward_seconds",
     "proximal_gradient_overhead_us", "growth_exponent_max",
 )  # fmt: skip
-PARTS = ("before", "peers", "memory")
+PARTS = ("before", "threads", "peers", "memory")
 
 
 class Worker:
@@ -111,12 +111,19 @@ def measure_before(size, before):
                           ("primal_dual_vs_before", "primal_dual_batch")):
             found[key] = against(ours, theirs, task, task, rounds)
         theirs.close()
-        pair = Worker(here, size, 2), Worker(before, size, 2)
-        for key, task in (("tv_wall_vs_before", "tv"), ("tgv_wall_vs_before", "tgv")):
-            found[key] = against(*pair, task, task, rounds, clock=1)
-        for worker in pair:
-            worker.close()
     ours.close()
+    return found
+
+
+def measure_threads(size, before):
+    """Ratios of wall times on two threads to an earlier commit; for a quiet machine."""
+    if before is None:
+        return {}
+    pair, found = [Worker(root, size, 2) for root in (FOLDER.parent, before)], {}
+    for key, task in (("tv_wall_vs_before", "tv"), ("tgv_wall_vs_before", "tgv")):
+        found[key] = against(*pair, task, task, ROUNDS[size], clock=1)
+    for worker in pair:
+        worker.close()
     return found
 
 
@@ -162,6 +169,8 @@ def main():
     parts, numbers = arguments.part or PARTS, dict.fromkeys(KEYS)
     if "before" in parts:
         numbers |= measure_before(arguments.size, arguments.before)
+    if "threads" in parts:
+        numbers |= measure_threads(arguments.size, arguments.before)
     if "peers" in parts:
         numbers |= measure_peers(arguments.size)
     if "memory" in parts:

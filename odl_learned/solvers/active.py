@@ -27,7 +27,7 @@ class Active:
     """
 
     def __init__(self, samples, x):
-        self._samples, self._x = samples, samples.scale(1.0, x)
+        self._samples, self._x, self._is_own = samples, x, False
         self.index = np.arange(samples.size)
         self._niter = np.zeros(samples.size, dtype=int)
         self._reason = np.full(samples.size, "", dtype=object)
@@ -55,6 +55,8 @@ class Active:
         """
         done = np.broadcast_to(np.asarray(done, dtype=bool), self.index.shape)
         where, position = self.index[done], np.flatnonzero(done)
+        if where.size and not self._is_own and len(where) < self._samples.size:
+            self._x, self._is_own = self._samples.scale(1.0, self._x), True
         self._x = self._noted(self._x, x, where, position)
         if dual is not None:
             self._dual = self._noted(self._dual, dual, where, position)

@@ -17,6 +17,9 @@ from odl_learned.bridge.layouts.nested import each
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.proximals import ProximalModule, lower_proximal
 
+#: Samples with as many entries are converted to double precision one by one, for their memory.
+LARGE = 2**14
+
 
 class Twin:
     """What the twins of operators and functionals have in common.
@@ -138,8 +141,12 @@ class BatchFunctional(Twin):
         # Learned numbers may change between two calls.
         learned = next(value.parameters(), None) is not None
         module = in_double(value) if learned else self.module("precise", device)
+        parts = [x]
+        if self.size is None and len(_first(x)) > 1 and _first(x)[0].numel() >= LARGE:
+            parts = [each(lambda part: part[k : k + 1], x) for k in range(len(_first(x)))]
         with torch.no_grad():
-            return module(each(_double, x)).cpu().numpy().astype(np.float64)
+            values = [module(each(_double, part)).cpu().numpy() for part in parts]
+        return np.concatenate(values).astype(np.float64)
 
     def gradient(self, x):
         """ODL's gradient, the Riesz representative, of the shape of ``x``."""

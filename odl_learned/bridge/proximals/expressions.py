@@ -43,8 +43,8 @@ class ScaledArgument(nn.Module):
         self.proximal, self.scalar = proximal, scalar
 
     def forward(self, x, sigma):
-        scaled = each(lambda part: self.scalar * part, x)
-        y = self.proximal(scaled, each(lambda s: self.scalar**2 * s, sigma))
+        y = self.proximal(each(lambda part: self.scalar * part, x),
+                          each(lambda s: self.scalar**2 * s, sigma))
         return each(lambda part: part / self.scalar, y)
 
 

@@ -99,6 +99,7 @@ def primal_dual(problem, x0=None, accuracy=1e-4, maxiter=10000, steps=None, dual
     for niter in range(maxiter + 1):
         if niter == maxiter or _is_checked(niter):
             _require_adjoint(problem, active, niter, samples, dual_samples, (x, image), (y, back))
+            image = image_next = None  # a certificate needs its memory
             answer, value, gap, rounding = problem.certificate(x, y)
             _require_no_nan(value, niter)
             finite = np.isfinite(value) & np.isfinite(gap)
@@ -111,13 +112,14 @@ def primal_dual(problem, x0=None, accuracy=1e-4, maxiter=10000, steps=None, dual
                     error_bound=_error_bound(gap, problem.strong_convexity))  # fmt: skip
                 if not len(rest):
                     break
-                x, image, back, y = (s.take(v, rest) for s, v in (
-                    (samples, x), (dual_samples, image), (samples, back), (dual_samples, y)))
+                x, back, y = (s.take(v, rest) for s, v in (
+                    (samples, x), (samples, back), (dual_samples, y)))
                 samples, dual_samples = samples.subset(rest), dual_samples.subset(rest)
                 problem, rule = restricted(problem, rest), rule.take(rest)
                 L, primal_map, dual_map = _parts(problem, samples)
+            image = L(x)
 
-        # What is no longer needed goes at once: at most eight images and dual variables live.
+        # What is no longer needed goes at once.
         x_next = primal_map(rule.tau, samples.add(x, -rule.tau, back))
         rule.advance()
         image_next = L(x_next)

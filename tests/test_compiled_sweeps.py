@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from odl_learned import compiled
-from odl_learned.compiled import compiler, run_all, shares, useful_threads
+from odl_learned.compiled import compiler, pool, run_all, shares, useful_threads
 from odl_learned.solvers import rof, tgv_denoising
 from odl_learned.solvers.variation import sheets
 from odl_learned.solvers.variation.rof_iteration import PrimalDual
@@ -22,12 +22,10 @@ numba = pytest.importorskip("numba")
 
 
 @pytest.fixture(params=[1, 3])
-def threads(request):
-    """As many threads of torch, which the loops follow."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
+def threads(request, monkeypatch):
+    """As many threads of loops, without those of torch."""
+    monkeypatch.setattr(pool, "thread_count", lambda: request.param)
+    return request.param
 
 
 def assert_same(one, other):

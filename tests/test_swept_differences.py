@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from odl_learned import compiled
-from odl_learned.energies.transforms import ForwardDifferences
+from odl_learned.compiled import pool
+from odl_learned.energies.transforms import ForwardDifferences, Separate
 
 pytest.importorskip("numba")
 SHAPE, SIZE = (40, 45), 20
@@ -24,23 +25,24 @@ def tensors(dtype):
 
 def results(transform, x, v, a, b, curvatures):
     p = transform.forward(x)
+    if isinstance(transform, Separate):
+        a, b, curvatures = (part[:, None].expand(-1, 2, *SHAPE) for part in (a, b, a))
+        curvatures = curvatures[:, None]
     z = 0.3 * p.conj() * a[:, None]
     return [p, transform.adjoint(p), transform.scaled_adjoint(a, p),
-            transform.hessian(v, p, None, a, b, 1.5), transform.hessian(v, p, z, a, b, 0.0),
+            transform.hessian(p, None, a, b, 1.5)(v), transform.hessian(p, z, a, b, 0.0)(v),
             transform.followed(v, p, z, a, b, 0.7), transform.followed(v, p, z, a, b, torch.inf),
-            transform.product_norm(curvatures), transform.product_norm(a[:, None])]  # fmt: skip
+            transform.product_norm(curvatures)]  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex128])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_plain_forms(dtype, threads, monkeypatch):
-    transform, given = ForwardDifferences(SHAPE), tensors(dtype)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        found = results(transform, *given)
-    finally:
-        torch.set_num_threads(before)
+@pytest.mark.parametrize("transform", [ForwardDifferences(SHAPE),
+                                       Separate(ForwardDifferences(SHAPE))])  # fmt: skip
+def test_plain_forms(dtype, threads, transform, monkeypatch):
+    given = tensors(dtype)
+    monkeypatch.setattr(pool, "thread_count", lambda: threads)
+    found = results(transform, *given)
     alone = results(transform, *(part[7:8] for part in given))
     monkeypatch.setattr(compiled, "is_available", lambda: False)
     for got, one, want in zip(found, alone, results(transform, *given), strict=True):

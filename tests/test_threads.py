@@ -4,7 +4,7 @@ import pytest
 import threadpoolctl
 import torch
 
-from odl_learned.threads import limit_threads
+from odl_learned.threads import limit_threads, thread_count
 
 
 def counts():
@@ -16,9 +16,9 @@ def counts():
 def test_all_pools_are_limited_and_set_free():
     before = counts()
     with limit_threads(3):
-        assert counts() == {3}
+        assert counts() == {3} and thread_count() == 3
         with limit_threads(1):
-            assert counts() == {1}
+            assert counts() == {1} and thread_count() == 1
         assert counts() == {3}
         with pytest.raises(RuntimeError, match="within"), limit_threads(2):
             assert counts() == {2}

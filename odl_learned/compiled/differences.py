@@ -162,6 +162,52 @@ def follow(d, p, z, weight, ratio, most, begin, end, out):
 
 
 @compiled
+def weighted(v, weights, factor, begin, end, out):
+    """``D^T w D v + f v`` with weights ``(N, 2, R, W)``."""
+    rows, columns = v.shape[1:]
+    flux = np.empty(columns, v.dtype)
+    for item in range(begin, end):
+        n, r = item // rows, item % rows
+        here, result = v[n, r], out[n, r]
+        for j in range(columns):
+            result[j] = factor * here[j]
+        if r > 0:
+            for j in range(columns):
+                result[j] += weights[n, 0, r - 1, j] * (here[j] - v[n, r - 1, j])
+        if r + 1 < rows:
+            for j in range(columns):
+                result[j] -= weights[n, 0, r, j] * (v[n, r + 1, j] - here[j])
+        for j in range(columns - 1):
+            flux[j] = weights[n, 1, r, j] * (here[j + 1] - here[j])
+        for j in range(1, columns):
+            result[j] += flux[j - 1]
+        for j in range(columns - 1):
+            result[j] -= flux[j]
+
+
+@compiled
+def follow_apart(d, p, z, weight, ratio, most, begin, end, out):
+    """As `follow`, real, with all components ``(N, 2, R, W)`` on their own."""
+    rows, columns = d.shape[1:]
+    one = d.dtype.type(1)
+    for item in range(begin, end):
+        n, r = item // rows, item % rows
+        here, ahead = d[n, r], d[n, min(r + 1, rows - 1)]
+        down, right = out[n, 0, r], out[n, 1, r]
+        for j in range(columns):
+            down[j] = ahead[j] - here[j]
+        for j in range(columns - 1):
+            right[j] = here[j + 1] - here[j]
+        right[columns - 1] = 0
+        for i in range(2):
+            q, a, b = out[n, i, r], p[n, i, r], z[n, i, r]
+            w, k = weight[n, i, r], ratio[n, i, r]
+            for j in range(columns):
+                moved = w[j] * (a[j] + q[j]) + (a[j] * q[j] * k[j]) * b[j]
+                q[j] = moved / max(abs(moved) / most, one)
+
+
+@compiled
 def _dot(a, b):
     """``Re conj(a) b``."""
     return a.real * b.real + a.imag * b.imag

@@ -57,9 +57,10 @@ class VariationPoint:
         fidelity, transform = self._energy.fidelity, self._energy.transform
         scaled = c.alpha * self._weight
         factor = float(c.xi) if c.weights is not None else 1 + float(c.xi)  # A is unitary
+        product = transform.hessian(p, z, scaled, bent, factor)
 
         def hessian(v):
-            result = transform.hessian(v, p, z, scaled, bent, factor)
+            result = product(v)
             if c.weights is not None:
                 result.add_(fidelity.adjoint(c.weights * fidelity.forward(v), v))
             return result

@@ -7,7 +7,8 @@ before they begin, `OrthogonalTransform` any orthogonal map, such as one to wave
 """
 
 from odl_learned.energies.transforms.differences import BackwardDifferences, ForwardDifferences
-from odl_learned.energies.transforms.transform import OrthogonalTransform, Separate
+from odl_learned.energies.transforms.separate import Separate
+from odl_learned.energies.transforms.transform import OrthogonalTransform
 
 __all__ = [
     "BackwardDifferences",

@@ -91,11 +91,11 @@ class ForwardDifferences(_Differences):
             return swept_adjoint(p, factors[:, None])
         return super().scaled_adjoint(factors, p)
 
-    def hessian(self, v, p, z, scaled, bent, factor):
-        """Return ``D^T (s q + b p <p, q>) + f v``."""
-        if can_sweep(v):
-            return swept_hessian(v, p, z, scaled, bent, factor)
-        return super().hessian(v, p, z, scaled, bent, factor)
+    def hessian(self, p, z, scaled, bent, factor):
+        """Return ``v -> D^T (s q + b p <p, q>) + f v``."""
+        if can_sweep(p[:, 0]):
+            return swept_hessian(p, z, scaled, bent, factor)
+        return super().hessian(p, z, scaled, bent, factor)
 
     def followed(self, d, p, z, weight, ratio, most):
         """Return ``w (p + q) + k z <p, q>``, in groups no longer than ``most``."""

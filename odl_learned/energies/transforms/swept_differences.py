@@ -39,13 +39,13 @@ def swept_neighbors(u, weights):
     return _swept(neighbors, (array(u), array(weights)), u.shape, u)
 
 
-def swept_hessian(v, p, z, scaled, bent, factor):
+def swept_hessian(p, z, scaled, bent, factor):
     """As `Transform.hessian`."""
     from odl_learned.compiled.differences import hessian
 
     s, b, p = array(scaled), array(bent), array(p)
     z = p[:0] if z is None else array(z)
-    return _swept(hessian, (array(v), p, z, s, b, s.dtype.type(factor)), v.shape, v)
+    return lambda v: _swept(hessian, (array(v), p, z, s, b, s.dtype.type(factor)), v.shape, v)
 
 
 def swept_follow(d, p, z, weight, ratio, most):
@@ -55,6 +55,23 @@ def swept_follow(d, p, z, weight, ratio, most):
     w = array(weight)
     parts = array(d), array(p), array(z), w, array(ratio), w.dtype.type(most)
     return _swept(follow, parts, p.shape, p)
+
+
+def swept_weighted(weights, factor):
+    """Return ``v -> D^T w D v + f v`` with weights ``(B, 2, R, W)``."""
+    from odl_learned.compiled.differences import weighted
+
+    w = array(weights)
+    return lambda v: _swept(weighted, (array(v), w, w.dtype.type(factor)), v.shape, v)
+
+
+def swept_follow_apart(d, p, z, weight, ratio, most):
+    """As `Transform.followed` with components on their own, all of shape ``(B, 2, R, W)``."""
+    from odl_learned.compiled.differences import follow_apart
+
+    w = array(weight)
+    parts = array(d), array(p), array(z), w, array(ratio), w.dtype.type(most)
+    return _swept(follow_apart, parts, p.shape, p)
 
 
 def array(x):

@@ -10,7 +10,7 @@ import math
 
 import torch
 
-from odl_learned.energies.doors import require_function, require_kind
+from odl_learned.energies.doors import require_function
 from odl_learned.energies.fidelities import real_products
 from odl_learned.energies.transforms.perron import POWERS
 from odl_learned.validation import require_image_shape
@@ -57,12 +57,11 @@ class Transform(abc.ABC):
         """Return ``D^T (w_g p_g)`` with a real number for every group, ``(B, *shape)``."""
         return self.adjoint(scaled_groups(factors, p))
 
-    def hessian(self, v, p, z, scaled, bent, factor):
-        r"""Return ``D^T (s q + b p <p, q>) + f v`` for ``q = D v``, of the shape of ``v``.
+    def hessian(self, p, z, scaled, bent, factor):
+        r"""Return ``v -> D^T (s q + b p <p, q>) + f v`` for ``q = D v``.
 
         Parameters
         ----------
-        v : tensor ``(B, *shape)``
         p : tensor
             Coefficients.
         z : tensor or None
@@ -72,14 +71,17 @@ class Transform(abc.ABC):
         factor : float
             ``f``.
         """
-        q = self.forward(v)
-        along = group_products(p, q).mul_(bent)
-        if z is None:
-            bend = scaled_groups(along, p)
-        else:
-            beside = group_products(z, q).mul_(bent)
-            bend = scaled_groups(along, z).add_(scaled_groups(beside, p))
-        return self.adjoint(q.mul_(scaled[:, None]).add_(bend)).add_(factor * v)
+        def product(v):
+            q = self.forward(v)
+            along = group_products(p, q).mul_(bent)
+            if z is None:
+                bend = scaled_groups(along, p)
+            else:
+                beside = group_products(z, q).mul_(bent)
+                bend = scaled_groups(along, z).add_(scaled_groups(beside, p))
+            return self.adjoint(q.mul_(scaled[:, None]).add_(bend)).add_(factor * v)
+
+        return product
 
     def followed(self, d, p, z, weight, ratio, most):
         """Return ``w (p + q) + k z <p, q>`` for ``q = D d``, in groups no longer than ``most``."""
@@ -161,43 +163,6 @@ class OrthogonalTransform(Transform):
         """Divide the coefficients, exactly."""
         factors = 1 / (shift + curvatures)
         return lambda v: self.adjoint(self.forward(v).mul_(factors))
-
-
-class Separate(Transform):
-    """A transform with all coefficients on their own, groups of one: anisotropic variation.
-
-    Coefficients have the shape ``(B, 1, d, *shape)``.
-
-    Parameters
-    ----------
-    transform : Transform
-    """
-
-    def __init__(self, transform):
-        require_kind("transform", transform, Transform, "such as ForwardDifferences(shape)")
-        groups = transform.groups * len(transform.shape)
-        super().__init__(transform.shape, transform.norm, transform.group_norm, groups)
-        self.transform = transform
-
-    def forward(self, x):
-        """Return ``D x``."""
-        return self.transform.forward(x)[:, None]
-
-    def adjoint(self, p):
-        """Return ``D^T p``."""
-        return self.transform.adjoint(p[:, 0])
-
-    def fourier_symbol(self, curvatures):
-        """Return the one of the transform."""
-        return self.transform.fourier_symbol(curvatures[:, 0])
-
-    def shifted_inverse(self, shift, curvatures):
-        """Return the one of the transform."""
-        return self.transform.shifted_inverse(shift, curvatures[:, 0])
-
-    def product_norm(self, curvatures, powers=POWERS):
-        """Return the one of the transform."""
-        return self.transform.product_norm(curvatures[:, 0], powers)
 
 
 def group_products(p, q):

@@ -64,7 +64,7 @@ class Element:
 
     def add(self, x, t, y):
         """``x + t y``, a new element."""
-        return x + self.scale(t, y)
+        return self.increase(self.scale(t, y), 1.0, x)
 
     def difference(self, x, y):
         """``x - y``, a new element."""
@@ -72,13 +72,13 @@ class Element:
 
     def extrapolate(self, x, t, previous):
         """``x + t (x - previous)``, a new element."""
-        return x + self.scale(t, x - previous)
+        return self.increase(self.shrink(t, self.difference(x, previous)), 1.0, x)
 
     def increase(self, x, t, y):
         """``x + t y``, in the memory of ``x`` where that is known; use what is returned."""
         into, arrays = memory(x), memory(y)
-        if into is None or arrays is None:
-            return self.add(x, t, y)
+        if into is None or arrays is None or [a.dtype for a in into] != [b.dtype for b in arrays]:
+            return x + self.scale(t, y)
         t = float(np.reshape(t, ()))
         for a, b in zip(into, arrays, strict=True):
             if t == -1:

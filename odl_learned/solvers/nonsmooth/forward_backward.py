@@ -124,7 +124,7 @@ class ForwardBackward:
         return self.active.solution()
 
     def _minus(self, x, y):
-        return self.samples.add(x, -1.0, y)
+        return self.samples.difference(x, y)
 
     def _step(self):
         tau = float(1 / self.L[0]) if self.shared else self.samples.number(1 / self.L)

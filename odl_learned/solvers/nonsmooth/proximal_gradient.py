@@ -125,7 +125,7 @@ def gradient_restart(samples, y, x_next, x):
     O'Donoghue, B. and Candes, E. Adaptive restart for accelerated gradient schemes. Found. Comput.
     Math. 15 (2015), section 3.2.
     """
-    back, step = samples.add(y, -1.0, x_next), samples.add(x_next, -1.0, x)
+    back, step = samples.difference(y, x_next), samples.difference(x_next, x)
     return samples.inner(back, step) > 0
 
 

@@ -24,13 +24,14 @@ import timing  # isort: skip
 FOLDER = Path(__file__).resolve().parent
 ROUNDS = {"tiny": 3, "full": 7}
 KEYS = (
-    "tv_cpu_vs_before", "tv_wall_vs_before", "tgv_wall_vs_before", "hessian_vs_before",
-    "newton_vs_before", "primal_dual_vs_before", "primal_dual_vs_pdhg", "primal_dual_arrays",
+    "tv_cpu_vs_before", "tv_wall_vs_before", "tgv_cpu_vs_before", "tgv_wall_vs_before",
+    "hessian_vs_before", "newton_vs_before",
+    "primal_dual_vs_before", "primal_dual_vs_pdhg", "primal_dual_arrays",
     "pdhg_ct_vs_before", "mlem_vs_numpy", "cg64_vs_scipy", "cg256_vs_scipy", "lsqr64_vs_scipy",
     "lsqr256_vs_scipy", "ct_forward_vs_astra", "ct_transpose_vs_astra", "cone_forward_seconds",
     "proximal_gradient_overhead_us", "growth_exponent_max",
 )  # fmt: skip
-PARTS = ("before", "threads", "peers", "memory")
+PARTS = ("before", "sweeps", "threads", "peers", "memory")
 
 
 class Worker:
@@ -58,16 +59,18 @@ class Worker:
 
 def serve(size, threads):
     """Read names of tasks, run each once, and answer with CPU and wall seconds."""
+    import speed_sweeps
+    import speed_tasks
     import torch
-    from speed_tasks import TASKS
 
+    tasks = speed_tasks.TASKS | speed_sweeps.TASKS
     torch.set_num_threads(threads)
     answers, prepared = sys.stdout, {}
     sys.stdout = sys.stderr
     for line in sys.stdin:
         name = line.strip()
         if name not in prepared:
-            made = TASKS[name](size)
+            made = tasks[name](size)
             prepared[name] = made if isinstance(made, tuple) else (made, None)
             for run in prepared[name]:
                 if run is not None:
@@ -107,11 +110,26 @@ def measure_before(size, before):
                                            rounds)
     if before is not None:
         theirs = Worker(before, size)
-        for key, task in (("pdhg_ct_vs_before", "pdhg_ct"), ("tv_cpu_vs_before", "tv"),
+        for key, task in (("pdhg_ct_vs_before", "pdhg_ct"),
                           ("primal_dual_vs_before", "primal_dual_batch")):
             found[key] = against(ours, theirs, task, task, rounds)
         theirs.close()
     ours.close()
+    return found
+
+
+def measure_sweeps(size, before):
+    """Ratios of compiled sweeps to an earlier commit, and how their cost grows."""
+    import speed_sweeps
+
+    found = {"growth_exponent_max": speed_sweeps.growth(size)}
+    if before is not None:
+        ours, theirs = Worker(FOLDER.parent, size), Worker(before, size)
+        for key, task in (("tv_cpu_vs_before", "tv"), ("tgv_cpu_vs_before", "large_tgv"),
+                          ("hessian_vs_before", "hessian"), ("newton_vs_before", "newton")):
+            found[key] = against(ours, theirs, task, task, ROUNDS[size])
+        ours.close()
+        theirs.close()
     return found
 
 
@@ -120,7 +138,7 @@ def measure_threads(size, before):
     if before is None:
         return {}
     pair, found = [Worker(root, size, 2) for root in (FOLDER.parent, before)], {}
-    for key, task in (("tv_wall_vs_before", "tv"), ("tgv_wall_vs_before", "tgv")):
+    for key, task in (("tv_wall_vs_before", "tv"), ("tgv_wall_vs_before", "large_tgv")):
         found[key] = against(*pair, task, task, ROUNDS[size], clock=1)
     for worker in pair:
         worker.close()
@@ -169,6 +187,8 @@ def main():
     parts, numbers = arguments.part or PARTS, dict.fromkeys(KEYS)
     if "before" in parts:
         numbers |= measure_before(arguments.size, arguments.before)
+    if "sweeps" in parts:
+        numbers |= measure_sweeps(arguments.size, arguments.before)
     if "threads" in parts:
         numbers |= measure_threads(arguments.size, arguments.before)
     if "peers" in parts:

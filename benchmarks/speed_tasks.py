@@ -93,14 +93,5 @@ def tv(size):
     return lambda: solvers.rof(y, 0.1, 1e-3, cell_sides=(1, 1))
 
 
-def tgv(size):
-    """The same for its generalization, on a smaller image."""
-    n = SIZES[size][0]
-    rng = np.random.default_rng(0)
-    y = odl.phantom.shepp_logan(images(n), modified=True).data
-    y = torch.from_numpy((y + 0.1 * rng.standard_normal(y.shape)).astype(np.float32))[None]
-    return lambda: solvers.tgv_denoising(y, 0.1, 1.0, 1e-3, cell_sides=(1, 1))
-
-
 TASKS = {task.__name__: task for task in (
-    pdhg_ct, primal_dual_batch, primal_dual_element, pdhg_element, tv, tgv)}  # fmt: skip
+    pdhg_ct, primal_dual_batch, primal_dual_element, pdhg_element, tv)}  # fmt: skip

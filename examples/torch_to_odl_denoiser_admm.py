@@ -46,9 +46,8 @@ def main(n, views, out, niter=300):
 
     filtered, step = operators.fbp(A)(y), (images[-1] - images[-2]).norm() / x.norm()
     before, after = metrics.psnr(filtered, truth), metrics.psnr(x, truth)
-    path = out / "denoiser_admm.png"
-    plotting.comparison({"filtered backprojection": filtered, "ADMM with a denoiser": x}, truth,
-                        path, title=f"CT, {views} views, {n} x {n}")
+    found, path = {"backprojection": filtered, "ADMM": x}, out / "denoiser_admm.png"
+    plotting.comparison(found, truth, path, title=f"CT, {views} views, {n} x {n}")
     print(f"PSNR {before:.2f} -> {after:.2f} dB, last step {step:.1e} of the image -> {path}")
     assert after >= before + 2 and step <= 1e-3
 
@@ -57,6 +56,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("size", nargs="?", choices=SIZES, default="paper")
     parser.add_argument("--out", type=Path, default=Path("results"))
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments := parser.parse_args()).out.mkdir(parents=True, exist_ok=True)
     main(**SIZES[arguments.size], out=arguments.out)

@@ -21,7 +21,8 @@ def parser():
     demo = commands.add_parser(
         "demo", help="reconstruct a real CT and a real MR slice by five methods and compare them"
     )
-    demo.add_argument("--image", help="your own slice instead: DICOM, .npy, .npz, .h5")
+    demo.add_argument("--image", help="your own slice instead: DICOM, .npy, .npz, .h5, "
+                      ".nii, .png, .tif")
     demo.add_argument("--modality", choices=sorted(MODALITIES),
                       help="what the slice shows: ct in Hounsfield units, or mr")
     demo.add_argument("--key", help="name of the array in a .npz or .h5 file")

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 
 from odl_learned.regularizers import generative
 
-SIZES = {"smoke": {"n": 16, "images": 1000, "width": 64, "steps": (600, 250, 150), "test": 8},
+SIZES = {"smoke": {"n": 16, "images": 600, "width": 64, "steps": (400, 150, 80), "test": 6},
          "paper": {"n": 32, "images": 6000, "width": 256, "steps": (5000, 1500, 1000),
                    "test": 24}}  # fmt: skip
 RATES, STEPS, VALIDATION = (3e-5, 1e-4, 3e-4, 1e-3), (25, 100), 6

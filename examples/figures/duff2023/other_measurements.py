@@ -25,8 +25,8 @@ from matplotlib.figure import Figure
 from odl_learned import bridge, learning, networks, reconstruction
 from odl_learned.regularizers import generative
 
-SIZES = {"smoke": {"n": 16, "images": 1000, "width": 64, "steps": (600, 250, 150), "updates": 150,
-                   "test": 12},
+SIZES = {"smoke": {"n": 16, "images": 600, "width": 48, "steps": (400, 150, 60), "updates": 80,
+                   "test": 6},
          "paper": {"n": 32, "images": 6000, "width": 256, "steps": (2500, 600, 500),
                    "updates": 1200, "test": 40}}  # fmt: skip
 CELL = (0.25, 0.02)

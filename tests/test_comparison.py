@@ -214,6 +214,14 @@ def test_tables_have_means_spreads_and_paired_differences(tmp_path):
         table.scores(cell, "tv")
 
 
+def test_scores_of_one_image_are_not_paired_with_those_of_many():
+    some = {"all": problems.divided, "one": lambda A, y, s: problems.divided(A, y, s)[:1]}
+    table = compare(problems.simulate, some, CELLS[:1],
+                    lambda images, truth: images.reshape(len(images), -1).mean(1), progress=False)
+    with pytest.raises(ValueError, match="'all' has scores of 5 images and 'one' of 1"):
+        table.difference(CELLS[0], "all", "one")
+
+
 def test_files_of_others_are_named(tmp_path):
     run(tmp_path, cells=CELLS[:1])
     (tmp_path / "other.json").write_text("{}")

@@ -184,6 +184,16 @@ def test_units_change_nothing():
         assert np.allclose([f.degrees for f in found.path], [f.degrees for f in again.path])
 
 
+@pytest.mark.parametrize("far", [3e-4, 0.02, 30.0, 3e3])
+def test_starts_far_away_lead_to_the_same_minimum(far):
+    case, level = Diagonal(odl.rn(40)), 3 * LEVEL
+    y = data.add_white_noise(case.A(case.space.one()), level, rng())
+    near = by_unbiased_risk(pair, case.A, y, level, 0.1, rng(), solve=case.solve)
+    found = by_unbiased_risk(pair, case.A, y, level, far * near.alpha, rng(), solve=case.solve)
+    assert np.isclose(found.alpha, near.alpha, rtol=0.2)  # both are as near as the width
+    assert found.bracket[0] < found.alpha < found.bracket[1]
+
+
 # --- what may go wrong ----------------------------------------------------------------------------
 
 

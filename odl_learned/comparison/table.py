@@ -67,8 +67,20 @@ class Table:
         return float(self.scores(cell, method).mean())
 
     def difference(self, cell: Any, first: str, second: str) -> Difference:
-        """Return by how much the first method has larger scores than the second, in a cell."""
-        d = self.scores(cell, first) - self.scores(cell, second)
+        """Return by how much the first method has larger scores than the second, in a cell.
+
+        Raises
+        ------
+        KeyError
+            If there are no scores of one of them.
+        ValueError
+            If they have scores of different numbers of images.
+        """
+        a, b = self.scores(cell, first), self.scores(cell, second)
+        if len(a) != len(b):
+            raise ValueError(f"{shown(first)} has scores of {len(a)} images and {shown(second)} of "
+                             f"{len(b)}, expected as many; let both return all images of the cell.")
+        d = a - b
         width = 1.96 * d.std(ddof=1) / len(d) ** 0.5 if len(d) > 1 else np.inf
         return Difference(float(d.mean()), float(width), float((d > 0).mean()))
 

@@ -10,7 +10,8 @@ class MinimumSearch:
     r"""The minimum of a function of ``log alpha``, from three points on.
 
     The best point so far goes on outwards until it is between two others; then the vertex of the
-    parabola through the three is tried, until it is as near as asked for.
+    parabola through the three is tried, until it is as near as asked for. The last point on the way
+    outwards is the one that is ``factor`` away from the start.
 
     Attributes
     ----------
@@ -42,7 +43,7 @@ class MinimumSearch:
     @property
     def is_exhausted(self):
         """Whether the next parameter is out of reach."""
-        return not self.is_done and abs(math.log(self.alpha / self._start)) > self._factor
+        return not self.is_done and math.log(self.alpha) in self._values
 
     def observe(self, value):
         """Take note of the value at ``alpha``, and choose what to try next."""
@@ -54,7 +55,9 @@ class MinimumSearch:
         if left is None or right is None:
             step = 1.5 * (min(self._values, key=lambda p: math.inf if p == best else abs(p - best))
                           - best)  # fmt: skip
-            self.alpha = math.exp(best - min(max(step, -math.log(20)), math.log(20)))
+            log_alpha = best - min(max(step, -math.log(20)), math.log(20))
+            first = math.log(self._start)
+            self.alpha = math.exp(min(max(log_alpha, first - self._factor), first + self._factor))
             return
         t = _vertex(self._values[best], self._values[left], self._values[right], best - left,
                     right - best)

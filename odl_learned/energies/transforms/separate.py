@@ -61,9 +61,10 @@ class Separate(Transform):
         """
         if p.is_complex():
             return super().hessian(p, z, scaled, bent, factor)
-        bend = p * p if z is None else 2 * p * z
-        weights = scaled + bent * bend[:, 0]
-        if self._is_swept(p[:, 0, 0]):
+        p = p[:, 0]
+        weights = p * p if z is None else (2 * p).mul_(z[:, 0])
+        weights.mul_(bent).add_(scaled)
+        if self._is_swept(p[:, 0]):
             return swept_weighted(weights, factor)
         return lambda v: self.transform.adjoint(
             weights * self.transform.forward(v)).add_(factor * v)  # fmt: skip

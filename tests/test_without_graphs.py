@@ -31,6 +31,12 @@ def test_batches_without_graphs_have_the_numbers_of_those_with(shape, dtype, rng
     assert_rounded(found.double().numpy(), v.double().numpy() / np.maximum(length, 1), eps)
     assert_rounded(found, project(v.clone().requires_grad_(), 0.5), eps)
     assert_rounded(torch.func.vmap(lambda x: project(x, 0.5))(v), found, eps)
+    # a multiple of the norm has the ball of another radius as its conjugate
+    multiple = as_proximal_module((0.3 * odl.functionals.GroupL1Norm(D.range)).convex_conj)
+    with torch.no_grad():
+        smaller = multiple(v, 0.5)
+    assert_rounded(smaller, multiple(v.clone().requires_grad_(), 0.5), eps)
     monkeypatch.setattr(compiled, "is_available", lambda: False)
     with torch.no_grad():
         assert_rounded(project(v, 0.5), found, eps)
+        assert_rounded(multiple(v, 0.5), smaller, eps)

@@ -15,9 +15,15 @@ def project_pairs(v, out, radius, largest):
     radius, largest : numbers of their dtype
     """
     for n in range(len(v)):
-        first, second, one, two = v[n, 0], v[n, 1], out[n, 0], out[n, 1]
-        for j in range(len(first)):
-            size = math.sqrt(first[j] * first[j] + second[j] * second[j])
-            factor = radius / (radius if size <= largest else size)
-            one[j] = factor * first[j]
-            two[j] = factor * second[j]
+        _project(v[n, 0], v[n, 1], out[n, 0], out[n, 1], radius, largest)
+
+
+# As a function of its own the compiler sees that rows are contiguous, and computes several at once.
+@compiled
+def _project(first, second, one, two, radius, largest):
+    for j in range(len(first)):
+        a, b = first[j], second[j]
+        size = math.sqrt(a * a + b * b)
+        factor = radius / (size if size > largest else radius)
+        one[j] = factor * a
+        two[j] = factor * b

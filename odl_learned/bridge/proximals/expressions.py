@@ -43,6 +43,10 @@ class ScaledArgument(nn.Module):
         self.proximal, self.scalar = proximal, scalar
 
     def forward(self, x, sigma):
+        if hasattr(self.proximal, "of_scaled"):
+            y = self.proximal.of_scaled(x, self.scalar)
+            if y is not None:
+                return y
         y = self.proximal(each(lambda part: self.scalar * part, x),
                           each(lambda s: self.scalar**2 * s, sigma))
         return each(lambda part: part / self.scalar, y)

@@ -69,23 +69,29 @@ class PointwiseBall(nn.Module):
 
     def forward(self, v, sigma):
         if self._is_plain(v):
-            return self._compiled(v.contiguous())
+            return self._compiled(v.contiguous(), 1.0)
         norm = safe_norm(v, self.axis).unsqueeze(self.axis)
         return ball_factor(norm, sigma, self.radius, self.slack) * v
+
+    def of_scaled(self, v, scalar):
+        """``P(s v) / s``, the projection onto a ball of the radius over ``|s|``, or None."""
+        if isinstance(scalar, float) and scalar and self._is_plain(v):
+            return self._compiled(v.contiguous(), abs(scalar))
+        return None
 
     def _is_plain(self, v):
         return (v.device.type == "cpu" and v.dtype in (torch.float32, torch.float64)
                 and v.shape[self.axis] == 2 and v.numel() > 0
                 and without_transforms() and compiled.is_available())  # fmt: skip
 
-    def _compiled(self, v):
+    def _compiled(self, v, scalar):
         from odl_learned.compiled.projections import project_pairs
 
         out = torch.empty_like(v)
         a, b = (t.numpy(force=True).reshape(-1, 2, math.prod(t.shape[self.axis + 1 :]))
                 if self.axis < -1 else t.numpy(force=True).reshape(-1, 2, 1) for t in (v, out))
-        number = a.dtype.type
-        project_pairs(a, b, number(self.radius), number(self.radius * (1 + self.slack)))
+        number, radius = a.dtype.type, self.radius / scalar
+        project_pairs(a, b, number(radius), number(radius * (1 + self.slack)))
         return out
 
 

@@ -101,6 +101,20 @@ def test_one_coil_and_no_header(simulated, tmp_path):
     assert 0.02 * 0.95 < level < 0.02 * 1.25  # the highest frequencies have some signal left
 
 
+@pytest.mark.parametrize("unit", [1, 1e-24, 1e23])
+def test_low_frequencies_alone_have_a_noise_level_in_any_unit(unit, tmp_path, rng):
+    kspace = np.zeros((3, 32, 28), complex)
+    noise = rng.standard_normal((2, 3, 12, 12))
+    kspace[:, 10:22, 8:20] = 1000 + noise[0] + 1j * noise[1]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["kspace"] = (unit * kspace).astype("c8")
+    scan = data.read_mri_scan(tmp_path / "a.h5")
+    assert 1 <= scan.noise_level * scan.scale / unit < 2000  # too large rather than too small
+    assert scan.picture(scan.forward_op.adjoint(scan.data)).max() == pytest.approx(1, rel=0.2)
+    with pytest.raises(ValueError, match=r"sensitivities have the shape \(2, 32, 28\), expected"):
+        data.read_mri_scan(tmp_path / "a.h5", sensitivities=np.ones((2, 32, 28), complex))
+
+
 def test_files_that_do_not_fit(simulated, tmp_path):
     path, kspace = tmp_path / "a.h5", simulated[2].astype("c8")
 
@@ -161,6 +175,17 @@ def test_sensitivities_are_found(rng):
     assert jumps.max() < 0.5  # the phase has no branch cuts
     everywhere = data.estimate_sensitivities(exact * sampled, crop=0)
     assert np.allclose((np.abs(everywhere) ** 2).sum(0), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("unit", [1e-26, 1e24])
+def test_sensitivities_have_no_unit(unit, rng):
+    """Squares of these numbers underflow or overflow in single precision."""
+    space = odl.uniform_discr([0, 0], [24, 20], (24, 20), dtype="complex64")
+    maps = data.simulated_sensitivities(space, 3)
+    kspace = fastmri_files.centered_fft(maps * (1 + rng.random(space.shape)))
+    found, scaled = (data.estimate_sensitivities((u * kspace).astype(np.complex64))
+                     for u in (1, unit))
+    assert np.abs(found).max() > 0.5 and np.allclose(found, scaled, atol=1e-3)
 
 
 def test_matrices_between_coils_are_projections(rng):

@@ -81,6 +81,7 @@ def estimate_sensitivities(
         raise ValueError(f"crop is {shown(crop)}, expected a number from 0 to below 1.")
     block = _calibration_block(kspace, calibration, kernel_width)
     coils, shape = len(kspace), kspace.shape[1:]
+    block = block / np.abs(block).max()  # squares of numbers in any unit are numbers
     vectors = _signal_vectors(block, kernel_width, threshold)  # (Q, C, k, k)
     width = 2 * kernel_width - 1
     spectra = np.fft.fft2(vectors, s=(width, width))

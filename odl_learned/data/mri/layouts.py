@@ -104,7 +104,7 @@ def component_noise(samples):
     signal hardly move it, and only upward.
     """
     samples = samples[samples != 0]
-    return math.sqrt(float(np.median(np.abs(samples) ** 2)) / (2 * math.log(2)))
+    return math.sqrt(float(np.median(np.abs(samples).astype(float) ** 2)) / (2 * math.log(2)))
 
 
 def high_frequencies(shape):

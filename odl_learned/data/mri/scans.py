@@ -86,8 +86,9 @@ def read_mri_scan(
     measured; what the array ``mask`` of the file leaves out is not, either. Where
     ``ismrmrd_header`` or the reference has fewer rows, the readout was oversampled: the rows
     outside are cut off exactly, and the noise is measured in them; otherwise in the highest
-    frequencies, where signal makes it too large rather than too small. Sensitivities are
-    estimated by `estimate_sensitivities`, where there are several coils and none are passed.
+    frequencies, or in all if none of these was measured, where signal makes it too large rather
+    than too small. Sensitivities are estimated by `estimate_sensitivities`, where there are several
+    coils and none are passed.
 
     Parameters
     ----------
@@ -141,7 +142,8 @@ def read_mri_scan(
         f"ismrmrd_header in {path}", header)  # fmt: skip
     size = tuple(min(pair) for pair in zip(size or kspace.shape[-2:], kspace.shape[-2:]))
     kspace = kspace * sampled
-    noise = kspace[..., sampled & high_frequencies(sampled.shape)]
+    high = sampled & high_frequencies(sampled.shape)
+    noise = kspace[..., high if high.any() else sampled]
     if size[0] < len(sampled) and (sampled == sampled[0]).all():
         kspace, noise = crop_readout(kspace, size[0])
         sampled = np.array(np.broadcast_to(sampled[0], kspace.shape[-2:]))
@@ -153,13 +155,16 @@ def _scan(kspace, sampled, sensitivities, noise, size, reference):
     space = odl.uniform_discr([0, 0], sampled.shape, sampled.shape, dtype="complex64")
     plain = SampledFourier(space, sampled)
     coils = kspace.reshape(-1, *sampled.shape)
-    squares = sum(np.abs(plain.adjoint(part).data) ** 2 for part in coils)
+    squares = sum(np.abs(plain.adjoint(part).data).astype(float) ** 2 for part in coils)
     scale = float(np.sqrt(center(squares, size).max()))
     if kspace.ndim == 2:
         forward_op, data = plain, kspace / scale
     else:
         if sensitivities is None:
             sensitivities = estimate_sensitivities(kspace)
+        elif np.shape(sensitivities) != kspace.shape:
+            raise ValueError(f"sensitivities have the shape {np.shape(sensitivities)}, expected "
+                             f"{kspace.shape}, that of coils, rows that are kept and columns.")
         forward_op, data = MultiCoilFourier(space, sampled, sensitivities), list(kspace / scale)
     if reference is not None:
         reference = from_rows((reference / scale).astype(np.float32))

@@ -27,8 +27,8 @@ from odl_learned.regularizers import generative
 
 SIZES = {"smoke": {"n": 16, "images": 600, "width": 48, "steps": (400, 150, 60), "updates": 80,
                    "test": 6},
-         "paper": {"n": 32, "images": 6000, "width": 256, "steps": (2500, 600, 500),
-                   "updates": 1200, "test": 40}}  # fmt: skip
+         "paper": {"n": 32, "images": 10000, "width": 256, "steps": (4000, 800, 800),
+                   "updates": 2500, "test": 40}}  # fmt: skip
 CELL = (0.25, 0.02)
 SHARES, NOISES = (0.15, 0.25, 0.35, 0.5), (0.01, 0.025, 0.05, 0.1)
 SHOWN = ((0.25, 0.01), (0.25, 0.1))

@@ -37,6 +37,7 @@ def fbp(forward_op: odl.Operator, filter_type: str = "Hann",
     beams with a flat detector the data are multiplied by the cosine of the fan angle and by the
     share that a ray has in its line, half on a full circle and a smooth function on a short scan,
     and the backprojection divides by the squared distance to the source (`FanBackprojection`).
+    For parallel beams choose pixels no smaller than bins: ``A^*`` covers others unevenly.
 
     Parameters
     ----------

@@ -17,9 +17,9 @@ from odl_learned.learning.bilevel import BilevelProblem, SquaredError
 from odl_learned.learning.bilevel.first_order import lbfgsb
 from odl_learned.learning.bilevel.hypergradients import Direct, Implicit
 from odl_learned.learning.bilevel.lower import LowerLevel
-from odl_learned.regularizers import ridge_energies
-from odl_learned.regularizers.ridge_bends import bends_between
-from odl_learned.regularizers.ridge_energies import RidgeDensity
+from odl_learned.regularizers.ridges import energies as ridge_energies
+from odl_learned.regularizers.ridges.bends import bends_between
+from odl_learned.regularizers.ridges.energies import RidgeDensity
 
 
 def constants(kind, **factors):

@@ -16,12 +16,7 @@ that have one.
 with a witness, or unknown.
 """
 
-from odl_learned.regularizers import (
-    certificates,
-    generative,
-    ridge_certificates,  # noqa: F401  (importing registers its rules)
-    ridge_energies,  # noqa: F401  (the same)
-)
+from odl_learned.regularizers import certificates, generative
 from odl_learned.regularizers.gradient_step import (
     GradientStepDenoiser,
     gradient_step_functional,
@@ -29,11 +24,11 @@ from odl_learned.regularizers.gradient_step import (
 from odl_learned.regularizers.input_convex import InputConvex
 from odl_learned.regularizers.network_functional import network_functional
 from odl_learned.regularizers.red import red_functional, red_operator
-from odl_learned.regularizers.ridge import Ridge
-from odl_learned.regularizers.ridge_denoising import denoising_energy, with_params
-from odl_learned.regularizers.ridge_filters import ComposedFilters
-from odl_learned.regularizers.ridge_functional import RidgeRegularizer
-from odl_learned.regularizers.ridge_potentials import Huber, LogCosh
+from odl_learned.regularizers.ridges.denoising import denoising_energy, with_params
+from odl_learned.regularizers.ridges.filters import ComposedFilters
+from odl_learned.regularizers.ridges.functional import RidgeRegularizer
+from odl_learned.regularizers.ridges.potentials import Huber, LogCosh
+from odl_learned.regularizers.ridges.ridge import Ridge
 from odl_learned.regularizers.sums import Sum
 from odl_learned.regularizers.total_deep_variation import TotalDeepVariation
 

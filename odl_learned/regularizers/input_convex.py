@@ -11,7 +11,7 @@ from odl_learned.networks.lipschitz import CORRELATE
 from odl_learned.regularizers.certificates import convexity_bound
 from odl_learned.regularizers.certificates.verdicts import Bound
 from odl_learned.regularizers.noise_levels import ScaledRegularizer
-from odl_learned.regularizers.ridge_filters import cosine_kernels
+from odl_learned.regularizers.ridges.filters import cosine_kernels
 from odl_learned.validation import require_positive, shown
 
 

@@ -14,7 +14,7 @@ from odl_learned.regularizers.deep_variation_layers import (
     OnSensitivities,
 )
 from odl_learned.regularizers.noise_levels import ScaledRegularizer
-from odl_learned.regularizers.ridge_filters import cosine_kernels
+from odl_learned.regularizers.ridges.filters import cosine_kernels
 from odl_learned.validation import require_positive, shown
 
 #: Filters of the first layer at first: responses to noise of the level are a third of this, where

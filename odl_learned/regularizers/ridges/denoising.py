@@ -3,7 +3,7 @@
 import torch
 
 from odl_learned.energies import AutogradEnergy
-from odl_learned.regularizers.ridge import Ridge
+from odl_learned.regularizers.ridges.ridge import Ridge
 from odl_learned.validation import require_positive, shown
 
 

@@ -10,7 +10,7 @@ import math
 import torch
 
 from odl_learned.networks import ConvexSpline
-from odl_learned.regularizers.ridge_potentials import Huber, LogCosh
+from odl_learned.regularizers.ridges.potentials import Huber, LogCosh
 
 #: Where ``2 tanh t / cosh(t)^2``, the third derivative of log cosh, is largest.
 STEEPEST = math.atanh(1 / math.sqrt(3))

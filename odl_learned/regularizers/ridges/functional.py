@@ -9,7 +9,7 @@ from torch import nn
 from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.odl_validation import require_array_space
-from odl_learned.regularizers.ridge import Ridge
+from odl_learned.regularizers.ridges.ridge import Ridge
 from odl_learned.validation import require_positive, shown
 from odl_learned.weights import constant_weight
 

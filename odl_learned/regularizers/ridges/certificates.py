@@ -8,8 +8,8 @@ from odl_learned.regularizers.certificates.convexity_rules import convexity_boun
 from odl_learned.regularizers.certificates.lipschitz_rules import lipschitz_bound
 from odl_learned.regularizers.certificates.symmetry import is_gradient
 from odl_learned.regularizers.certificates.verdicts import Bound
-from odl_learned.regularizers.ridge import Ridge
-from odl_learned.regularizers.ridge_functional import RidgeSlopes
+from odl_learned.regularizers.ridges.functional import RidgeSlopes
+from odl_learned.regularizers.ridges.ridge import Ridge
 
 
 def _kernel_square(ridge):

@@ -10,8 +10,8 @@ from torch import nn
 from odl_learned.networks import ConvexSpline
 from odl_learned.networks.boundaries import ROUNDING
 from odl_learned.regularizers.noise_levels import require_noise_level
-from odl_learned.regularizers.ridge_filters import ComposedFilters
-from odl_learned.regularizers.ridge_potentials import Huber, LogCosh
+from odl_learned.regularizers.ridges.filters import ComposedFilters
+from odl_learned.regularizers.ridges.potentials import Huber, LogCosh
 from odl_learned.validation import is_finite_number, require_positive, shown
 
 #: Largest ``lambda rho`` of a weakly convex ridge: denoising is (1 - it)-strongly convex.

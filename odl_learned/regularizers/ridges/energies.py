@@ -30,8 +30,8 @@ from odl_learned.energies.intervals import Interval
 from odl_learned.energies.potentials.potential import PotentialConstants
 from odl_learned.networks.boundaries import Reflecting
 from odl_learned.operators import exact_norm
-from odl_learned.regularizers.ridge_bends import bend, bends_between, steepest, third
-from odl_learned.regularizers.ridge_functional import RidgeRegularizer
+from odl_learned.regularizers.ridges.bends import bend, bends_between, steepest, third
+from odl_learned.regularizers.ridges.functional import RidgeRegularizer
 
 
 class RidgeFilters(odl.Operator):

@@ -256,5 +256,8 @@ def test_scores_are_numbers_of_images():
             compare(problems.simulate, METHODS, CELLS[:1], score, progress=False)
     with pytest.raises(comparison.CellError, match="expected comparison.Simulated"):
         run(simulate=lambda cell: cell)
+    holes = lambda cell: problems.simulate(cell)._replace(truth=np.full((5, 4), np.nan))  # noqa: E731
+    with pytest.raises(comparison.CellError, match="the truth of simulate.cell. contains 20 NaN"):
+        compare(holes, METHODS, CELLS[:1], lambda images, truth: np.ones(5), progress=False)
     with pytest.raises(ValueError, match="expected a list of at least one"):
         grid({"noise": ()})

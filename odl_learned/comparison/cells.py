@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from odl_learned.metrics import as_array
-from odl_learned.validation import shown
+from odl_learned.validation import require_finite, shown
 
 
 class Simulated(NamedTuple):
@@ -97,13 +97,14 @@ def fingerprint(simulated: Simulated) -> tuple[float, ...]:
     of data and truth: by other noise the second changes by about the length of the change, and by
     rounding no more than that of the rounding errors.
     """
-    return (*_projected(simulated.data), *_projected(simulated.truth))
+    return (*_projected("data", simulated.data), *_projected("truth", simulated.truth))
 
 
-def _projected(x):
+def _projected(name, x):
     entries = np.concatenate([part.ravel() for part in _arrays(x)])
     entries = entries.view(entries.real.dtype) if np.iscomplexobj(entries) else entries
     entries = entries.astype(np.float64)
+    require_finite(f"the {name} of simulate(cell)", entries)
     signs = np.random.default_rng(0).choice([-1.0, 1.0], entries.size)
     return float(np.linalg.norm(entries)), float(signs @ entries)
 

@@ -1,5 +1,6 @@
 """Solvers that ODL lacks: with stopping rules that mean something and certified errors."""
 
+from odl_learned.solvers.algebraic import RowColumnWeights, sart
 from odl_learned.solvers.bregman import linearized_bregman
 from odl_learned.solvers.conjugate_gradient import conjugate_gradient
 from odl_learned.solvers.discrepancy import Discrepancy
@@ -41,6 +42,7 @@ __all__ = [
     "DivergenceError",
     "FixedSteps",
     "LinearRate",
+    "RowColumnWeights",
     "Solution",
     "accelerated_gradient",
     "circulant",
@@ -63,6 +65,7 @@ __all__ = [
     "proximal_gradient",
     "restarted_gradient",
     "rof",
+    "sart",
     "stationary_gradient",
     "tgv_denoising",
     "tgv_gradient",

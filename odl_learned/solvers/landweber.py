@@ -8,7 +8,7 @@ from odl_learned.solvers.active import Active
 from odl_learned.solvers.checks import per_sample, require_forward_operator, require_start
 from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
-from odl_learned.validation import is_finite_number, require_count
+from odl_learned.validation import is_finite_number, require_count, shown
 
 # For r_k = y - A x_k one step gives r_(k+1) = (I - omega A A*) r_k, and |I - omega A A*| <= 1 for
 # 0 < omega <= 2 / |A|^2. So residuals never grow unless omega is too large or the adjoint wrong;
@@ -18,9 +18,12 @@ GROWTH = 1.01
 GIVEN_STEP = "leave it out to get 1 / |A|^2."
 UNKNOWN_STEP = ("1 / |A|^2 was computed by power iteration, so check that forward_op is linear and "
                 "forward_op.adjoint its adjoint, or pass a smaller omega.")
+WEIGHTED_STEP = ("with weights |A| is at most 1 if forward_op and its adjoint have nonnegative "
+                 "entries, so check that, or leave omega or the preconditioner out.")
 
 
-def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=1000, callback=None):
+def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=1000, callback=None,
+              preconditioner=None):  # fmt: skip
     r"""Solve ``A x = y`` by Landweber iteration, stopped by Morozov's discrepancy principle.
 
     .. math:: x_{k+1} = x_k + \omega A^* (y - A x_k)
@@ -47,6 +50,10 @@ def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=100
         Largest number of iterations.
     callback : callable, optional
         Called with the iterate after each iteration.
+    preconditioner : RowColumnWeights, optional
+        Weights ``C`` and ``R`` in ``x_k + omega C A* R (y - A x_k)``; then ``omega`` is at most 2,
+        by default 1, and the norm that never grows is ``<R r, r>^(1/2)`` of ``r = y - A x``. When
+        to stop is decided in the norm of the range as without.
 
     Returns
     -------
@@ -67,15 +74,7 @@ def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=100
     Engl, H. W., Hanke, M. and Neubauer, A. Regularization of Inverse Problems. Kluwer 1996,
     section 6.1.
     """
-    require_forward_operator(forward_op)
-    samples, residuals = (samples_of(x, getattr(forward_op, side, None))
-                          for x, side in ((x0, "domain"), (data, "range")))
-    for name, x, arithmetic, side in (
-        ("data", data, residuals, "range"), ("x0", x0, samples, "domain")
-    ):
-        require_start(name, x, arithmetic, getattr(forward_op, side, None), f"forward_op.{side}")
-    if samples.size != residuals.size:
-        raise ValueError(f"data has {residuals.size} samples, expected {samples.size} as x0.")
+    samples, residuals = arithmetic_of(forward_op, data, x0)
     noise_norm = per_sample(
         "noise_norm", noise_norm, samples,
         ": the discrepancy principle never stops without noise. For exact data choose a small "
@@ -86,6 +85,13 @@ def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=100
     if omega is not None:
         omega, cure = per_sample("omega", omega, samples), GIVEN_STEP
     require_count("maxiter", maxiter, 0)
+    weights = None
+    if preconditioner is not None:
+        if isinstance(preconditioner, type) or not hasattr(preconditioner, "weights"):
+            raise TypeError(f"preconditioner is {shown(preconditioner)}; expected "
+                            "solvers.RowColumnWeights(), or leave it out.")
+        weights = preconditioner.weights(forward_op, data, x0, samples, residuals)
+        omega, cure = np.ones(samples.size) if omega is None else omega, WEIGHTED_STEP
 
     active = Active(samples, x0)
     x = samples.scale(1.0, x0)
@@ -96,15 +102,16 @@ def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=100
     smallest = np.full(samples.size, math.inf)
     for niter in range(maxiter + 1):
         size = residuals.norm(residual)
-        bad = ~(size <= GROWTH * smallest)
+        never_grows = size if weights is None else weights.size(residual)
+        bad = ~(never_grows <= GROWTH * smallest)
         if bad.any():
             k = np.argmax(bad)
             raise DivergenceError(
                 f"landweber diverges: the residual{active.name(bad)} grew from {smallest[k]:.3g} "
-                f"to {size[k]:.3g} at iteration {niter}. The step omega = {omega[k]:.3g} must be "
-                f"less than 2 / |A|^2; {cure}"
+                f"to {never_grows[k]:.3g} at iteration {niter}. The step omega = {omega[k]:.3g} "
+                f"must be less than 2 / |A|^2; {cure}"
             )
-        smallest = np.minimum(smallest, size)
+        smallest = np.minimum(smallest, never_grows)
         done = size <= tau * noise_norm
         if niter == maxiter or done.any():
             reason = np.where(done, "discrepancy", "maxiter")
@@ -117,11 +124,27 @@ def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=100
             samples, residuals = samples.subset(rest), residuals.subset(rest)
             forward_op = restricted(forward_op, rest)
             adjoint = forward_op.adjoint
-        x = samples.add(x, omega, adjoint(residual))
+            weights = None if weights is None else weights.take(rest)
+        direction = adjoint(residual) if weights is None else weights.direction(adjoint, residual)
+        x = samples.add(x, omega, direction)
         residual = data - forward_op(x)
         if callback is not None:
             callback(active.whole(x))
     return active.solution()
+
+
+def arithmetic_of(forward_op, data, x0):
+    """Return the arithmetic of the domain and of the range, or refuse what does not fit."""
+    require_forward_operator(forward_op)
+    samples, residuals = (samples_of(x, getattr(forward_op, side, None))
+                          for x, side in ((x0, "domain"), (data, "range")))
+    for name, x, arithmetic, side in (
+        ("data", data, residuals, "range"), ("x0", x0, samples, "domain")
+    ):
+        require_start(name, x, arithmetic, getattr(forward_op, side, None), f"forward_op.{side}")
+    if samples.size != residuals.size:
+        raise ValueError(f"data has {residuals.size} samples, expected {samples.size} as x0.")
+    return samples, residuals
 
 
 def _squared_norm(forward_op, adjoint, start, samples, niter=50):

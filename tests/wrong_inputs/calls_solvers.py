@@ -96,7 +96,8 @@ SOLVERS = {
     "gradient_descent": (solvers.gradient_descent, lambda: dict(
         f=TV, x0=X.zero(), **FEW, **CONSTANTS)),
     "landweber": (solvers.landweber, lambda: dict(
-        forward_op=A, data=element(X), x0=X.zero(), noise_norm=0.1, tau=1.1, omega=0.5, maxiter=5)),
+        forward_op=A, data=element(X), x0=X.zero(), noise_norm=0.1, tau=1.1, omega=0.5, maxiter=5,
+        preconditioner=solvers.RowColumnWeights())),
     "linearized_bregman": (solvers.linearized_bregman, lambda: dict(
         forward_op=A, data=element(X), v0=X.zero(), regularizer=odl.functionals.L1Norm(X),
         alpha=0.1, noise_norm=0.1, tau=1.1, omega=0.5, maxiter=5)),
@@ -117,6 +118,9 @@ SOLVERS = {
     "restarted_gradient": (solvers.restarted_gradient, lambda: dict(
         f=TV, x0=X.zero(), **FEW, **CONSTANTS)),
     "rof": (solvers.rof, lambda: dict(data=element(X), alpha=0.1, **FEW, exponent=2)),
+    "sart": (solvers.sart, lambda: dict(
+        forward_ops=[A], data=[element(X)], x0=X.zero(), noise_norm=0.1, tau=1.1, omega=0.5,
+        maxiter=3)),
     "stationary_gradient": (solvers.stationary_gradient, lambda: dict(
         f=TV, x0=X.zero(), **FEW, lipschitz=1e4, weak_convexity=1.0)),
     "tgv_denoising": (solvers.tgv_denoising, lambda: dict(

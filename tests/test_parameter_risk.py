@@ -14,6 +14,8 @@ from odl_learned.variational.parameter_choice import (
     first_alpha,
     white_noise_norm,
 )
+from odl_learned.variational.parameter_choice.cross_validation import decides
+from odl_learned.variational.parameter_choice.divergence import Probe
 
 LEVEL = 0.1
 
@@ -175,9 +177,10 @@ def test_problems_of_the_package_are_solved_from_where_they_were():
 
 def test_units_change_nothing():
     first, second = Diagonal(odl.rn(40)), Diagonal(odl.rn(40, weighting=100.0))
-    y = data.add_white_noise(first.A(first.space.one()), LEVEL, rng())
+    level = 3 * LEVEL
+    y = data.add_white_noise(first.A(first.space.one()), level, rng(1))
     z = second.space.element(y.data)
-    for by, noise in ((by_unbiased_risk, (LEVEL,)), (by_cross_validation, ())):
+    for by, noise in ((by_unbiased_risk, (level,)), (by_cross_validation, ())):
         found, again = (by(pair, case.A, v, *noise, 0.05, rng(), solve=case.solve)
                         for case, v in ((first, y), (second, z)))
         assert np.isclose(found.alpha, again.alpha, rtol=1e-9)
@@ -194,6 +197,58 @@ def test_starts_far_away_lead_to_the_same_minimum(far):
     assert found.bracket[0] < found.alpha < found.bracket[1]
 
 
+@pytest.mark.parametrize("far", [5e-4, 0.01, 100.0, 1e3])
+def test_cross_validation_comes_from_far_away_to_the_least_error(far):
+    X = odl.uniform_discr([0, 0], [16, 12], (16, 12))
+    values = np.zeros(X.shape)
+    values[4:11, 3:9] = 1
+    A, truth = odl.IdentityOperator(X), X.element(values)
+    y = data.add_white_noise(truth, LEVEL, rng())
+    start = first_alpha(A, LEVEL)
+    found = by_cross_validation(denoising, A, y, far * start, rng(1), solve=by_rof)
+    images = [solvers.rof(y, alpha, 1e-6).x for alpha in np.geomspace(0.02, 0.5, 12)]
+    least = min(float((x - truth).norm()) for x in images)
+    assert float((found.solution.x - truth).norm()) < 1.25 * least
+    assert float((y - truth).norm()) > 2 * least  # where all of the data is followed
+    answer = next(fit for fit in found.path if fit.alpha == found.alpha)
+    assert found.bracket[0] < found.alpha < found.bracket[1] and answer.degrees < 0.5
+
+
+@pytest.mark.parametrize("by", [by_unbiased_risk, by_cross_validation])
+def test_starts_where_images_are_constant_are_left(by):
+    """The risk is flat there, up to errors of the solves that make minima of their own."""
+    A, y = variation()
+    errors = rng(2)
+
+    def loose(problem, accuracy, start):
+        found = by_rof(problem, accuracy, start)
+        size = 1e-3 * float(problem.y.norm()) / math.sqrt(y.size)
+        error = size * errors.standard_normal(y.shape)
+        return found._replace(x=found.x + A.range.element(error))
+
+    start, noise = first_alpha(A, LEVEL), (LEVEL,) if by is by_unbiased_risk else ()
+    for seed in range(4):
+        found = by(denoising, A, y, *noise, 1e3 * start, rng(seed), solve=loose)
+        assert found.path[0].degrees < 0.02
+        assert 0.2 * start < found.alpha < 5 * start
+
+
+def test_deviations_of_the_rest_are_no_larger_than_derived():
+    n = 30
+    vectors, _ = np.linalg.qr(rng().standard_normal((n, n)))
+    rest = np.zeros(n)
+    rest[:3] = 1, 0.5, 0.1  # eigenvalues of I - J
+    matrix, r = (vectors * rest) @ vectors.T, rest.sum() / n
+    X = odl.rn(n, weighting=3.0)
+    probes = [Probe.of_noise(X, LEVEL, rng(k)) for k in range(400)]
+    found = [1 - p.degrees(X.zero(), p.direction - X.element(matrix @ p.direction.data), 1.0)
+             for p in probes]
+    assert np.isclose(probes[0].count, n) and abs(np.mean(found) - r) < 0.2 * r
+    assert 0.3 * math.sqrt(2 * r / n) < np.std(found) <= math.sqrt(2 * r / n)
+    assert decides(2.1 / n, 0.0, n) and not decides(1.9 / n, 0.0, n)
+    assert not decides(2.1 / n, 0.1, n)
+
+
 # --- what may go wrong ----------------------------------------------------------------------------
 
 
@@ -202,6 +257,20 @@ def test_a_risk_without_a_minimum_says_where_it_falls_to():
     noise = data.add_white_noise(case.space.zero(), LEVEL, rng())
     with pytest.raises(ValueError, match=r"falls all the way up to alpha .* expected a minimum"):
         by_unbiased_risk(pair, case.A, noise, 2 * LEVEL, 0.05, rng(), solve=case.solve)
+
+
+def test_cross_validation_decides_nothing_where_two_of_forty_numbers_are_left():
+    case = Diagonal(odl.rn(40))
+    y = data.add_white_noise(case.A(case.space.one()), LEVEL, rng())
+    with pytest.raises(ValueError, match=r"falls down to alpha .* 0\.9\d* degrees.*unbiased_risk"):
+        by_cross_validation(pair, case.A, y, 0.05, rng(), solve=case.solve)
+
+
+def test_cross_validation_without_a_residual_names_a_larger_start():
+    case = Diagonal(odl.rn(40))
+    y = data.add_white_noise(case.A(case.space.one()), LEVEL, rng())
+    with pytest.raises(ValueError, match=r"follow 1 of the data.*larger parameter"):
+        by_cross_validation(pair, case.A, y, 1e-6, rng(), solve=case.solve, factor=100)
 
 
 def test_zero_data_and_zero_noise_are_refused():

@@ -17,10 +17,12 @@ imaginary parts of complex data are entries of their own.
 import dataclasses
 from typing import Any
 
+import numpy as np
 import odl
 
 from odl_learned.functionals import precise_inner
 from odl_learned.variational.parameter_choice.noise import noise_levels, probe
+from odl_learned.weights import component_weights, entry_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,16 +34,22 @@ class Probe:
     direction : odl element
     norm : float
         ``|b|``.
+    count : float
+        ``(sum_j p_j)^2 / sum_j p_j^2`` with the parts ``p_j`` of ``|b|^2``: the number of real
+        entries, where their parts are equal.
     """
 
     direction: Any
     norm: float
+    count: float
 
     @classmethod
     def of_noise(cls, space: odl.core.set.space.LinearSpace, noise_level, rng):
         """Return a probe of random signs with the size of the noise."""
         direction = probe(space, noise_levels(space, noise_level), rng)
-        return cls(direction, precise_inner(direction, direction) ** 0.5)
+        square = precise_inner(direction, direction)
+        fourth = _sum_of_squared_parts(direction)
+        return cls(direction, square**0.5, square**2 / fourth if fourth > 0 else 0.0)
 
     def disturbed(self, data, step):
         """``y + t b``."""
@@ -51,3 +59,13 @@ class Probe:
         """Return the share of degrees of freedom, given ``A x`` for both data."""
         change = disturbed_image - image
         return precise_inner(self.direction, change) / (step * self.norm**2)
+
+
+# Real and imaginary parts of a probe have the same size, so that an entry is two equal parts.
+def _sum_of_squared_parts(direction):
+    space = direction.space
+    if isinstance(space, odl.ProductSpace):
+        return sum(weight**2 * _sum_of_squared_parts(part) for weight, part in zip(
+            component_weights(space), direction, strict=True))  # fmt: skip
+    parts = entry_weights(space) * np.abs(np.asarray(direction.data)).astype(np.float64) ** 2
+    return float(np.sum(parts**2)) / (1 if space.is_real else 2)

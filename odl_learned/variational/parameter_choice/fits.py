@@ -19,7 +19,8 @@ class Fit(NamedTuple):
     risk : float
         What is minimized.
     error : float
-        Bound of the distance of the risk to that of the exact minimizers, by their gaps; the error
+        Bound of the distance of the risk to that of the exact minimizers, by their gaps, infinite
+        for cross-validation where they do not tell ``1 - degrees`` from zero; the error
         of the probe, about ``sqrt(2 degrees / n)``, is the same for all parameters.
     """
 
@@ -37,10 +38,10 @@ def unbiased(rho, delta, e, d):
 
 
 def cross_validation(rho, delta, e, d):
-    """Generalized cross-validation, and the change of it."""
+    """Generalized cross-validation, and the change of it, infinite where the rest may be zero."""
     rest = max(1 - delta, 1e-6)
     risk = (rho / rest) ** 2
-    return risk, ((rho + e) / max(rest - d, 1e-6)) ** 2 - risk
+    return risk, ((rho + e) / (rest - d)) ** 2 - risk if rest > d else math.inf
 
 
 class Risk:
@@ -52,6 +53,7 @@ class Risk:
         self.unit, self.rtol, self.step = unit, rtol, step
         self.ends = [None, None]
         self.size = 1.0  # of the objective, in units of the data term of the noise
+        self.slack = 0.0  # the bound of the error of the last degrees of freedom, by the gaps
 
     def __call__(self, alpha):
         """Return the solution and the `Fit` of a parameter."""
@@ -65,7 +67,8 @@ class Risk:
         if not math.isfinite(rho + delta + e + other):
             raise ValueError("solve returns an x or a gap that is NaN or infinite; expected finite "
                              "numbers. A gap is finite where images are bounded by a constraint.")
-        return found, Fit(alpha, rho, delta, *self.criterion(rho, delta, e, (e + other) / t))
+        self.slack = (e + other) / t
+        return found, Fit(alpha, rho, delta, *self.criterion(rho, delta, e, self.slack))
 
     def _solved(self, k, alpha, data):
         """A solution, ``A x``, and the error of it in units of ``|b|``."""

@@ -11,7 +11,8 @@ class MinimumSearch:
 
     The best point so far goes on outwards until it is between two others; then the vertex of the
     parabola through the three is tried, until it is as near as asked for. The last point on the way
-    outwards is the one that is ``factor`` away from the start.
+    outwards is the one that is ``factor`` away from the start. A value of infinity is one that is
+    not known: it is never the best, and the way to it is halved until it is a neighbor.
 
     Attributes
     ----------
@@ -22,9 +23,10 @@ class MinimumSearch:
     is_done : bool
     """
 
-    def __init__(self, start, width, factor):
+    def __init__(self, start, width, factor, origin=None):
         self.alpha, self.is_done = start, False
-        self._start, self._width, self._factor = start, math.log1p(width), math.log(factor)
+        self._origin = start if origin is None else origin  # of ``factor``
+        self._width, self._factor = math.log1p(width), math.log(factor)
         self._values = {}  # by log alpha
         self._pending = [math.log(start) + shift for shift in (math.log(2.5), -math.log(2.5))]
 
@@ -36,9 +38,9 @@ class MinimumSearch:
                 math.inf if right is None else math.exp(right))
 
     @property
-    def best(self):
-        """The parameter of the least value so far."""
-        return math.exp(self._around()[1])
+    def is_known(self):
+        """Whether the values of the best point and of both neighbors are known."""
+        return all(p is not None and math.isfinite(self._values[p]) for p in self._around())
 
     @property
     def is_exhausted(self):
@@ -56,8 +58,11 @@ class MinimumSearch:
             step = 1.5 * (min(self._values, key=lambda p: math.inf if p == best else abs(p - best))
                           - best)  # fmt: skip
             log_alpha = best - min(max(step, -math.log(20)), math.log(20))
-            first = math.log(self._start)
+            first = math.log(self._origin)
             self.alpha = math.exp(min(max(log_alpha, first - self._factor), first + self._factor))
+            return
+        if math.isinf(self._values[left]) or math.isinf(self._values[right]):
+            self._halve(left, best, right)
             return
         t = _vertex(self._values[best], self._values[left], self._values[right], best - left,
                     right - best)
@@ -67,6 +72,14 @@ class MinimumSearch:
         if abs(t) <= self._width / 2:  # one neighbor is far
             t = 0.4 * (right - best) if right - best > best - left else 0.4 * (left - best)
         self.alpha = math.exp(best + t)
+
+    def _halve(self, left, best, right):
+        """Go half of the way to a neighbor that is not known, or end beside it."""
+        side = left if math.isinf(self._values[left]) else right
+        if abs(side - best) > NEAR:
+            self.alpha = math.exp((side + best) / 2)
+            return
+        self.alpha, self.is_done = math.exp(best), True
 
     def _around(self):
         points = sorted(self._values)

@@ -28,10 +28,11 @@ from odl_learned.validation import (
     require_positive,
     require_rng,
 )
+from odl_learned.variational.parameter_choice.cross_validation import CrossValidation
 from odl_learned.variational.parameter_choice.divergence import Probe
 from odl_learned.variational.parameter_choice.fits import Risk, cross_validation, unbiased
-from odl_learned.variational.parameter_choice.minimum import MinimumSearch
 from odl_learned.variational.parameter_choice.solving import Choice, by_primal_dual
+from odl_learned.variational.parameter_choice.trials import Trials
 
 
 def by_unbiased_risk(problem_of: Callable, forward_op: odl.Operator, data: Any, noise_level: Any,
@@ -98,7 +99,7 @@ def by_unbiased_risk(problem_of: Callable, forward_op: odl.Operator, data: Any, 
     probe = Probe.of_noise(forward_op.range, noise_level, rng)
     _require_noise("noise_level", noise_level, probe)
     risk = Risk(problem_of, forward_op, data, probe, unbiased, 1.0, rtol, solve, step)
-    return _least(risk, start, width, factor)
+    return _least(Trials(risk, float(start), width, factor))
 
 
 def by_cross_validation(problem_of: Callable, forward_op: odl.Operator, data: Any, start: float,
@@ -112,14 +113,18 @@ def by_cross_validation(problem_of: Callable, forward_op: odl.Operator, data: An
               {t |b|^2} .
 
     For Tikhonov's method, whose ``A x_\alpha(y)`` is linear in ``y``, ``delta`` is Hutchinson's
-    estimate of the trace of its matrix over ``n``, for any ``t``.
+    estimate of the trace of its matrix over ``n``, for any ``t``. Parameters at which ``1 - delta``
+    is no larger than its error decide nothing. The search begins at the first one from ``start``
+    upwards that leaves half of the data, and again where the residual of its answer is less than
+    half of that which made the step.
 
     Parameters
     ----------
     problem_of, forward_op, data, start, rng, rtol, solve, width, factor
-        As for `by_unbiased_risk`; in place of the noise there is the residual of the start.
+        As for `by_unbiased_risk`; in place of the noise there is the residual where the search
+        begins.
     step : float, optional
-        Size of the disturbance over that of the residual of the start.
+        ``t`` over that residual.
     measured : float or element of the range, optional
         Relative standard deviations of the noise, where they differ: zero where nothing is
         measured.
@@ -127,12 +132,13 @@ def by_cross_validation(problem_of: Callable, forward_op: odl.Operator, data: An
     Returns
     -------
     choice : Choice
-        As of `by_unbiased_risk`; residuals and risks are in units of ``|b|`` with ``measured``.
+        As of `by_unbiased_risk`; residuals and risks are in units of ``|b|`` with ``measured``, and
+        ``path`` holds what was tried with other steps, too.
 
     Raises
     ------
     ValueError, TypeError
-        As `by_unbiased_risk`.
+        As `by_unbiased_risk`, and if the risk falls to where it decides nothing.
 
     References
     ----------
@@ -146,28 +152,13 @@ def by_cross_validation(problem_of: Callable, forward_op: odl.Operator, data: An
     probe = Probe.of_noise(forward_op.range, measured, rng)
     _require_noise("measured", measured, probe)
     risk = Risk(problem_of, forward_op, data, probe, cross_validation, None, rtol, solve, step)
-    return _least(risk, start, width, factor)
+    return _least(CrossValidation(risk, float(start), width, factor))
 
 
-def _least(risk, start, width, factor):
+def _least(trials):
     """Return the `Choice` of least risk."""
-    search = MinimumSearch(float(start), width, factor)
-    path, best = [], None
-    while not search.is_done:
-        found, fit = risk(search.alpha)
-        if best is None or fit.risk < min(before.risk for before in path):
-            best = found
-        path.append(fit)
-        search.observe(fit.risk)
-        if search.is_exhausted:
-            way = "down" if search.alpha < start else "up"
-            raise ValueError(
-                f"the risk falls all the way {way} to alpha = {fit.alpha:.3g}, where it is "
-                f"{fit.risk:.4g} with {fit.degrees:.3g} degrees of freedom for each number of the "
-                f"data, from {path[0].risk:.4g} at the start; expected a minimum. Check "
-                "noise_level, and start elsewhere or with a larger factor."
-            )
-    return Choice(search.alpha, search.bracket, best, path, best.reason)
+    search, found = trials.least()
+    return Choice(search.alpha, search.bracket, found, trials.path, found.reason)
 
 
 def _require(problem_of, forward_op, data, start, rng, solve, numbers):

@@ -6,7 +6,7 @@ at all is an exception, which ``odl_learned.__main__`` turns into one line and t
 heavy is imported before a command runs.
 """
 
-from odl_learned.commands import check, doctor, figures
+from odl_learned.commands import check, doctor, figures, reconstruct
 
 #: All commands beside ``demo``, in the order of the help.
-COMMANDS = (figures, check, doctor)
+COMMANDS = (figures, reconstruct, check, doctor)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from odl_learned import compiled
+from odl_learned.bridge.proximals.norms import PointwiseBall
 from odl_learned.compiled import compiler, pool, run_all, shares, useful_threads
 from odl_learned.solvers import rof, tgv_denoising
 from odl_learned.solvers.variation import sheets
@@ -94,6 +95,21 @@ def test_solutions_are_those_of_the_plain_form(dtype, monkeypatch):
     assert_same(generalized[:6], tgv_denoising(y, alpha, 1.5, 1e-2, cell_sides=(1, 2))[:6])
     assert_same(counted[:6], expected[:6])
     assert len(calls) == expected.niter.max()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_projections_have_the_bits_of_numpy_and_are_close_to_torch(dtype):
+    v = np.random.default_rng(0).standard_normal((3, 2, 40, 50)).astype(dtype)
+    ball, given = PointwiseBall(0.7, 1e-6, -3), torch.from_numpy(v)
+    with torch.no_grad():
+        assert ball._is_plain(given)
+        found = ball(given, 1.0).numpy()
+    radius, largest = dtype(0.7), dtype(0.7 * (1 + 1e-6))
+    size = np.sqrt(v[:, 0] * v[:, 0] + v[:, 1] * v[:, 1])[:, None]
+    assert np.array_equal(found, radius / np.where(size > largest, size, radius) * v)
+    plain = ball(given.requires_grad_(), 1.0).detach().numpy()
+    # a root that is off by a unit, and the roundings of quotient and product, of both
+    np.testing.assert_allclose(found, plain, rtol=4 * np.finfo(dtype).eps, atol=0)
 
 
 def test_other_images_have_the_plain_form():

@@ -288,7 +288,8 @@ def test_an_energy_with_an_error_bound_can_be_searched():
     found = by_discrepancy(lambda alpha: alpha, noise, 0.01, 0.02, solve)
     assert found.reason == "accuracy"
     # A solver that does not become more accurate is asked three times.
-    found = by_discrepancy(lambda alpha: alpha, noise, 0.01, 1e-4, solve, 1e-4)
+    with pytest.warns(RuntimeWarning, match="ended undecided"):
+        found = by_discrepancy(lambda alpha: alpha, noise, 0.01, 1e-4, solve, 1e-4)
     assert found.reason == "maxiter" and found.path[-1].lower < 1 < found.path[-1].upper
 
 
@@ -324,7 +325,8 @@ def test_a_solver_that_stops_early_says_so():
     def short(problem, accuracy, start):
         return solvers.primal_dual(problem, None, accuracy, maxiter=3)
 
-    found = by_discrepancy(tv(A, y), noise_of(A, y), first_alpha(A, LEVEL), solve=short)
+    with pytest.warns(RuntimeWarning, match=r"'maxiter', at alpha = .* between .*more iterations"):
+        found = by_discrepancy(tv(A, y), noise_of(A, y), first_alpha(A, LEVEL), solve=short)
     assert found.reason == "maxiter" and found.path[-1].lower < 1 < found.path[-1].upper
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import sys
+import warnings
 from pathlib import Path
 
 from odl_learned.commands import scan_files
@@ -77,8 +78,10 @@ def by_discrepancy(problem_of, observed, data, level, start, solve):
 
     norm = parameter_choice.white_noise_norm(observed.range, level)
     noise = solvers.Discrepancy(observed, data, norm, tau=1.0)
-    return parameter_choice.by_discrepancy(lambda alpha: problem_of(alpha, data), noise, start,
-                                           rtol=0.05, solve=solve)  # fmt: skip
+    with warnings.catch_warnings():  # `told` says it, with the reason
+        warnings.filterwarnings("ignore", ".* ended undecided", RuntimeWarning)
+        return parameter_choice.by_discrepancy(lambda alpha: problem_of(alpha, data), noise, start,
+                                               rtol=0.05, solve=solve)  # fmt: skip
 
 
 def by_risk(problem_of, observed, data, level, start, solve):

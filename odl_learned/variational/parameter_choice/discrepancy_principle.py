@@ -16,6 +16,7 @@ so that a gap ``G >= P(x) - P(x_hat)`` bounds the norm of the exact residual,
 """
 
 import math
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -86,6 +87,12 @@ def by_discrepancy(problem_of_alpha: Callable, discrepancy: Discrepancy, start: 
     TypeError
         If an argument is of another kind.
 
+    Warns
+    -----
+    RuntimeWarning
+        If the search ends undecided, where ``reason`` is not ``"accuracy"``: the parameter is the
+        last one tried, and only ``bracket`` is proven.
+
     References
     ----------
     Morozov, V. A. On the solution of functional equations by the method of regularization. Soviet
@@ -113,6 +120,7 @@ def by_discrepancy(problem_of_alpha: Callable, discrepancy: Discrepancy, start: 
     run = _Run(problem_of_alpha, discrepancy, solve, float(convexity), images, searches)
     while run.running:
         run.step()
+    _warn_if_undecided(searches, discrepancy.tau)
     return run.choice()
 
 
@@ -217,6 +225,25 @@ def _require_reach(search, count, i, discrepancy):
         "the data up to the noise; check noise_norm, which is that of the noise in the norm of the "
         "range of forward_op."
     )
+
+
+def _warn_if_undecided(searches, tau):
+    """Warn of the searches that ended since their solver stopped."""
+    undecided = [k for k, search in enumerate(searches) if search.reason != "accuracy"]
+    if undecided:
+        k = undecided[0]
+        search, more = searches[k], len(undecided) - 1
+        last, others = search.path[-1], f", and {more} more samples," if more else ""
+        warnings.warn(
+            f"the search{_of(k, len(searches))}{others} ended undecided, with the reason "
+            f"{search.reason!r}, at alpha = {search.alpha:.3g}, where |A x - y| / noise_norm is "
+            f"between {last.lower:.4g} and {last.upper:.4g}; expected an interval beside "
+            f"{tau:g}, or within rtol of it. Proven is only that the parameter is between "
+            f"{search.low:.3g} and {search.high:.3g}. Allow the solver more iterations (solve), or "
+            "take a larger rtol.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _of(k, count):

@@ -105,7 +105,8 @@ def main(argv=None):
     arguments = parser().parse_args(argv)
     try:
         return arguments.run(arguments)
-    except (ArithmeticError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+    except (ArithmeticError, ImportError, MemoryError, OSError, RuntimeError, TypeError,
+            ValueError) as error:  # fmt: skip
         print("odl_learned:", *str(error).split(), file=sys.stderr)
         return 2
     except KeyboardInterrupt as interruption:

@@ -110,6 +110,7 @@ def test_k_space_of_several_coils_in_the_units_of_the_file(tmp_path, truth, caps
     (("bin_mm = 1.2", ""), r"lacks bin_mm \(width of a detector pixel in millimeters\)"),
     (("axis_bin = 14.0", "source_to_axis_mm = 50"), "unknown key 'source_to_axis_mm'"),
     (("step = 3", "step = 0.05"), "look like radians"),
+    (("step = 3", "step = 13"), "degrees run from 0.5 to 767.5; expected at most two turns"),
     (("{first = 0.5, step = 3}", "[1, 2, 3]"), "has 60 rows and degrees 3 angles"),
     (("{first = 0.5, step = 3}", "180"), "degrees is 180; expected increasing angles"),
     (("[24, 24]", "24"), "pixels is 24; expected columns and rows"),
@@ -135,6 +136,13 @@ def test_without_noise_level_and_alpha_the_error_says_what_to_give(tmp_path, tru
     assert "--noise-level is -1" in capsys.readouterr().err
     assert call(tmp_path, "parallel", "--geometry", "none.toml", "--alpha", "1") == 2
     assert "none.toml does not exist" in capsys.readouterr().err
+
+
+def test_data_of_zeros_have_a_gap_in_place_of_a_relative_one(tmp_path, truth, capsys):
+    write_sinogram(tmp_path, 0 * truth, False, 60)
+    np.save(tmp_path / "scan.npy", np.zeros((60, 32), dtype="float32"))
+    assert call(tmp_path, "parallel", *geometry(tmp_path), "--alpha", "1") == 1
+    assert "value 0, at most" in capsys.readouterr().out
 
 
 def test_options_replace_keys_of_the_file(tmp_path, truth, capsys):

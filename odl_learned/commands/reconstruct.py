@@ -132,9 +132,12 @@ def run(arguments):
                          "the parameter by --alpha.")
 
     def problem_of(alpha, data):
-        print(f"alpha {alpha:.4g}", file=sys.stderr, flush=True)
         return METHODS[arguments.method](scan.forward_op, functionals.l2_fidelity(data), alpha,
                                          scan.constraint)  # fmt: skip
+
+    def announced(alpha, data):
+        print(f"alpha {alpha:.4g}", file=sys.stderr, flush=True)
+        return problem_of(alpha, data)
 
     solve = solver(arguments.maxiter)
     alpha, reason, start = arguments.alpha, "accuracy", None
@@ -142,8 +145,8 @@ def run(arguments):
         first = parameter_choice.first_alpha(scan.forward_op, level)
         image_of = image_part(problem_of(first, scan.data), scan.forward_op.domain)
         alpha, _, start, _, reason = RULES[arguments.choose](
-            problem_of, scan.forward_op @ image_of, scan.data, level, first, solve)  # fmt: skip
-    problem = problem_of(alpha, scan.data)
+            announced, scan.forward_op @ image_of, scan.data, level, first, solve)  # fmt: skip
+    problem = announced(alpha, scan.data)
     solution = solve(problem, arguments.accuracy, start)
     image = image_part(problem, scan.forward_op.domain)(solution.x)
     picture = (scan.scale * scan.picture(image)).astype(np.float32)
@@ -172,7 +175,8 @@ def run(arguments):
 
 def told(alpha, reason, value, relative, solution, residual):
     """The line of certificate."""
-    proven = (f"at most {relative:.2%} above the minimum" if relative < math.inf else
+    gap = f"{relative:.2%}" if relative < math.inf else f"{float(solution.gap):.2g}"
+    proven = (f"at most {gap} above the minimum" if solution.gap < math.inf else
               "without a certificate")  # fmt: skip
     ended = "" if solution.reason == "accuracy" else f", not as asked ({solution.reason})"
     sought = "" if reason == "accuracy" else f" (search undecided: {reason})"

@@ -20,9 +20,9 @@ MEANING = {
                "{first = 0, step = 1.5}",
     "source_to_axis_mm": "distance from the source to the axis of rotation in millimeters",
     "source_to_detector_mm": "distance from the source to the detector in millimeters",
-    "axis_bin": "detector pixel, from zero, that the axis of rotation lies behind; the middle",
-    "largest": "bound of the values of the picture: per millimeter without a bound, or 3 in units "
-               "of the largest magnitude of the root sum of squares",
+    "axis_bin": "detector pixel, from zero, that the axis of rotation lies behind [the middle]",
+    "largest": "bound of the values of the picture, per millimeter [none]; for k-space over the "
+               "largest value of its root sum of squares [3]",
 }  # fmt: skip
 PARALLEL = ("pixels", "pixel_mm", "bin_mm", "degrees")
 FAN = (*PARALLEL, "source_to_axis_mm", "source_to_detector_mm")
@@ -60,12 +60,15 @@ def fan(path, key, index, geometry):
 def fastmri(path, key, index, geometry):
     """A slice of a k-space file in the layout of fastMRI, which needs no geometry."""
     from odl_learned import data, functionals
+    from odl_learned.validation import require_positive
 
     if key is not None:
         raise ValueError(f"--key is {key!r}; expected none, k-space is the array 'kspace'.")
     values = checked(geometry, (), ("largest",))
     scan = data.read_mri_scan(path, index)
-    bound = functionals.MagnitudeBound(scan.forward_op.domain, values.get("largest", 3.0))
+    largest = values.get("largest", 3.0)
+    require_positive("largest", largest)
+    bound = functionals.MagnitudeBound(scan.forward_op.domain, largest)
     return Scan(scan.forward_op, scan.data, bound, scan.noise_level, scan.scale,
                 lambda x: data.to_rows(scan.picture(x)))  # fmt: skip
 
@@ -121,6 +124,11 @@ def views(degrees, count, path):
     if len(degrees) != count:
         raise ValueError(f"{path} has {count} rows and degrees {len(degrees)} angles; expected one "
                          "row for each view, and one column for each detector pixel.")
+    if degrees.ndim != 1:
+        raise ValueError(f"degrees has shape {degrees.shape}; expected {MEANING['degrees']}.")
+    if np.ptp(degrees) > 720:
+        raise ValueError(f"degrees run from {degrees.min():g} to {degrees.max():g}; expected at "
+                         "most two turns; check their step.")
     if np.ptp(degrees) <= 2 * math.pi and count > 1:
         raise ValueError(f"degrees run from {degrees.min():g} to {degrees.max():g}, which look "
                          "like radians; expected degrees, and an arc of more than 6.3 of them.")

@@ -151,3 +151,32 @@ def test_backprojection_refuses_what_it_gets_wrong():
     for kind, part in (("parallel", (0, np.pi)), ("fan", (0, 2 * np.pi))):
         with pytest.warns(RuntimeWarning, match="reach.*farther.*Widen"):
             ops.fbp(scan(kind, part, narrow, {}))
+
+
+@pytest.mark.parametrize("views", [1, 2, 3])
+def test_backprojection_refuses_views_that_resolve_nothing(views):
+    with pytest.raises(ValueError, match=rf"has {views} views, .* expected at least 4.*tv_problem"):
+        ops.fbp(ops.parallel_ray_transform(SPACE, views))
+    ops.fbp(ops.parallel_ray_transform(SPACE, 4))
+    with pytest.raises(ValueError, match=r"6 views, 60 degrees apart on a circle.*at least 7"):
+        ops.fbp(ops.fan_beam_ray_transform(SPACE, 6, 8.0, 4.0))
+    ops.fbp(ops.fan_beam_ray_transform(SPACE, 7, 8.0, 4.0))
+
+
+@pytest.mark.parametrize("bins", [1, 2])
+def test_backprojection_refuses_bins_that_resolve_nothing(bins):
+    scans = (ops.parallel_ray_transform(SPACE, 8, bins),
+             ops.fan_beam_ray_transform(SPACE, 8, 8.0, 4.0, bins))
+    for A in scans:  # two bins reach to the corners, and fewer of them cover the disk
+        with pytest.raises(ValueError, match=rf"has {bins} bins .* at least 2, .*raise num_bins"):
+            ops.fbp(A)
+
+
+def test_truth_values_and_degrees_are_refused():
+    for name, numbers in (("num_bins", (8, True)), ("num_angles", (True, 8))):
+        with pytest.raises(ValueError, match=f"{name} is True; expected a positive integer"):
+            ops.parallel_ray_transform(SPACE, *numbers)
+    with pytest.raises(ValueError, match=r"whole numbers from 0 to 12, as degrees.*deg2rad"):
+        ops.scanned_parallel_beam(SPACE, [0, 4, 8, 12], 9, 0.5)
+    ops.scanned_parallel_beam(SPACE, np.deg2rad([0, 4, 8, 12]), 9, 0.5)
+    ops.scanned_parallel_beam(SPACE, [0, 1, 2], 9, 0.5)

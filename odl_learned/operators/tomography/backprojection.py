@@ -60,7 +60,8 @@ def fbp(forward_op: odl.Operator, filter_type: str = "Hann",
     TypeError
         If the operator is not a ray transform.
     ValueError
-        If the filter is unknown, the cutoff out of bounds, or angles are missing.
+        If the filter is unknown, the cutoff out of bounds, angles are missing, or the disk in the
+        domain is seen by fewer than two bins or by views usually more than a radian apart.
     NotImplementedError
         If a detector is curved, or the source of a fan beam leaves its circle.
 
@@ -90,6 +91,7 @@ def fbp(forward_op: odl.Operator, filter_type: str = "Hann",
     if str(filter_type).lower() not in WINDOWS:
         raise ValueError(f"filter_type is {filter_type!r}; expected one of {', '.join(WINDOWS)}.")
     if isinstance(op.geometry, (tomo.Parallel2dGeometry, tomo.FanBeamGeometry)):
+        _require_bins(op)
         _warn_if_truncated(op)
         of_rays = _of_parallel if isinstance(op.geometry, tomo.Parallel2dGeometry) else _of_fan
         back, weights = of_rays(op, symmetrized)
@@ -165,6 +167,20 @@ def _largest_fan(op):
     sources = op.geometry.src_position(op.geometry.angles)[:, None]
     return float(np.abs(angle_between(op.geometry.translation - sources,
                                       _largest_disk(op) - sources)).max())
+
+
+def _require_bins(op):
+    """Raise ValueError unless two bins see the diameter of the largest disk, one period of it."""
+    geometry, diameter = op.geometry, float(min(op.domain.domain.extent))
+    shadow = 1.0
+    if isinstance(geometry, tomo.FanBeamGeometry):
+        shadow = 1 + geometry.det_radius / geometry.src_radius
+    across = diameter * shadow / _bin_width(op)
+    if min(across, op.range.shape[1]) < 2 - 1e-6:
+        raise ValueError(
+            f"forward_op has {op.range.shape[1]} bins of the width {_bin_width(op):.3g} on its "
+            f"detector, {across:.3g} of them across the largest disk in the domain; expected at "
+            "least 2, and for an image without blur as many as pixels: raise num_bins.")
 
 
 def _warn_if_truncated(op):

@@ -89,7 +89,8 @@ def require_scan(space, ndim, num_angles, *num_bins):
     for name, number in (("num_angles", num_angles), *(("num_bins", n) for n in num_bins)):
         if number is None and name == "num_bins":
             continue
-        if not (isinstance(number, (int, np.integer)) and number > 0):
+        is_whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+        if not (is_whole and number > 0):
             raise ValueError(f"{name} is {shown(number)}; expected a positive integer.")
         require_count(name, number, most=MOST_BINS)
     if not tomo.ASTRA_AVAILABLE:

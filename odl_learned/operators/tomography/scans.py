@@ -127,6 +127,11 @@ def _views(angles):
         raise ValueError(f"angles is {shown(angles)}, expected a list of angles in radians, one "
                          "for each view.")
     angles = angles.astype(np.float64)
+    if np.ptp(angles) > math.pi and np.array_equal(angles, np.round(angles)):
+        raise ValueError(
+            f"angles are whole numbers from {angles.min():g} to {angles.max():g}, as degrees are; "
+            "expected radians. Degrees become radians by numpy.deg2rad(angles)."
+        )
     if np.ptp(angles) > LARGEST_SPAN:
         raise ValueError(
             f"angles run from {angles.min():g} to {angles.max():g}, more than two turns in "

@@ -7,6 +7,9 @@ from odl.applications import tomo
 
 #: The largest gap between views that is no gap: four times the usual one, or this many radians.
 SMALL_GAP = 0.2
+#: The largest usual gap in radians. Views ``d`` apart resolve frequencies up to ``pi / (r d)`` in a
+#: disk of the radius r; one period over its diameter has the frequency ``pi / r``.
+USUAL_GAP = 1.0
 
 _OTHERWISE = "Reconstruct by variational.tv_problem or solvers.lsqr, which need no full set."
 
@@ -31,14 +34,22 @@ def angular_weights(geometry):
     Raises
     ------
     ValueError
-        If views are missing in more than one place, or on half a circle in one.
+        If views are missing in more than one place, or on half a circle in one, or usually more
+        than a radian apart.
     """
     parallel = isinstance(geometry, tomo.Parallel2dGeometry)
     period = math.pi if parallel else 2 * math.pi
     angles = np.asarray(geometry.angles, dtype=float) % period
     order = np.argsort(angles)
     gaps = np.diff(angles[order], append=angles[order[0]] + period)
-    small = max(4 * float(np.median(gaps)), SMALL_GAP)
+    usual = float(np.median(gaps))
+    if usual > USUAL_GAP:
+        raise ValueError(
+            f"forward_op has {len(angles)} views, {math.degrees(usual):.3g} degrees apart on "
+            f"{'half a circle' if parallel else 'a circle'}, expected at least "
+            f"{math.ceil(period / USUAL_GAP)}: fewer do not resolve one period over the image. "
+            + _OTHERWISE)
+    small = max(4 * usual, SMALL_GAP)
     wide = np.flatnonzero(gaps > small)
     if len(wide) > (not parallel):
         circle = "half a circle" if parallel else "a circle, or around one arc of it"

@@ -57,7 +57,8 @@ VARIATIONAL = {
     "by_primal_dual": (parameter_choice.by_primal_dual, lambda: dict(
         problem=PROBLEM, accuracy=0.5, start=None)),
     "by_cross_validation": (parameter_choice.by_cross_validation, lambda: dict(
-        problem_of=lambda alpha, y: (alpha, y), forward_op=DIAGONAL, data=NOISY,
+        problem_of=lambda alpha, y: (alpha, y), forward_op=DIAGONAL,
+        data=DIAGONAL(X.one()) + element(X),
         start=0.1, rng=np.random.default_rng(0), rtol=0.1, solve=ridge, width=0.5, factor=1e3,
         step=0.3, measured=1.0)),
     "by_unbiased_risk": (parameter_choice.by_unbiased_risk, lambda: dict(

@@ -51,4 +51,4 @@ def tensor_of(array: ArrayLike | torch.Tensor) -> torch.Tensor:
 
 def array_of(tensor: torch.Tensor) -> np.ndarray:
     """Return a tensor on any device, conjugate views included, as a numpy array."""
-    return tensor.detach().cpu().resolve_conj().resolve_neg().numpy()
+    return tensor.numpy(force=True)

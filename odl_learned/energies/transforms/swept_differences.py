@@ -76,7 +76,7 @@ def swept_follow_apart(d, p, z, weight, ratio, most):
 
 def array(x):
     """The memory of a tensor, or a copy where it is no array as it is."""
-    return x.detach().resolve_conj().resolve_neg().contiguous().numpy()
+    return x.contiguous().numpy(force=True)
 
 
 def _swept(loop, parts, shape, like):

@@ -71,7 +71,7 @@ def _height(shape):
 
 
 def _array(x):
-    return x.detach().resolve_neg().contiguous().numpy()
+    return x.contiguous().numpy(force=True)
 
 
 def _added(blocks):

@@ -7,12 +7,13 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
 
-.PHONY: help demo test test-kernels lint docs clean
+.PHONY: help demo test test-kernels wheel lint docs clean
 
 help:
 	@echo "make demo          run the demonstration; pictures and numbers appear in results/"
 	@echo "make test          check the style, then run the tests"
 	@echo "make test-kernels  run the tests as other processors do (TESTS=tests/test_X.py: some)"
+	@echo "make wheel         build dist/, and use the wheel alone in a new environment"
 	@echo "make lint          check the style"
 	@echo "make docs          build the site in docs/_build, with pictures if figures were run:"
 	@echo "                   .venv/bin/odl-learned figures run --jobs 2"
@@ -37,6 +38,9 @@ test: lint
 
 test-kernels: .venv/installed
 	.ci/kernels $(TESTS)
+
+wheel:
+	PYTHON=$(PYTHON) .ci/wheel
 
 .venv/docs: .venv/installed
 	$(BIN)/python -m pip install -c constraints.txt -e ".[docs]"

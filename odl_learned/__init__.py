@@ -19,7 +19,7 @@ from odl_learned import odl_fixes  # noqa: E402
 
 odl_fixes.apply()
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name):

@@ -5,11 +5,12 @@ import json
 import os
 import platform
 
-#: What the package stands on, and what its extras bring.
+#: What the package stands on, and what is optional with the extra that brings it.
 REQUIRED = ("odl_learned", "odl", "torch", "numpy", "scipy", "astra-toolbox", "PyWavelets",
             "matplotlib", "tqdm", "threadpoolctl")  # fmt: skip
-OPTIONAL = ("Py-BOBYQA", "pydicom", "python-gdcm", "h5py", "pillow", "pydicom-data",
-            "scikit-image")  # fmt: skip
+OPTIONAL = {"numba": "fast", "pydicom": "dicom", "python-gdcm": "dicom", "h5py": "hdf5",
+            "nibabel": "nifti", "pillow": "pictures", "tifffile": "pictures",
+            "pydicom-data": "demo", "Py-BOBYQA": "dfo"}  # fmt: skip
 
 
 def add(commands):
@@ -28,7 +29,7 @@ def run(arguments):
     else:
         width = max(map(len, found))
         for name, value in found.items():
-            print(f"{name:<{width}}  {'not installed' if value is None else value}")
+            print(f"{name:<{width}}  {missing(name) if value is None else value}")
         print("\n".join(f"fault: {fault}" for fault in faults) or "no faults found")
     return 1 if faults else 0
 
@@ -60,6 +61,12 @@ def examine():
     found["GPU of torch"] = (torch.cuda.get_device_name() if torch.cuda.is_available() else "none")
     found["projectors of ASTRA"] = projectors(faults)
     return found, faults
+
+
+def missing(name):
+    """What is said of a distribution that is not installed."""
+    how = f': pip install "odl_learned[{OPTIONAL[name]}]"' if name in OPTIONAL else ""
+    return f"not installed{how}"
 
 
 def version_of(name):

@@ -161,6 +161,18 @@ def test_gaps_bound_the_error_of_the_risk():
         assert abs(wrong.risk - truth.risk) > wrong.error + truth.error
 
 
+def test_answers_of_solves_that_stopped_early_are_warned_of():
+    A, y = variation()
+
+    def stopped(problem, accuracy, start):
+        return by_rof(problem, accuracy, start)._replace(reason="maxiter")
+
+    for by, noise in ((by_unbiased_risk, (LEVEL,)), (by_cross_validation, ())):
+        with pytest.warns(RuntimeWarning, match="ended with the reason 'maxiter' and a gap of"):
+            choice = by(denoising, A, y, *noise, first_alpha(A, LEVEL), rng(), solve=stopped)
+        assert choice.reason == "maxiter"
+
+
 def test_problems_of_the_package_are_solved_from_where_they_were():
     A, y = variation(8)
     box = functionals.BoxConstraint(A.domain, -1, 2)

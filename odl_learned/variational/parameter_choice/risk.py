@@ -14,6 +14,7 @@ knowledge of the noise,
 is nearly proportional to it near its minimum, if ``delta`` is not near one.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,12 @@ def by_unbiased_risk(problem_of: Callable, forward_op: odl.Operator, data: Any, 
     TypeError
         If an argument is of another kind.
 
+    Warns
+    -----
+    RuntimeWarning
+        If the solve at the parameter found was not accurate, where ``reason`` is not
+        ``"accuracy"``.
+
     References
     ----------
     Stein, C. M. Estimation of the mean of a multivariate normal distribution. Ann. Stat. 9 (1981).
@@ -140,6 +147,11 @@ def by_cross_validation(problem_of: Callable, forward_op: odl.Operator, data: An
     ValueError, TypeError
         As `by_unbiased_risk`, and if the risk falls to where it decides nothing.
 
+    Warns
+    -----
+    RuntimeWarning
+        As `by_unbiased_risk`.
+
     References
     ----------
     Golub, G. H., Heath, M. and Wahba, G. Generalized cross-validation as a method for choosing a
@@ -158,6 +170,15 @@ def by_cross_validation(problem_of: Callable, forward_op: odl.Operator, data: An
 def _least(trials):
     """Return the `Choice` of least risk."""
     search, found = trials.least()
+    if found.reason != "accuracy":
+        warnings.warn(
+            f"the solve at the parameter found, alpha = {search.alpha:.3g}, ended with the reason "
+            f"{found.reason!r} and a gap of {found.gap:.3g}; expected a solve to the accuracy that "
+            "rtol asks for. The risk was estimated from what it returned. Allow the solver more "
+            "iterations (solve), or take a larger rtol.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     return Choice(search.alpha, search.bracket, found, trials.path, found.reason)
 
 

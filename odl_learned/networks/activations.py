@@ -54,7 +54,7 @@ class RadialBasis(nn.Module):
     al., Learning a variational network (2018), equation 10, with 31 centers.
     """
 
-    def __init__(self, channels: int, centers: int, radius: float, slope: float = 0.0):
+    def __init__(self, channels: int, centers: int, radius: float, slope: float = 0.0) -> None:
         super().__init__()
         require_count("channels", channels)
         require_count("centers", centers, 2)

@@ -1,5 +1,6 @@
 """Convolutional networks on channels: a plain one and its residual form."""
 
+import torch
 from torch import nn
 
 from odl_learned.networks.layers import (
@@ -43,7 +44,16 @@ class CNN(ChannelNetwork):
     Source: Adler, Oktem, Learned primal-dual reconstruction (2018).
     """
 
-    def __init__(self, in_channels, out_channels, width, depth, *, dimension=2, generator=None):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        width: int,
+        depth: int,
+        *,
+        dimension: int = 2,
+        generator: torch.Generator | None = None,
+    ) -> None:
         require_sizes(
             {"in_channels": in_channels, "out_channels": out_channels, "width": width,
              "depth": depth}, dimension)
@@ -59,7 +69,8 @@ class CNN(ChannelNetwork):
         self.layers = nn.Sequential(*layers[:-1])
         nn.init.zeros_(self.layers[-1].weight)
 
-    def forward(self, x):  # (N, in_channels, *shape) -> (N, out_channels, *shape)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # (N, in_channels, *shape) -> (N, out_channels, *shape)
         require_channels(x, self.in_channels, self.dimension, self.layers[0].weight)
         return self.layers(x)
 
@@ -86,7 +97,16 @@ class ResidualCNN(ChannelNetwork):
     for the skip connection; initial values after Adler, Oktem (2018).
     """
 
-    def __init__(self, in_channels, out_channels, width, depth, *, dimension=2, generator=None):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        width: int,
+        depth: int,
+        *,
+        dimension: int = 2,
+        generator: torch.Generator | None = None,
+    ) -> None:
         super().__init__(in_channels, dimension)
         self.residual = CNN(
             in_channels, out_channels, width, depth, dimension=dimension, generator=generator
@@ -98,5 +118,6 @@ class ResidualCNN(ChannelNetwork):
             )
         self.out_channels = out_channels
 
-    def forward(self, x):  # (N, in_channels, *shape) -> (N, out_channels, *shape)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # (N, in_channels, *shape) -> (N, out_channels, *shape)
         return self.residual(x) + x[:, : self.out_channels]

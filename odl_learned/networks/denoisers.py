@@ -54,7 +54,7 @@ class DnCNN(ChannelNetwork):
         *,
         dimension: int,
         generator: torch.Generator | None = None,
-    ):
+    ) -> None:
         require_sizes({"channels": channels, "width": width, "depth": depth}, dimension)
         super().__init__(channels, dimension)
         sizes = [channels] + [width] * (depth - 1) + [channels]
@@ -116,7 +116,7 @@ class NoiseLevelUNet(ChannelNetwork):
         *,
         dimension: int,
         generator: torch.Generator | None = None,
-    ):
+    ) -> None:
         named = require_widths(widths)
         require_sizes({"channels": channels, "blocks": blocks,
                        "the number of scales": len(named), **named}, dimension)  # fmt: skip

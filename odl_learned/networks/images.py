@@ -165,13 +165,13 @@ class OnImages(nn.Module):
         If the network is no module.
     """
 
-    def __init__(self, net, *, dimension):
+    def __init__(self, net: nn.Module, *, dimension: int) -> None:
         super().__init__()
         require_network(net)
         require_dimension(dimension, net)
         self.net = net
         self.dimension = dimension
 
-    def forward(self, x):  # (*batch, *shape) -> (*batch, *shape)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (*batch, *shape) -> (*batch, *shape)
         channels = self.net(to_channels(x, self.dimension))
         return from_channels(channels, x, self.dimension)

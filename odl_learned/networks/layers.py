@@ -23,7 +23,7 @@ class ChannelNetwork(nn.Module):
         Number of axes of an image: 1, 2 or 3; what puts it on images compares.
     """
 
-    def __init__(self, in_channels: int, dimension: int):
+    def __init__(self, in_channels: int, dimension: int) -> None:
         super().__init__()
         self.in_channels, self.dimension = in_channels, dimension
 

@@ -33,7 +33,9 @@ class BoundedConvolution(ChannelNetwork, abc.ABC):
     dimension : int
     """
 
-    def __init__(self, in_channels, out_channels, size, boundary, dimension):
+    def __init__(
+        self, in_channels: int, out_channels: int, size: int, boundary: Boundary, dimension: int
+    ) -> None:
         require_sizes({"in_channels": in_channels, "out_channels": out_channels, "size": size},
                       dimension)  # fmt: skip
         if not isinstance(boundary, Boundary):
@@ -93,7 +95,7 @@ class NormalizedConvolution(BoundedConvolution):
         *,
         dimension: int,
         generator: torch.Generator | None = None,
-    ):
+    ) -> None:
         super().__init__(in_channels, out_channels, size, boundary, dimension)
         require_generator(generator)
         shape = (out_channels, in_channels, *[size] * dimension)
@@ -141,7 +143,7 @@ class GroupSort(nn.Module):
     Source: Anil, Lucas, Grosse, Sorting out Lipschitz function approximation (2019).
     """
 
-    def __init__(self, group: int = 2):
+    def __init__(self, group: int = 2) -> None:
         super().__init__()
         if not isinstance(group, int) or isinstance(group, bool) or group < 2:
             raise ValueError(f"group is {group!r}; expected a whole number, at least 2, such as 2.")
@@ -184,7 +186,7 @@ class Averaged(nn.Module):
     Source: Bauschke, Combettes, Convex analysis and monotone operator theory (2011), Prop. 4.4.
     """
 
-    def __init__(self, net: nn.Module):
+    def __init__(self, net: nn.Module) -> None:
         super().__init__()
         require_network(net)
         self.net = net

@@ -83,7 +83,7 @@ class OrthogonalConvolution(BoundedConvolution):
         *,
         dimension: int,
         generator: torch.Generator | None = None,
-    ):
+    ) -> None:
         if not isinstance(boundary, Circular | Zero):
             raise TypeError(f"boundary is of type {type(boundary).__name__}, expected "
                             "networks.Circular() or networks.Zero(); for reflected images use "

@@ -65,7 +65,7 @@ class UNet(ChannelNetwork):
         dimension: int,
         groups: int = 4,
         generator: torch.Generator | None = None,
-    ):
+    ) -> None:
         named = require_widths(widths)
         require_sizes({"in_channels": in_channels, "out_channels": out_channels, "groups": groups,
                        "the number of scales": len(named), **named}, dimension)  # fmt: skip
@@ -130,7 +130,7 @@ class Residual(ChannelNetwork):
         On call, if it returns more channels than it is given, or another size of images.
     """
 
-    def __init__(self, net: ChannelNetwork):
+    def __init__(self, net: ChannelNetwork) -> None:
         if not isinstance(net, ChannelNetwork):
             raise TypeError(f"net is of type {type(net).__name__}, expected a network on channels, "
                             "such as networks.UNet.")

@@ -31,7 +31,7 @@ class NoiseLevelOnImages(nn.Module):
         As `OnImages`, or if the levels have another shape than the batch.
     """
 
-    def __init__(self, net: nn.Module, *, dimension: int):
+    def __init__(self, net: nn.Module, *, dimension: int) -> None:
         super().__init__()
         require_network(net)
         require_dimension(dimension, net)

@@ -47,7 +47,7 @@ class PreconditionedDenoiser(ChannelNetwork):
     section 5 and table 1.
     """
 
-    def __init__(self, net: ChannelNetwork, mean: float, spread: float):
+    def __init__(self, net: ChannelNetwork, mean: float, spread: float) -> None:
         require_network(net)
         if not isinstance(net, ChannelNetwork) or net.in_channels < 2:
             raise TypeError(f"net is {shown(net)}, expected a network with one input channel more "

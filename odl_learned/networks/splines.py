@@ -38,7 +38,7 @@ class ConvexSpline(nn.Module):
     Goujon, Neumayer, Unser, Learning weakly convex regularizers (2024).
     """
 
-    def __init__(self, channels: int, pieces: int, radius: float, *, slope: float = 0.95):
+    def __init__(self, channels: int, pieces: int, radius: float, *, slope: float = 0.95) -> None:
         super().__init__()
         require_sizes({"channels": channels, "pieces": pieces}, 1)
         require_positive("radius", radius)

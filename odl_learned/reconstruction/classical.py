@@ -61,7 +61,7 @@ class LeastSquares(nn.Module):
         *,
         dimension: int,
         normal: TensorMap | None = None,
-    ):
+    ) -> None:
         super().__init__()
         require_maps(forward, adjoint, normal, dimension)
         require_count("iterations", iterations)
@@ -133,7 +133,7 @@ class Landweber(nn.Module):
         iterations: int,
         initial: TensorMap | None = None,
         normal: TensorMap | None = None,
-    ):
+    ) -> None:
         super().__init__()
         require_maps(forward, adjoint, normal)
         require_tensor_map("initial", initial, optional=True)

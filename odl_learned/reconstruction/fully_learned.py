@@ -63,7 +63,7 @@ class AUTOMAP(nn.Module):
         image_parts: int = 1,
         largest: int = 2**28,
         generator: torch.Generator | None = None,
-    ):
+    ) -> None:
         super().__init__()
         data_shape = require_image_shape(data_shape, name="data_shape")
         image_shape = require_image_shape(image_shape, name="image_shape")

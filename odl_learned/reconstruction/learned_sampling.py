@@ -58,7 +58,7 @@ class LearnedSampling(nn.Module):
         slope: float = 5.0,
         fixed: np.ndarray | torch.Tensor | None = None,
         generator: torch.Generator | None = None,
-    ):
+    ) -> None:
         super().__init__()
         members = np.asarray(members)
         if members.dtype.kind not in "iu" or not members.size or members.min() < 0 or not np.all(

@@ -37,7 +37,7 @@ class Postprocessing(nn.Module):
     Source: Jin et al., Deep convolutional neural network for inverse problems in imaging (2017).
     """
 
-    def __init__(self, initial: TensorMap, net: nn.Module):
+    def __init__(self, initial: TensorMap, net: nn.Module) -> None:
         super().__init__()
         require_tensor_map("initial", initial)
         require_tensor_map("net", net)

@@ -30,7 +30,7 @@ class WeighedRows(nn.Module):
         If an ODL operator is passed in place of its module.
     """
 
-    def __init__(self, forward: TensorMap, weights: nn.Module):
+    def __init__(self, forward: TensorMap, weights: nn.Module) -> None:
         super().__init__()
         require_linear_map("forward", forward)
         _require_weights(weights)
@@ -61,7 +61,7 @@ class WeighedRowsAdjoint(nn.Module):
         If an ODL operator is passed in place of its module.
     """
 
-    def __init__(self, adjoint: TensorMap, weights: nn.Module):
+    def __init__(self, adjoint: TensorMap, weights: nn.Module) -> None:
         super().__init__()
         require_linear_map("adjoint", adjoint)
         _require_weights(weights)
@@ -87,7 +87,7 @@ class SampledReconstruction(nn.Module):
     pattern in MRI (2020).
     """
 
-    def __init__(self, sampling: nn.Module, model: nn.Module):
+    def __init__(self, sampling: nn.Module, model: nn.Module) -> None:
         super().__init__()
         _require_weights(sampling)
         require_tensor_map("model", model)

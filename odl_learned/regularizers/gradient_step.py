@@ -42,7 +42,7 @@ class GradientStepDenoiser(nn.Module):
     (2022); Cohen et al., It has potential: gradient-driven denoisers (2021).
     """
 
-    def __init__(self, net: nn.Module, *, dimension: int):
+    def __init__(self, net: nn.Module, *, dimension: int) -> None:
         super().__init__()
         require_network(net)
         require_dimension(dimension)

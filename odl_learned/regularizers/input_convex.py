@@ -81,7 +81,7 @@ class InputConvex(nn.Module):
         strength: float = 1.0,
         convexity: float = 1e-3,
         generator: torch.Generator | None = None,
-    ):
+    ) -> None:
         super().__init__()
         require_sizes({"width": width, "depth": depth, "size": size}, dimension)
         if size % 2 == 0:

@@ -37,7 +37,7 @@ class Sum(nn.Module):
     input-convex network with a quadratic term and a filter bank.
     """
 
-    def __init__(self, terms: Sequence[nn.Module]):
+    def __init__(self, terms: Sequence[nn.Module]) -> None:
         super().__init__()
         if not isinstance(terms, list | tuple | nn.ModuleList):
             raise TypeError(f"terms is {shown(terms)}, expected a list of regularizers.")

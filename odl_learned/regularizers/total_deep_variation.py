@@ -77,7 +77,7 @@ class TotalDeepVariation(nn.Module):
         dimension: int,
         strength: float = 1.0,
         generator: torch.Generator | None = None,
-    ):
+    ) -> None:
         super().__init__()
         require_sizes({"width": width, "scales": scales, "blocks": blocks}, dimension)
         if not isinstance(boundary, Reflecting | Circular | Zero):

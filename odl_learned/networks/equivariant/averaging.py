@@ -33,7 +33,7 @@ class GroupAverage(nn.Module):
     Source: Celledoni et al., Equivariant neural networks for inverse problems (2021), section 2.
     """
 
-    def __init__(self, net: nn.Module, group: Group):
+    def __init__(self, net: nn.Module, group: Group) -> None:
         super().__init__()
         _require_averageable(net, group)
         self.net, self.group = net, group
@@ -70,7 +70,9 @@ class RandomElement(nn.Module):
     Source: Terris et al., Equivariant plug-and-play image reconstruction (2024), algorithm 1.
     """
 
-    def __init__(self, net: nn.Module, group: Group, generator: torch.Generator | None = None):
+    def __init__(
+        self, net: nn.Module, group: Group, generator: torch.Generator | None = None
+    ) -> None:
         super().__init__()
         _require_averageable(net, group)
         if generator is not None and not isinstance(generator, torch.Generator):

@@ -1,12 +1,13 @@
 """What convolutions of fields share: filters composed from few weights, and kept in evaluation."""
 
 import math
+from typing import Self
 
 import torch
 from torch import nn
 
 from odl_learned.networks.equivariant.bases import kernel_basis
-from odl_learned.networks.equivariant.fields import require_fields
+from odl_learned.networks.equivariant.fields import Fields, require_fields
 from odl_learned.networks.layers import require_generator
 from odl_learned.validation import require_count
 
@@ -26,7 +27,17 @@ class FieldConvolution(nn.Module):
     generator : torch.Generator or None
     """
 
-    def __init__(self, source, target, size, stride, dilation, padding, bias, generator):
+    def __init__(
+        self,
+        source: Fields,
+        target: Fields,
+        size: int,
+        stride: int,
+        dilation: int,
+        padding: int | None,
+        bias: bool,
+        generator: torch.Generator | None,
+    ) -> None:
         super().__init__()
         require_fields("source", source)
         require_fields("target", target)
@@ -53,7 +64,7 @@ class FieldConvolution(nn.Module):
         bound = math.sqrt(6 / (self.size**self.source.group.dimension * fan))
         nn.init.uniform_(self.weight, -bound, bound, generator=generator)
 
-    def he_uniform(self, generator: torch.Generator | None = None) -> "FieldConvolution":
+    def he_uniform(self, generator: torch.Generator | None = None) -> Self:
         """Draw the weights of a layer before a ReLU, as in He et al. (2015), and return it."""
         self._draw(self.source.channels, generator)
         return self
@@ -67,7 +78,7 @@ class FieldConvolution(nn.Module):
         self.table, self._kept = self._table(), None  # not rounded twice
         return self
 
-    def train(self, mode: bool = True):
+    def train(self, mode: bool = True) -> Self:
         """Set training or evaluation, and forget the composed filters."""
         self._kept = None
         return super().train(mode)
@@ -118,7 +129,7 @@ class FieldConvolution(nn.Module):
     def _options(self):
         return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"{self.source}, {self.target}, size={self.size}"
 
 

@@ -74,7 +74,7 @@ class GroupConvolution(FieldConvolution):
         padding_mode: str = "zeros",
         bias: bool = True,
         generator: torch.Generator | None = None,
-    ):
+    ) -> None:
         super().__init__(source, target, size, stride, dilation, padding, bias, generator)
         if padding_mode not in PADDING_MODES:
             raise ValueError(f"padding_mode is {shown(padding_mode)}, expected one of "
@@ -150,7 +150,7 @@ class GroupTransposedConvolution(FieldConvolution):
         padding: int = 0,
         bias: bool = True,
         generator: torch.Generator | None = None,
-    ):
+    ) -> None:
         super().__init__(source, target, size, stride, dilation, padding, bias, generator)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

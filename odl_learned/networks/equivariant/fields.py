@@ -43,7 +43,7 @@ class Fields:
         If the elements are no subgroup, or the count is below 1.
     """
 
-    def __init__(self, group: Group, subgroup: tuple[int, ...], count: int):
+    def __init__(self, group: Group, subgroup: tuple[int, ...], count: int) -> None:
         require_group(group)
         require_count("count", count)
         subgroup = _elements("subgroup", subgroup)

@@ -34,7 +34,7 @@ class Group:
         ``products[a, b]`` is the element ``a b``, which acts as b first and then a.
     """
 
-    def __init__(self, matrices: torch.Tensor):
+    def __init__(self, matrices: torch.Tensor) -> None:
         if not (isinstance(matrices, torch.Tensor) and matrices.is_floating_point()
                 and matrices.ndim == 3 and len(matrices) and matrices.shape[1] == matrices.shape[2]
                 and not matrices.is_meta and matrices.isfinite().all()):  # fmt: skip
@@ -150,7 +150,7 @@ class Cyclic(Group):
         For any other number.
     """
 
-    def __init__(self, n: int):
+    def __init__(self, n: int) -> None:
         require_count("n", n, most=MOST_TURNS)
         self.n = int(n)
         super().__init__(_turns(self.n))
@@ -177,7 +177,7 @@ class Dihedral(Group):
         For any other number.
     """
 
-    def __init__(self, n: int):
+    def __init__(self, n: int) -> None:
         require_count("n", n, most=MOST_TURNS)
         self.n = int(n)
         turns = _turns(self.n)
@@ -194,7 +194,7 @@ class CubeRotations(Group):
     They are the signed permutation matrices of determinant one, in a fixed order.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         matrices = []
         for source in itertools.permutations(range(3)):
             for signs in itertools.product((1.0, -1.0), repeat=3):

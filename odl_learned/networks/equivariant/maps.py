@@ -23,7 +23,7 @@ class EquivariantNetwork(ChannelNetwork):
         Channels of the input.
     """
 
-    def __init__(self, group: Group, in_channels: int):
+    def __init__(self, group: Group, in_channels: int) -> None:
         super().__init__(in_channels, group.dimension)
         self.group = group
 
@@ -83,7 +83,7 @@ class EquivariantCNN(EquivariantNetwork):
         *,
         size: int = 3,
         generator: torch.Generator | None = None,
-    ):
+    ) -> None:
         require_equivariant_sizes(
             group, {"in_channels": in_channels, "out_channels": out_channels, "fields": fields,
                     "depth": depth}, size)  # fmt: skip
@@ -139,7 +139,7 @@ class EquivariantDnCNN(EquivariantNetwork):
         *,
         size: int = 3,
         generator: torch.Generator | None = None,
-    ):
+    ) -> None:
         require_equivariant_sizes(
             group, {"channels": channels, "fields": fields, "depth": depth}, size)
         super().__init__(group, channels)

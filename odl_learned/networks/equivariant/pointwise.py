@@ -29,7 +29,7 @@ class FieldPReLU(nn.Module):
     Maps ``(N, fields.channels, *shape)`` to the same shape.
     """
 
-    def __init__(self, fields: Fields, slope: float = 0.25):
+    def __init__(self, fields: Fields, slope: float = 0.25) -> None:
         super().__init__()
         require_fields("fields", fields)
         if not is_finite_number(slope):
@@ -64,7 +64,7 @@ class NormNonlinearity(nn.Module):
     Source: Weiler, Cesa, General E(2)-equivariant steerable CNNs (2019), section 2.6.
     """
 
-    def __init__(self, fields: Fields):
+    def __init__(self, fields: Fields) -> None:
         super().__init__()
         require_fields("fields", fields)
         self.fields = fields
@@ -105,7 +105,7 @@ class FieldNormalization(nn.Module):
     Source: Wu, He, Group normalization (2018).
     """
 
-    def __init__(self, fields: Fields, joint: int = 1, epsilon: float = 1e-5):
+    def __init__(self, fields: Fields, joint: int = 1, epsilon: float = 1e-5) -> None:
         super().__init__()
         require_fields("fields", fields)
         require_count("joint", joint)

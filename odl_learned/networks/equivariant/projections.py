@@ -14,7 +14,7 @@ class FieldProjection(nn.Module):
     fields : Fields
     """
 
-    def __init__(self, fields: Fields):
+    def __init__(self, fields: Fields) -> None:
         super().__init__()
         require_fields("fields", fields)
         self.fields = fields
@@ -40,19 +40,19 @@ class FieldProjection(nn.Module):
 class FieldSum(FieldProjection):
     """The sum of the components of each field, ``u_i(x) = sum_c f_i(x, c)``."""
 
-    def reduce(self, parts):
+    def reduce(self, parts: torch.Tensor) -> torch.Tensor:
         return parts.sum(2)
 
 
 class FieldMax(FieldProjection):
     """The largest component of each field, ``u_i(x) = max_c f_i(x, c)``."""
 
-    def reduce(self, parts):
+    def reduce(self, parts: torch.Tensor) -> torch.Tensor:
         return parts.amax(2)
 
 
 class FieldNorm(FieldProjection):
     """The norm of each field, ``u_i(x) = (sum_c f_i(x, c)^2)^(1/2)``."""
 
-    def reduce(self, parts):
+    def reduce(self, parts: torch.Tensor) -> torch.Tensor:
         return torch.linalg.vector_norm(parts, dim=2)

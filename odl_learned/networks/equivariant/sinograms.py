@@ -45,7 +45,7 @@ class OnHalfCircle(ChannelNetwork):
         If there are fewer views than the margin, or the input has another shape.
     """
 
-    def __init__(self, net: EquivariantNetwork, margin: int):
+    def __init__(self, net: EquivariantNetwork, margin: int) -> None:
         if not isinstance(net, EquivariantNetwork) or net.group != Dihedral(1):
             raise TypeError(
                 f"net is of type {type(net).__name__}, expected an equivariant network of the "

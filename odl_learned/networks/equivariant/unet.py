@@ -61,7 +61,7 @@ class EquivariantUNet(EquivariantNetwork):
         joint: int = 1,
         size: int = 3,
         generator: torch.Generator | None = None,
-    ):
+    ) -> None:
         if not isinstance(fields, (tuple, list)):
             raise TypeError(f"fields is {shown(fields)}, expected a tuple of whole numbers, one "
                             "for each scale.")

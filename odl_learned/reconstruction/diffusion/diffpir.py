@@ -2,7 +2,11 @@
 
 import dataclasses
 
-from odl_learned.reconstruction.diffusion.sampler import Sampler, require_levels
+import torch
+from torch import nn
+
+from odl_learned.reconstruction.diffusion.likelihood import GaussianLikelihood
+from odl_learned.reconstruction.diffusion.sampler import Noise, Sampler, require_levels
 from odl_learned.validation import is_finite_number, require_positive, shown
 
 
@@ -51,10 +55,17 @@ class DiffPIR(Sampler):
     def __len__(self):
         return len(self.levels)
 
-    def start(self, likelihood, noise):
+    def start(self, likelihood: GaussianLikelihood, noise: Noise) -> tuple[torch.Tensor, ...]:
         return (self.levels[0] * noise.like(likelihood.back),)
 
-    def step(self, k, state, denoiser, likelihood, noise):
+    def step(
+        self,
+        k: int,
+        state: tuple[torch.Tensor, ...],
+        denoiser: nn.Module,
+        likelihood: GaussianLikelihood,
+        noise: Noise,
+    ) -> tuple[torch.Tensor, ...]:
         (x,), t = state, self.levels[k]
         clean = likelihood.nearest(denoiser(x, t), t / self.strength**0.5)
         if k == len(self.levels) - 1:

@@ -12,9 +12,10 @@ import abc
 import dataclasses
 
 import torch
+from torch import nn
 
 from odl_learned.reconstruction.diffusion.likelihood import GaussianLikelihood
-from odl_learned.reconstruction.diffusion.sampler import Sampler, require_levels
+from odl_learned.reconstruction.diffusion.sampler import Noise, Sampler, require_levels
 from odl_learned.validation import require_count, require_nonnegative, require_positive, shown
 
 
@@ -51,7 +52,7 @@ class ExactStep(DataStep):
     def __post_init__(self):
         require_positive("strength", self.strength)
 
-    def __call__(self, x, t, likelihood):
+    def __call__(self, x: torch.Tensor, t: float, likelihood: GaussianLikelihood) -> torch.Tensor:
         return likelihood.nearest(x, (1 - t) / t / self.strength**0.5)
 
 
@@ -82,7 +83,7 @@ class ExplicitStep(DataStep):
         require_positive("size", self.size)
         require_nonnegative("exponent", self.exponent)
 
-    def __call__(self, x, t, likelihood):
+    def __call__(self, x: torch.Tensor, t: float, likelihood: GaussianLikelihood) -> torch.Tensor:
         return x - self.size * (1 - t) ** self.exponent * likelihood.gradient(x)
 
 
@@ -137,10 +138,17 @@ class PnPFlow(Sampler):
     def __len__(self):
         return len(self.times)
 
-    def start(self, likelihood, noise):
+    def start(self, likelihood: GaussianLikelihood, noise: Noise) -> tuple[torch.Tensor, ...]:
         return (torch.zeros_like(likelihood.back),)
 
-    def step(self, k, state, denoiser, likelihood, noise):
+    def step(
+        self,
+        k: int,
+        state: tuple[torch.Tensor, ...],
+        denoiser: nn.Module,
+        likelihood: GaussianLikelihood,
+        noise: Noise,
+    ) -> tuple[torch.Tensor, ...]:
         (x,), t = state, self.times[k]
         level = (1 - t) / t
         z = self.data_step(x, t, likelihood)

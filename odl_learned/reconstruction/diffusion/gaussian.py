@@ -6,6 +6,7 @@ Covariances are those of entries; of complex images of the real and of the imagi
 
 import abc
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -25,7 +26,7 @@ class GaussianDenoiser(nn.Module, abc.ABC):
     .. math:: D(x, t) = E[x_0 | x_0 + t e = x] = m + C (C + t^2)^{-1} (x - m)
     """
 
-    def __init__(self, mean):
+    def __init__(self, mean: torch.Tensor) -> None:
         super().__init__()
         require_tensor("mean", mean)
         if not (mean.is_floating_point() or mean.is_complex()) or not mean.numel():
@@ -35,7 +36,9 @@ class GaussianDenoiser(nn.Module, abc.ABC):
         self.register_buffer("mean", mean.detach().clone())
 
     @abc.abstractmethod
-    def filtered(self, x, function):
+    def filtered(
+        self, x: torch.Tensor, function: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
         """``f(C) x`` for images ``(N, *shape)`` and a function f of eigenvalues."""
 
     def forward(self, x: torch.Tensor, noise_level: float | torch.Tensor) -> torch.Tensor:
@@ -80,7 +83,7 @@ class GaussianPrior(GaussianDenoiser):
 
     axes = 1
 
-    def __init__(self, mean: torch.Tensor, covariance: torch.Tensor):
+    def __init__(self, mean: torch.Tensor, covariance: torch.Tensor) -> None:
         super().__init__(mean)
         require_tensor("covariance", covariance)
         n = mean.numel()
@@ -99,7 +102,9 @@ class GaussianPrior(GaussianDenoiser):
         self.register_buffer("values", values.clamp_min(0))
         self.register_buffer("vectors", vectors.to(mean.dtype))
 
-    def filtered(self, x, function):
+    def filtered(
+        self, x: torch.Tensor, function: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
         coefficients = x.flatten(1) @ self.vectors.conj()
         return ((function(self.values) * coefficients) @ self.vectors.mT).reshape(x.shape)
 
@@ -121,7 +126,7 @@ class StationaryPrior(GaussianDenoiser):
         If they are no such tensors.
     """
 
-    def __init__(self, mean: torch.Tensor, spectrum: torch.Tensor):
+    def __init__(self, mean: torch.Tensor, spectrum: torch.Tensor) -> None:
         super().__init__(mean)
         require_tensor("spectrum", spectrum)
         if spectrum.shape != mean.shape or (
@@ -139,7 +144,9 @@ class StationaryPrior(GaussianDenoiser):
         self.axes = mean.ndim
         self.register_buffer("spectrum", spectrum.detach().clone())
 
-    def filtered(self, x, function):
+    def filtered(
+        self, x: torch.Tensor, function: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
         axes = tuple(range(1, x.ndim))
         x_hat = function(self.spectrum) * torch.fft.fftn(x, dim=axes)
         result = torch.fft.ifftn(x_hat, dim=axes)

@@ -31,7 +31,11 @@ the next step of Langevin puts right.
 
 import dataclasses
 
-from odl_learned.reconstruction.diffusion.sampler import Sampler, flow_step, require_levels
+import torch
+from torch import nn
+
+from odl_learned.reconstruction.diffusion.likelihood import GaussianLikelihood
+from odl_learned.reconstruction.diffusion.sampler import Noise, Sampler, flow_step, require_levels
 from odl_learned.validation import require_count
 
 
@@ -80,11 +84,18 @@ class AnnealedLangevin(Sampler):
     def __len__(self):
         return len(self.levels)
 
-    def start(self, likelihood, noise):
+    def start(self, likelihood: GaussianLikelihood, noise: Noise) -> tuple[torch.Tensor, ...]:
         x = self.levels[0] * noise.like(likelihood.back)
         return x, noise.like(x), noise.like(likelihood.data)
 
-    def step(self, k, state, denoiser, likelihood, noise):
+    def step(
+        self,
+        k: int,
+        state: tuple[torch.Tensor, ...],
+        denoiser: nn.Module,
+        likelihood: GaussianLikelihood,
+        noise: Noise,
+    ) -> tuple[torch.Tensor, ...]:
         x, image_noise, data_noise = state
         t = self.levels[k]
         if k:

@@ -56,7 +56,7 @@ class GaussianLikelihood:
         noise_level: float,
         accuracy: float = 1e-3,
         maxiter: int = 500,
-    ):
+    ) -> None:
         require_operator("forward_op", forward_op)
         if not forward_op.is_linear:
             raise TypeError(f"forward_op is {forward_op!r}, expected a linear operator; pass "

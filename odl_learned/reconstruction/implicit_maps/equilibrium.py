@@ -84,7 +84,7 @@ class DeepEquilibrium(nn.Module):
         memory: int = 5,
         contraction: float | None = None,
         normal: TensorMap | None = None,
-    ):
+    ) -> None:
         super().__init__()
         require_maps(forward, adjoint, normal)
         require_tensor_map("initial", initial, optional=True)

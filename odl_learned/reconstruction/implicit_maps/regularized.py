@@ -106,7 +106,7 @@ class RegularizedLeastSquares(nn.Module):
         maxiter: int = 400,
         derivative: LastSteps | ImplicitDerivative | None = None,
         initial: TensorMap | None = None,
-    ):
+    ) -> None:
         super().__init__()
         require_tensor_map("forward", forward)
         require_tensor_map("adjoint", adjoint)

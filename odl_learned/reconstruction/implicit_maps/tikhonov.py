@@ -74,7 +74,7 @@ class Tikhonov(nn.Module):
         accuracy: float = 1e-5,
         maxiter: int = 200,
         normal: TensorMap | None = None,
-    ):
+    ) -> None:
         super().__init__()
         require_maps(forward, adjoint, normal, dimension)
         for name, map in (("forward", forward), ("adjoint", adjoint), ("normal", normal)):

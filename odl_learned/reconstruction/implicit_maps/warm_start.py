@@ -36,7 +36,7 @@ class WarmStart(nn.Module):
         If the capacity is no positive integer.
     """
 
-    def __init__(self, initial: TensorMap, capacity: int = 4096):
+    def __init__(self, initial: TensorMap, capacity: int = 4096) -> None:
         super().__init__()
         require_tensor_map("initial", initial)
         require_count("capacity", capacity)

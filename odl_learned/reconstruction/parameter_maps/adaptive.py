@@ -31,7 +31,15 @@ _WORDS = {1: ("one", "one number"), 2: ("two", "two numbers")}
 class AdaptiveDenoiser(nn.Module, abc.ABC):
     """Denoising by a convex energy with parameters of pixels; `AdaptiveTV` says which they are."""
 
-    def __init__(self, parameters_of, count, accuracy, maxiter, smoothing, derivative):
+    def __init__(
+        self,
+        parameters_of: PositiveMaps,
+        count: int,
+        accuracy: float,
+        maxiter: int,
+        smoothing: float,
+        derivative: ImplicitDerivative,
+    ) -> None:
         super().__init__()
         if not isinstance(parameters_of, PositiveMaps):
             start = [0.1] * count

@@ -74,7 +74,7 @@ class AdaptiveTGV(AdaptiveDenoiser):
         maxiter: int = 5000,
         smoothing: float = 1e-2,
         derivative: ImplicitDerivative = ImplicitDerivative(1e-2, 200),
-    ):
+    ) -> None:
         super().__init__(parameters_of, 2, accuracy, maxiter, smoothing, derivative)
 
     def solved(self, images: torch.Tensor, maps: torch.Tensor) -> Solution:

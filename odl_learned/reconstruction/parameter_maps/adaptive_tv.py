@@ -70,7 +70,7 @@ class AdaptiveTV(AdaptiveDenoiser):
         maxiter: int = 2000,
         smoothing: float = 1e-2,
         derivative: ImplicitDerivative = ImplicitDerivative(1e-2, 200),
-    ):
+    ) -> None:
         super().__init__(parameters_of, 1, accuracy, maxiter, smoothing, derivative)
 
     def solved(self, images: torch.Tensor, maps: torch.Tensor) -> Solution:

@@ -43,7 +43,7 @@ class PositiveMaps(nn.Module):
 
     def __init__(
         self, net: nn.Module, start: Sequence[float], *, dimension: int, factor: float = 30.0
-    ):
+    ) -> None:
         super().__init__()
         require_network(net)
         require_dimension(dimension, net)

@@ -54,7 +54,9 @@ class CertifiedDenoiser(odl.functionals.Functional):
     (2019); Pesquet et al., Learning maximally monotone operators for image recovery (2021).
     """
 
-    def __init__(self, denoiser: nn.Module, domain: odl.LinearSpace, generator: torch.Generator):
+    def __init__(
+        self, denoiser: nn.Module, domain: odl.LinearSpace, generator: torch.Generator
+    ) -> None:
         require_array_space("domain", domain)
         constant_weight("domain", domain)
         if domain.field != odl.RealNumbers():

@@ -142,7 +142,7 @@ class ConformalBands(odl.Operator):
         How many were calibrated on.
     """
 
-    def __init__(self, family, factor, coverage, groups):
+    def __init__(self, family: "_Family", factor: float, coverage: float, groups: int) -> None:
         self.family, self.factor = family, factor
         self.coverage, self.groups = coverage, groups
         images = family.spaces.images.space
@@ -159,7 +159,9 @@ class ConformalBands(odl.Operator):
                  for i in range(0, len(y), TOGETHER)]
         return Band(*(torch.cat(edges) for edges in zip(*bands)))
 
-    def covered(self, truths: torch.Tensor | Sequence, data: torch.Tensor | Sequence):
+    def covered(
+        self, truths: torch.Tensor | Sequence, data: torch.Tensor | Sequence
+    ) -> torch.Tensor:
         """Return the fractions of pixels of the truths in the bands of the data, ``(N,)``."""
         x = batch("truths", truths, self.family.spaces.images)
         lower, upper = self.of(data)

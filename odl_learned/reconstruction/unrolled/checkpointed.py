@@ -43,7 +43,9 @@ class Checkpointed(nn.Module):
                 )
         self.step = step
 
-    def forward(self, *inputs):  # as the step
+    def forward(
+        self, *inputs: torch.Tensor | None
+    ) -> torch.Tensor | tuple[torch.Tensor | None, ...]:
         if not torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
             return self.step(*inputs)
         # torch.func.functional_call takes its parameters away before the backward pass: these are

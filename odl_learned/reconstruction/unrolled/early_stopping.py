@@ -90,7 +90,7 @@ class LearnedLandweber(nn.Module):
         tau: float = 1.1,
         maxiter: int = 100,
         initial: TensorMap | None = None,
-    ):
+    ) -> None:
         super().__init__()
         require_maps(forward, adjoint, None, dimension)
         require_tensor_map("direction", direction, optional=True)

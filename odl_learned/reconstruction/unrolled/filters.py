@@ -28,7 +28,7 @@ class PositiveFilter(nn.Module):
         If the shape is not one of positive whole numbers; on call, if the image has another one.
     """
 
-    def __init__(self, shape: tuple[int, ...]):
+    def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
         shape = require_image_shape(shape)
         self.logarithms = nn.Parameter(torch.zeros(shape))

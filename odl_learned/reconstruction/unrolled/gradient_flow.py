@@ -38,7 +38,9 @@ class FlowStep(nn.Module):
     there with the data term implicit.
     """
 
-    def __init__(self, regularizer: nn.Module, noise_level: float, step_size: float | nn.Module):
+    def __init__(
+        self, regularizer: nn.Module, noise_level: float, step_size: float | nn.Module
+    ) -> None:
         super().__init__()
         if not isinstance(regularizer, nn.Module) or not hasattr(regularizer, "at"):
             raise TypeError(f"regularizer is {shown(regularizer)}, expected a torch module with "

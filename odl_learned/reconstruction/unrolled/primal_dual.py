@@ -1,5 +1,7 @@
 """Learned primal-dual reconstruction: networks in the place of both proximals."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import nn
 
@@ -82,7 +84,7 @@ class LearnedPrimalDual(nn.Module):
         dimension: int,
         initial: TensorMap | None = None,
         normal: TensorMap | None = None,
-    ):
+    ) -> None:
         super().__init__()
         require_maps(forward, adjoint, normal)
         require_tensor_map("initial", initial, optional=True)
@@ -105,7 +107,7 @@ class LearnedPrimalDual(nn.Module):
         require_samples_apart(self, adjoint)
         warn_of_broken_symmetry(self.primal_steps, forward, adjoint)
 
-    def iterates(self, data: torch.Tensor):
+    def iterates(self, data: torch.Tensor) -> Iterator[torch.Tensor]:
         """Generate ``f_0^(1), ..., f_K^(1)`` for data ``(*batch, *Y.shape)``."""
         require_tensor("data", data)
         slope = DataGradient(self, data)
@@ -178,7 +180,7 @@ class StateStep(nn.Module):
     Source: Adler, Oktem (2018), section III.B: residual steps that begin as the identity.
     """
 
-    def __init__(self, net: nn.Module, *, dimension: int, components: int = 0):
+    def __init__(self, net: nn.Module, *, dimension: int, components: int = 0) -> None:
         super().__init__()
         require_network(net)
         require_dimension(dimension, net)

@@ -1,6 +1,7 @@
 """Unrolled reconstruction: a few steps of proximal gradient descent with learned proximals."""
 
 import math
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from odl_learned.networks.images import (
     to_channels,
 )
 from odl_learned.reconstruction.tensor_maps import (
+    TensorMap,
     modules,
     require_images,
     require_samples_apart,
@@ -62,7 +64,14 @@ class LearnedProximalGradient(nn.Module):
     2 (the learned proximal gradient method).
     """
 
-    def __init__(self, forward, adjoint, steps, initial=None, normal=None):
+    def __init__(
+        self,
+        forward: TensorMap,
+        adjoint: TensorMap,
+        steps: Sequence[nn.Module] | nn.ModuleList,
+        initial: TensorMap | None = None,
+        normal: TensorMap | None = None,
+    ) -> None:
         super().__init__()
         require_maps(forward, adjoint, normal)
         require_tensor_map("initial", initial, optional=True)
@@ -72,11 +81,11 @@ class LearnedProximalGradient(nn.Module):
         require_samples_apart(self, adjoint)
         warn_of_broken_symmetry(self.steps, forward, adjoint)
 
-    def gradient(self, u, data):
+    def gradient(self, u: torch.Tensor, data: torch.Tensor) -> torch.Tensor:
         """Return ``grad E(u) = A^*(A u - y)`` for images u and data y."""
         return DataGradient(self, data)(u)
 
-    def iterates(self, data):
+    def iterates(self, data: torch.Tensor) -> Iterator[torch.Tensor]:
         """Generate ``u_0, ..., u_K`` for data ``(*batch, *Y.shape)``."""
         require_tensor("data", data)
         slope = DataGradient(self, data)
@@ -96,7 +105,8 @@ class LearnedProximalGradient(nn.Module):
             require_images(f"the result of step {k}", u, shape)
             yield u
 
-    def forward(self, data):  # (*batch, *Y.shape) -> (*batch, *X.shape)
+    def forward(self, data: torch.Tensor) -> torch.Tensor:
+        # (*batch, *Y.shape) -> (*batch, *X.shape)
         for u in self.iterates(data):
             pass
         return u
@@ -111,12 +121,12 @@ class LearnedStepSize(nn.Module):
         First value of tau, greater than zero; ValueError otherwise.
     """
 
-    def __init__(self, initial):
+    def __init__(self, initial: float) -> None:
         super().__init__()
         require_positive("initial step size", initial)
         self.log_step_size = nn.Parameter(torch.tensor(math.log(initial)))
 
-    def forward(self):  # () -> ()
+    def forward(self) -> torch.Tensor:  # () -> ()
         return self.log_step_size.exp()
 
 
@@ -154,13 +164,15 @@ class GradientStep(nn.Module):
     Source: Celledoni et al. (2021), algorithm 2, without memory.
     """
 
-    def __init__(self, proximal, step_size):
+    def __init__(self, proximal: TensorMap, step_size: float | LearnedStepSize) -> None:
         super().__init__()
         require_tensor_map("proximal", proximal)
         self.proximal = proximal
         self.step_size = step_size_of(step_size)
 
-    def forward(self, u, gradient, memory):
+    def forward(
+        self, u: torch.Tensor, gradient: torch.Tensor, memory: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         return self.proximal(u - self.step_size() * gradient), memory
 
 
@@ -197,7 +209,14 @@ class MemoryStep(nn.Module):
     ill-posed inverse problems using iterative deep neural networks (2017).
     """
 
-    def __init__(self, net, memory_channels, step_size, *, dimension):
+    def __init__(
+        self,
+        net: nn.Module,
+        memory_channels: int,
+        step_size: float | LearnedStepSize,
+        *,
+        dimension: int,
+    ) -> None:
         super().__init__()
         require_network(net)
         require_dimension(dimension, net)
@@ -210,7 +229,9 @@ class MemoryStep(nn.Module):
         self.step_size = step_size_of(step_size)
         self.dimension = dimension
 
-    def forward(self, u, gradient, memory):
+    def forward(
+        self, u: torch.Tensor, gradient: torch.Tensor, memory: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         image = to_channels(u, self.dimension)  # (N, c, *shape)
         if memory is None:
             memory = image.new_zeros(image.shape[0], self.memory_channels, *image.shape[2:])

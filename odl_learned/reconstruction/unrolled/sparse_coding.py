@@ -52,7 +52,7 @@ class LearnedShrinkage(nn.Module):
     Liu, Wang, Yin, Theoretical linear convergence of unfolded ISTA (2018), theorem 1.
     """
 
-    def __init__(self, forward: TensorMap, synthesis: TensorMap, steps: list[nn.Module]):
+    def __init__(self, forward: TensorMap, synthesis: TensorMap, steps: list[nn.Module]) -> None:
         super().__init__()
         require_tensor_map("forward", forward)
         require_tensor_map("synthesis", synthesis)
@@ -110,7 +110,7 @@ class CoupledShrinkage(nn.Module):
 
     def __init__(
         self, back: TensorMap, threshold: torch.Tensor | float, step_size: float | nn.Module = 1.0
-    ):
+    ) -> None:
         super().__init__()
         require_tensor_map("back", back)
         self.back, self.step_size = back, step_size_of(step_size)
@@ -144,7 +144,7 @@ class FreeShrinkage(nn.Module):
     Source: Gregor, LeCun (2010), algorithm 3.
     """
 
-    def __init__(self, encode: TensorMap, mix: TensorMap, threshold: torch.Tensor | float):
+    def __init__(self, encode: TensorMap, mix: TensorMap, threshold: torch.Tensor | float) -> None:
         super().__init__()
         require_tensor_map("encode", encode)
         require_tensor_map("mix", mix)

@@ -65,7 +65,7 @@ class VariationalStep(nn.Module):
         dimension: int,
         parts: int = 1,
         generator: torch.Generator | None = None,
-    ):
+    ) -> None:
         super().__init__()
         require_sizes({"filters": filters, "size": size, "parts": parts}, dimension)
         require_dimension(dimension)

@@ -1,6 +1,7 @@
 """Where descent in latent vectors starts: an encoder's guess, the best in the range, several."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 
@@ -9,6 +10,9 @@ from odl_learned.networks.generative import Autoencoder, VariationalAutoencoder
 from odl_learned.networks.layers import require_generator
 from odl_learned.regularizers.generative.measurements import Measurements
 from odl_learned.validation import require_count, require_method, require_positive, shown
+
+#: What a solver returns, a named tuple of tensors and arrays whose first axis is that of samples.
+A = TypeVar("A", bound=tuple)
 
 
 def encoder_start(network: Autoencoder | VariationalAutoencoder, measurements: Measurements,
@@ -83,7 +87,9 @@ def prior_samples(latent: int, count: int, starts: int,
                         for _ in range(starts)])
 
 
-def best_of(solve: Callable, starts: torch.Tensor, score: Callable):
+def best_of(
+    solve: Callable[[torch.Tensor], A], starts: torch.Tensor, score: Callable[[A], torch.Tensor]
+) -> A:
     """Solve from several starts, and return for each sample the answer with the lowest score.
 
     With more starts the lowest score never rises.

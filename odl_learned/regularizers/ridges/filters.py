@@ -2,6 +2,7 @@ r"""Filters of ridge regularizers: products of small convolutions, of norm one, 
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -50,7 +51,9 @@ class ComposedFilters(nn.Module):
     reconstruction algorithms (2024), section 4.
     """
 
-    def __init__(self, channels, size: int, boundary: Boundary, *, dimension: int):
+    def __init__(
+        self, channels: Sequence[int], size: int, boundary: Boundary, *, dimension: int
+    ) -> None:
         super().__init__()
         if not isinstance(channels, list | tuple) or len(channels) < 2 or channels[0] != 1:
             raise ValueError(f"channels is {shown(channels)}, expected (1, ..., K): one channel at "

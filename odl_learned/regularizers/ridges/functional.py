@@ -44,7 +44,7 @@ class RidgeRegularizer(odl.functionals.Functional):
     Source: see `Ridge`.
     """
 
-    def __init__(self, ridge: Ridge, space: odl.LinearSpace, noise_level: float):
+    def __init__(self, ridge: Ridge, space: odl.LinearSpace, noise_level: float) -> None:
         if not isinstance(ridge, Ridge):
             raise TypeError(f"ridge is {shown(ridge)}, expected a regularizers.Ridge.")
         require_array_space("space", space)

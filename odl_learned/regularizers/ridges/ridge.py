@@ -73,7 +73,7 @@ class Ridge(nn.Module):
         *,
         sharpness: float = 3.0,
         strength: float = 0.6,
-    ):
+    ) -> None:
         super().__init__()
         if not isinstance(filters, ComposedFilters):
             raise TypeError(f"filters is {shown(filters)}, expected ComposedFilters(...).")

@@ -61,8 +61,13 @@ class Precision:
     MRI (2023), section 2.
     """
 
-    def __init__(self, log_diagonal: torch.Tensor, neighbors: torch.Tensor, radius: int,
-                 mask: torch.Tensor | np.ndarray | None = None):  # fmt: skip
+    def __init__(
+        self,
+        log_diagonal: torch.Tensor,
+        neighbors: torch.Tensor,
+        radius: int,
+        mask: torch.Tensor | np.ndarray | None = None,
+    ) -> None:
         for name, value in (("log_diagonal", log_diagonal), ("neighbors", neighbors)):
             if not isinstance(value, torch.Tensor) or not value.is_floating_point():
                 raise TypeError(f"{name} is {_kind(value)}, expected a tensor of real numbers.")

@@ -38,7 +38,7 @@ class Jacobi:
         If an argument is not what it should be.
     """
 
-    def __init__(self, precision: Precision, scale: float, share: float):
+    def __init__(self, precision: Precision, scale: float, share: float) -> None:
         require_precision(precision)
         require_positive("scale", scale)
         require_positive("share", share)
@@ -78,7 +78,7 @@ class Shifted:
         If an argument is not what it should be.
     """
 
-    def __init__(self, precision: Precision, scale: float, share: float):
+    def __init__(self, precision: Precision, scale: float, share: float) -> None:
         require_precision(precision)
         require_positive("scale", scale)
         require_nonnegative("share", share)
@@ -125,7 +125,7 @@ class Split:
         If an argument is not what it should be.
     """
 
-    def __init__(self, precision: Precision, scale: float, share: float, normal: Callable):
+    def __init__(self, precision: Precision, scale: float, share: float, normal: Callable) -> None:
         require_method("normal", normal, "bridge.as_module(A.adjoint @ A)", 1)
         self.rest, self.normal = Shifted(precision, scale, share), normal
         mean = precision.diagonal().detach().flatten(1).mean(1)

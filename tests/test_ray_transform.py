@@ -64,8 +64,10 @@ def test_ray_transform_errors():
         ops.parallel_ray_transform(ct_space(dtype="float64"), 4)
     with pytest.raises(TypeError, match="complex64"):
         ops.parallel_ray_transform(ct_space(dtype="complex64"), 4)
-    with pytest.raises(ValueError, match="3 dimensions"):
-        ops.parallel_ray_transform(odl.uniform_discr([0] * 3, [1] * 3, (4,) * 3, "float32"), 4)
+    with pytest.raises(ValueError, match="4 dimensions, expected 2D or 3D"):
+        ops.parallel_ray_transform(odl.uniform_discr([0] * 4, [1] * 4, (4,) * 4, "float32"), 4)
+    with pytest.raises(ValueError, match="expected equal ones"):
+        ops.parallel_ray_transform(odl.uniform_discr([0] * 3, [1] * 3, (4, 3, 4), "float32"), 4)
     with pytest.raises(TypeError, match="uniform_discr"):
         ops.parallel_ray_transform(odl.rn((4, 4)), 4)
     for wrong in (0, -1, 2.5):

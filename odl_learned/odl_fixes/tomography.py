@@ -2,7 +2,7 @@
 
 import numpy as np
 from odl.applications.tomo.backends import astra_setup
-from odl.applications.tomo.geometry import Parallel2dGeometry
+from odl.applications.tomo.geometry import Parallel2dGeometry, Parallel3dAxisGeometry
 from odl.applications.tomo.util.utility import euler_matrix
 
 from odl_learned.odl_fixes.registry import cures, everywhere
@@ -54,13 +54,23 @@ def _is_standard(geometry):
     return max(np.abs(step - axis).max(), off_center) <= 1e-9 * width
 
 
-@cures("A slice of a translated 2D parallel geometry has its detector turned.")
+@cures("A slice of translated parallel beams has its detector moved or turned.")
 def sliced_translation():
-    def __getitem__(self, indices):
+    def in_the_plane(self, indices):
         part = self.partition[indices]
         return Parallel2dGeometry(part.byaxis[0], part.byaxis[1],
                                   det_pos_init=self.det_pos_init - self.translation,
                                   det_axis_init=self._det_axis_init_arg,
                                   translation=self.translation)
 
-    yield Parallel2dGeometry, "__getitem__", __getitem__
+    # In space the constructor adds the translation to the array that it is given, which is that of
+    # the geometry: every slice moves all later ones.
+    def in_space(self, indices):
+        part = self.partition[indices]
+        return Parallel3dAxisGeometry(part.byaxis[0], part.byaxis[1:], axis=self.axis,
+                                      det_pos_init=self.det_pos_init - self.translation,
+                                      det_axes_init=self._det_axes_init_arg,
+                                      translation=self.translation)
+
+    yield Parallel2dGeometry, "__getitem__", in_the_plane
+    yield Parallel3dAxisGeometry, "__getitem__", in_space

@@ -18,8 +18,11 @@ def require_pixels(space):
     constant_weight("space", space)
 
 
-def require_square(space, motion="quarter turn"):
-    """Raise TypeError or ValueError unless a rotation can map the grid of the space to itself."""
+def require_square(space, motion="quarter turn", ndims=(2,)):
+    """Raise TypeError or ValueError unless a rotation can map the grid of the space to itself.
+
+    In three dimensions, where ``ndims`` has them, about the third axis.
+    """
     if not isinstance(space, odl.DiscretizedSpace):
         raise TypeError(
             f"space is {space!r}; expected a 2D uniform discretization with constant weight, "
@@ -27,9 +30,10 @@ def require_square(space, motion="quarter turn"):
         )
     require_array_space("space", space)
     constant_weight("space", space)
-    if space.ndim != 2 or space.shape[0] != space.shape[1]:
+    if space.ndim not in ndims or space.shape[0] != space.shape[1]:
+        shapes = "(n, n) or (n, n, m)" if 3 in ndims else "(n, n)"
         raise ValueError(
-            f"space has shape {space.shape}, expected (n, n): a {motion} must map the grid "
+            f"space has shape {space.shape}, expected {shapes}: a {motion} must map the grid "
             "to itself. Crop or pad the images to a square."
         )
     if not np.isclose(space.cell_sides[0], space.cell_sides[1], rtol=1e-6, atol=0):
@@ -45,12 +49,13 @@ class QuarterTurn(odl.Operator):
     .. math:: (g u)(x) = u(R^{-1} x), \qquad R = \begin{pmatrix} 0 & -1 \\ 1 & 0 \end{pmatrix}^k,
 
     where axis 0 is x and axis 1 is y, pointing up. Exact: it only permutes the pixels. The adjoint
-    is the inverse is the rotation by ``-k``; ``k`` counts modulo 4.
+    is the inverse is the rotation by ``-k``; ``k`` counts modulo 4. Volumes turn about their third
+    axis, each slice as an image.
 
     Parameters
     ----------
-    space : 2D ``uniform_discr`` space
-        Images, real or complex, with as many points and equal cell sides along both axes.
+    space : 2D or 3D ``uniform_discr`` space
+        Images, real or complex, with as many points and equal cell sides along the first two axes.
     k : int
         Number of quarter turns.
 
@@ -65,7 +70,7 @@ class QuarterTurn(odl.Operator):
     def __init__(self, space, k):
         if not isinstance(k, (int, np.integer)):
             raise TypeError(f"k is {k!r}; expected an integer, the number of quarter turns.")
-        require_square(space)
+        require_square(space, ndims=(2, 3))
         super().__init__(space, space, linear=True)
         self.k = int(k) % 4
 

@@ -42,6 +42,11 @@ def symmetrized():
         operators.parallel_ray_transform(square(dtype="float32"), 4))
 
 
+def volume(dtype="float32"):
+    """Volumes of square slices that are flat, off the origin along the axis."""
+    return odl.uniform_discr([-1, -1, -0.5], [1, 1, 0.7], (4, 4, 3), dtype=dtype)
+
+
 def bands():
     """Bands around noisy images."""
     rng = np.random.default_rng(6)
@@ -152,6 +157,13 @@ OPERATORS = {
     "SampledFourier normal, lines": lambda: fourier_normal(XC, line_mask((5, 7))),
     "ray transform": lambda: operators.parallel_ray_transform(square(dtype="float32"), 5),
     "back projection": lambda: operators.parallel_ray_transform(square(dtype="float32"), 5).adjoint,
+    "ray transform, slices": lambda: operators.parallel_ray_transform(volume(), 5),
+    "back projection, slices": lambda: operators.parallel_ray_transform(volume(), 5).adjoint,
+    "SymmetrizedRayTransform, slices": lambda: operators.SymmetrizedRayTransform(
+        operators.parallel_ray_transform(volume(), 4)),
+    "SinogramTurn, slices": lambda: operators.SinogramTurn(
+        operators.parallel_ray_transform(volume(), 4), 1),
+    "QuarterTurn 3D": lambda: operators.QuarterTurn(volume("float64"), 1),
     "ray transform, complex": lambda: odl.applications.tomo.RayTransform(
         square(dtype="complex64"), fan_beam(), impl="astra_cpu"),
     "ray transform, fan beam": lambda: odl.applications.tomo.RayTransform(

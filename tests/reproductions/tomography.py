@@ -29,3 +29,8 @@ def sliced_translation():
     geometry = tomo.Parallel2dGeometry(ANGLES, BINS, translation=(0.3, 0.5))
     angles = geometry.angles[1::2]
     close(geometry[1::2].det_axis(angles), geometry.det_axis(angles))
+    flat = odl.uniform_partition([-1, -1], [1, 1], (4, 3))
+    volume = tomo.Parallel3dAxisGeometry(ANGLES, flat, det_pos_init=(0, 1, 0),
+                                         translation=(0.3, 0.5, 0.2))  # fmt: skip
+    for part in (volume[1::2], volume[1::2]):
+        close(part.det_refpoint(angles), volume.det_refpoint(angles))

@@ -8,6 +8,7 @@ ray transform                  pair                                  precision, 
 =============================  ====================================  =====================
 ``astra_cpu``, parallel, fan   ``sparse.SparsePair``: matrices       single, double; any
 the same, over SPARSE_LIMIT    ``linked.LinkedPair``: ASTRA          single; CPU
+parallel beams in 3D           ``stacked.StackedPair`` of these      as these
 ``astra_cuda``, also in 3D     ``linked.LinkedVolumePair``: ASTRA    single; CUDA, CPU
 =============================  ====================================  =====================
 
@@ -30,6 +31,7 @@ from odl_learned.bridge.loops.generic import GenericLinear, LinearMap
 from odl_learned.bridge.lowering import local_rules, lower
 from odl_learned.bridge.ray.linked import LinkedPair, LinkedVolumePair
 from odl_learned.bridge.ray.sparse import sparse_pair
+from odl_learned.bridge.ray.stacked import StackedPair
 from odl_learned.bridge.ray.symmetrized import TurnedPair, ViewTurn
 from odl_learned.bridge.rules.expressions import Composition, Scale
 from odl_learned.operators import (
@@ -40,6 +42,7 @@ from odl_learned.operators import (
 from odl_learned.operators.tomography.projectors.geometry import ray_geometry
 from odl_learned.operators.tomography.projectors.implementation import runs_on_cpu
 from odl_learned.operators.tomography.projectors.matrices import cache_folder, fits_in_memory
+from odl_learned.operators.tomography.projectors.stacked import is_stacked, plane_of
 from odl_learned.operators.tomography.projectors.turned import SymmetrizedGeometry
 from odl_learned.weights import weighting_constant
 
@@ -102,6 +105,8 @@ local_rules["RayBackProjection"] = back_projection
 
 def _pair(op):
     """The pair that computes a ray transform, or None where ODL has to."""
+    if is_stacked(op):
+        return StackedPair(_pair(plane_of(op)), op.domain.shape[2])
     if runs_on_cpu(op):
         geometry = ray_geometry(op, "cpu")
         return sparse_pair(geometry) if fits_in_memory(geometry) else LinkedPair(geometry)
@@ -131,19 +136,24 @@ def _(op: SymmetrizedRayTransformAdjoint):
 
 def _symmetrized_pair(op):
     """The mean of the matrices where there is one, else of the values of the pair."""
-    flips = isinstance(op.geometry, Parallel2dGeometry)
-    if runs_on_cpu(op.forward_op):
-        geometry = ray_geometry(op.forward_op, "cpu")
+    plane = plane_of(op.forward_op)
+    pair = _symmetrized_plane(plane, isinstance(plane.geometry, Parallel2dGeometry))
+    return StackedPair(pair, op.domain.shape[2]) if is_stacked(op.forward_op) else pair
+
+
+def _symmetrized_plane(forward_op, flips):
+    if runs_on_cpu(forward_op):
+        geometry = ray_geometry(forward_op, "cpu")
         if fits_in_memory(geometry):
             return sparse_pair(SymmetrizedGeometry(geometry, flips))
         return TurnedPair(LinkedPair(geometry), flips)
-    pair = _pair(op.forward_op)
+    pair = _pair(forward_op)
     return pair if pair is None else TurnedPair(pair, flips)
 
 
 @lower.register
 def _(op: SinogramTurn):
-    return ViewTurn(op.k, op.flips)
+    return ViewTurn(op.k, op.flips, op.domain.ndim)
 
 
 def _constants_ratio(over, under):

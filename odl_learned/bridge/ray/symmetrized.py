@@ -32,20 +32,23 @@ class TurnedPair:
 
 
 class ViewTurn(nn.Module):
-    """``operators.SinogramTurn`` on tensors ``(*batch, views, bins)``."""
+    """``operators.SinogramTurn`` on tensors ``(*batch, views, bins)``, or of ``ndim`` axes."""
 
-    def __init__(self, k, flips):
+    def __init__(self, k, flips, ndim=2):
         super().__init__()
-        self.k, self.flips = k, flips
+        self.k, self.flips, self.ndim = k, flips, ndim
 
     def forward(self, y):
-        return turned_data(y, self.k, self.flips)
+        return turned_data(y, self.k, self.flips, self.ndim)
 
 
-def turned_data(y: torch.Tensor, k: int, flips: bool) -> torch.Tensor:
-    """Return data ``(*batch, views, bins)`` turned by k quarters; on half a circle they flip."""
-    views = y.shape[-2]
+def turned_data(y: torch.Tensor, k: int, flips: bool, ndim: int = 2) -> torch.Tensor:
+    """Return data ``(*batch, views, bins)`` turned by k quarters; on half a circle they flip.
+
+    Of ``ndim`` axes the first two are turned, the others stand for independent data.
+    """
+    views = y.shape[-ndim]
     if not flips:
-        return torch.roll(y, k * (views // 4), -2)
-    circle = torch.cat([y, y.flip(-1)], dim=-2)
-    return torch.roll(circle, k * (views // 2), -2)[..., :views, :]
+        return torch.roll(y, k * (views // 4), -ndim)
+    circle = torch.cat([y, y.flip(1 - ndim)], dim=-ndim)
+    return torch.roll(circle, k * (views // 2), -ndim).narrow(-ndim, 0, views)

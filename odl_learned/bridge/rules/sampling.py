@@ -105,14 +105,14 @@ class Transpose(nn.Module):
 
 
 class Turn(nn.Module):
-    """``k`` quarter turns of the last two axes."""
+    """``k`` quarter turns of the first two of the last ``ndim`` axes."""
 
-    def __init__(self, k):
+    def __init__(self, k, ndim):
         super().__init__()
-        self.k = k
+        self.k, self.axes = k, (-ndim, 1 - ndim)
 
     def forward(self, x):
-        return torch.rot90(x, self.k, (-2, -1))
+        return torch.rot90(x, self.k, self.axes)
 
 
 @lower.register
@@ -177,7 +177,7 @@ local_rules["ResizingOperatorAdjoint"] = _resizing_adjoint
 
 @lower.register
 def _(op: QuarterTurn):
-    return Turn(op.k)
+    return Turn(op.k, op.domain.ndim)
 
 
 def _cell_volume(space):

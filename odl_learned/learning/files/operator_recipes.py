@@ -10,8 +10,10 @@ import torch
 from odl.applications import tomo
 
 from odl_learned import operators
+from odl_learned.learning.files.geometry_recipes import build_geometry, describe_geometry
 from odl_learned.odl_validation import shown
 from odl_learned.operators.tomography.projectors.implementation import MatrixImpl, runs_on_cpu
+from odl_learned.operators.tomography.projectors.stacked import StackedImpl
 from odl_learned.weights import component_weights, constant_weight, has_constant_weight
 
 _KINDS = ("ray transforms of parallel and fan beams, also symmetrized, SampledFourier, "
@@ -84,7 +86,7 @@ def _describe(op):
         # The matrix has ASTRA's entries: files name one projector, however it is computed.
         impl = "astra_cpu" if runs_on_cpu(op) else str(op.impl)
         return {"kind": "RayTransform", "impl": impl,
-                "domain": describe_space(op.domain), "geometry": _geometry(op.geometry)}
+                "domain": describe_space(op.domain), "geometry": describe_geometry(op.geometry)}
     if type(op) is operators.OrthogonalWaveletAdjoint:
         return {"kind": name, "operator": _describe(op.adjoint)}
     if type(op) is operators.SymmetrizedRayTransform:
@@ -121,8 +123,9 @@ def build_operator(recipe: dict) -> odl.Operator:
         return operators.SymmetrizedRayTransform(build_operator(recipe["operator"]))
     domain = build_space(recipe["domain"])
     if kind == "RayTransform":
-        impl = MatrixImpl if recipe["impl"] == "astra_cpu" else recipe["impl"]
-        return tomo.RayTransform(domain, _build_geometry(recipe["geometry"]), impl=impl)
+        own = {"astra_cpu": MatrixImpl, StackedImpl.__name__: StackedImpl}
+        impl = own.get(recipe["impl"], recipe["impl"])
+        return tomo.RayTransform(domain, build_geometry(recipe["geometry"]), impl=impl)
     if kind in _CONVOLUTIONS:
         return _CONVOLUTIONS[kind](domain, recipe["kernel"].numpy())
     if kind == "SampledFourier":
@@ -147,45 +150,6 @@ def build_operator(recipe: dict) -> odl.Operator:
 
 _CONVOLUTIONS = {kind.__name__: kind for kind in (
     operators.PeriodicConvolution, operators.ZeroConvolution, operators.ReflectingConvolution)}
-
-
-def _geometry(geometry):
-    recipe = {"kind": type(geometry).__name__, "angles": _partition(geometry.motion_partition),
-              "detector": _partition(geometry.det_partition),
-              "det_axis_init": [float(t) for t in geometry.det_axis_init],
-              "translation": [float(t) for t in geometry.translation]}  # fmt: skip
-    if type(geometry) is tomo.Parallel2dGeometry:
-        position = geometry.det_pos_init - geometry.translation
-        return recipe | {"det_pos_init": [float(t) for t in position]}
-    if type(geometry) is tomo.FanBeamGeometry and geometry.det_curvature_radius is None:
-        return recipe | {"src_radius": float(geometry.src_radius),
-                         "det_radius": float(geometry.det_radius),
-                         "src_to_det_init": [float(t) for t in geometry.src_to_det_init]}
-    raise TypeError(f"the geometry {shown(geometry)} cannot be stored; expected parallel beams in "
-                    "the plane, or a fan beam with a flat detector.")
-
-
-def _build_geometry(recipe):
-    options = {name: recipe[name] for name in ("det_axis_init", "translation")}
-    parts = _build_partition(recipe["angles"]), _build_partition(recipe["detector"])
-    if recipe["kind"] == "Parallel2dGeometry":
-        return tomo.Parallel2dGeometry(*parts, det_pos_init=recipe["det_pos_init"], **options)
-    return tomo.FanBeamGeometry(*parts, src_radius=recipe["src_radius"],
-                                det_radius=recipe["det_radius"],
-                                src_to_det_init=recipe["src_to_det_init"], **options)
-
-
-def _partition(partition):
-    return {"min": float(partition.min_pt[0]), "max": float(partition.max_pt[0]),
-            "points": torch.tensor(partition.grid.coord_vectors[0])}
-
-
-def _build_partition(recipe):
-    low, high, points = recipe["min"], recipe["max"], recipe["points"].numpy()
-    uniform = odl.uniform_partition(low, high, len(points))
-    if (uniform.grid.coord_vectors[0] == points).all():
-        return uniform
-    return odl.RectPartition(odl.IntervalProd(low, high), odl.RectGrid(points))
 
 
 def _number(scalar):

@@ -8,6 +8,7 @@ import odl
 
 from odl_learned.operators.norms.exact_norms import exact_norm
 from odl_learned.operators.norms.lanczos import probable_bound
+from odl_learned.operators.tomography.projectors.stacked import is_stacked, plane_of
 from odl_learned.validation import is_finite_number, require_count, require_positive
 
 _known = weakref.WeakKeyDictionary()
@@ -88,6 +89,8 @@ def operator_norm(op: odl.Operator, rng: np.random.Generator | None = None, rtol
     known_rtol, known_risk, norm = _known.get(op, (math.inf, 1.0, None))
     if rng is None and known_rtol <= rtol and known_risk <= risk:
         return norm
+    if is_stacked(op):  # the same matrix in every slice
+        return operator_norm(plane_of(op), rng, rtol, maxiter, risk)
     norm = exact_norm(op)
     if norm is not None:
         return _remembered(op, 0.0, 0.0, norm)

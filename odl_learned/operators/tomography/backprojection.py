@@ -15,6 +15,7 @@ from odl_learned.operators.tomography.fan_backprojection import (
     angle_between,
     ray_angles,
 )
+from odl_learned.operators.tomography.projectors.stacked import plane_of
 from odl_learned.operators.tomography.ramp import WINDOWS, ramp_filter
 from odl_learned.operators.tomography.ray import ray_transform_in
 from odl_learned.operators.tomography.symmetrized import SinogramTurn, SymmetrizedRayTransform
@@ -42,9 +43,10 @@ def fbp(forward_op: odl.Operator, filter_type: str = "Hann",
     Parameters
     ----------
     forward_op : odl.applications.tomo.RayTransform, or a scalar multiple of one
-        The forward operator. In the plane its angles may be any that leave no large gap, for fan
-        beams also on one arc that is half a circle and the fan long. For a
-        `SymmetrizedRayTransform` the backprojection is symmetrized, too.
+        The forward operator. In the plane, and for parallel beams of a volume, slice by slice, its
+        angles may be any that leave no large gap, for fan beams also on one arc that is half a
+        circle and the fan long. For a `SymmetrizedRayTransform` the backprojection is symmetrized,
+        too.
     filter_type : str, optional
         Window ``w``: Ram-Lak, Shepp-Logan, Cosine, Hamming or Hann.
     frequency_scaling : float, optional
@@ -90,11 +92,12 @@ def fbp(forward_op: odl.Operator, filter_type: str = "Hann",
         raise ValueError("forward_op is zero times a ray transform; expected a nonzero multiple.")
     if str(filter_type).lower() not in WINDOWS:
         raise ValueError(f"filter_type is {filter_type!r}; expected one of {', '.join(WINDOWS)}.")
-    if isinstance(op.geometry, (tomo.Parallel2dGeometry, tomo.FanBeamGeometry)):
-        _require_bins(op)
-        _warn_if_truncated(op)
-        of_rays = _of_parallel if isinstance(op.geometry, tomo.Parallel2dGeometry) else _of_fan
-        back, weights = of_rays(op, symmetrized)
+    plane = plane_of(op)
+    if isinstance(plane.geometry, (tomo.Parallel2dGeometry, tomo.FanBeamGeometry)):
+        _require_bins(plane)
+        _warn_if_truncated(plane)
+        parallel = isinstance(plane.geometry, tomo.Parallel2dGeometry)
+        back, weights = (_of_parallel if parallel else _of_fan)(op, symmetrized)
         weigh = odl.MultiplyOperator(op.range.element(
             np.broadcast_to(weights, op.range.shape).astype(op.range.dtype)))  # fmt: skip
         inverse = back @ _filter(op, filter_type, frequency_scaling) @ weigh
@@ -117,10 +120,10 @@ def _of_parallel(op, symmetrized):
     ``A* y = w_Y / (w_X h) sum_v M_v^T y_v`` with pixels of the side h and lengths M, where a bin of
     the width d is met by ``h^2 / d`` of a pixel, is ``w_Y / d`` times the sum over the views.
     """
-    back = op.adjoint if symmetrized is None else symmetrized.adjoint
-    weights, _, _ = angular_weights(op.geometry)
-    ratio = _bin_width(op) / constant_weight("forward_op.range", op.range)
-    return back, ratio * weights[:, None]
+    back, plane = op.adjoint if symmetrized is None else symmetrized.adjoint, plane_of(op)
+    weights, _, _ = angular_weights(plane.geometry)
+    ratio = _bin_width(op) / constant_weight("forward_op.range", plane.range)
+    return back, (ratio * weights).reshape(-1, *[1] * (op.range.ndim - 1))
 
 
 def _of_fan(op, symmetrized):

@@ -7,6 +7,7 @@ import odl
 from odl.applications import tomo
 
 from odl_learned.operators.tomography.projectors.implementation import MatrixImpl
+from odl_learned.operators.tomography.projectors.stacked import StackedImpl
 from odl_learned.validation import require_count, require_positive, shown
 from odl_learned.weights import constant_weight
 
@@ -15,7 +16,7 @@ MOST_BINS = 2**20
 
 
 def parallel_ray_transform(space, num_angles, num_bins=None, det_half_width=None):
-    r"""Return ODL's ray transform for parallel beams in the plane, a matrix with ASTRA's entries.
+    r"""Return ODL's ray transform for parallel beams, a matrix with ASTRA's entries.
 
     .. math:: (A u)(\varphi, s) = \int u(s \theta + t \theta^\perp) \, dt,
               \quad \varphi \in [0, \pi), \ |s| \le \text{det\_half\_width}.
@@ -23,10 +24,14 @@ def parallel_ray_transform(space, num_angles, num_bins=None, det_half_width=None
     The angles are the midpoints of ``num_angles`` equal parts of ``[0, pi)``. For an even number
     of them and a square space centered at the origin, ``A* A`` commutes with quarter turns.
 
+    A volume is projected slice by slice, about its third axis: the rays are perpendicular to it,
+    and the rows of the detector are the slices, ``(A u)(\varphi, s, z)``.
+
     Parameters
     ----------
-    space : 2D float32 ``uniform_discr`` space
-        Images with square pixels, in the length unit in which attenuation is measured.
+    space : 2D or 3D float32 ``uniform_discr`` space
+        Images or slices with square pixels, in the length unit in which attenuation is measured;
+        slices of any height.
     num_angles : int
         Number of views.
     num_bins : int, optional
@@ -38,49 +43,61 @@ def parallel_ray_transform(space, num_angles, num_bins=None, det_half_width=None
     Returns
     -------
     forward_op : odl.applications.tomo.RayTransform
-        Its range has shape ``(num_angles, num_bins)`` and dtype float32.
+        Its range has shape ``(num_angles, num_bins)``, of volumes ``(num_angles, num_bins, nz)``,
+        and dtype float32.
 
     Raises
     ------
     TypeError, ValueError
-        If the space is not a 2D float32 one with square pixels, or a number is not positive.
+        If the space is not a 2D or 3D float32 one with square pixels, or a number is not positive.
     RuntimeError
         If ASTRA is not installed.
     """
-    require_scan(space, 2, num_angles, num_bins)
+    require_scan(space, (2, 3), num_angles, num_bins)
     if det_half_width is None:
         det_half_width = radius_of(space)
     require_positive("det_half_width", det_half_width)
     if num_bins is None:
-        num_bins = number_of_bins(det_half_width, min(space.cell_sides))
-    geometry = tomo.Parallel2dGeometry(
-        odl.uniform_partition(0, np.pi, int(num_angles)),
-        odl.uniform_partition(-det_half_width, det_half_width, int(num_bins)),
-    )
-    return tomo.RayTransform(space, geometry, impl=MatrixImpl)
+        num_bins = number_of_bins(det_half_width, min(space.cell_sides[:2]))
+    return parallel_beam(space, odl.uniform_partition(0, np.pi, int(num_angles)),
+                         odl.uniform_partition(-det_half_width, det_half_width, int(num_bins)))
+
+
+def parallel_beam(space, angles, bins):
+    """Return the ray transform of a plane, or of the slices of a volume, from two partitions."""
+    if space.ndim == 2:
+        return tomo.RayTransform(space, tomo.Parallel2dGeometry(angles, bins), impl=MatrixImpl)
+    detector = bins.append(space.partition.byaxis[2])
+    geometry = tomo.Parallel3dAxisGeometry(angles, detector)
+    return tomo.RayTransform(space, geometry, impl=StackedImpl)
 
 
 def require_scan(space, ndim, num_angles, *num_bins):
-    """Raise unless ASTRA can project this space into so many views and bins."""
+    """Raise unless ASTRA can project this space into so many views and bins.
+
+    ``ndim`` is the number of dimensions, or a pair of them: planes, and volumes slice by slice.
+    """
+    ndims = ndim if isinstance(ndim, tuple) else (ndim,)
+    dimensions = " or ".join(f"{n}D" for n in ndims)
     if not isinstance(space, odl.DiscretizedSpace):
         raise TypeError(
-            f"space is {space!r}; expected a {ndim}D float32 space, built with "
+            f"space is {space!r}; expected a {dimensions} float32 space, built with "
             "odl.uniform_discr(min_pt, max_pt, shape, dtype='float32')."
         )
-    if space.ndim != ndim:
-        hint = (
+    if space.ndim not in ndims:
+        hint = "project images or volumes one by one." if len(ndims) > 1 else (
             "project a volume slice by slice, or use cone_beam_ray_transform, which needs CUDA."
             if ndim == 2
             else "use fan_beam_ray_transform in the plane."
         )
-        raise ValueError(f"space has {space.ndim} dimensions, expected {ndim}; {hint}")
+        raise ValueError(f"space has {space.ndim} dimensions, expected {dimensions}; {hint}")
     constant_weight("space", space)
     if space.dtype != np.float32:
         raise TypeError(
             f"space has dtype {space.dtype}, expected float32, the only one ASTRA computes in; "
             "build it with odl.uniform_discr(..., dtype='float32')."
         )
-    if ndim == 2 and not space.partition.has_isotropic_cells:
+    if 2 in ndims and not space.partition.byaxis[:2].has_isotropic_cells:
         raise ValueError(
             f"space has cell sides {space.cell_sides.tolist()}, expected equal ones: in the plane "
             "ASTRA projects square pixels. Choose the shape in proportion to the sides of the "
@@ -98,8 +115,8 @@ def require_scan(space, ndim, num_angles, *num_bins):
 
 
 def radius_of(space):
-    """Distance of the farthest corner of a plane domain from the origin."""
-    return float(np.linalg.norm(space.domain.corners(), axis=1).max())
+    """Distance of the farthest corner of a domain from the origin, or from the third axis."""
+    return float(np.linalg.norm(space.domain.corners()[:, :2], axis=1).max())
 
 
 def number_of_bins(half_width, width):

@@ -8,7 +8,7 @@ from odl.applications import tomo
 
 from odl_learned.operators.tomography.divergent_rays import require_circles
 from odl_learned.operators.tomography.projectors.implementation import MatrixImpl
-from odl_learned.operators.tomography.ray import radius_of, require_scan
+from odl_learned.operators.tomography.ray import parallel_beam, radius_of, require_scan
 from odl_learned.validation import is_finite_number, require_finite, require_positive, shown
 
 #: Angles in radians that span more are probably in degrees: two turns.
@@ -27,8 +27,9 @@ def scanned_parallel_beam(space, angles, num_bins, bin_width, axis_bin=None):
 
     Parameters
     ----------
-    space : 2D float32 ``uniform_discr`` space
-        Images with square pixels, in the length unit of the scanner.
+    space : 2D or 3D float32 ``uniform_discr`` space
+        Images with square pixels, in the length unit of the scanner; of a volume, slices that are
+        the rows of the detector.
     angles : array of float, shape (V,)
         Angle of each view in radians, increasing, in the order of the data.
     num_bins : int
@@ -43,13 +44,14 @@ def scanned_parallel_beam(space, angles, num_bins, bin_width, axis_bin=None):
     Returns
     -------
     forward_op : odl.applications.tomo.RayTransform
-        Its range has shape ``(V, n)`` and dtype float32. `fbp` inverts it.
+        Its range has shape ``(V, n)``, of volumes ``(V, n, nz)``, and dtype float32. `fbp` inverts
+        it.
 
     Raises
     ------
     TypeError, ValueError
-        If the space is not a 2D float32 one with square pixels, angles do not increase or look
-        like degrees, a number is not positive, or the axis is not in front of the detector.
+        If the space is not a 2D or 3D float32 one with square pixels, angles do not increase or
+        look like degrees, a number is not positive, or the axis is not in front of the detector.
     RuntimeError
         If ASTRA is not installed.
 
@@ -58,9 +60,8 @@ def scanned_parallel_beam(space, angles, num_bins, bin_width, axis_bin=None):
     parallel_ray_transform : equally spaced angles and a centered detector.
     """
     views = _views(angles)
-    require_scan(space, 2, len(views), num_bins)
-    detector = _detector(num_bins, bin_width, axis_bin)
-    return tomo.RayTransform(space, tomo.Parallel2dGeometry(views, detector), impl=MatrixImpl)
+    require_scan(space, (2, 3), len(views), num_bins)
+    return parallel_beam(space, views, _detector(num_bins, bin_width, axis_bin))
 
 
 def scanned_fan_beam(space, angles, source_to_axis, source_to_detector, num_bins, bin_width,

@@ -13,6 +13,7 @@ from odl.applications import tomo
 
 from odl_learned.odl_validation import shown
 from odl_learned.operators.group import QuarterTurn, require_square
+from odl_learned.operators.tomography.projectors.stacked import is_stacked, plane_of
 from odl_learned.operators.tomography.projectors.turned import turned_views
 from odl_learned.operators.tomography.ray import require_even_angles
 from odl_learned.weights import constant_weight
@@ -38,14 +39,15 @@ class SinogramTurn(odl.Operator):
     Parameters
     ----------
     forward_op : odl.applications.tomo.RayTransform
-        Parallel beams with an even number of views, or fan beams with a multiple of four.
+        Parallel beams with an even number of views, in the plane or of stacked slices, or fan beams
+        with a multiple of four.
     k : int
         Number of quarter turns.
 
     Raises
     ------
     TypeError
-        If this is no ray transform in the plane, or ``k`` no integer.
+        If this is no ray transform in the plane or of stacked slices, or ``k`` no integer.
     ValueError
         If views are missing or not equally spaced.
     """
@@ -57,7 +59,7 @@ class SinogramTurn(odl.Operator):
         constant_weight("forward_op.range", forward_op.range)
         super().__init__(forward_op.range, forward_op.range, linear=True)
         self.forward_op, self.k = forward_op, int(k) % 4
-        self.flips = isinstance(forward_op.geometry, tomo.Parallel2dGeometry)
+        self.flips = isinstance(plane_of(forward_op).geometry, tomo.Parallel2dGeometry)
 
     def _call(self, y, out=None):
         turned = turned_views(y.data, self.k, self.flips)
@@ -78,12 +80,13 @@ class SinogramTurn(odl.Operator):
 
 def require_symmetric_views(forward_op):
     """Raise unless the views are equally spaced and a quarter turn permutes them."""
-    if not isinstance(forward_op, tomo.RayTransform) or forward_op.domain.ndim != 2:
+    is_ray = isinstance(forward_op, tomo.RayTransform)
+    if not is_ray or (forward_op.domain.ndim != 2 and not is_stacked(forward_op)):
         raise TypeError(f"forward_op is {shown(forward_op)}; expected a ray transform in the "
-                        "plane, such as parallel_ray_transform(space, num_angles); multiply "
-                        "afterwards.")
+                        "plane or of stacked slices, such as parallel_ray_transform(space, "
+                        "num_angles); multiply afterwards.")
     require_even_angles(forward_op)
-    geometry = forward_op.geometry
+    geometry = plane_of(forward_op).geometry
     angles = np.asarray(geometry.angles)
     parallel = isinstance(geometry, tomo.Parallel2dGeometry)
     step = (math.pi if parallel else 2 * math.pi) / len(angles)
@@ -108,13 +111,13 @@ class SymmetrizedRayTransform(odl.Operator):
     Parameters
     ----------
     forward_op : odl.applications.tomo.RayTransform
-        A, on a square domain centered at the origin; parallel beams with an even number of views,
-        or fan beams with a multiple of four, a symmetric detector.
+        A, on a square domain centered at the origin, or of square slices; parallel beams with an
+        even number of views, or fan beams with a multiple of four, a symmetric detector.
 
     Raises
     ------
     TypeError
-        If this is no ray transform in the plane.
+        If this is no ray transform in the plane or of stacked slices.
     ValueError
         If the domain is not square or views are missing, or if a turn does not permute the data,
         because domain, detector or axis of rotation are off center.
@@ -125,7 +128,7 @@ class SymmetrizedRayTransform(odl.Operator):
 
     def __init__(self, forward_op: tomo.RayTransform):
         require_symmetric_views(forward_op)
-        require_square(forward_op.domain)
+        require_square(forward_op.domain, ndims=(2, 3))
         super().__init__(forward_op.domain, forward_op.range, linear=True)
         self.forward_op = forward_op
         _require_turns(forward_op)

@@ -1,1 +1,1 @@
-"""Projectors in the plane as sparse matrices, one pair for elements of ODL and for tensors."""
+"""Projectors as sparse matrices of planes, one pair for elements of ODL and for tensors."""

@@ -4,6 +4,7 @@ import warnings
 
 from odl.applications import tomo
 from odl.applications.tomo.backends.astra_cpu import AstraCpuImpl
+from odl.applications.tomo.operators.ray_trafo import RAY_TRAFO_IMPLS
 
 from odl_learned.operators.tomography.projectors.geometry import geometry_between
 from odl_learned.operators.tomography.projectors.matrices import fits_in_memory, matrix_pair
@@ -40,15 +41,28 @@ class MatrixImpl:
         """``A* y``."""
         return self._call("backproject", y, self.vol_space, out)
 
-    def _call(self, direction, x, space, out):
+    @property
+    def pair(self):
+        """The pair of matrices, built where it is missing, or None where ASTRA computes."""
         if self._computer is None:
             self._computer = self._start()
-        if isinstance(self._computer, AstraCpuImpl):
-            call = {"project": "call_forward", "backproject": "call_backward"}[direction]
-            return getattr(self._computer, call)(x, out)
-        result = getattr(self._computer, direction)(x.data)
+        return None if isinstance(self._computer, AstraCpuImpl) else self._computer
+
+    def product(self, direction, x):
+        """``A x`` by ``"project"`` or ``A* x`` by ``"backproject"`` of an array.
+
+        Its axes after those of an image, or of its data, count independent ones.
+        """
+        result = getattr(self.pair, direction)(x)
         if direction == "backproject":
             result *= result.dtype.type(self._weight)
+        return result
+
+    def _call(self, direction, x, space, out):
+        if self.pair is None:
+            call = {"project": "call_forward", "backproject": "call_backward"}[direction]
+            return getattr(self._computer, call)(x, out)
+        result = self.product(direction, x.data)
         if out is None:
             return space.element(result.astype(space.dtype, copy=False))
         out.data[...] = result
@@ -80,5 +94,5 @@ def with_views(op, views):
     op : odl.applications.tomo.RayTransform
     views : slice or list of int
     """
-    impl = MatrixImpl if op.impl == MatrixImpl.__name__ else op.impl
+    impl = op.impl if op.impl in RAY_TRAFO_IMPLS else op._impl_type
     return tomo.RayTransform(op.domain, op.geometry[views], impl=impl)

@@ -6,6 +6,7 @@ so that both directions read memory in order.
 
 import contextlib
 import contextvars
+import math
 import pathlib
 import warnings
 import weakref
@@ -44,12 +45,15 @@ class MatrixPair:
                    for part in (m.data, m.indices, m.indptr))
 
     def project(self, x):
-        """``M x`` of a numpy array of shape ``source``, in single precision, real or complex."""
-        return _product(self.matrix, x).reshape(self.geometry.target)
+        """``M x`` of a numpy array, in single precision, real or complex.
+
+        Of shape ``source``, or with further axes, which count independent images.
+        """
+        return _product(self.matrix, x, self.geometry.source, self.geometry.target)
 
     def backproject(self, y):
-        """``M^T y`` of a numpy array of shape ``target``, in single precision, real or complex."""
-        return _product(self.transpose, y).reshape(self.geometry.source)
+        """``M^T y`` of a numpy array of shape ``target``, or with further axes, as `project`."""
+        return _product(self.transpose, y, self.geometry.target, self.geometry.source)
 
     def __deepcopy__(self, memo):
         return self
@@ -125,7 +129,12 @@ def cache_folder(path):
         _folder.reset(token)
 
 
-def _product(matrix, x):
+def _product(matrix, x, source, target):
     if x.dtype.kind == "c":
-        return _product(matrix, x.real) + 1j * _product(matrix, x.imag)
-    return matrix @ x.reshape(-1).astype(matrix.dtype, copy=False)
+        real, imag = (_product(matrix, part, source, target) for part in (x.real, x.imag))
+        return real + 1j * imag
+    # of a single column as a vector; the order of its sums is that of several columns
+    further = x.shape[len(source) :]
+    columns = x.reshape(-1) if math.prod(further) == 1 else x.reshape(matrix.shape[1], -1)
+    product = matrix @ columns.astype(matrix.dtype, copy=False)
+    return product.reshape((*target, *further))

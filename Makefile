@@ -11,10 +11,10 @@ export GOMP_SPINCOUNT := 0
 
 help:
 	@echo "make demo          run the demonstration; pictures and numbers appear in results/"
-	@echo "make test          check the style, then run the tests"
+	@echo "make test          check style and types, then run the tests"
 	@echo "make test-kernels  run the tests as other processors do (TESTS=tests/test_X.py: some)"
 	@echo "make wheel         build dist/, and use the wheel alone in a new environment"
-	@echo "make lint          check the style"
+	@echo "make lint          check style and types"
 	@echo "make docs          build the site in docs/_build, with pictures if figures were run:"
 	@echo "                   .venv/bin/odl-learned figures run --jobs 2"
 	@echo "make clean         remove caches and build products (.venv and results/ stay)"
@@ -32,6 +32,7 @@ demo: .venv/installed
 
 lint: .venv/installed
 	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
 
 test: lint
 	$(BIN)/python -m pytest -n 2
@@ -50,5 +51,5 @@ docs: .venv/docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache docs/_build docs/generated
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache docs/_build docs/generated
 	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +

@@ -21,7 +21,7 @@ from odl_learned.functionals import MagnitudeBound, l2_fidelity
 from odl_learned.operators import MultiCoilFourier
 from odl_learned.variational import tv_problem
 
-SIZES = {"smoke": {"n": 48, "alpha": 5e-3}, "paper": {"n": None, "alpha": 3e-3}}
+SIZES = {"smoke": {"n": 48, "alpha": 5e-3}, "paper": {"alpha": 3e-3}}
 FILE = "mri/kspace_brain_8ch_poisson.npz"
 ORIGIN = ("Data: data/cartesian_ksp.npy of github.com/mikgroup/sigpy-mri-tutorial (BSD-3-Clause). "
           f"Save it, its mask, and sigpy's ESPIRiT maps and L1-wavelet reconstruction as {FILE}.")
@@ -40,7 +40,7 @@ def simulated(n, center_fraction=0.15):
     return mask * y.asarray(), mask, sens, truth.data
 
 
-def main(n, alpha, out, folder=None, maxiter=1500):
+def main(alpha, out, n=None, folder=None, maxiter=1500):
     arrays = data.read_measurement(folder / FILE, ORIGIN, *NAMES) if folder else simulated(n)
     kspace, mask, sens, reference = arrays
     withheld = mask & (np.random.default_rng(1).random(mask.shape) < 0.1)

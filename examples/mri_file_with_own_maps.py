@@ -18,11 +18,11 @@ from odl_learned import bridge, data, metrics, operators, plotting, solvers
 from odl_learned.functionals import MagnitudeBound, l2_fidelity
 from odl_learned.variational import parameter_choice, tv_problem
 
-SIZES = {"smoke": {"n": 48}, "paper": {"n": None}}
+SIZES = {"smoke": {"n": 48}, "paper": {}}
 BRAIN = runpy.run_path(str(Path(__file__).with_name("brain_multicoil_tv_primal_dual.py")))
 
 
-def main(n, out, folder=None, maxiter=2000):
+def main(out, n=None, folder=None, maxiter=2000):
     kspace, mask, maps, reference = BRAIN["simulated"](n, 0.35) if n else data.read_measurement(
         folder / BRAIN["FILE"], BRAIN["ORIGIN"], *BRAIN["NAMES"])  # fmt: skip
     with h5py.File(out / "scan.h5", "w") as file:

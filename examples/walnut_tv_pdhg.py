@@ -44,7 +44,7 @@ def simulated(n):
 def main(n, niter, alpha, largest_gap, out, folder=None):
     path = None if folder is None else folder / "ct" / "sinogram_walnut_fanbeam.npz"
     arrays = simulated(n) if path is None else data.read_measurement(path, ORIGIN, *NAMES)
-    y, left, right, reference = arrays[0][::4], *map(float, arrays[1:3]), arrays[3].T
+    y, reference, (left, right) = arrays[0][::4], arrays[3].T, map(float, arrays[1:3])
     A = scanner(n, 30, left, right)
     problem = tv_problem(A, l2_fidelity(A.range.element(y)), alpha, BoxConstraint(A.domain, 0, 0.2))
     f, g, L = problem

@@ -147,10 +147,11 @@ def test_backprojection_refuses_what_it_gets_wrong():
     ):
         with pytest.raises(ValueError, match=pattern):
             ops.fbp(scan(kind, angles, BINS, {}))
-    narrow = odl.uniform_partition(-0.5, 2, 51)
-    for kind, part in (("parallel", (0, np.pi)), ("fan", (0, 2 * np.pi))):
+    short, narrow = odl.uniform_partition(-0.5, 2, 51), odl.uniform_partition(-0.5, 1, 31)
+    for kind, part, bins in (("parallel", (0, np.pi), short), ("fan", (0, 2 * np.pi), narrow),
+                             ("fan", (0, 5.5), short)):
         with pytest.warns(RuntimeWarning, match="reach.*farther.*Widen"):
-            ops.fbp(scan(kind, part, narrow, {}))
+            ops.fbp(scan(kind, part, bins, {}))
 
 
 @pytest.mark.parametrize("views", [1, 2, 3])

@@ -16,10 +16,14 @@ from ray_transforms import check_against_odl
 
 from odl_learned import bridge, metrics, operators
 from odl_learned.bridge.loops.generic import GenericLinear
-from odl_learned.operators.tomography import backprojection
-from odl_learned.operators.tomography.fan_backprojection import FanBackprojection
+from odl_learned.operators.tomography import divergent_weights
+from odl_learned.operators.tomography.interpolated.flat_rays import fan_rays
+from odl_learned.operators.tomography.interpolated.plane import PlaneBackprojection
 from odl_learned.operators.tomography.projectors import matrices
-from odl_learned.operators.tomography.view_weights import short_scan_weights
+from odl_learned.operators.tomography.view_weights import (
+    offset_detector_weights,
+    short_scan_weights,
+)
 
 SPACE = odl.uniform_discr([-1, -1], [1, 1], (64, 64), dtype="float32")
 SPREAD = np.random.default_rng(1)
@@ -56,6 +60,8 @@ SCANS = {
     "shortest": lambda: fan(arc(220)),
     "longer": lambda: fan(arc(270)),
     "nearly a circle": lambda: fan(arc(340)),
+    "half of the detector": lambda: fan(arc(360), 151, axis_bin=25.25),
+    "the other half": lambda: fan(arc(360), 151, axis_bin=124.25),
     "short, uneven, off center": lambda: fan(
         np.sort(SPREAD.uniform(0, math.radians(235), 300)), 261, axis_bin=118.25),
 }  # fmt: skip
@@ -85,7 +91,7 @@ def test_a_short_scan_is_better_with_weights(monkeypatch):
     plain = tomo.fbp_op(A, filter_type="Hann")
     images = {"weighted": operators.fbp(A)(y), "ODL": plain(y),
               "Parker, as in ODL": plain(tomo.parker_weighting(A) * y)}  # fmt: skip
-    monkeypatch.setattr(backprojection, "short_scan_weights",
+    monkeypatch.setattr(divergent_weights, "short_scan_weights",
                         lambda turns, fans, extent: np.full(np.shape(fans), math.pi / extent))
     images["unweighted"] = operators.fbp(A)(y)
     decibels = {name: metrics.psnr(x, truth) for name, x in images.items()}
@@ -108,10 +114,17 @@ def test_weights_of_both_rays_of_a_line_add_up_to_one(rng):
     assert np.abs(mirrored - short_scan_weights(turns, fans, extent)).max() > 0.5
 
 
+def test_weights_of_a_detector_that_is_moved_aside_add_up_to_one():
+    fans = np.linspace(-0.5, 0.5, 101)
+    weights = offset_detector_weights(fans, 0.13)
+    assert np.abs(weights + weights[::-1] - 1).max() < 1e-15
+    assert np.all(weights[fans <= -0.13] == 0) and np.all(weights[fans >= 0.13] == 1)
+
+
 def test_the_weighted_backprojection(rng):
     space = odl.uniform_discr([-1, -1.2], [1.2, 1], (11, 11), dtype="float32")
     A = operators.scanned_fan_beam(space, [0.1, 0.5, 2.0, 4.0], 3.0, 4.5, 15, 0.3, axis_bin=5.5)
-    B = FanBackprojection(A)
+    B = PlaneBackprojection(fan_rays(A.geometry), A.range, A.domain)
     assert adjoint_error(B, rng) < 1e-6 and adjoint_error(B.adjoint, rng) < 1e-6
     assert_out_and_linear(B, rng)
     assert_out_and_linear(B.adjoint, rng)
@@ -136,7 +149,7 @@ def test_large_backprojections_run_view_by_view(rng, monkeypatch):
     monkeypatch.setattr(matrices, "SPARSE_LIMIT", 1)
     A = operators.fan_beam_ray_transform(
         odl.uniform_discr([-1, -1], [1, 1], (6, 6), dtype="float32"), 4, 3.0, 2.0)
-    B = FanBackprojection(A)
+    B = PlaneBackprojection(fan_rays(A.geometry), A.range, A.domain)
     y = operators.random_element(A.range, rng)
     with pytest.warns(RuntimeWarning, match="view by view"):
         module = bridge.as_module(B)

@@ -14,7 +14,7 @@ from odl_learned.bridge.learned.to_odl import as_functional, as_operator
 from odl_learned.bridge.lowering import OperatorModule, as_module, lower
 from odl_learned.bridge.parametric import EnergyModule, as_energy
 from odl_learned.bridge.proximals import ProximalModule, as_proximal_module, lower_proximal
-from odl_learned.bridge.ray import weighted_fan  # noqa: F401  (registers its rules)
+from odl_learned.bridge.ray import interpolated  # noqa: F401  (registers its rules)
 from odl_learned.bridge.transposes import as_transpose_module
 from odl_learned.functionals import fix_block
 

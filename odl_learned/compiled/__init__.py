@@ -7,6 +7,7 @@ installed, on accelerators, and for images of other dimensions. Against the plai
 
 - `rof`, `tgv` and `tgv_gap` have the same bits: it is numpy, whose roots and quotients are rounded
   as IEEE 754 demands, and sums are added up in one order;
+- so have `plane_backprojection` and `cone_backprojection`, which are numpy, too, view by view;
 - `projections` has the bits of the formula in numpy. Its plain form is torch, whose square roots
   may be off by a unit in the last place: in every sixth number of single precision where this was
   measured. So `bridge.proximals` agrees up to a few roundings;

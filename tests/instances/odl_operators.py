@@ -3,10 +3,19 @@
 import numpy as np
 import odl
 import scipy.sparse
+from analytic_balls import flat_detector, ray_transform
 
 from instances.spaces import GRAD, MATRIX, PAIR, RA, RW, XC, R, V, X, element, plane, square
 from odl_learned import operators
 from odl_learned.bridge import as_module, as_operator
+
+
+def cone_beam():
+    """A cone beam in space, whose projector is not asked."""
+    space = odl.uniform_discr([-1, -1, -0.5], [1, 1, 0.5], (5, 5, 4), dtype="float32")
+    return ray_transform(space, odl.applications.tomo.ConeBeamGeometry(
+        odl.uniform_partition(0, 2 * np.pi, 8), flat_detector(2.5, 1.5, (7, 6)), 4.0, 2.0))
+
 
 OPERATORS = {
     # expression nodes
@@ -50,6 +59,9 @@ OPERATORS = {
         operators.parallel_ray_transform(square(dtype="float32"), 5)),
     "filtered backprojection, short scan": lambda: operators.fbp(operators.scanned_fan_beam(
         square(dtype="float32"), [0.3 * k for k in range(14)], 4.0, 6.0, 9, 0.6)),
+    "filtered backprojection, moved aside": lambda: operators.fbp(operators.scanned_fan_beam(
+        square(dtype="float32"), np.arange(9) * 2 * np.pi / 9, 4.0, 6.0, 9, 0.4, 2.5)),
+    "filtered backprojection, cone beam": lambda: operators.fbp(cone_beam()),
     "resizing, symmetric": lambda: odl.ResizingOperator(
         X, ran_shp=(8, 9), offset=(1, 2), pad_mode="symmetric"),
     "resizing, periodic": lambda: odl.ResizingOperator(XC, ran_shp=(8, 6), pad_mode="periodic"),

@@ -15,6 +15,8 @@ import math
 import numpy as np
 import odl
 
+from odl_learned.weights import constant_weight
+
 #: Largest number of bins, whose matrix takes 256 MB.
 MOST_FILTERED = 8192
 
@@ -29,7 +31,11 @@ WINDOWS = {
 
 
 def ramp_filter(
-    space: odl.DiscretizedSpace, width: float, name: str, cutoff: float
+    space: odl.DiscretizedSpace,
+    width: float,
+    name: str,
+    cutoff: float,
+    added: tuple[int, int] = (0, 0),
 ) -> odl.MatrixOperator:
     r"""Return the windowed ramp along the bins of a data space.
 
@@ -38,18 +44,20 @@ def ramp_filter(
     Parameters
     ----------
     space : odl.DiscretizedSpace
-        Data, shape (V, n).
+        Data, shape (V, n), or (V, n, m) whose bins are along the second axis.
     width : float
         Width ``d`` of the bins.
     name : str
         One of `WINDOWS`.
     cutoff : float
         Frequencies above it, relative to that of Nyquist, are left out, in (0, 1].
+    added : pair of int
+        Bins before the first and after the last, where data are zero and filtered data are not.
 
     Returns
     -------
     filter : odl.MatrixOperator
-        Self-adjoint.
+        To the same space, where it is self-adjoint, or to one with the bins that are added.
 
     Raises
     ------
@@ -69,6 +77,11 @@ def ramp_filter(
     relative = 2 * np.abs(k) / length / cutoff
     window = WINDOWS[name](np.minimum(relative, 1)) * (relative <= 1)
     kernel = np.fft.ifft(np.fft.fft(ramp).real * window).real / width
-    rows = np.arange(n)
-    matrix = kernel[np.abs(rows[:, None] - rows)].astype(space.dtype)
-    return odl.MatrixOperator(matrix, space, space, axis=1)
+    before, after = added
+    rows = np.arange(-before, n + after)
+    matrix = kernel[np.abs(rows[:, None] - np.arange(n))].astype(space.dtype)
+    if len(rows) == n:
+        return odl.MatrixOperator(matrix, space, space, axis=1)
+    wider = space.tspace_type((space.shape[0], len(rows), *space.shape[2:]), dtype=space.dtype,
+                              weighting=constant_weight("forward_op.range", space))
+    return odl.MatrixOperator(matrix, space, wider, axis=1)

@@ -1,4 +1,4 @@
-"""What each view, and each ray of it, counts for: views at any angles, short scans of fan beams."""
+"""What each view, and each ray of it, counts for: views at any angles, short scans, half beams."""
 
 import math
 
@@ -15,13 +15,13 @@ _OTHERWISE = "Reconstruct by variational.tv_problem or solvers.lsqr, which need 
 
 
 def angular_weights(geometry):
-    r"""Return the part of half a circle (of a circle for fan beams) that each view stands for.
+    r"""Return the part of half a circle (a circle for sources) that each view stands for.
 
     Half of the gap on either side of it, modulo the period.
 
     Parameters
     ----------
-    geometry : Parallel2dGeometry or FanBeamGeometry
+    geometry : Parallel2dGeometry, FanBeamGeometry or ConeBeamGeometry
 
     Returns
     -------
@@ -107,6 +107,34 @@ def short_scan_weights(turns, fans, extent):
     left = math.pi + 2 * half - turns
     fall = np.where((end > 0) & (left < 2 * end), left / np.where(end > 0, end, 1), 2)
     return np.sin(math.pi / 4 * np.clip(np.minimum(rise, fall), 0, 2)) ** 2
+
+
+def offset_detector_weights(fans, overlap):
+    r"""Return weights of the rays on a full circle where the detector sees one side of the axis.
+
+    With the fan angle ``c``, positive on the side that is seen,
+
+    .. math:: w(c) = \frac12 \Bigl( 1 + \sin \frac{\pi \, \min(\max(c, -d), d)}{2 d} \Bigr),
+
+    one for a line that is measured once and zero at the end of the detector; the line of the angle
+    ``c`` is measured again at ``-c``, and ``w(c) + w(-c) = 1``.
+
+    Parameters
+    ----------
+    fans : float array
+        Angles ``c`` in radians.
+    overlap : float array that broadcasts with them
+        The angle ``d`` between the axis and the near end of the detector, positive.
+
+    Returns
+    -------
+    weights : float64 array
+
+    References
+    ----------
+    Wang, G. X-ray micro-CT with a displaced detector array. Med. Phys. 29 (2002), equation 12.
+    """
+    return 0.5 * (1 + np.sin(0.5 * math.pi * np.clip(fans / overlap, -1, 1)))
 
 
 def require_arc(extent, largest_fan):

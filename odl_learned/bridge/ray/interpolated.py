@@ -1,4 +1,4 @@
-"""Native rules for the weighted backprojection of fan beams: its interpolation as one matrix."""
+"""Native rules for backprojections in the plane that interpolate: one matrix."""
 
 import dataclasses
 import functools
@@ -15,37 +15,37 @@ from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.ray import RayBackprojector, RayProjector
 from odl_learned.bridge.ray.sparse import sparse_pair
 from odl_learned.bridge.rules.expressions import Composition, Scale
-from odl_learned.operators.tomography.fan_backprojection import (
-    FanBackprojection,
-    FanBackprojectionAdjoint,
-    FanRays,
+from odl_learned.operators.tomography.interpolated.plane import (
+    PlaneBackprojection,
+    PlaneBackprojectionAdjoint,
 )
+from odl_learned.operators.tomography.interpolated.shadows import PlaneShadows
 from odl_learned.operators.tomography.projectors import matrices
 from odl_learned.validation import level_outside
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class FanInterpolation:
+class PlaneInterpolation:
     """The transpose of the backprojection as a matrix; the interface of `RayGeometry`.
 
     Parameters
     ----------
-    rays : FanRays
-        Where the pixels lie in each view.
+    shadows : PlaneShadows
+        Where the pixels throw their shadows in each view.
     source, target : tuple of int
         Shapes of an image and of its data.
     """
 
-    rays: FanRays
+    shadows: PlaneShadows
     source: tuple
     target: tuple
 
     @functools.cached_property
     def digest(self):
         """Hash of all that determines the matrix."""
-        parts = dataclasses.astuple(self.rays)
+        parts = dataclasses.astuple(self.shadows)
         state = b"".join(np.asarray(part, dtype=float).tobytes() for part in parts)
-        return hashlib.sha256(b"fan interpolation" + repr(self.target).encode() + state).hexdigest()
+        return hashlib.sha256(b"interpolation" + repr(self.target).encode() + state).hexdigest()
 
     @property
     def matrix_shape(self):
@@ -59,9 +59,9 @@ class FanInterpolation:
 
     def build_matrix(self):
         """Return the matrix, a ``csr_matrix`` in single precision."""
-        pixels, n, blocks = np.arange(self.matrix_shape[1]), self.rays.bins, []
+        pixels, n, blocks = np.arange(self.matrix_shape[1]), self.shadows.bins, []
         for view in range(self.target[0]):
-            bins, fractions, weights = self.rays.interpolation(view)
+            bins, fractions, weights = self.shadows.interpolation(view)
             rows = np.concatenate([bins, bins + 1]) - 1
             values = np.concatenate([weights * (1 - fractions), weights * fractions])
             kept = (rows >= 0) & (rows < n) & (values != 0)
@@ -71,14 +71,14 @@ class FanInterpolation:
 
 
 @lower.register
-def _(op: FanBackprojection):
+def _(op: PlaneBackprojection):
     pair = _pair(op)
     return GenericLinear(op) if pair is None else RayBackprojector(
         pair, layout_of(op.range).dtype)  # fmt: skip
 
 
 @lower.register
-def _(op: FanBackprojectionAdjoint):
+def _(op: PlaneBackprojectionAdjoint):
     back = op.backprojection
     pair = _pair(back)
     if pair is None:
@@ -89,7 +89,7 @@ def _(op: FanBackprojectionAdjoint):
 
 def _pair(op):
     """The matrix and its transpose, or None where they would be too large."""
-    geometry = FanInterpolation(op.rays, tuple(op.range.shape), tuple(op.domain.shape))
+    geometry = PlaneInterpolation(op.shadows, tuple(op.range.shape), tuple(op.domain.shape))
     if geometry.expected_bytes <= matrices.SPARSE_LIMIT:
         return sparse_pair(geometry)
     warnings.warn(

@@ -1,0 +1,1 @@
+"""Backprojections that interpolate on the detector, of parallel, fan and cone beams."""

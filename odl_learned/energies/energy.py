@@ -19,6 +19,13 @@ from typing import NamedTuple
 
 import torch
 
+#: Measurements of a batch: tensors whose first axis counts the samples.
+Data = torch.Tensor | tuple[torch.Tensor, ...]
+#: What a Newton step leaves for the next one, see `ParametricEnergy.linearize_from`.
+State = tuple[object, ...]
+#: A linear map of the images of a batch.
+TensorMap = Callable[[torch.Tensor], torch.Tensor]
+
 
 class UnsolvableError(ArithmeticError, ValueError):
     """At some parameters no minimizer of the energy can be certified; learning turns back there."""
@@ -40,9 +47,9 @@ class Linearization(NamedTuple):
     """
 
     gradient: torch.Tensor
-    hessian: Callable
-    mixed_adjoint: Callable
-    precondition: Callable
+    hessian: TensorMap
+    mixed_adjoint: TensorMap
+    precondition: TensorMap
 
 
 class ParametricEnergy(abc.ABC):
@@ -58,21 +65,23 @@ class ParametricEnergy(abc.ABC):
     """
 
     @abc.abstractmethod
-    def value(self, x, params, data):
+    def value(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
         """Return ``E`` of every sample, of shape ``(B,)``."""
 
     @abc.abstractmethod
-    def gradient(self, x, params, data):
+    def gradient(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
         """Return ``d_x E``, of the shape of ``x``."""
 
     @abc.abstractmethod
-    def linearize(self, x, params, data):
+    def linearize(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> Linearization:
         """Return the `Linearization` at ``x``; what can be computed once is."""
 
     follows_dual = False
     has_formulas = False
 
-    def linearize_from(self, x, params, data, state):
+    def linearize_from(
+        self, x: torch.Tensor, params: torch.Tensor, data: Data, state: State | None
+    ) -> tuple[Linearization, State]:
         """Return a `Linearization` for Newton's method, and the state for the next one.
 
         Where ``follows_dual`` is true, the Hessian may be another symmetric positive definite
@@ -83,14 +92,14 @@ class ParametricEnergy(abc.ABC):
         raise NotImplementedError(f"{type(self).__name__} follows no dual variable; use linearize.")
 
     @abc.abstractmethod
-    def lipschitz(self, params):
+    def lipschitz(self, params: torch.Tensor) -> float:
         """Return a bound of ``|d_x^2 E|`` for all ``x``, as a float."""
 
     @abc.abstractmethod
-    def strong_convexity(self, params):
+    def strong_convexity(self, params: torch.Tensor) -> float:
         """Return ``mu > 0`` with ``d_x^2 E >= mu`` for all ``x``, as a float."""
 
-    def curvature_constants(self, params):
+    def curvature_constants(self, params: torch.Tensor) -> tuple[float, float, float]:
         r"""Return global constants ``(LA, LB, B)`` for the bounds of hypergradients.
 
         Lipschitz constants in ``x`` of the Hessian and of ``J = d_theta d_x E``, and a bound of
@@ -98,7 +107,7 @@ class ParametricEnergy(abc.ABC):
         """
         return unknown_constants(params)
 
-    def rounding(self, x, params, data):
+    def rounding(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
         r"""Return a bound of the rounding error of the gradient, in the norm, of every sample.
 
         The gradient is evaluated at a point and with data that are known up to rounding: by
@@ -110,7 +119,7 @@ class ParametricEnergy(abc.ABC):
         return 16 * torch.finfo(x.dtype).eps * scale
 
 
-def unknown_constants(params):
+def unknown_constants(params: torch.Tensor) -> tuple[float, float, float]:
     """Return infinite constants ``(LA, LB, B)``."""
     return math.inf, math.inf, math.inf
 
@@ -134,8 +143,16 @@ class AutogradEnergy(ParametricEnergy):
         there is none. Bounds of hypergradients need all three. Default: infinite.
     """
 
-    def __init__(self, function, lipschitz, strong_convexity, precondition=None,
-                 curvature_constants=unknown_constants):  # fmt: skip
+    def __init__(
+        self,
+        function: Callable[[torch.Tensor, torch.Tensor, Data], torch.Tensor],
+        lipschitz: Callable[[torch.Tensor], float],
+        strong_convexity: Callable[[torch.Tensor], float],
+        precondition: Callable[[torch.Tensor, Data], TensorMap] | None = None,
+        curvature_constants: Callable[
+            [torch.Tensor], tuple[float, float, float]
+        ] = unknown_constants,
+    ) -> None:
         for name, value in (("function", function), ("lipschitz", lipschitz),
                             ("strong_convexity", strong_convexity),
                             ("curvature_constants", curvature_constants)):  # fmt: skip
@@ -150,12 +167,12 @@ class AutogradEnergy(ParametricEnergy):
         self._lipschitz, self._strong_convexity = lipschitz, strong_convexity
         self._curvature_constants = curvature_constants
 
-    def value(self, x, params, data):
+    def value(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
         """Return ``E`` of every sample."""
         with torch.no_grad():
             return self._values(x, params, data)
 
-    def gradient(self, x, params, data):
+    def gradient(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
         """Return ``d_x E``."""
         with torch.enable_grad():
             x = x.detach().requires_grad_()
@@ -172,7 +189,7 @@ class AutogradEnergy(ParametricEnergy):
             )
         return values
 
-    def linearize(self, x, params, data):
+    def linearize(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> Linearization:
         """Return the `Linearization`; its products go backward through the graph of the slope."""
         with torch.enable_grad():
             x, params = x.detach().requires_grad_(), params.detach().requires_grad_()
@@ -193,15 +210,15 @@ class AutogradEnergy(ParametricEnergy):
             (lambda v: v) if precondition is None else precondition(params.detach(), data),
         )
 
-    def lipschitz(self, params):
+    def lipschitz(self, params: torch.Tensor) -> float:
         """Return the bound from above."""
         return float(self._lipschitz(params))
 
-    def strong_convexity(self, params):
+    def strong_convexity(self, params: torch.Tensor) -> float:
         """Return the bound from below."""
         return float(self._strong_convexity(params))
 
-    def curvature_constants(self, params):
+    def curvature_constants(self, params: torch.Tensor) -> tuple[float, float, float]:
         """Return ``(LA, LB, B)``; see `ParametricEnergy`."""
         constants = tuple(float(c) for c in self._curvature_constants(params))
         if len(constants) != 3 or not all(c >= 0 for c in constants):

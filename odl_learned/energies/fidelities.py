@@ -4,7 +4,36 @@ r"""Fidelities ``1/2 sum_j w_j |(A x - y)_j|^2`` of energies in closed form.
 sample, or None for ones.
 """
 
+from collections.abc import Callable
+from typing import Protocol
+
 import torch
+
+from odl_learned.energies.coefficients.functions import Coefficients
+
+
+class Spectrum(Protocol):
+    """What fidelities ask of a `Transform` D for preconditioners."""
+
+    def fourier_symbol(self, curvatures: torch.Tensor) -> torch.Tensor: ...
+
+    def shifted_inverse(
+        self, shift: float, curvatures: torch.Tensor
+    ) -> Callable[[torch.Tensor], torch.Tensor]: ...
+
+
+class Fidelity(Protocol):
+    """What `VariationEnergy` asks of a fidelity: `Denoising`, `FourierSampling` or another one."""
+
+    rounding: float
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor: ...
+
+    def adjoint(self, r: torch.Tensor, like: torch.Tensor) -> torch.Tensor: ...
+
+    def preconditioner(
+        self, weights: torch.Tensor | None, transform: Spectrum, curvatures: torch.Tensor, xi: float
+    ) -> Callable[[torch.Tensor], torch.Tensor]: ...
 
 
 class Denoising:
@@ -18,20 +47,24 @@ class Denoising:
 
     rounding = 4.0
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``A x``."""
         return x
 
-    def adjoint(self, r, like):
+    def adjoint(self, r: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         """Return ``A^* r``, real or complex as ``like``."""
         return r
 
-    def proximal(self, z, step, data, c):
+    def proximal(
+        self, z: torch.Tensor, step: float, data: torch.Tensor, c: Coefficients
+    ) -> torch.Tensor:
         """Return the minimizer of ``|x - z|^2 / (2 step)``, fidelity and ``xi/2 |x|^2``."""
         weights = 1.0 if c.weights is None else c.weights
         return (z + step * weights * data) / (1 + step * (weights + c.xi))
 
-    def preconditioner(self, weights, transform, curvatures, xi):
+    def preconditioner(
+        self, weights: torch.Tensor | None, transform: Spectrum, curvatures: torch.Tensor, xi: float
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return ``v -> M^-1 v`` with ``M`` near ``w + D^T diag(curvatures) D + xi``."""
         shift = (1.0 if weights is None else float(weights.mean())) + float(xi)
         return transform.shifted_inverse(shift, curvatures)
@@ -51,16 +84,18 @@ class FourierSampling:
 
     rounding = 40.0
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``F x``, of the shape of ``x``, complex."""
         return torch.fft.fftn(x, dim=tuple(range(1, x.ndim)), norm="ortho")
 
-    def adjoint(self, r, like):
+    def adjoint(self, r: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         """Return ``F^* r``, or its real part if ``like`` is real."""
         result = torch.fft.ifftn(r, dim=tuple(range(1, r.ndim)), norm="ortho")
         return result if like.is_complex() else result.real
 
-    def proximal(self, z, step, data, c):
+    def proximal(
+        self, z: torch.Tensor, step: float, data: torch.Tensor, c: Coefficients
+    ) -> torch.Tensor:
         """Return the minimizer of ``|x - z|^2 / (2 step)``, fidelity and ``xi/2 |x|^2``.
 
         For real images ``Re F^* w F = F^* s F`` with the symmetric part ``s`` of the weights.
@@ -72,7 +107,9 @@ class FourierSampling:
         spectrum = (self.forward(z) + step * right) / (1 + step * (weights + c.xi))
         return self.adjoint(spectrum, z)
 
-    def preconditioner(self, weights, transform, curvatures, xi):
+    def preconditioner(
+        self, weights: torch.Tensor | None, transform: Spectrum, curvatures: torch.Tensor, xi: float
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return division by a symbol: weights, mean curvatures of the transform, and ``xi``.
 
         For real images the symmetric part of the weights counts.

@@ -2,11 +2,12 @@
 
 import copy
 import math
-from typing import Any
+from typing import Self, overload
 
 import torch
 
-from odl_learned.energies.energy import UnsolvableError
+from odl_learned.energies.energy import Data, Linearization, ParametricEnergy, UnsolvableError
+from odl_learned.energies.samples import Index
 from odl_learned.validation import shown
 
 
@@ -17,7 +18,7 @@ class FixedEnergy:
     ``take(index)``, and counts nothing.
     """
 
-    def __init__(self, energy, params, data):
+    def __init__(self, energy: ParametricEnergy, params: torch.Tensor, data: Data) -> None:
         if isinstance(energy, type) or not hasattr(energy, "strong_convexity"):
             raise TypeError(f"energy is {shown(energy)}, expected a ParametricEnergy; a function "
                             "of (x, params, data) becomes one by AutogradEnergy.")
@@ -37,14 +38,14 @@ class FixedEnergy:
                 f"strong_convexity(params), which is {mu}; correct one of them, see check_energy."
             )
 
-    def __call__(self, x):
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return self.energy.value(x, self.params, self.data)
 
-    def gradient(self, x):
+    def gradient(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``d_x E``."""
         return self.energy.gradient(x, self.params, self.data)
 
-    def linearize(self, x):
+    def linearize(self, x: torch.Tensor) -> Linearization:
         """Return the `Linearization` at ``x``."""
         return self.energy.linearize(x, self.params, self.data)
 
@@ -52,24 +53,28 @@ class FixedEnergy:
         """Return a `Linearization` for Newton's method, and the next state."""
         return self.energy.linearize_from(x, self.params, self.data, state)
 
-    def spend(self, count):
+    def spend(self, count: int) -> None:
         """Note iterations of ``count`` images that cost as much as a gradient each."""
 
-    def take(self, index):
+    def take(self, index: Index) -> Self:
         """Return the same for some of the samples."""
         part = copy.copy(self)
         part.data = take(self.data, index)
         return part
 
 
-def take(data: Any, index):
+@overload
+def take(data: torch.Tensor, index: Index) -> torch.Tensor: ...
+@overload
+def take(data: tuple[torch.Tensor, ...], index: Index) -> tuple[torch.Tensor, ...]: ...
+def take(data: Data, index: Index) -> Data:
     """Return the samples with these numbers, of a tensor or a tuple of tensors."""
     if isinstance(data, tuple):
         return tuple(take(part, index) for part in data)
     return data[index]
 
 
-def in_double(data):
+def in_double(data: Data) -> Data:
     """Return a tensor or a tuple of tensors in double precision."""
     if isinstance(data, tuple):
         return tuple(in_double(part) for part in data)

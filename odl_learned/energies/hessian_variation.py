@@ -9,9 +9,13 @@ hypergradients are made of it, see ``docs/hypergradient_bound.md``.
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from odl_learned.energies.samples import sample_inner, sample_norms
+
+#: Radii of balls, one for each sample.
+Radius = torch.Tensor | np.ndarray
 
 
 class Variation(NamedTuple):

@@ -1,6 +1,12 @@
 """Norms and inner products of the samples of a batch, in double precision."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
+
+#: Numbers of samples, or a boolean for each.
+Index = Sequence[int] | slice | np.ndarray | torch.Tensor
 
 
 def sample_norms(x):

@@ -6,18 +6,21 @@ r"""The energies of the published experiments in closed form, with all their der
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 
 from odl_learned.energies.coefficients.functions import (
+    Coefficients,
     evaluated,
     evaluated_like,
     require_coefficients,
 )
 from odl_learned.energies.coefficients.slopes import slope_lengths
 from odl_learned.energies.doors import require_kind
-from odl_learned.energies.energy import ParametricEnergy
+from odl_learned.energies.energy import Data, Linearization, ParametricEnergy, State
 from odl_learned.energies.fidelities import (
+    Fidelity,
     largest,
     real_products,
     residual,
@@ -25,6 +28,7 @@ from odl_learned.energies.fidelities import (
     squared_norms,
     weighted,
 )
+from odl_learned.energies.hessian_variation import Radius, Variation
 from odl_learned.energies.intervals import variation_of
 from odl_learned.energies.potentials.potential import Potential
 from odl_learned.energies.transforms.transform import Transform, group_squares
@@ -62,7 +66,13 @@ class VariationEnergy(ParametricEnergy):
     follows_dual = True
     has_formulas = True
 
-    def __init__(self, fidelity, transform, potential, coefficients):
+    def __init__(
+        self,
+        fidelity: Fidelity,
+        transform: Transform,
+        potential: Potential,
+        coefficients: Callable[[torch.Tensor], Coefficients],
+    ) -> None:
         if isinstance(fidelity, type) or not all(
             hasattr(fidelity, name) for name in ("forward", "adjoint", "preconditioner", "rounding")
         ):
@@ -74,7 +84,7 @@ class VariationEnergy(ParametricEnergy):
         self.fidelity, self.transform = fidelity, transform
         self.potential, self.coefficients = potential, coefficients
 
-    def value(self, x, params, data):
+    def value(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
         """Return ``E`` of every sample, of shape ``(B,)``."""
         c = evaluated_like(self.coefficients, params, x)
         r, p = residual(self.fidelity, x, data, c), self.transform.forward(x)
@@ -83,7 +93,7 @@ class VariationEnergy(ParametricEnergy):
         total = total + c.alpha * lengths.flatten(1).sum(1)
         return total + 0.5 * c.xi * real_products(x, x).flatten(1).sum(1)
 
-    def gradient(self, x, params, data):
+    def gradient(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
         """Return ``d_x E``, of the shape of ``x``."""
         c = evaluated_like(self.coefficients, params, x)
         p = self.transform.forward(x)
@@ -91,11 +101,13 @@ class VariationEnergy(ParametricEnergy):
         r = residual(self.fidelity, x, data, c)
         return assembled_gradient(self, x, r, self.transform.scaled_adjoint(weight, p), c)
 
-    def linearize(self, x, params, data):
+    def linearize(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> Linearization:
         """Return the `Linearization` at ``x``."""
         return VariationPoint(self, x, params, data).linearization()
 
-    def linearize_from(self, x, params, data, state):
+    def linearize_from(
+        self, x: torch.Tensor, params: torch.Tensor, data: Data, state: State | None
+    ) -> tuple[Linearization, State]:
         r"""Return a `Linearization` whose Hessian tracks the dual variable, and the next state.
 
         Newton's method for ``z = w p`` written as ``z / w = p`` has the Hessian
@@ -114,20 +126,20 @@ class VariationEnergy(ParametricEnergy):
         """
         return VariationPoint(self, x, params, data).linearization_from(state)
 
-    def lipschitz(self, params):
+    def lipschitz(self, params: torch.Tensor) -> float:
         """Return ``max w + alpha |D|^2 max phi'' + xi``."""
         c = evaluated(self.coefficients, params)
         alpha, nu, xi = require_coefficients(c)
         curvature = self.potential.constants(nu).curvature
         return largest(c.weights) + alpha * self.transform.norm**2 * curvature + xi
 
-    def strong_convexity(self, params):
+    def strong_convexity(self, params: torch.Tensor) -> float:
         """Return ``min w + xi``."""
         c = evaluated(self.coefficients, params)
         _, _, xi = require_coefficients(c)
         return smallest(c.weights) + xi
 
-    def curvature_constants(self, params):
+    def curvature_constants(self, params: torch.Tensor) -> tuple[float, float, float]:
         r"""Return ``(LA, LB, B)``; see `ParametricEnergy`.
 
         ``LA = alpha |D|^2 max|D_g| max|phi'''|``. A derivative in a coefficient, times the length
@@ -150,11 +162,13 @@ class VariationEnergy(ParametricEnergy):
         jacobian = sum(rates[name][1] * slope for name, slope in slopes.items())
         return alpha * squared * self.transform.group_norm * bounds.third, mixed, jacobian
 
-    def variation_bound(self, x, params, data, radius, q):
+    def variation_bound(
+        self, x: torch.Tensor, params: torch.Tensor, data: Data, radius: Radius, q: torch.Tensor
+    ) -> Variation:
         """Return the `bounds.Variation` on the ball around ``x``; see `intervals.variation_of`."""
         return variation_of(self, x, params, data, radius, q)
 
-    def rounding(self, x, params, data):
+    def rounding(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
         r"""Bound the rounding error of the gradient, in the norm, for every sample.
 
         Every term of the gradient is computed with a relative error of some units of rounding:

@@ -9,6 +9,9 @@ import torch
 from odl_learned.learning.batch import Batch
 from odl_learned.validation import is_finite_number, require_method, shown
 
+#: A loss ``(x, truth) -> real tensor of shape ()``.
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
 
 class Objective(ABC):
     """A function of a reconstruction map and a batch that training minimizes.

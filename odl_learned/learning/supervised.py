@@ -1,45 +1,52 @@
 """Training of reconstruction maps, with checkpoints that continue to the same bits."""
 
 import contextlib
+import os
+from collections.abc import Callable
 
-from odl_learned.learning.best import BestSoFar
+import torch
+from torch import nn
+
+from odl_learned.learning.best import Best, BestSoFar
 from odl_learned.learning.files.identity import Training
 from odl_learned.learning.files.run_folder import RunFolder, place_of, settings_of
 from odl_learned.learning.files.sole_writer import sole_writer
 from odl_learned.learning.group import Group
 from odl_learned.learning.losses import mean_squared_error
-from odl_learned.learning.objective import as_objective
-from odl_learned.learning.precision import Updates
+from odl_learned.learning.objective import Loss, Objective, as_objective
+from odl_learned.learning.precision import MixedPrecision, Updates
 from odl_learned.learning.training.agreement import require_agreement
+from odl_learned.learning.training.batches import Pairs
 from odl_learned.learning.training.checks import require_settings
 from odl_learned.learning.training.keeper import Keeper
+from odl_learned.learning.training.loading import Workers
 from odl_learned.learning.training.loop import Plan, run
-from odl_learned.learning.training.record import Record
+from odl_learned.learning.training.record import History, Record
 from odl_learned.learning.training.state import Learner
 
 
 def train(
-    model,
-    pairs,
+    model: nn.Module,
+    pairs: Pairs,
     *,
-    steps,
-    optimizer,
-    loss=mean_squared_error,
-    batch_size=1,
-    seed=0,
-    schedule=None,
-    clip_norm=None,
-    validation=None,
-    validation_metric=None,
-    validate_every=1000,
-    best=None,
-    checkpoint=None,
-    checkpoint_every=1000,
-    folder=None,
-    workers=None,
-    precision=None,
-    progress=True,
-):
+    steps: int,
+    optimizer: torch.optim.Optimizer,
+    loss: Loss | Objective = mean_squared_error,
+    batch_size: int = 1,
+    seed: int = 0,
+    schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
+    clip_norm: float | None = None,
+    validation: Pairs | None = None,
+    validation_metric: Callable[..., float | torch.Tensor] | None = None,
+    validate_every: int = 1000,
+    best: Best | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int = 1000,
+    folder: str | os.PathLike[str] | None = None,
+    workers: Workers | None = None,
+    precision: MixedPrecision | None = None,
+    progress: bool = True,
+) -> History:
     """Minimize the loss of a reconstruction map over pairs of data and truth, or over data alone.
 
     ``min_theta  mean_i loss(Phi_theta(y_i), x_i)`` by the optimizer, on batches that go through

@@ -1,6 +1,7 @@
 """What a parametric energy claims against what it computes, for users of their own energies."""
 
 
+import numpy as np
 import torch
 
 from odl_learned.energies.checks.energy_constant_checks import (
@@ -9,6 +10,7 @@ from odl_learned.energies.checks.energy_constant_checks import (
     check_variation,
 )
 from odl_learned.energies.checks.energy_point import EnergyPoint, require, require_arguments
+from odl_learned.energies.energy import Data, ParametricEnergy
 from odl_learned.energies.fixed_energy import take
 from odl_learned.energies.samples import sample_inner, sample_norms
 from odl_learned.validation import require_positive, require_rng
@@ -17,7 +19,15 @@ LEVELS, TRIALS = 4, 4
 EXACT = 1e-9
 
 
-def check_energy(energy, x, params, data, rng, tolerance=1e-5, step=1e-2):
+def check_energy(
+    energy: ParametricEnergy,
+    x: torch.Tensor,
+    params: torch.Tensor,
+    data: Data,
+    rng: np.random.Generator,
+    tolerance: float = 1e-5,
+    step: float = 1e-2,
+) -> None:
     r"""Check all derivatives and constants of an energy at a point.
 
     With random directions ``v, w, q`` and ``d``, and ``D_h f`` the central difference quotient of

@@ -11,7 +11,8 @@ on ``params`` is a function that torch differentiates, such as
 
 import math
 import numbers
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 
@@ -31,31 +32,31 @@ class Coefficients(NamedTuple):
         Nonnegative, ``|r|_w^2 = sum_j w_j |r_j|^2``. Default: ones.
     """
 
-    alpha: Any
-    nu: Any
-    xi: Any
-    weights: Any = None
+    alpha: float | torch.Tensor
+    nu: float | torch.Tensor
+    xi: float | torch.Tensor
+    weights: torch.Tensor | None = None
 
 
-def decimal(params):
+def decimal(params: torch.Tensor) -> Coefficients:
     """Return the coefficients for ``params = log10 (alpha, nu, xi)``."""
     require_length(params, 3, "log10 of alpha, nu and xi")
     return Coefficients(10 ** params[0], 10 ** params[1], 10 ** params[2])
 
 
-def decimal_times_alpha(params):
+def decimal_times_alpha(params: torch.Tensor) -> Coefficients:
     """Return the same with ``xi`` inside: ``alpha (sum phi_nu + xi/2 |x|^2)``."""
     require_length(params, 3, "log10 of alpha, nu and xi")
     return Coefficients(10 ** params[0], 10 ** params[1], 10 ** (params[0] + params[2]))
 
 
-def natural(params):
+def natural(params: torch.Tensor) -> Coefficients:
     """Return the coefficients for ``params = log (alpha, nu)``, without ``xi``."""
     require_length(params, 2, "logarithms of alpha and nu")
     return Coefficients(params[0].exp(), params[1].exp(), 0.0)
 
 
-def decimal_alpha(nu, xi):
+def decimal_alpha(nu: float, xi: float) -> Callable[[torch.Tensor], Coefficients]:
     """Return ``params -> coefficients`` for ``params = (log10 alpha,)`` and constants."""
     _require_constants(nu, xi)
 
@@ -66,7 +67,9 @@ def decimal_alpha(nu, xi):
     return coefficients
 
 
-def squared_weights(shape, nu, xi):
+def squared_weights(
+    shape: tuple[int, ...], nu: float, xi: float
+) -> Callable[[torch.Tensor], Coefficients]:
     """Return coefficients of ``params = (s, alpha)``: weights ``s^2`` of the data, and alpha.
 
     Parameters
@@ -92,7 +95,7 @@ def squared_weights(shape, nu, xi):
     return coefficients
 
 
-def odds_weights(alpha, nu, xi):
+def odds_weights(alpha: float, nu: float, xi: float) -> Callable[[torch.Tensor], Coefficients]:
     """Return coefficients for ``params = c`` in [0, 1) of a signal: weights ``c / (1 - c)``."""
     _require_constants(nu, xi)
     require_nonnegative("alpha", alpha)

@@ -1,7 +1,6 @@
 r"""Arguments of functionals that are affine in images and data: ``m(theta) (A x + B y + b)``."""
 
 import dataclasses
-from typing import Any
 
 import odl
 from odl.core.operator.operator import (
@@ -13,9 +12,10 @@ from odl.core.operator.operator import (
     OperatorSum,
     OperatorVectorSum,
 )
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.dispatch import rules_by_class
-from odl_learned.energies.expressions.blocks import DATA, IMAGES, PARAMETERS, reads
+from odl_learned.energies.expressions.blocks import DATA, IMAGES, PARAMETERS, Blocks, reads
 from odl_learned.energies.expressions.missing import NotAffine, missing
 from odl_learned.operators import FunctionalMultiple
 
@@ -35,11 +35,11 @@ class Argument:
         Functionals of the parameters on the whole domain, whose product is ``m``.
     """
 
-    space: Any
-    image: Any = None
-    data: Any = None
-    shift: Any = None
-    scales: tuple = ()
+    space: odl.LinearSpace
+    image: odl.Operator | None = None
+    data: odl.Operator | None = None
+    shift: LinearSpaceElement | None = None
+    scales: tuple[odl.functionals.Functional, ...] = ()
 
 
 class Whole:
@@ -50,7 +50,7 @@ class Whole:
     blocks : Blocks
     """
 
-    def __init__(self, blocks):
+    def __init__(self, blocks: Blocks) -> None:
         self.blocks = blocks
 
 
@@ -62,7 +62,7 @@ def whole(blocks):
 
 
 @rules_by_class(odl.Operator, "_call")
-def applied(op, argument):
+def applied(op: odl.Operator, argument: "Argument | Whole") -> "Argument":
     """Return what an operator makes of an argument, as an `Argument`.
 
     A `functools.singledispatch` function with a rule for every node that is affine in images and

@@ -1,6 +1,8 @@
 """The blocks of a domain, images, parameters and data, and which of them a node reads."""
 
 
+from collections.abc import Sequence
+
 import odl
 import torch
 from odl.core.operator.operator import (
@@ -39,7 +41,7 @@ class Blocks:
     images, parameters, data : odl space or None
     """
 
-    def __init__(self, domain):
+    def __init__(self, domain: odl.LinearSpace) -> None:
         self.domain = domain
         is_product = isinstance(domain, odl.ProductSpace) and len(domain) in (2, 3)
         self.are_several = is_product and not domain.is_power_space
@@ -74,12 +76,14 @@ class Scalar:
     blocks : Blocks
     """
 
-    def __init__(self, functionals, factor, blocks):
+    def __init__(
+        self, functionals: Sequence[odl.functionals.Functional], factor: float, blocks: Blocks
+    ) -> None:
         self._modules = tuple(lower(f) for f in functionals)
         self._factor, self._blocks = float(factor), blocks
         self.is_learned = bool(functionals)
 
-    def __call__(self, params):
+    def __call__(self, params: torch.Tensor) -> torch.Tensor:
         """Return the number, a tensor without axes."""
         result = torch.as_tensor(self._factor, dtype=params.dtype, device=params.device)
         for module in self._modules:

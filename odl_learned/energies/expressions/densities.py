@@ -9,6 +9,7 @@ import math
 
 import torch
 
+from odl_learned.energies.energy import Data
 from odl_learned.energies.fidelities import real_products
 from odl_learned.energies.intervals import Interval, ball_interval
 from odl_learned.energies.potentials.potential import PotentialConstants
@@ -19,26 +20,26 @@ class Density(abc.ABC):
     """``psi_nu``, convex, with its derivatives and their bounds."""
 
     @abc.abstractmethod
-    def value(self, p, nu):
+    def value(self, p: torch.Tensor, nu: float) -> torch.Tensor:
         """Return ``psi`` of all groups, ``(B, *shape)``."""
 
     @abc.abstractmethod
-    def at(self, p, nu):
+    def at(self, p: torch.Tensor, nu: float) -> "DensityPoint":
         """Return the `DensityPoint`."""
 
     @abc.abstractmethod
-    def constants(self, nu):
+    def constants(self, nu: float) -> PotentialConstants:
         """Return the `PotentialConstants`, which hold everywhere."""
 
-    def on(self, data):
+    def on(self, data: Data) -> "Density":
         """Return the density for these data; itself, unless it depends on them."""
         return self
 
-    def convexity(self, nu):
+    def convexity(self, nu: float) -> float:
         """Return a lower bound of the second derivative everywhere."""
         return 0.0
 
-    def interval(self, p, nu, rho):
+    def interval(self, p: torch.Tensor, nu: float, rho: torch.Tensor) -> Interval:
         """Return the `Interval` of derivatives where no ``p_g`` moves by more than ``rho (B,)``.
 
         Tensors have the shape ``(B, 1, *shape)``.

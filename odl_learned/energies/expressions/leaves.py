@@ -11,11 +11,12 @@ from odl_learned.dispatch import rules_by_class
 from odl_learned.energies import huber_intervals  # noqa: F401  (registers its rule)
 from odl_learned.energies.expressions.arguments import applied
 from odl_learned.energies.expressions.autograd.term import AutogradTerm
-from odl_learned.energies.expressions.blocks import Scalar
+from odl_learned.energies.expressions.blocks import Blocks, Scalar
 from odl_learned.energies.expressions.counts import Counts
 from odl_learned.energies.expressions.densities import Lengths, Products, Squares
 from odl_learned.energies.expressions.maps import AffineMap, double
 from odl_learned.energies.expressions.missing import missing
+from odl_learned.energies.expressions.summands import Summand
 from odl_learned.energies.expressions.terms import Term
 from odl_learned.energies.potentials import Charbonnier, HuberPotential
 from odl_learned.functionals import (
@@ -27,7 +28,9 @@ from odl_learned.functionals import (
 
 
 @rules_by_class(odl.Operator, "_call")
-def term_of(functional, summand, blocks):
+def term_of(
+    functional: odl.functionals.Functional, summand: Summand, blocks: Blocks
+) -> Term | AutogradTerm:
     r"""Return the `Term` of a leaf, ``c(theta) F(m(theta) z)``.
 
     A `functools.singledispatch` function: register a rule for a functional of your own. Without one

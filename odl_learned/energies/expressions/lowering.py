@@ -1,7 +1,5 @@
 """`energy_of`: from an ODL functional to its parametric energy."""
 
-from collections.abc import Callable
-
 import odl
 
 from odl_learned.energies.energy import ParametricEnergy
@@ -11,6 +9,7 @@ from odl_learned.energies.expressions.energy import ExpressionEnergy
 from odl_learned.energies.expressions.leaves import term_of
 from odl_learned.energies.expressions.missing import missing
 from odl_learned.energies.expressions.preconditioners import ScaledSpectral
+from odl_learned.energies.expressions.preconditioners.methods import Preconditioner
 from odl_learned.energies.expressions.remainder import Remainder
 from odl_learned.energies.expressions.summands import Summand, summands
 from odl_learned.odl_validation import require_functional
@@ -18,7 +17,7 @@ from odl_learned.validation import require_method
 
 
 def energy_of(functional: odl.functionals.Functional,
-              preconditioner: Callable | None = None) -> ParametricEnergy:  # fmt: skip
+              preconditioner: Preconditioner | None = None) -> ParametricEnergy:  # fmt: skip
     r"""Return the parametric energy of an ODL functional, with all derivatives and certificates.
 
     .. math:: E(x, \theta, y) = \sum_k c_k(\theta) \, F_k \big( m_k(\theta)

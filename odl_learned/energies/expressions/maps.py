@@ -11,6 +11,8 @@ from odl_learned.bridge import as_transpose_module
 from odl_learned.bridge.layouts.layout import TensorLayout, layout_of
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.rules.round_trip import OneBatchAxis
+from odl_learned.energies.energy import Data
+from odl_learned.energies.expressions.arguments import Argument
 from odl_learned.energies.expressions.differences import differences_of
 from odl_learned.energies.expressions.gains import least_gain, row_norm
 from odl_learned.energies.expressions.missing import missing
@@ -52,7 +54,7 @@ class AffineMap:
     image_shape : tuple of int
     """
 
-    def __init__(self, argument, weights, grouped):
+    def __init__(self, argument: Argument, weights: float | torch.Tensor, grouped: int) -> None:
         self.operator, source = argument.image, argument.image.domain
         target = layout_of(argument.space)
         for space in (source, argument.space):
@@ -94,24 +96,24 @@ class AffineMap:
         self.eps = max(eps_of(self._forward), eps_of(self._transpose))
         self.groups = image.numel() // grouped
 
-    def forward(self, x, data):
+    def forward(self, x: torch.Tensor, data: Data) -> torch.Tensor:
         """Return ``A x + B y + b``, ``(B, d, *shape)``."""
         p, rest = self._forward(x).reshape(len(x), *self._grouped), self.rest(data)
         return p if rest is None else p + rest
 
-    def rest(self, data):
+    def rest(self, data: Data) -> torch.Tensor | None:
         """Return ``B y + b``, of the shape of groups, or None where it is zero."""
         rest = None if self._data is None else self._data(data)
         if self._shift is not None:
             rest = self._shift[None] if rest is None else rest + self._shift
         return None if rest is None else rest.reshape(len(rest), *self._grouped)
 
-    def linear(self, v):
+    def linear(self, v: torch.Tensor) -> torch.Tensor:
         """Return ``A v``, ``(B, d, *shape)``; a tensor of its own."""
         p = v if self.is_identity else self._forward(v)
         return p.reshape(len(v), *self._grouped)
 
-    def transpose(self, q):
+    def transpose(self, q: torch.Tensor) -> torch.Tensor:
         """Return ``M^H q``, of the shape of images."""
         q = q.reshape(len(q), *self._flat)
         return q if self.is_identity else self._transpose(q)
@@ -123,7 +125,7 @@ class AffineMap:
         module = lower(self.operator.adjoint @ self.operator)
         return in_double(module, source.zeros((1,), None))
 
-    def normal(self, v, factor):
+    def normal(self, v: torch.Tensor, factor: float) -> torch.Tensor:
         r"""Return ``c M^H w M v``: with constant weights ``c (w / w_Z) w_X A* A``."""
         if self.is_identity or self._ratio is None:
             return self.transpose(self.spread(self.linear(v), factor))
@@ -137,7 +139,7 @@ class AffineMap:
         constant = all(isinstance(w, float) for w in weights)
         return weights[0] / weights[1] * weights[2] if constant else None
 
-    def product_norm(self, factors, powers=POWERS):
+    def product_norm(self, factors: torch.Tensor, powers: int = POWERS) -> torch.Tensor:
         """Bound ``|M^H w diag(factors) M|``, ``(B,)``, for numbers ``(B, 1, *shape)`` >= 0.
 
         Infinite where one of them is.
@@ -148,7 +150,7 @@ class AffineMap:
         factors = factors.reshape(len(factors), -1, *self._flat[1:])
         return self._differences.product_norm(factors, powers).nan_to_num(math.inf, math.inf)
 
-    def mean_square(self):
+    def mean_square(self) -> float:
         """Return about ``|M|_F^2`` over the number of images, from a random one."""
         source = layout_of(self.operator.domain)
         generator = torch.Generator().manual_seed(0)
@@ -156,7 +158,7 @@ class AffineMap:
         z = z.to(torch.complex128) if source.dtype.is_complex else z
         return float(self._forward(z).abs().square().sum() / z.abs().square().sum())
 
-    def spread(self, values, factor=1.0):
+    def spread(self, values: torch.Tensor, factor: float = 1.0) -> torch.Tensor:
         """Return ``c w`` times values of groups."""
         weights = self.weights
         if isinstance(weights, torch.Tensor):

@@ -2,7 +2,6 @@ r"""The summands of a functional: ``c(theta) F(m(theta) (A x + B y + b))``, node
 
 import dataclasses
 import math
-from typing import Any
 
 import numpy as np
 import odl
@@ -16,7 +15,7 @@ from odl.functionals.functional import (
 )
 
 from odl_learned.dispatch import rules_by_class
-from odl_learned.energies.expressions.arguments import Whole, applied, scaled, shifted
+from odl_learned.energies.expressions.arguments import Argument, Whole, applied, scaled, shifted
 from odl_learned.energies.expressions.autograd.bounds import is_stated
 from odl_learned.energies.expressions.blocks import IMAGES, PARAMETERS, reads
 from odl_learned.energies.expressions.missing import NotAffine, missing
@@ -41,10 +40,10 @@ class Summand:
         Functionals of the parameters on the whole domain, which are multiplied with it.
     """
 
-    functional: Any
-    argument: Any
+    functional: odl.functionals.Functional
+    argument: Argument | Whole
     factor: float = 1.0
-    factors: tuple = ()
+    factors: tuple[odl.functionals.Functional, ...] = ()
 
     def of(self, functional, argument=None, factor=1.0):
         """Return the summand of a part of the functional, with the same factors and more."""
@@ -79,7 +78,7 @@ def summands(summand):
 
 
 @rules_by_class(odl.Operator, "_call")
-def opened(functional, summand):
+def opened(functional: odl.functionals.Functional, summand: Summand) -> list[Summand]:
     """Return the summands of one node; without a rule it is a leaf, which stays as it is.
 
     A `functools.singledispatch` function on the class of ``summand.functional``: register a rule

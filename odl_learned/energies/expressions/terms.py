@@ -5,8 +5,10 @@ import math
 
 import torch
 
-from odl_learned.energies.expressions.densities import Squares
-from odl_learned.energies.expressions.maps import ROUNDING
+from odl_learned.energies.energy import Data
+from odl_learned.energies.expressions.blocks import Scalar
+from odl_learned.energies.expressions.densities import Density, Squares
+from odl_learned.energies.expressions.maps import ROUNDING, AffineMap
 from odl_learned.energies.expressions.term_bounds import term_variation
 from odl_learned.energies.fidelities import real_products
 from odl_learned.energies.samples import sample_norms
@@ -28,34 +30,36 @@ class Term:
         The parameter of the density, if it has one.
     """
 
-    def __init__(self, map, density, alpha, nu=None):
+    def __init__(
+        self, map: AffineMap, density: Density, alpha: Scalar, nu: Scalar | None = None
+    ) -> None:
         self.map, self.density, self.alpha, self.nu = map, density, alpha, nu
         #: Functions of the parameters with respect to which a term has derivatives.
         self.scalars = (alpha,) if nu is None else (alpha, nu)
 
-    def numbers(self, params):
+    def numbers(self, params: torch.Tensor) -> tuple[float, float]:
         """Return ``(alpha, nu)`` as floats; nu is one where the density has none."""
         with torch.no_grad():
             alpha = float(self.alpha(params))
             return alpha, 1.0 if self.nu is None else float(self.nu(params))
 
-    def value(self, x, params, data):
+    def value(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
         """Return the value of every sample, ``(B,)``."""
         alpha, nu = self.numbers(params)
         values = self.map.spread(
             self.density.on(data).value(self.map.forward(x, data), nu)[:, None])
         return alpha * values.flatten(1).sum(1)
 
-    def at(self, x, params, data):
+    def at(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> "TermPoint":
         """Return the `TermPoint`."""
         return TermPoint(self, x, params, data)
 
-    def lipschitz(self, params):
+    def lipschitz(self, params: torch.Tensor) -> float:
         """Return a bound of the Hessian from above."""
         alpha, nu = self.numbers(params)
         return alpha * self.map.norm**2 * self.density.constants(nu).curvature
 
-    def strong_convexity(self, params):
+    def strong_convexity(self, params: torch.Tensor) -> float:
         """Return a bound of the Hessian from below, negative where the density is not convex."""
         alpha, nu = self.numbers(params)
         convexity = self.density.convexity(nu)
@@ -63,11 +67,11 @@ class Term:
         return alpha * gain**2 * convexity
 
     @property
-    def has_formulas(self):
+    def has_formulas(self) -> bool:
         """Whether all constants follow from formulas in this package."""
         return type(self.density).__module__.startswith("odl_learned.")
 
-    def curvature_constants(self, params):
+    def curvature_constants(self, params: torch.Tensor) -> tuple[float, list[tuple[float, float]]]:
         """Return ``LA``, and rates ``(LB, B)`` for every one of `scalars`."""
         alpha, nu = self.numbers(params)
         bounds, squared = self.density.constants(nu), self.map.norm**2
@@ -78,7 +82,7 @@ class Term:
                           alpha * length * bounds.slope_in_nu))  # fmt: skip
         return alpha * squared * self.map.row_norm * bounds.third, rates
 
-    def root_of_weights(self):
+    def root_of_weights(self) -> float:
         """Return ``(sum_g w_g)^1/2``."""
         weights = self.map.weights
         if isinstance(weights, torch.Tensor):

@@ -9,6 +9,7 @@ The boundary is reflecting, as of `operators.FilterBank`.
 
 import functools
 import math
+from collections.abc import Callable
 
 import torch
 
@@ -17,12 +18,16 @@ from odl_learned.energies.doors import (
     require_images,
     require_kind,
 )
-from odl_learned.energies.energy import Linearization, ParametricEnergy
+from odl_learned.energies.energy import Data, Linearization, ParametricEnergy, State
 from odl_learned.energies.filters.reflecting_filters import ReflectingFilters
 from odl_learned.energies.filters.ridge_variation import ridge_variation
+from odl_learned.energies.hessian_variation import Radius, Variation
 from odl_learned.energies.potentials.potential import Potential
 from odl_learned.energies.potentials.scaled_potentials import ScaledPotentials
 from odl_learned.validation import require_image_shape, require_nonnegative, shown
+
+#: ``params -> (filters, weights)``, see `ExpertsEnergy`.
+Experts = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 class ExpertsEnergy(ParametricEnergy):
@@ -58,7 +63,14 @@ class ExpertsEnergy(ParametricEnergy):
     follows_dual = True
     has_formulas = True
 
-    def __init__(self, shape, potential, scales, experts, xi):
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        potential: Potential,
+        scales: tuple[float, ...] | list[float],
+        experts: Experts,
+        xi: float,
+    ) -> None:
         shape = require_image_shape(shape, 2)
         require_kind("potential", potential, Potential, "such as Charbonnier()")
         if not isinstance(scales, tuple | list) or not scales:
@@ -69,7 +81,7 @@ class ExpertsEnergy(ParametricEnergy):
         self.shape, self.potential, self.experts = tuple(shape), potential, experts
         self.scales, self.xi = tuple(float(nu) for nu in scales), float(xi)
 
-    def value(self, x, params, data):
+    def value(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
         """Return ``E`` of every sample, of shape ``(B,)``."""
         self._require_images(x, data)
         filters, weights = self.evaluated(params, x)
@@ -78,7 +90,7 @@ class ExpertsEnergy(ParametricEnergy):
         total = total + 0.5 * self.xi * x.square().flatten(1).sum(1)
         return sum(self.potentials.values(squares, weights), total)
 
-    def gradient(self, x, params, data):
+    def gradient(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
         """Return ``d_x E``, of the shape of ``x``."""
         self._require_images(x, data)
         filters, weights = self.evaluated(params, x)
@@ -86,7 +98,7 @@ class ExpertsEnergy(ParametricEnergy):
         slopes = self.potentials.weight(responses.square(), weights).mul_(responses)
         return filters.adjoint(slopes).add_(x - data).add_(x, alpha=self.xi)
 
-    def linearize(self, x, params, data):
+    def linearize(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> Linearization:
         """Return the `Linearization` at ``x``."""
         self._require_images(x, data)
         filters, weights = self.evaluated(params, x)
@@ -95,7 +107,9 @@ class ExpertsEnergy(ParametricEnergy):
         return self._linearization(x, params, data, filters, weights, r, weight,
                                    torch.addcmul(weight, bend, r * r))  # fmt: skip
 
-    def linearize_from(self, x, params, data, state):
+    def linearize_from(
+        self, x: torch.Tensor, params: torch.Tensor, data: Data, state: State | None
+    ) -> tuple[Linearization, State]:
         r"""Return a `Linearization` whose Hessian tracks the dual variable, and the next state.
 
         As `VariationEnergy.linearize_from`, for responses: the dual variable ``z`` near ``A r``
@@ -121,7 +135,7 @@ class ExpertsEnergy(ParametricEnergy):
         linear = self._linearization(x, params, data, filters, weights, r, weight, curvature)
         return linear, (x, r, weight, ratio, z)
 
-    def lipschitz(self, params):
+    def lipschitz(self, params: torch.Tensor) -> float:
         """Return ``1 + xi`` plus a bound of ``|sum_k c_k F_k^T F_k|``, ``c`` largest curvatures."""
         filters, weights = self._in_double(params)
         if bool((weights < 0).any()):
@@ -133,11 +147,11 @@ class ExpertsEnergy(ParametricEnergy):
         curvatures = weights @ self.potentials.constants("curvature", weights)
         return 1 + self.xi + filters.largest_square(curvatures)
 
-    def strong_convexity(self, params):
+    def strong_convexity(self, params: torch.Tensor) -> float:
         """Return ``1 + xi``."""
         return 1 + self.xi
 
-    def curvature_constants(self, params):
+    def curvature_constants(self, params: torch.Tensor) -> tuple[float, float, float]:
         r"""Return ``(LA, LB, B)``; see `ParametricEnergy`.
 
         ``LA = sum_k |F_k|^2 |f_k|_1 sum_j w_kj max|phi_j'''|``, since one response of an image is
@@ -157,11 +171,13 @@ class ExpertsEnergy(ParametricEnergy):
         bound = (norms[:, None] * self.potentials.constants("slope", weights)).norm()
         return third, size * float(mixed), size * float(bound) * math.sqrt(math.prod(self.shape))
 
-    def variation_bound(self, x, params, data, radius, q):
+    def variation_bound(
+        self, x: torch.Tensor, params: torch.Tensor, data: Data, radius: Radius, q: torch.Tensor
+    ) -> Variation:
         """Return the `bounds.Variation` on the ball around ``x``; see `ridge_variation`."""
         return ridge_variation(self, x, params, radius, q)
 
-    def slopes(self, params):
+    def slopes(self, params: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return derivatives of filters and weights, ``(K, s_1, s_2, P)`` and ``(K, J, P)``.
 
         In double precision; of what is not learned they are zero.
@@ -169,7 +185,9 @@ class ExpertsEnergy(ParametricEnergy):
         with torch.enable_grad():
             return torch.autograd.functional.jacobian(self.experts, params.detach().double())
 
-    def evaluated(self, params, x):
+    def evaluated(
+        self, params: torch.Tensor, x: torch.Tensor
+    ) -> tuple[ReflectingFilters, torch.Tensor]:
         """Return `ReflectingFilters` and weights as the tensor ``x``, without graph."""
         require_images("x", x)
         return self._as(params, x)
@@ -225,7 +243,9 @@ class ExpertsEnergy(ParametricEnergy):
         slope = filters.adjoint(weight * r).add_(x - data).add_(x, alpha=self.xi)
         return Linearization(slope, hessian, mixed_adjoint, lambda v: preconditioner()(v))
 
-    def learned(self, params):
+    def learned(
+        self, params: torch.Tensor
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
         """Return the parameters, and filters and weights with a graph."""
         with torch.enable_grad():
             inner = params.detach().requires_grad_()

@@ -3,10 +3,11 @@
 import torch
 
 from odl_learned.energies.doors import require_length
+from odl_learned.energies.filters.experts import Experts
 from odl_learned.validation import require_finite, shown
 
 
-def fixed_filters(filters):
+def fixed_filters(filters: torch.Tensor) -> Experts:
     """Return experts with these filters ``(K, s_1, s_2)``, whose weights are the parameters.
 
     Parameters are ``(K,)``, for one scale; bound them by zero from below.

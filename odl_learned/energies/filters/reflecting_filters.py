@@ -117,7 +117,7 @@ class ReflectingFilters:
         return lambda v: first.T @ ((first @ v @ second.T) / symbol) @ second
 
 
-def dct_filters(size):
+def dct_filters(size: int) -> torch.Tensor:
     """Return the cosine basis of patches without the constant, ``(size^2 - 1, size, size)``.
 
     Rows of the orthogonal DCT-II of both axes in double precision, of mean zero and norm one,

@@ -4,6 +4,7 @@ import functools
 import math
 import operator
 
+import odl
 import torch
 
 from odl_learned.energies.doors import require_length
@@ -42,11 +43,17 @@ class RidgeEnergy(ExpertsEnergy):
     problems*, IEEE Trans. Comput. Imaging 9 (2023).
     """
 
-    def __init__(self, shape, filter_shape, scales, xi):
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        filter_shape: tuple[int, ...],
+        scales: tuple[float, ...] | list[float],
+        xi: float,
+    ) -> None:
         self.filter_shape = require_image_shape(filter_shape, 3)
         super().__init__(shape, Charbonnier(), scales, self.split, xi)
 
-    def params(self, filters, weights):
+    def params(self, filters: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """Return parameters ``(K s_1 s_2 + K J,)``: filters, and logarithms of the weights.
 
         Parameters
@@ -67,7 +74,9 @@ class RidgeEnergy(ExpertsEnergy):
                              "made free of mean, such as dct_filters(size).")
         return torch.cat([filters.flatten(), weights.log().flatten()])
 
-    def functional(self, params, space):
+    def functional(
+        self, params: torch.Tensor, space: odl.LinearSpace
+    ) -> odl.functionals.Functional:
         r"""Return the learned regularizer as an ordinary ODL functional.
 
         .. math:: R(u) = \sum_k \sum_j w_{kj} \int \sqrt{(f_k * u)^2 + \nu_j^2},
@@ -91,7 +100,7 @@ class RidgeEnergy(ExpertsEnergy):
                  for w, nu in zip(weights.T, self.scales, strict=True)]  # fmt: skip
         return functools.reduce(operator.add, parts)
 
-    def split(self, params):
+    def split(self, params: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return filters ``(K, s_1, s_2)`` of mean zero and norm one, and weights ``(K, J)``."""
         count = math.prod(self.filter_shape)
         length = count + self.filter_shape[0] * len(self.scales)

@@ -1,12 +1,19 @@
 """Continuation: a sequence of problems that ends with the one that is meant."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+import torch
 
 from odl_learned.learning.bilevel.problem import BilevelProblem
+from odl_learned.learning.bilevel.progress import Learned
 from odl_learned.validation import require_method, shown
 
 
-def continuation(problems, params0, learn):
+def continuation(
+    problems: Iterable[BilevelProblem],
+    params0: torch.Tensor,
+    learn: Callable[[BilevelProblem, torch.Tensor], Learned],
+) -> Learned:
     r"""Learn one problem after the other, each from the parameters of the one before.
 
     The concave part of a sampling penalty, ``beta_2 sum s (1 - s)``, decides early which points

@@ -19,11 +19,11 @@ import dataclasses
 import torch
 import torch.distributed
 
-from odl_learned.learning.bilevel.problem import require_problem
+from odl_learned.learning.bilevel.problem import BilevelProblem, require_problem
 from odl_learned.validation import require_count
 
 
-def share(problem, rank, size):
+def share(problem: BilevelProblem, rank: int, size: int) -> BilevelProblem:
     r"""Return the part of a bilevel problem for one of several processes.
 
     The training pairs ``rank, rank + size, ...`` and the ``size``-th part of the penalty, so that
@@ -58,7 +58,7 @@ def share(problem, rank, size):
     return dataclasses.replace(part, penalty=lambda params: penalty(params) / size)
 
 
-def all_reduce(values):
+def all_reduce(values: torch.Tensor) -> torch.Tensor:
     """Return the sum of a float64 vector over all processes, the same bits for each.
 
     Parameters

@@ -2,15 +2,18 @@ r"""From an energy in ODL and training pairs to learned parameters, and back to 
 
 import dataclasses
 import math
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import odl
 import torch
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.layouts.nested import each
 from odl_learned.energies import ParametricEnergy, energy_of
 from odl_learned.energies.expressions.maps import extremes
+from odl_learned.energies.expressions.preconditioners.methods import Preconditioner
 from odl_learned.functionals import fix_block
 from odl_learned.learning.bilevel.first_order import lbfgsb
 from odl_learned.learning.bilevel.loss import SquaredError
@@ -25,8 +28,18 @@ from odl_learned.validation import require_count, require_method, require_positi
 ACCURACY = 1e-3
 
 
-def learn(functional, truth, data, start, *, lower=-np.inf, upper=np.inf, maxiter=50,
-          preconditioner=None, method=None):  # fmt: skip
+def learn(
+    functional: odl.functionals.Functional,
+    truth: Iterable[LinearSpaceElement | np.ndarray],
+    data: Iterable[LinearSpaceElement | np.ndarray],
+    start: Sequence[float] | np.ndarray,
+    *,
+    lower: float | Sequence[float] | np.ndarray = -np.inf,
+    upper: float | Sequence[float] | np.ndarray = np.inf,
+    maxiter: int = 50,
+    preconditioner: Preconditioner | None = None,
+    method: Callable[[BilevelProblem, torch.Tensor, int], Learned] | None = None,
+) -> "LearnedEnergy":
     r"""Learn the parameters of an energy from pairs of images and data, with certificates.
 
     .. math:: \min_\theta \; f(\theta) = \frac1n \sum_i |\hat x_i(\theta) - x_i|^2, \qquad
@@ -123,7 +136,7 @@ class LearnedEnergy:
         """The learned ``theta``, of which exponentials stand in the energy."""
         return self.learned.params.numpy()
 
-    def at(self, data) -> odl.functionals.Functional:
+    def at(self, data: LinearSpaceElement) -> odl.functionals.Functional:
         """Return the learned functional for data, on the space of images, for solvers of ODL.
 
         Parameters
@@ -134,7 +147,7 @@ class LearnedEnergy:
         return fix_block(fix_block(self.functional, 2, measured.element(data)), 1,
                          parameters.element(self.params))  # fmt: skip
 
-    def reconstruct(self, data, accuracy: float = ACCURACY) -> Solution:
+    def reconstruct(self, data: LinearSpaceElement, accuracy: float = ACCURACY) -> Solution:
         r"""Return the reconstruction ``argmin_x E(x, theta, y)``.
 
         Parameters
@@ -162,7 +175,9 @@ class LearnedEnergy:
             x=layout.to_element(rounded), niter=int(found.niter[0]), reason=str(found.reason[0]),
             error_bound=math.sqrt(extremes(layout.weight)[0]) * bound)  # fmt: skip
 
-    def training_error(self, params, accuracy: float = ACCURACY) -> tuple[float, float]:
+    def training_error(
+        self, params: Sequence[float] | np.ndarray, accuracy: float = ACCURACY
+    ) -> tuple[float, float]:
         """Return the mean squared error of other parameters on the training pairs, and its bound.
 
         Parameters

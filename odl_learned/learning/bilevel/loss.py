@@ -1,9 +1,33 @@
 """Losses of the upper level: how far reconstructions are from the truth, sample by sample."""
 
+from collections.abc import Sequence
+from typing import Protocol, Self
+
+import numpy as np
 import torch
 
 from odl_learned.energies.doors import require_samples
+from odl_learned.energies.fixed_energy import take
+from odl_learned.energies.samples import Index
 from odl_learned.validation import require_positive, shown
+
+#: Distances, one for all samples or one for each.
+Bound = float | Sequence[float] | np.ndarray | torch.Tensor
+
+
+class UpperLoss(Protocol):
+    """What a `BilevelProblem` asks of a loss; `SquaredError` has it."""
+
+    def value(self, x: torch.Tensor) -> torch.Tensor: ...
+
+    def gradient(self, x: torch.Tensor) -> torch.Tensor: ...
+
+    def value_bound(self, x: torch.Tensor, error_bound: Bound) -> torch.Tensor: ...
+
+    @property
+    def lipschitz(self) -> float: ...
+
+    def take(self, index: Index) -> Self: ...
 
 
 class SquaredError:
@@ -17,12 +41,12 @@ class SquaredError:
         ``c``, positive; for example ``1 / (2 N)`` for half the mean over ``N`` images.
     """
 
-    def __init__(self, truth, factor=1.0):
+    def __init__(self, truth: torch.Tensor, factor: float = 1.0) -> None:
         require_positive("factor", factor)
         require_samples("truth", truth)
         self.truth, self.factor = truth, float(factor)
 
-    def error(self, x):
+    def error(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``x_i - x_i*``; ValueError unless the shapes are equal: others are broadcast."""
         if not isinstance(x, torch.Tensor):
             raise TypeError(f"x is {type(x).__name__}, expected a tensor (B, *shape); convert it "
@@ -34,15 +58,15 @@ class SquaredError:
             )
         return x - self.truth
 
-    def value(self, x):
+    def value(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``l_i(x_i)``, of shape ``(B,)``, in double precision."""
         return self.factor * _squares(self.error(x).to(_double(x)))
 
-    def gradient(self, x):
+    def gradient(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``2 c (x_i - x_i*)``, of the shape of ``x``."""
         return 2 * self.factor * self.error(x)
 
-    def value_bound(self, x, error_bound):
+    def value_bound(self, x: torch.Tensor, error_bound: Bound) -> torch.Tensor:
         """Bound ``|l_i(x_i) - l_i(z_i)|`` for all ``|z_i - x_i| <= error_bound_i``, ``(B,)``.
 
         ``| |z - t|^2 - |x - t|^2 | <= 2 |x - t| e + e^2``.
@@ -58,13 +82,13 @@ class SquaredError:
         return self.factor * e * (2 * length.to(e) + e)
 
     @property
-    def lipschitz(self):
+    def lipschitz(self) -> float:
         """Lipschitz constant of the gradient."""
         return 2 * self.factor
 
-    def take(self, index):
+    def take(self, index: Index) -> "SquaredError":
         """Return the loss of some of the samples."""
-        return SquaredError(self.truth[index], self.factor)
+        return SquaredError(take(self.truth, index), self.factor)
 
 
 def _squares(x):

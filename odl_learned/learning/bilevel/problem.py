@@ -7,18 +7,18 @@ r"""Bilevel problems: an energy, training pairs, a loss and a penalty.
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
 from odl_learned.energies.doors import require_samples
-from odl_learned.energies.energy import ParametricEnergy, UnsolvableError
+from odl_learned.energies.energy import Data, ParametricEnergy, UnsolvableError
 from odl_learned.energies.fixed_energy import take
-from odl_learned.learning.bilevel.loss import SquaredError
+from odl_learned.energies.samples import Index
+from odl_learned.learning.bilevel.loss import UpperLoss
 from odl_learned.validation import shown
 
 
-def no_penalty(params):
+def no_penalty(params: torch.Tensor) -> torch.Tensor:
     """The penalty zero."""
     return 0 * params.sum()
 
@@ -52,12 +52,12 @@ class BilevelProblem:
     """
 
     energy: ParametricEnergy
-    data: Any
-    loss: SquaredError
+    data: Data
+    loss: UpperLoss
     x0: torch.Tensor
-    penalty: Callable = no_penalty
-    lower: Any = -math.inf
-    upper: Any = math.inf
+    penalty: Callable[[torch.Tensor], torch.Tensor] = no_penalty
+    lower: float | torch.Tensor = -math.inf
+    upper: float | torch.Tensor = math.inf
 
     def __post_init__(self):
         if not isinstance(self.energy, ParametricEnergy):
@@ -131,7 +131,7 @@ class BilevelProblem:
                 "exchange them."
             )
 
-    def require_params(self, params, name="params0"):
+    def require_params(self, params: torch.Tensor, name: str = "params0") -> None:
         """Raise unless parameters are a finite real vector of the length of the bounds."""
         if not (isinstance(params, torch.Tensor) and params.is_floating_point()):
             given = params.dtype if isinstance(params, torch.Tensor) else type(params).__name__
@@ -155,7 +155,7 @@ class BilevelProblem:
                 "at the step that led there, or at logarithms of zero."
             )
 
-    def require_start(self, params):
+    def require_start(self, params: torch.Tensor) -> None:
         """Raise unless parameters are as `require_params` wants them, and within the bounds."""
         self.require_params(params)
         outside = (self.clip(params) != params).nonzero()
@@ -169,19 +169,19 @@ class BilevelProblem:
                 "dataclasses.replace(problem, lower=..., upper=...)."
             )
 
-    def take(self, index):
+    def take(self, index: Index) -> "BilevelProblem":
         """Return the problem of some of the training pairs; the penalty stays as it is."""
         return dataclasses.replace(self, data=take(self.data, index), loss=self.loss.take(index),
-                                   x0=self.x0[index])  # fmt: skip
+                                   x0=take(self.x0, index))  # fmt: skip
 
-    def penalty_value(self, params):
+    def penalty_value(self, params: torch.Tensor) -> float:
         """Return the penalty as a float, or raise UnsolvableError where it is not finite."""
         with torch.no_grad():
             value = self.penalty(params)
         _require_scalar(value)
         return _finite(value)
 
-    def penalty_value_and_gradient(self, params):
+    def penalty_value_and_gradient(self, params: torch.Tensor) -> tuple[float, torch.Tensor]:
         """Return the penalty as a float and its gradient ``(P,)``, or raise UnsolvableError."""
         with torch.enable_grad():
             params = params.detach().requires_grad_()
@@ -195,7 +195,7 @@ class BilevelProblem:
             _finite(math.nan)
         return _finite(value), slope
 
-    def clip(self, params):
+    def clip(self, params: torch.Tensor) -> torch.Tensor:
         """Return the nearest admissible parameters."""
         lower, upper = (torch.as_tensor(b, dtype=params.dtype) for b in (self.lower, self.upper))
         return torch.minimum(torch.maximum(params, lower), upper)

@@ -56,7 +56,7 @@ class Learned(NamedTuple):
     params: torch.Tensor
     value: float
     value_bound: float
-    history: dict
+    history: dict[str, np.ndarray]
     reason: str
 
 

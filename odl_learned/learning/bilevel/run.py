@@ -5,6 +5,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -32,9 +34,9 @@ class Run:
     """
 
     checkpoint: str | os.PathLike | None = None
-    callback: Callable | None = None
+    callback: Callable[[dict], object] | None = None
     progress: bool = False
-    reduce: Callable | None = None
+    reduce: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     def __post_init__(self):
         if not (self.callback is None or callable(self.callback)):

@@ -1,6 +1,7 @@
 """Which pairs a training step sees, and their arrays as one batch."""
 
 from contextlib import nullcontext
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -8,6 +9,14 @@ import torch
 from odl_learned.bridge.layouts.arrays import tensor_of
 from odl_learned.bridge.layouts.random_states import kept_random_states, seed_random_states
 from odl_learned.validation import require_finite, require_shape
+
+
+class Pairs(Protocol):
+    """A sequence of pairs, such as a list, a `data.SimulatedPairs`, or a dataset of torch."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> object: ...
 
 
 class Order:

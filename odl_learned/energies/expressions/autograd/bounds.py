@@ -25,6 +25,7 @@ from odl.functionals.functional import (
 from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.dispatch import rules_by_class
 from odl_learned.energies.expressions.autograd.rates import rates_of, times
+from odl_learned.energies.expressions.blocks import Blocks
 from odl_learned.energies.expressions.missing import missing
 from odl_learned.energies.potentials import Charbonnier
 from odl_learned.functionals import KullbackLeiblerFidelity, SmoothedGroupL1
@@ -55,7 +56,7 @@ class Bounds(NamedTuple):
 
 
 @rules_by_class(odl.Operator, "_call")
-def bounds_of(functional, blocks):
+def bounds_of(functional: odl.functionals.Functional, blocks: Blocks) -> Bounds:
     r"""Return the `Bounds` of a functional without a closed form.
 
     A `functools.singledispatch` function: register a rule for a functional of your own. Without

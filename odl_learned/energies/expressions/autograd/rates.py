@@ -12,7 +12,7 @@ from odl.core.operator.operator import (
 )
 
 from odl_learned.dispatch import rules_by_class
-from odl_learned.energies.expressions.blocks import IMAGES
+from odl_learned.energies.expressions.blocks import IMAGES, Blocks
 from odl_learned.energies.expressions.missing import missing
 from odl_learned.operators.norms.operator_norms import operator_norm
 from odl_learned.weights import component_weights
@@ -32,7 +32,7 @@ class Rates(NamedTuple):
 
 
 @rules_by_class(odl.Operator, "_call")
-def rates_of(op, blocks):
+def rates_of(op: odl.Operator, blocks: Blocks) -> Rates:
     """Return the `Rates` of an operator in the images; a `functools.singledispatch` function.
 
     Parameters

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 import scipy.fft
+import scipy.sparse as sp
 import torch
 
 
@@ -17,26 +18,26 @@ class Basis(abc.ABC):
     """An orthonormal basis ``U`` of images, with what is nearest to a matrix in it."""
 
     @abc.abstractmethod
-    def diagonal(self, matrix, shape):
+    def diagonal(self, matrix: sp.sparray, shape: tuple[int, ...]) -> torch.Tensor:
         """Return the symbol of a sparse symmetric matrix on images, ``(*shape)``, not negative."""
 
     @abc.abstractmethod
-    def converted(self, symbol):
+    def converted(self, symbol: torch.Tensor) -> torch.Tensor:
         """Return the symbol of the operator that an even symbol of frequencies stands for."""
 
     @abc.abstractmethod
-    def seen(self, diagonal):
+    def seen(self, diagonal: torch.Tensor) -> torch.Tensor:
         """Return what a symbol in the basis can have of the diagonal of a matrix, ``(B, N)``."""
 
     @abc.abstractmethod
-    def filtered(self, symbol, v):
+    def filtered(self, symbol: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """Return ``U^* s U v`` for images ``(B, *shape)``."""
 
 
 class Frequencies(Basis):
     """Those of the discrete Fourier transform; a matrix has its circulant average."""
 
-    def diagonal(self, matrix, shape):
+    def diagonal(self, matrix: sp.sparray, shape: tuple[int, ...]) -> torch.Tensor:
         entries = matrix.tocoo()
         to, source = (np.unravel_index(index, shape) for index in (entries.row, entries.col))
         offsets = np.ravel_multi_index(
@@ -45,13 +46,13 @@ class Frequencies(Basis):
         stencil = np.bincount(offsets, weights=entries.data, minlength=size).reshape(shape) / size
         return torch.fft.fftn(torch.from_numpy(stencil)).real.clamp_min(0)
 
-    def converted(self, symbol):
+    def converted(self, symbol: torch.Tensor) -> torch.Tensor:
         return symbol
 
-    def seen(self, diagonal):
+    def seen(self, diagonal: torch.Tensor) -> torch.Tensor:
         return diagonal.mean(1, keepdim=True).expand_as(diagonal)
 
-    def filtered(self, symbol, v):
+    def filtered(self, symbol: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         axes = tuple(range(1, v.ndim))
         if v.is_complex():
             return torch.fft.ifftn(symbol * torch.fft.fftn(v, dim=axes), dim=axes)
@@ -66,7 +67,7 @@ class Cosines(Basis):
     the same difference and sum count together.
     """
 
-    def diagonal(self, matrix, shape):
+    def diagonal(self, matrix: sp.sparray, shape: tuple[int, ...]) -> torch.Tensor:
         entries, doubled = matrix.tocoo(), tuple(2 * n for n in shape)
         to, source = (np.unravel_index(index, shape) for index in (entries.row, entries.col))
         pairs = [(abs(a - b), a + b + 1) for a, b in zip(to, source, strict=True)]
@@ -79,7 +80,7 @@ class Cosines(Basis):
             found.select(axis, 0).mul_(0.5)
         return found.clamp_min(0)
 
-    def converted(self, symbol):
+    def converted(self, symbol: torch.Tensor) -> torch.Tensor:
         # what it does far from the boundary: sum_o r(o) cos(pi k o / n)
         found = torch.fft.ifftn(symbol).real
         for axis, n in enumerate(symbol.shape):
@@ -87,10 +88,10 @@ class Cosines(Basis):
             found = _along(_cosines(n, offsets), found, axis)
         return found.clamp_min(0)
 
-    def seen(self, diagonal):
+    def seen(self, diagonal: torch.Tensor) -> torch.Tensor:
         return diagonal
 
-    def filtered(self, symbol, v):
+    def filtered(self, symbol: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         axes = tuple(range(1, v.ndim))
         w = scipy.fft.dctn(v.resolve_conj().numpy(), axes=axes, norm="ortho")
         w *= symbol.numpy()

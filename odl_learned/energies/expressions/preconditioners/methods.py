@@ -6,14 +6,17 @@ frequency; of all others only a mean counts, a number.
 """
 
 import dataclasses
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg
 import torch
 
+from odl_learned.energies.expressions.autograd.term import AutogradPoint
 from odl_learned.energies.expressions.preconditioners.bases import Basis, Cosines, Frequencies
 from odl_learned.energies.expressions.preconditioners.map_parts import parts_of_map
+from odl_learned.energies.expressions.terms import TermPoint
 from odl_learned.validation import require_count, shown
 
 FREQUENCIES, COSINES = Frequencies(), Cosines()
@@ -21,11 +24,16 @@ FREQUENCIES, COSINES = Frequencies(), Cosines()
 #: Smallest symbol, relative to the largest.
 FLOOR = 1e-10
 
+#: The derivatives of the terms of an energy at images.
+Points = Sequence[TermPoint | AutogradPoint]
+#: What makes ``v -> M^-1 v`` of them.
+Preconditioner = Callable[[Points], Callable[[torch.Tensor], torch.Tensor]]
+
 
 class Identity:
     """No preconditioner."""
 
-    def __call__(self, points):
+    def __call__(self, points: Points) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return the identity, for a list of `TermPoint`."""
         return lambda v: v
 
@@ -33,7 +41,7 @@ class Identity:
 class Jacobi:
     """The diagonal."""
 
-    def __call__(self, points):
+    def __call__(self, points: Points) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return division by the diagonal, for a list of `TermPoint`."""
         model = Model(points, FREQUENCIES)
         diagonal = model.diagonal + model.level[:, None]
@@ -69,7 +77,7 @@ class ScaledSpectral:
             raise TypeError(f"basis is {shown(self.basis)}, expected Frequencies(), Cosines(), or "
                             "None for the better one.")
 
-    def __call__(self, points):
+    def __call__(self, points: Points) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return ``v -> M^-1 v`` for a list of `TermPoint`."""
         model = Model(points, better_basis(points) if self.basis is None else self.basis)
         diagonal, level = model.diagonal, model.level[:, None]
@@ -105,7 +113,7 @@ class LocalTimesSpectral:
     def __post_init__(self):
         require_count("largest", self.largest)
 
-    def __call__(self, points):
+    def __call__(self, points: Points) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return ``v -> M^-1 v`` for a list of `TermPoint`."""
         model = Model(points, FREQUENCIES)
         if len(model.shape) != 2 or model.symbol.shape[1] > self.largest:

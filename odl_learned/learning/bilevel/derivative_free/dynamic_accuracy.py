@@ -16,19 +16,30 @@ from odl_learned.learning.bilevel.derivative_free.inexact_search import ETA1, ET
 from odl_learned.learning.bilevel.derivative_free.residuals import (
     BudgetError,
     Evaluations,
+    ImageResiduals,
     PixelResiduals,
 )
-from odl_learned.learning.bilevel.lower.lower_solvers import Restarted
-from odl_learned.learning.bilevel.problem import require_problem
-from odl_learned.learning.bilevel.progress import Journal
+from odl_learned.learning.bilevel.lower.lower_solvers import LowerSolver, Restarted
+from odl_learned.learning.bilevel.problem import BilevelProblem, require_problem
+from odl_learned.learning.bilevel.progress import Journal, Learned
 from odl_learned.learning.bilevel.run import Run, require_one_process
 from odl_learned.learning.bilevel.settings import described, setting_of
 from odl_learned.validation import require_count, require_method, require_positive
 
 
-def dynamic_accuracy(problem, params0, maxeval, solver=None, residuals=PixelResiduals(), radius=0.1,
-                     largest_radius=1.0, smallest_radius=1e-6, eta=0.05, model_accuracy=10.0,
-                     run=Run()):  # fmt: skip
+def dynamic_accuracy(
+    problem: BilevelProblem,
+    params0: torch.Tensor,
+    maxeval: int,
+    solver: LowerSolver | None = None,
+    residuals: PixelResiduals | ImageResiduals = PixelResiduals(),
+    radius: float = 0.1,
+    largest_radius: float = 1.0,
+    smallest_radius: float = 1e-6,
+    eta: float = 0.05,
+    model_accuracy: float = 10.0,
+    run: Run = Run(),
+) -> Learned:
     r"""Learn parameters without derivatives and with as little lower-level work as possible.
 
     Gauss-Newton models ``m(s) = |r~ + J s|^2 + p(theta + s)`` interpolate the residuals linearly at

@@ -9,22 +9,34 @@ import math
 from types import SimpleNamespace
 
 import numpy as np
+import torch
 
 from odl_learned.learning.bilevel.derivative_free.accuracy_rules import FixedAccuracy
 from odl_learned.learning.bilevel.derivative_free.box import Box
 from odl_learned.learning.bilevel.derivative_free.dynamic_accuracy import learn
-from odl_learned.learning.bilevel.derivative_free.residuals import PixelResiduals
+from odl_learned.learning.bilevel.derivative_free.residuals import ImageResiduals, PixelResiduals
 from odl_learned.learning.bilevel.lower.lower_level import LowerLevel
-from odl_learned.learning.bilevel.problem import require_problem
-from odl_learned.learning.bilevel.progress import Journal
+from odl_learned.learning.bilevel.lower.lower_solvers import LowerSolver
+from odl_learned.learning.bilevel.problem import BilevelProblem, require_problem
+from odl_learned.learning.bilevel.progress import Journal, Learned
 from odl_learned.learning.bilevel.run import Run, require_one_process
 from odl_learned.learning.bilevel.settings import described, setting_of
 from odl_learned.validation import require_count, require_positive
 
 
-def fixed_accuracy(problem, params0, maxeval, solver, accuracy=1e-6, residuals=PixelResiduals(),
-                   radius=0.1, largest_radius=1.0, smallest_radius=1e-6, memory=8,
-                   run=Run()):  # fmt: skip
+def fixed_accuracy(
+    problem: BilevelProblem,
+    params0: torch.Tensor,
+    maxeval: int,
+    solver: LowerSolver,
+    accuracy: float = 1e-6,
+    residuals: PixelResiduals | ImageResiduals = PixelResiduals(),
+    radius: float = 0.1,
+    largest_radius: float = 1.0,
+    smallest_radius: float = 1e-6,
+    memory: int = 8,
+    run: Run = Run(),
+) -> Learned:
     r"""Learn parameters as `dynamic_accuracy` does, believing every value.
 
     Parameters
@@ -50,8 +62,17 @@ def fixed_accuracy(problem, params0, maxeval, solver, accuracy=1e-6, residuals=P
                  (radius, largest_radius, smallest_radius), run, memory)  # fmt: skip
 
 
-def bobyqa(problem, params0, maxeval, solver, accuracy=1e-6, radius=0.1, smallest_radius=1e-8,
-           memory=8, run=Run()):  # fmt: skip
+def bobyqa(
+    problem: BilevelProblem,
+    params0: torch.Tensor,
+    maxeval: int,
+    solver: LowerSolver,
+    accuracy: float = 1e-6,
+    radius: float = 0.1,
+    smallest_radius: float = 1e-8,
+    memory: int = 8,
+    run: Run = Run(),
+) -> Learned:
     r"""Learn parameters by Py-BOBYQA: quadratic interpolation of values, bounds, trust regions.
 
     C. Cartis, J. Fiala, B. Marteau and L. Roberts, Improving the flexibility and robustness of

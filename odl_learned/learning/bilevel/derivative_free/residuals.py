@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from odl_learned.learning.bilevel.loss import SquaredError
 from odl_learned.learning.bilevel.lower.lower_level import LowerLevel
 
 
@@ -46,11 +47,11 @@ class PixelResiduals:
     Their models predict reconstructions, too, which is where new ones start.
     """
 
-    def __call__(self, loss, x):
+    def __call__(self, loss: SquaredError, x: torch.Tensor) -> torch.Tensor:
         r = math.sqrt(loss.factor) * loss.error(x)
         return (torch.view_as_real(r.contiguous()) if r.is_complex() else r).double().reshape(-1)
 
-    def reconstructions(self, loss, residuals):
+    def reconstructions(self, loss: SquaredError, residuals: np.ndarray) -> torch.Tensor:
         """Return the images with these residuals."""
         truth, r = loss.truth, torch.as_tensor(residuals / math.sqrt(loss.factor))
         if truth.is_complex():
@@ -62,10 +63,10 @@ class PixelResiduals:
 class ImageResiduals:
     """``sqrt(c) |x_i - x_i*|``: a residual for every image, as in the paper."""
 
-    def __call__(self, loss, x):
+    def __call__(self, loss: SquaredError, x: torch.Tensor) -> torch.Tensor:
         return torch.sqrt(loss.value(x))
 
-    def reconstructions(self, loss, residuals):
+    def reconstructions(self, loss: SquaredError, residuals: np.ndarray) -> None:
         """Return None: distances do not tell."""
         return None
 

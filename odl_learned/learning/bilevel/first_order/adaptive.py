@@ -4,34 +4,38 @@ M. S. Salehi, S. Mukherjee, L. Roberts, M. J. Ehrhardt, An adaptively inexact fi
 bilevel optimization with application to hyperparameter learning, arXiv 2308.10098.
 """
 
+import torch
+
 from odl_learned.learning.bilevel.first_order.descent import Rule, descend
 from odl_learned.learning.bilevel.first_order.line_search import half
+from odl_learned.learning.bilevel.hypergradients.certificates import Mode
 from odl_learned.learning.bilevel.hypergradients.hypergradient import Implicit
-from odl_learned.learning.bilevel.lower.lower_solvers import Newton
-from odl_learned.learning.bilevel.problem import require_problem
+from odl_learned.learning.bilevel.lower.lower_solvers import LowerSolver, Newton
+from odl_learned.learning.bilevel.problem import BilevelProblem, require_problem
+from odl_learned.learning.bilevel.progress import Learned
 from odl_learned.learning.bilevel.run import Run
 from odl_learned.validation import is_finite_number, require_positive
 
 
 def maid(
-    problem,
-    params0,
-    mode=Implicit(),
-    solver=Newton(),
+    problem: BilevelProblem,
+    params0: torch.Tensor,
+    mode: Mode = Implicit(),
+    solver: LowerSolver = Newton(),
     *,
-    step=None,
-    momentum=0.0,
-    accuracy=None,
-    adjoint_accuracy=None,
-    shrink=0.5,
-    grow=1.25,
-    longer=10 / 9,
-    descent=1e-4,
-    gtol=1e-6,
-    ftol=1e-8,
-    maxiter=200,
-    run=Run(),
-):
+    step: float | None = None,
+    momentum: float = 0.0,
+    accuracy: float | None = None,
+    adjoint_accuracy: float | None = None,
+    shrink: float = 0.5,
+    grow: float = 1.25,
+    longer: float = 10 / 9,
+    descent: float = 1e-4,
+    gtol: float = 1e-6,
+    ftol: float = 1e-8,
+    maxiter: int = 200,
+    run: Run = Run(),
+) -> Learned:
     r"""Minimize the upper level by projected gradient steps of adaptive accuracy.
 
     .. math:: \theta_{k+1} = P\big(\theta_k - t_k z_k + \beta (\theta_k - \theta_{k-1})\big) .

@@ -1,29 +1,33 @@
 """Quasi-Newton learning with bounds of the parameters: L-BFGS on the reduced problem."""
 
+import torch
+
 from odl_learned.learning.bilevel.first_order.descent import Rule, box, descend
 from odl_learned.learning.bilevel.first_order.limited_memory import LimitedMemory, free_parameters
+from odl_learned.learning.bilevel.hypergradients.certificates import Mode
 from odl_learned.learning.bilevel.hypergradients.hypergradient import Implicit
-from odl_learned.learning.bilevel.lower.lower_solvers import Newton
-from odl_learned.learning.bilevel.problem import require_problem
+from odl_learned.learning.bilevel.lower.lower_solvers import LowerSolver, Newton
+from odl_learned.learning.bilevel.problem import BilevelProblem, require_problem
+from odl_learned.learning.bilevel.progress import Learned
 from odl_learned.learning.bilevel.run import Run
 from odl_learned.validation import require_count, require_positive
 
 
 def lbfgsb(
-    problem,
-    params0,
-    mode=Implicit(),
-    solver=Newton(),
+    problem: BilevelProblem,
+    params0: torch.Tensor,
+    mode: Mode = Implicit(),
+    solver: LowerSolver = Newton(),
     *,
-    accuracy=None,
-    adjoint_accuracy=None,
-    gtol=1e-6,
-    ftol=1e-8,
-    maxiter=200,
-    memory=10,
-    max_step=1.0,
-    run=Run(),
-):
+    accuracy: float | None = None,
+    adjoint_accuracy: float | None = None,
+    gtol: float = 1e-6,
+    ftol: float = 1e-8,
+    maxiter: int = 200,
+    memory: int = 10,
+    max_step: float = 1.0,
+    run: Run = Run(),
+) -> Learned:
     r"""Minimize the upper level by projected L-BFGS with inexact values and gradients.
 
     Each step goes from ``theta`` to ``P(theta + t d)``, ``P`` the projection onto the box, ``d``

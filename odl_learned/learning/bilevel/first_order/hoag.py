@@ -3,33 +3,39 @@ r"""HOAG: gradient descent with accuracies that follow a schedule.
 F. Pedregosa, Hyperparameter optimization with approximate gradient, ICML 2016, Algorithm 1.
 """
 
+from collections.abc import Callable
+
+import torch
+
 from odl_learned.learning.bilevel.first_order.descent import Rule, descend
 from odl_learned.learning.bilevel.first_order.evaluations import Accuracy
 from odl_learned.learning.bilevel.first_order.line_search import half
 from odl_learned.learning.bilevel.first_order.schedules import exponential
+from odl_learned.learning.bilevel.hypergradients.certificates import Mode
 from odl_learned.learning.bilevel.hypergradients.hypergradient import Implicit
-from odl_learned.learning.bilevel.lower.lower_solvers import Newton
-from odl_learned.learning.bilevel.problem import require_problem
+from odl_learned.learning.bilevel.lower.lower_solvers import LowerSolver, Newton
+from odl_learned.learning.bilevel.problem import BilevelProblem, require_problem
+from odl_learned.learning.bilevel.progress import Learned
 from odl_learned.learning.bilevel.run import Run
 from odl_learned.learning.bilevel.settings import described
 from odl_learned.validation import require_method, require_positive
 
 
 def hoag(
-    problem,
-    params0,
-    mode=Implicit(),
-    solver=Newton(),
+    problem: BilevelProblem,
+    params0: torch.Tensor,
+    mode: Mode = Implicit(),
+    solver: LowerSolver = Newton(),
     *,
-    schedule=exponential,
-    step=None,
-    accuracy=None,
-    adjoint_accuracy=None,
-    gtol=1e-6,
-    ftol=1e-8,
-    maxiter=200,
-    run=Run(),
-):
+    schedule: Callable[[int], float] = exponential,
+    step: float | None = None,
+    accuracy: float | None = None,
+    adjoint_accuracy: float | None = None,
+    gtol: float = 1e-6,
+    ftol: float = 1e-8,
+    maxiter: int = 200,
+    run: Run = Run(),
+) -> Learned:
     r"""Minimize the upper level by projected gradient steps of scheduled accuracy.
 
     .. math:: \theta_{k+1} = P(\theta_k - t_k z_k), \qquad |x_i - \hat x_i| \le s_k \epsilon_0,

@@ -7,19 +7,19 @@ HOAG converges where the accuracies can be summed over all steps, as each of the
 from odl_learned.validation import require_count
 
 
-def quadratic(k):
+def quadratic(k: int) -> float:
     """Return ``(k + 1)^-2``."""
     require_count("k", k, 0)
     return (k + 1.0) ** -2
 
 
-def cubic(k):
+def cubic(k: int) -> float:
     """Return ``(k + 1)^-3``."""
     require_count("k", k, 0)
     return (k + 1.0) ** -3
 
 
-def exponential(k):
+def exponential(k: int) -> float:
     """Return ``0.9^k``."""
     require_count("k", k, 0)
     return 0.9**k

@@ -20,17 +20,25 @@ from odl_learned.learning.bilevel.hypergradients.adjoint import (
 from odl_learned.learning.bilevel.hypergradients.hypergradient import Implicit
 from odl_learned.learning.bilevel.loss import SquaredError
 from odl_learned.learning.bilevel.lower.lower_level import LowerLevel
-from odl_learned.learning.bilevel.lower.lower_solvers import Newton
-from odl_learned.learning.bilevel.problem import require_problem
-from odl_learned.learning.bilevel.progress import Journal
+from odl_learned.learning.bilevel.lower.lower_solvers import LowerSolver, Newton
+from odl_learned.learning.bilevel.problem import BilevelProblem, require_problem
+from odl_learned.learning.bilevel.progress import Journal, Learned
 from odl_learned.learning.bilevel.run import Run, require_one_process
 from odl_learned.learning.bilevel.settings import described, setting_of
 from odl_learned.solvers.conjugate_gradient import conjugate_gradient
 from odl_learned.validation import require_count, require_positive
 
 
-def semismooth_newton(problem, params0, solver=Newton(), *, accuracy=1e-10, gtol=1e-8,
-                      maxiter=50, run=Run()):  # fmt: skip
+def semismooth_newton(
+    problem: BilevelProblem,
+    params0: torch.Tensor,
+    solver: LowerSolver = Newton(),
+    *,
+    accuracy: float = 1e-10,
+    gtol: float = 1e-8,
+    maxiter: int = 50,
+    run: Run = Run(),
+) -> Learned:
     r"""Minimize the upper level by Newton's method for the optimality system.
 
     With the reconstructions ``x``, their adjoints ``q`` and the weights ``theta >= a``, the system

@@ -10,29 +10,30 @@ import torch
 
 from odl_learned.learning.bilevel.first_order.evaluations import Accuracy, Evaluations
 from odl_learned.learning.bilevel.first_order.line_search import search
+from odl_learned.learning.bilevel.hypergradients.certificates import Mode
 from odl_learned.learning.bilevel.hypergradients.hypergradient import Implicit
-from odl_learned.learning.bilevel.lower.lower_solvers import Newton
-from odl_learned.learning.bilevel.problem import require_problem
-from odl_learned.learning.bilevel.progress import Journal
+from odl_learned.learning.bilevel.lower.lower_solvers import LowerSolver, Newton
+from odl_learned.learning.bilevel.problem import BilevelProblem, require_problem
+from odl_learned.learning.bilevel.progress import Journal, Learned
 from odl_learned.learning.bilevel.run import Run, require_run
 from odl_learned.learning.bilevel.settings import described, setting_of
 from odl_learned.validation import require_count, require_positive
 
 
 def isgd(
-    problem,
-    params0,
-    mode=Implicit(),
-    solver=Newton(),
+    problem: BilevelProblem,
+    params0: torch.Tensor,
+    mode: Mode = Implicit(),
+    solver: LowerSolver = Newton(),
     *,
-    batch_size,
-    epochs,
-    generator,
-    step=None,
-    accuracy=None,
-    adjoint_accuracy=None,
-    run=Run(),
-):
+    batch_size: int,
+    epochs: int,
+    generator: torch.Generator,
+    step: float | None = None,
+    accuracy: float | None = None,
+    adjoint_accuracy: float | None = None,
+    run: Run = Run(),
+) -> Learned:
     r"""Minimize the upper level by projected gradient steps on mini-batches.
 
     .. math:: \theta' = P(\theta - t\, z_B), \qquad z_B \approx \nabla f_B, \quad

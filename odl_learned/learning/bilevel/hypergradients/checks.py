@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from odl_learned.energies.samples import sample_norms
-from odl_learned.learning.bilevel.hypergradients.certificates import require_hypergradient
+from odl_learned.learning.bilevel.hypergradients.certificates import Mode, require_hypergradient
 from odl_learned.learning.bilevel.lower.lower_level import LowerLevel
-from odl_learned.learning.bilevel.problem import require_problem
+from odl_learned.learning.bilevel.lower.lower_solvers import LowerSolver
+from odl_learned.learning.bilevel.problem import BilevelProblem, require_problem
 from odl_learned.validation import require_count, require_method, require_positive, require_rng
 
 LEVELS, TRIALS = 4, 3
@@ -35,8 +36,16 @@ class Differences(NamedTuple):
     uncertainties: np.ndarray
 
 
-def check_hypergradient(problem, params, mode, rng, tolerance=1e-6, step=1e-2, directions=2,
-                        solver=None):  # fmt: skip
+def check_hypergradient(
+    problem: BilevelProblem,
+    params: torch.Tensor,
+    mode: Mode,
+    rng: np.random.Generator,
+    tolerance: float = 1e-6,
+    step: float = 1e-2,
+    directions: int = 2,
+    solver: LowerSolver | None = None,
+) -> Differences:
     r"""Compare a hypergradient with difference quotients of the upper level.
 
     .. math:: D(h) = \frac{f(\theta + h v) - f(\theta - h v)}{2 h}

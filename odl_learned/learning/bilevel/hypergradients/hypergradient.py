@@ -23,7 +23,13 @@ from odl_learned.learning.bilevel.hypergradients.adjoint import (
     AdjointPreconditioner,
     adjoint_accuracies,
 )
-from odl_learned.learning.bilevel.hypergradients.certificates import Reconstruction, certified
+from odl_learned.learning.bilevel.hypergradients.certificates import (
+    Accuracy,
+    Hypergradient,
+    Reconstruction,
+    certified,
+)
+from odl_learned.learning.bilevel.lower.lower_level import LowerLevel
 from odl_learned.solvers.conjugate_gradient import conjugate_gradient
 from odl_learned.validation import require_count, require_positive
 
@@ -52,7 +58,13 @@ class Implicit:
     def __post_init__(self):
         require_count("maxiter", self.maxiter)
 
-    def __call__(self, lower, params, accuracy, adjoint_accuracy):
+    def __call__(
+        self,
+        lower: LowerLevel,
+        params: torch.Tensor,
+        accuracy: Accuracy,
+        adjoint_accuracy: Accuracy,
+    ) -> Hypergradient:
         """Return the `Hypergradient`."""
         at = Reconstruction.solved(lower, params, accuracy)
         start = _warm_start(lower, at)
@@ -82,7 +94,13 @@ class Direct:
     def __post_init__(self):
         require_count("largest", self.largest)
 
-    def __call__(self, lower, params, accuracy, adjoint_accuracy):
+    def __call__(
+        self,
+        lower: LowerLevel,
+        params: torch.Tensor,
+        accuracy: Accuracy,
+        adjoint_accuracy: Accuracy,
+    ) -> Hypergradient:
         """Return the `Hypergradient`; the adjoint is exact up to rounding."""
         at = Reconstruction.solved(lower, params, accuracy)
         right = _as_real(at.slope)
@@ -123,7 +141,13 @@ class JacobianFree:
         if self.step is not None:
             require_positive("step", self.step)
 
-    def __call__(self, lower, params, accuracy, adjoint_accuracy):
+    def __call__(
+        self,
+        lower: LowerLevel,
+        params: torch.Tensor,
+        accuracy: Accuracy,
+        adjoint_accuracy: Accuracy,
+    ) -> Hypergradient:
         """Return the `Hypergradient`; the accuracy of the adjoint does not matter."""
         at = Reconstruction.solved(lower, params, accuracy)
         step = 1 / lower.problem.energy.lipschitz(params) if self.step is None else self.step

@@ -13,18 +13,20 @@ from odl_learned.energies.doors import require_samples
 from odl_learned.energies.samples import sample_norms
 from odl_learned.learning.bilevel.hypergradients.adjoint import asked_accuracies
 from odl_learned.learning.bilevel.hypergradients.certificates import (
+    Accuracy,
     Hypergradient,
     Reconstruction,
     certified,
 )
 from odl_learned.learning.bilevel.lower.claim_trial import certified_bounds
+from odl_learned.learning.bilevel.lower.lower_level import LowerLevel
 from odl_learned.learning.bilevel.problem import require_lower
 from odl_learned.learning.bilevel.work import work_since
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.validation import require_count, require_method, require_shape
 
 
-def accelerated(lipschitz, strong_convexity):
+def accelerated(lipschitz: float, strong_convexity: float) -> tuple[float, float]:
     """Return step and momentum of Nesterov's method, ``1/L`` and ``(1 - s)/(1 + s)``.
 
     ``s = sqrt(mu / L)``; Nesterov, *Lectures on convex optimization*, 2018, (2.2.22).
@@ -33,7 +35,7 @@ def accelerated(lipschitz, strong_convexity):
     return 1 / lipschitz, (1 - root) / (1 + root)
 
 
-def plain(lipschitz, strong_convexity):
+def plain(lipschitz: float, strong_convexity: float) -> tuple[float, float]:
     """Return step and momentum of gradient descent, ``2/(L + mu)`` and zero."""
     return 2 / (lipschitz + strong_convexity), 0.0
 
@@ -71,7 +73,7 @@ class Unrolled:
 
     niter: int
     every: int | None = None
-    scheme: Callable = accelerated
+    scheme: Callable[[float, float], tuple[float, float]] = accelerated
     start: torch.Tensor | None = None
 
     def __post_init__(self):
@@ -80,7 +82,13 @@ class Unrolled:
             require_count("every", self.every)
         require_method("scheme", self.scheme, "accelerated")
 
-    def __call__(self, lower, params, accuracy, adjoint_accuracy):
+    def __call__(
+        self,
+        lower: LowerLevel,
+        params: torch.Tensor,
+        accuracy: Accuracy,
+        adjoint_accuracy: Accuracy,
+    ) -> Hypergradient:
         """Return the `Hypergradient` of ``f(x_niter)``; the accuracies are not used.
 
         Values have bounds as approximations of the exact ones; the gradient has none.
@@ -148,7 +156,7 @@ class Piggyback:
 
     maxiter: int
     every: int = 10
-    scheme: Callable = accelerated
+    scheme: Callable[[float, float], tuple[float, float]] = accelerated
     start: torch.Tensor | None = None
 
     def __post_init__(self):
@@ -156,7 +164,13 @@ class Piggyback:
         require_count("every", self.every)
         require_method("scheme", self.scheme, "accelerated")
 
-    def __call__(self, lower, params, accuracy, adjoint_accuracy):
+    def __call__(
+        self,
+        lower: LowerLevel,
+        params: torch.Tensor,
+        accuracy: Accuracy,
+        adjoint_accuracy: Accuracy,
+    ) -> Hypergradient:
         """Return the `Hypergradient`, with all bounds, also if the iterations ran out."""
         require_lower(lower)
         problem, before = lower.problem, dataclasses.asdict(lower.work)

@@ -5,14 +5,15 @@ r"""Lower levels: reconstructions with certified accuracy, from warm starts, wit
 
 import dataclasses
 import time
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 
 from odl_learned.energies.fixed_energy import in_double
 from odl_learned.learning.bilevel.lower.claim_trial import certified_bounds
-from odl_learned.learning.bilevel.lower.lower_solvers import Newton, certifies
-from odl_learned.learning.bilevel.problem import require_problem
+from odl_learned.learning.bilevel.lower.lower_solvers import LowerSolver, Newton, certifies
+from odl_learned.learning.bilevel.problem import BilevelProblem, require_problem
 from odl_learned.learning.bilevel.work import CountedEnergy, Work
 from odl_learned.solvers import DivergenceError, Solution
 from odl_learned.validation import require_count, require_method, shown
@@ -45,7 +46,9 @@ class LowerLevel:
         The last adjoint state of a hypergradient, where the next one starts.
     """
 
-    def __init__(self, problem, solver=None, memory=8):
+    def __init__(
+        self, problem: BilevelProblem, solver: LowerSolver | None = None, memory: int = 8
+    ) -> None:
         require_problem(problem)
         require_count("memory", memory, 0)
         if solver is not None:
@@ -55,19 +58,21 @@ class LowerLevel:
         self.work, self.refuted = Work(), []
         self.adjoint, self._known = None, []
 
-    def fixed(self, params):
+    def fixed(self, params: torch.Tensor) -> CountedEnergy:
         """Return the energy with these parameters, counted."""
         return CountedEnergy(self.problem.energy, params, self.problem.data, self.work,
                              self.refuted)  # fmt: skip
 
-    def start(self, params):
+    def start(self, params: torch.Tensor) -> torch.Tensor:
         """Return where a solve with these parameters starts."""
         if not self._known:
             return self.problem.x0
         distances = [float((known - params).norm()) for known, _ in self._known]
         return self._known[int(np.argmin(distances))][1]
 
-    def solve(self, params, accuracy, x0=None):
+    def solve(
+        self, params: torch.Tensor, accuracy: float | np.ndarray, x0: torch.Tensor | None = None
+    ) -> Solution:
         r"""Return reconstructions with a certified distance to the exact ones.
 
         Parameters
@@ -116,7 +121,7 @@ class LowerLevel:
         self.work.seconds += time.process_time() - began
         return solution
 
-    def state(self):
+    def state(self) -> dict[str, object]:
         """Return everything that later solves depend on: tensors and numbers in a dictionary."""
         images = [x for _, x in self._known]
         parameters = [params for params, _ in self._known]
@@ -128,7 +133,7 @@ class LowerLevel:
             "work": dataclasses.asdict(self.work),
         }
 
-    def restore(self, state):
+    def restore(self, state: Mapping) -> None:
         """Continue from what `state` returned, exactly."""
         counts = {field.name: state["work"][field.name] for field in dataclasses.fields(Work)}
         self.work, self.adjoint = Work(**counts), state["adjoint"]

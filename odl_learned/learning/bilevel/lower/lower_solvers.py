@@ -6,11 +6,13 @@ per sample.
 
 import abc
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
 from odl_learned.energies.doors import require_function
+from odl_learned.energies.fixed_energy import FixedEnergy
 from odl_learned.learning.bilevel.lower.dual_newton import dual_newton
 from odl_learned.solvers.smooth.gradient_descent import (
     accelerated_gradient,
@@ -20,6 +22,9 @@ from odl_learned.solvers.smooth.gradient_descent import (
 from odl_learned.solvers.smooth.newton import newton_krylov
 from odl_learned.solvers.solution import Solution
 from odl_learned.validation import require_count
+
+#: How `LowerLevel` minimizes an energy: ``(f, x0, accuracy) -> Solution``.
+LowerSolver = Callable[[FixedEnergy, torch.Tensor, np.ndarray], Solution]
 
 
 def certifies(solver):
@@ -36,7 +41,7 @@ class OwnSolver(abc.ABC):
     """
 
     @abc.abstractmethod
-    def __call__(self, f, x0, accuracy):
+    def __call__(self, f: FixedEnergy, x0: torch.Tensor, accuracy: np.ndarray) -> Solution:
         """Return the `Solution`."""
 
 
@@ -53,7 +58,7 @@ class Newton(OwnSolver):
     def __post_init__(self):
         require_count("maxiter", self.maxiter)
 
-    def __call__(self, f, x0, accuracy):
+    def __call__(self, f: FixedEnergy, x0: torch.Tensor, accuracy: np.ndarray) -> Solution:
         if not f.energy.follows_dual:
             return newton_krylov(f, x0, accuracy, self.maxiter)
         first = dual_newton(f, x0, accuracy, self.maxiter)
@@ -80,7 +85,7 @@ class Accelerated(OwnSolver):
     def __post_init__(self):
         require_count("maxiter", self.maxiter)
 
-    def __call__(self, f, x0, accuracy):
+    def __call__(self, f: FixedEnergy, x0: torch.Tensor, accuracy: np.ndarray) -> Solution:
         return accelerated_gradient(f, x0, accuracy, self.maxiter)
 
 
@@ -97,7 +102,7 @@ class Restarted(OwnSolver):
     def __post_init__(self):
         require_count("maxiter", self.maxiter)
 
-    def __call__(self, f, x0, accuracy):
+    def __call__(self, f: FixedEnergy, x0: torch.Tensor, accuracy: np.ndarray) -> Solution:
         return restarted_gradient(f, x0, accuracy, self.maxiter)
 
 
@@ -110,7 +115,7 @@ class GradientDescent(OwnSolver):
     def __post_init__(self):
         require_count("maxiter", self.maxiter)
 
-    def __call__(self, f, x0, accuracy):
+    def __call__(self, f: FixedEnergy, x0: torch.Tensor, accuracy: np.ndarray) -> Solution:
         return gradient_descent(f, x0, accuracy, self.maxiter)
 
 
@@ -127,12 +132,12 @@ class FixedIterations(OwnSolver):
     """
 
     niter: int
-    method: object = accelerated_gradient
+    method: Callable[..., Solution] = accelerated_gradient
 
     def __post_init__(self):
         require_count("niter", self.niter)
         require_function("method", self.method, "accelerated_gradient")
 
-    def __call__(self, f, x0, accuracy):
+    def __call__(self, f: FixedEnergy, x0: torch.Tensor, accuracy: np.ndarray) -> Solution:
         never = 0 * accuracy + 1e-300
         return self.method(f, x0, never, self.niter)

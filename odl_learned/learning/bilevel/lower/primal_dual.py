@@ -7,11 +7,13 @@ import torch
 
 from odl_learned.energies.coefficients.functions import evaluated_like
 from odl_learned.energies.fidelities import squared_norms
+from odl_learned.energies.fixed_energy import FixedEnergy
 from odl_learned.energies.transforms.transform import group_squares
 from odl_learned.energies.variation_energy import VariationEnergy
 from odl_learned.learning.bilevel.lower.lower_solvers import OwnSolver
 from odl_learned.solvers.active import Active
 from odl_learned.solvers.samples import restricted, samples_of
+from odl_learned.solvers.solution import Solution
 from odl_learned.validation import require_count
 
 EVERY = 10
@@ -46,7 +48,7 @@ class PrimalDual(OwnSolver):
     def __post_init__(self):
         require_count("maxiter", self.maxiter)
 
-    def __call__(self, f, x0, accuracy):
+    def __call__(self, f: FixedEnergy, x0: torch.Tensor, accuracy: np.ndarray) -> Solution:
         energy = f.energy
         if not isinstance(energy, VariationEnergy):
             raise TypeError(f"PrimalDual needs the proximals of a VariationEnergy, but the energy "

@@ -15,11 +15,12 @@ from odl_learned.learning.bilevel.sampling.doors import (
     require_measurements,
 )
 from odl_learned.learning.bilevel.sampling.patterns import Pattern, require_fraction
+from odl_learned.learning.bilevel.sampling.regularizers import Regularizer
 from odl_learned.learning.bilevel.sampling.trials import Trials
 from odl_learned.validation import require_count, require_positive
 
 
-def largest_coefficients(data, pattern, fraction):
+def largest_coefficients(data: torch.Tensor, pattern: Pattern, fraction: float) -> np.ndarray:
     r"""Return the mask of the members with the largest mean power in the training data.
 
     .. math:: p_m = \frac{1}{B n_m} \sum_i \sum_{k \in m} |y_{i, k}|^2 .
@@ -46,7 +47,9 @@ def largest_coefficients(data, pattern, fraction):
     return pattern.mask(pattern.chosen(powers, fraction))
 
 
-def adapted_random(data, pattern, fraction, generator):
+def adapted_random(
+    data: torch.Tensor, pattern: Pattern, fraction: float, generator: torch.Generator
+) -> np.ndarray:
     """Return a mask drawn without replacement with probabilities like `largest_coefficients`.
 
     Parameters
@@ -82,8 +85,8 @@ class Greedy(NamedTuple):
         Centered.
     """
 
-    order: list
-    errors: list
+    order: list[int]
+    errors: list[float]
     chosen: torch.Tensor
     mask: np.ndarray
 
@@ -103,8 +106,21 @@ class Draws(NamedTuple):
     generator: torch.Generator
 
 
-def greedy(truth, data, pattern, regularizer, alpha, fraction, *, xi=1e-2, sensitivities=None,
-           start=None, draws=None, accuracy=1e-2, batch=256):  # fmt: skip
+def greedy(
+    truth: torch.Tensor,
+    data: torch.Tensor,
+    pattern: Pattern,
+    regularizer: Regularizer,
+    alpha: float,
+    fraction: float,
+    *,
+    xi: float = 1e-2,
+    sensitivities: torch.Tensor | None = None,
+    start: torch.Tensor | None = None,
+    draws: Draws | None = None,
+    accuracy: float = 1e-2,
+    batch: int = 256,
+) -> Greedy:
     r"""Add the member that improves the reconstructions most, again and again.
 
     All candidates are reconstructed as one batch, from warm starts.

@@ -18,6 +18,7 @@ from odl_learned.learning.bilevel.lower.lower_level import LowerLevel
 from odl_learned.learning.bilevel.lower.lower_solvers import Newton
 from odl_learned.learning.bilevel.problem import no_penalty
 from odl_learned.learning.bilevel.sampling.baselines import Greedy
+from odl_learned.learning.bilevel.sampling.patterns import Pattern
 from odl_learned.learning.bilevel.sampling.problems import (
     measured,
     repeated,
@@ -25,12 +26,26 @@ from odl_learned.learning.bilevel.sampling.problems import (
     require_regularizer,
     sampling_problem,
 )
+from odl_learned.learning.bilevel.sampling.regularizers import Regularizer
 from odl_learned.learning.bilevel.sampling.trials import Trials
 from odl_learned.validation import require_count, require_positive, shown
 
 
-def exchange(truth, data, pattern, regularizer, alpha, chosen, *, xi=1e-2, sensitivities=None,
-             pairs=16, maxiter=100, accuracy=1e-2, batch=256):  # fmt: skip
+def exchange(
+    truth: torch.Tensor,
+    data: torch.Tensor,
+    pattern: Pattern,
+    regularizer: Regularizer,
+    alpha: float,
+    chosen: torch.Tensor,
+    *,
+    xi: float = 1e-2,
+    sensitivities: torch.Tensor | None = None,
+    pairs: int = 16,
+    maxiter: int = 100,
+    accuracy: float = 1e-2,
+    batch: int = 256,
+) -> Greedy:
     r"""Improve a mask by exchanging members, at the same sampling rate.
 
     With ``g = df/dt`` at the mask, ``m`` members outside of least ``g`` and ``m`` inside of

@@ -5,14 +5,20 @@ steps are the same for all; near zero they are stuck, since ``s^2`` is flat ther
 of the penalty comes last: see `continuation`.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import odl
 import torch
 
 from odl_learned import data, operators
 from odl_learned.learning.bilevel.continuation import continuation
-from odl_learned.learning.bilevel.sampling.learned_pattern import learned_pattern
+from odl_learned.learning.bilevel.problem import BilevelProblem
+from odl_learned.learning.bilevel.progress import Learned
+from odl_learned.learning.bilevel.sampling.learned_pattern import LearnedPattern, learned_pattern
+from odl_learned.learning.bilevel.sampling.patterns import Pattern
 from odl_learned.learning.bilevel.sampling.problems import sampling_problem
+from odl_learned.learning.bilevel.sampling.regularizers import Regularizer
 from odl_learned.validation import (
     require_finite,
     require_nonnegative,
@@ -21,7 +27,9 @@ from odl_learned.validation import (
 )
 
 
-def simulated_scans(images, noise_level, rng):
+def simulated_scans(
+    images: np.ndarray, noise_level: float, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
     r"""Simulate fully sampled scans of magnetic resonance imaging, as truth and data to learn from.
 
     .. math:: x_i^* = u_i \, e^{i \varphi_i}, \qquad y_i = F x_i^* + \sigma w_i,
@@ -58,8 +66,17 @@ def simulated_scans(images, noise_level, rng):
     return tuple(torch.as_tensor(np.stack([v.data for v in many])) for many in (truth, noisy))
 
 
-def graduated_sampling(truth, data, pattern, regularizer, alpha, beta, learn, xi=1e-2,
-                       sensitivities=None):  # fmt: skip
+def graduated_sampling(
+    truth: torch.Tensor,
+    data: torch.Tensor,
+    pattern: Pattern,
+    regularizer: Regularizer,
+    alpha: float,
+    beta: float,
+    learn: Callable[[BilevelProblem, torch.Tensor], Learned],
+    xi: float = 1e-2,
+    sensitivities: torch.Tensor | None = None,
+) -> LearnedPattern:
     r"""Learn a pattern from weights 1/2, without the concave part of the penalty, then with it.
 
     The two problems have the prices ``(beta, 0)`` and ``(beta, beta / 2)``.

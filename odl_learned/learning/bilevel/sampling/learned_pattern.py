@@ -1,9 +1,12 @@
 """Learned patterns as they are used outside of learning: masks, weights, ODL operators."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
+import odl
 import torch
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.energies.doors import require_kind
 from odl_learned.learning.bilevel.sampling.doors import require_params
@@ -29,15 +32,15 @@ class LearnedPattern:
     alpha: float | None
 
     @property
-    def weights(self):
+    def weights(self) -> np.ndarray:
         """The weights ``s`` of the frequencies, a centered float64 array."""
         return np.fft.fftshift(self.pattern.weights(self.params.double()).cpu().numpy())
 
-    def mask(self, threshold=0.01):
+    def mask(self, threshold: float = 0.01) -> np.ndarray:
         """Return the frequencies of all members with a parameter above, centered bool array."""
         return self.pattern.mask(self.params.cpu() > threshold)
 
-    def mask_of_fraction(self, fraction):
+    def mask_of_fraction(self, fraction: float) -> np.ndarray:
         """Return the mask of the members with the largest parameters that fit the rate.
 
         Of parameters that are equal, to a thousandth, those of lower frequencies come first.
@@ -48,20 +51,24 @@ class LearnedPattern:
         scores = 1e3 * torch.round(self.params.cpu().double(), decimals=3) - radius
         return self.pattern.mask(self.pattern.chosen(scores, fraction))
 
-    def sampling_rate(self, threshold=0.01):
+    def sampling_rate(self, threshold: float = 0.01) -> float:
         """Return the share of the frequencies that `mask` keeps."""
         return float(self.mask(threshold).mean())
 
-    def forward_op(self, domain):
+    def forward_op(self, domain: odl.DiscretizedSpace) -> SampledFourier:
         """Return the `SampledFourier` on ``domain`` with these weights; its data are ``s y``."""
         return SampledFourier(domain, self.weights)
 
-    def multi_coil_op(self, domain, sensitivities):
+    def multi_coil_op(
+        self,
+        domain: odl.DiscretizedSpace,
+        sensitivities: Sequence[LinearSpaceElement | np.ndarray] | np.ndarray,
+    ) -> MultiCoilFourier:
         """Return the `MultiCoilFourier` on ``domain`` with these weights."""
         return MultiCoilFourier(domain, self.weights, sensitivities)
 
 
-def learned_pattern(pattern, params):
+def learned_pattern(pattern: Pattern, params: torch.Tensor) -> LearnedPattern:
     """Return the `LearnedPattern` of ``(t)`` or ``(t, log alpha)``, as learned.
 
     Parameters

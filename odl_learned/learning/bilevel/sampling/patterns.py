@@ -7,6 +7,7 @@ frequency zero at ``n // 2``, as `operators.SampledFourier`.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -40,7 +41,12 @@ class Pattern:
         If a parameter has no frequency, or a frequency does not exist or is repeated.
     """
 
-    def __init__(self, shape, frequencies, members):
+    def __init__(
+        self,
+        shape: Sequence[int],
+        frequencies: np.ndarray | Sequence[int],
+        members: np.ndarray | Sequence[int],
+    ) -> None:
         self.shape = require_image_shape(shape)
         total = math.prod(self.shape)
         frequencies = _indices("frequencies", frequencies)
@@ -67,7 +73,7 @@ class Pattern:
         self._values = torch.as_tensor(1 / shared)
         self.counts = self._spread(self._values)
 
-    def weights(self, params):
+    def weights(self, params: torch.Tensor) -> torch.Tensor:
         """Return ``s = M t`` of ``params = t``, of shape ``(*shape)``, frequency zero first."""
         require_length(params, self.size, "one for every member of the pattern")
         entries = params[self._columns] * self._values.to(params)
@@ -75,7 +81,7 @@ class Pattern:
         rows = self._rows.to(params.device)
         return flat.index_add(0, rows, entries).reshape(self.shape)
 
-    def means(self, values):
+    def means(self, values: torch.Tensor) -> torch.Tensor:
         """Return the mean of centered ``values`` ``(*shape)`` over every member, ``(P,)``."""
         if not isinstance(values, torch.Tensor) or tuple(values.shape) != self.shape:
             given = type(values).__name__
@@ -85,7 +91,7 @@ class Pattern:
         flat = torch.fft.ifftshift(values).flatten()[self._rows] * self._values.to(values)
         return self._spread(flat) / self.counts
 
-    def mask(self, chosen):
+    def mask(self, chosen: torch.Tensor | np.ndarray | Sequence[bool]) -> np.ndarray:
         """Return the union of the members that are chosen, bool ``(P,)``, as a centered array."""
         try:
             chosen = torch.as_tensor(chosen, dtype=torch.bool)
@@ -94,7 +100,7 @@ class Pattern:
                             f"({self.size},).") from error
         return np.fft.fftshift((self.weights(chosen.double()) > 0).numpy())
 
-    def chosen(self, scores, fraction):
+    def chosen(self, scores: torch.Tensor, fraction: float) -> torch.Tensor:
         r"""Choose members in the order of their scores while they fit the sampling rate.
 
         Parameters
@@ -122,11 +128,11 @@ class Pattern:
                 break
         return chosen
 
-    def points_of(self, index):
+    def points_of(self, index: int) -> np.ndarray:
         """Return the frequencies of a member, indices into centered weights that are made flat."""
         return self._centered[self._ends[index] : self._ends[index + 1]]
 
-    def new_points(self, covered, index):
+    def new_points(self, covered: np.ndarray, index: int) -> int:
         """Return how many frequencies of a member a flat centered bool array does not have."""
         return int(np.count_nonzero(~covered[self.points_of(index)]))
 
@@ -143,20 +149,20 @@ def _indices(name, values):
     return values.astype(np.int64)
 
 
-def points(shape):
+def points(shape: Sequence[int]) -> Pattern:
     """Return the pattern with a parameter for every frequency, in centered order."""
     total = math.prod(require_image_shape(shape))
     return Pattern(shape, np.arange(total), np.arange(total))
 
 
-def lines(shape, axis=0):
+def lines(shape: Sequence[int], axis: int = 0) -> Pattern:
     """Return the pattern of lines: ``axis`` is the undersampled one, as in `cartesian_mask`."""
     shape = require_image_shape(shape)
     require_index("axis", axis, len(shape), "an axis")
     return Pattern(shape, np.arange(math.prod(shape)), np.indices(shape)[axis].ravel())
 
 
-def spokes(shape, num_spokes):
+def spokes(shape: Sequence[int], num_spokes: int) -> Pattern:
     """Return the pattern of ``num_spokes`` spokes on the grid, those of `data.radial_mask`.
 
     Parameters

@@ -24,6 +24,7 @@ F. Sherry et al., *Learning the sampling pattern for MRI*, IEEE Trans. Med. Imag
 
 import math
 
+import numpy as np
 import torch
 
 from odl_learned.energies.coefficients.functions import Coefficients
@@ -46,7 +47,7 @@ from odl_learned.validation import require_count, require_positive
 LOG_ALPHA = (-25.0, 5.0)
 
 
-def uncentered(data, ndim):
+def uncentered(data: torch.Tensor, ndim: int) -> torch.Tensor:
     r"""Turn measurements of `SampledFourier` into those of ``F`` with frequency zero first.
 
     The centered transform is that of ``x`` shifted by ``n // 2``, which is a phase:
@@ -85,8 +86,16 @@ class SamplingEnergy(VariationEnergy):
         return getattr(self.fidelity, "least", 1.0) * (whole - xi) + xi
 
 
-def sampling_problem(truth, data, pattern, regularizer, alpha, beta=(0.1, 0.1), xi=1e-2,
-                     sensitivities=None):  # fmt: skip
+def sampling_problem(
+    truth: torch.Tensor,
+    data: torch.Tensor,
+    pattern: Pattern,
+    regularizer: Regularizer,
+    alpha: float,
+    beta: tuple[float, float] = (0.1, 0.1),
+    xi: float = 1e-2,
+    sensitivities: torch.Tensor | None = None,
+) -> BilevelProblem:
     """Return the problem of learning ``params = t``, in [0, 1], for a given ``alpha``.
 
     Parameters
@@ -131,8 +140,15 @@ def sampling_problem(truth, data, pattern, regularizer, alpha, beta=(0.1, 0.1), 
                     sampling_penalty(pattern, beta), 0.0, 1.0)  # fmt: skip
 
 
-def sampling_and_alpha_problem(truth, data, pattern, regularizer, beta=(0.1, 0.1), xi=1e-2,
-                               sensitivities=None):  # fmt: skip
+def sampling_and_alpha_problem(
+    truth: torch.Tensor,
+    data: torch.Tensor,
+    pattern: Pattern,
+    regularizer: Regularizer,
+    beta: tuple[float, float] = (0.1, 0.1),
+    xi: float = 1e-2,
+    sensitivities: torch.Tensor | None = None,
+) -> BilevelProblem:
     """Return the problem of learning ``params = (t, log alpha)``, else as `sampling_problem`.
 
     Raises
@@ -156,7 +172,14 @@ def sampling_and_alpha_problem(truth, data, pattern, regularizer, beta=(0.1, 0.1
                     lambda params: alone(params[:-1]), lower, upper)  # fmt: skip
 
 
-def alpha_problem(truth, data, weights, regularizer, xi=1e-2, sensitivities=None):
+def alpha_problem(
+    truth: torch.Tensor,
+    data: torch.Tensor,
+    weights: torch.Tensor | np.ndarray,
+    regularizer: Regularizer,
+    xi: float = 1e-2,
+    sensitivities: torch.Tensor | None = None,
+) -> BilevelProblem:
     """Return the problem of learning ``params = (log alpha,)`` for centered weights or a mask.
 
     Parameters

@@ -5,7 +5,27 @@ else, by a method of its own, must not take it: it is what no rule knows.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ParamSpec, Protocol, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+
+class Rules(Protocol[P, R]):
+    """A function of an object with rules by its class, as `functools.singledispatch` makes one."""
+
+    registry: Mapping[type, Callable[..., object]]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+    def register(
+        self, cls: object, rule: Callable[..., object] | None = None, /
+    ) -> Callable[..., object]:
+        """Register a rule, as a decorator: of a class, or of a function that says its class."""
+
+    def dispatch(self, cls: type, /) -> Callable[..., R]:
+        """Return the rule for a class."""
 
 
 def inherits(cls: type, kind: type, methods: tuple[str, ...]) -> bool:
@@ -13,7 +33,7 @@ def inherits(cls: type, kind: type, methods: tuple[str, ...]) -> bool:
     return all(getattr(cls, name, None) is getattr(kind, name, None) for name in methods)
 
 
-def rules_by_class(root: type, *methods: str) -> Callable[[Callable], Callable]:
+def rules_by_class(root: type, *methods: str) -> Callable[[Callable[P, R]], Rules[P, R]]:
     """Return a decorator like `functools.singledispatch` that looks at overridden methods.
 
     A class takes the rule of its nearest base class that has one and from which it has the named

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from torch import nn
 
-from odl_learned.dispatch import inherits, rules_by_class
+from odl_learned.dispatch import P, R, Rules, inherits, rules_by_class
 from odl_learned.validation import shown
 
 
@@ -44,7 +44,7 @@ def is_softplus(layer: nn.Softplus) -> bool:
     return layer.beta > 0 and layer.threshold >= 20
 
 
-def rules_of_construction(default: Callable) -> Callable:
+def rules_of_construction(default: Callable[P, R]) -> Rules[P, R]:
     """Dispatch on the class of a module if it is unaltered, and call the default otherwise.
 
     Parameters
@@ -57,8 +57,10 @@ def rules_of_construction(default: Callable) -> Callable:
     function : callable
         With ``register``, as of `functools.singledispatch`.
     """
-    rules = rules_by_class(nn.Module, "forward")(default)
+    return _of_unaltered(default, rules_by_class(nn.Module, "forward")(default))
 
+
+def _of_unaltered(default, rules):
     @functools.wraps(default)
     def function(module, *arguments):
         if not isinstance(module, nn.Module):

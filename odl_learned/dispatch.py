@@ -6,18 +6,18 @@ else, by a method of its own, must not take it: it is what no rule knows.
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Protocol, TypeVar, TypeVarTuple
 
-P = ParamSpec("P")
+Arguments = TypeVarTuple("Arguments")
 R = TypeVar("R", covariant=True)
 
 
-class Rules(Protocol[P, R]):
+class Rules(Protocol[*Arguments, R]):
     """A function of an object with rules by its class, as `functools.singledispatch` makes one."""
 
     registry: Mapping[type, Callable[..., object]]
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def __call__(self, *arguments: *Arguments) -> R: ...
 
     def register(
         self, cls: object, rule: Callable[..., object] | None = None, /
@@ -33,7 +33,9 @@ def inherits(cls: type, kind: type, methods: tuple[str, ...]) -> bool:
     return all(getattr(cls, name, None) is getattr(kind, name, None) for name in methods)
 
 
-def rules_by_class(root: type, *methods: str) -> Callable[[Callable[P, R]], Rules[P, R]]:
+def rules_by_class(
+    root: type, *methods: str
+) -> Callable[[Callable[[*Arguments], R]], Rules[*Arguments, R]]:
     """Return a decorator like `functools.singledispatch` that looks at overridden methods.
 
     A class takes the rule of its nearest base class that has one and from which it has the named

@@ -62,7 +62,7 @@ def whole(blocks):
 
 
 @rules_by_class(odl.Operator, "_call")
-def applied(op: odl.Operator, argument: "Argument | Whole") -> "Argument":
+def applied(op: odl.Operator, argument: Argument | Whole) -> Argument:
     """Return what an operator makes of an argument, as an `Argument`.
 
     A `functools.singledispatch` function with a rule for every node that is affine in images and

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from torch import nn
 
-from odl_learned.dispatch import P, R, Rules, inherits, rules_by_class
+from odl_learned.dispatch import Arguments, R, Rules, inherits, rules_by_class
 from odl_learned.validation import shown
 
 
@@ -44,7 +44,7 @@ def is_softplus(layer: nn.Softplus) -> bool:
     return layer.beta > 0 and layer.threshold >= 20
 
 
-def rules_of_construction(default: Callable[P, R]) -> Rules[P, R]:
+def rules_of_construction(default: Callable[[*Arguments], R]) -> Rules[*Arguments, R]:
     """Dispatch on the class of a module if it is unaltered, and call the default otherwise.
 
     Parameters

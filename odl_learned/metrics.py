@@ -89,17 +89,18 @@ def psnr(x, truth, data_range=None):
 
 
 def ssim(x, truth, data_range=None):
-    """Mean structural similarity of two images.
+    """Mean structural similarity of two images, or of two volumes.
 
     ``mean (2 m_x m_t + C1) (2 c_xt + C2) / ((m_x^2 + m_t^2 + C1) (v_x + v_t + C2))`` with local
     means m, variances v and covariance c in a Gaussian window of standard deviation 1.5 on 11 x 11
-    pixels, ``C1 = (0.01 data_range)^2``, ``C2 = (0.03 data_range)^2``. The mean leaves out 5
-    pixels at each border, whose windows would stick out.
+    pixels, of volumes 11 x 11 x 11, ``C1 = (0.01 data_range)^2``, ``C2 = (0.03 data_range)^2``. The
+    mean leaves out 5 pixels at each border, whose windows would stick out.
 
     Parameters
     ----------
-    x, truth : ODL element, array or tensor, equal two-dimensional shapes, at least 11 x 11
-        Reconstruction and ground truth; if one of them is complex, magnitudes are compared.
+    x, truth : ODL element, array or tensor, equal shapes of two or three axes of at least 11
+        Reconstruction and ground truth; if one of them is complex, magnitudes are compared. Three
+        axes are a volume, and no stack of images: of those, call it for each.
     data_range : float, optional
         Largest minus smallest possible value; maximum minus minimum of ``truth`` if left away.
 
@@ -111,24 +112,24 @@ def ssim(x, truth, data_range=None):
     Raises
     ------
     ValueError
-        If shapes differ, are not two-dimensional or too small, values are masked or not finite,
-        or ``truth`` is constant without ``data_range``.
+        If shapes differ, have neither two nor three axes or too short ones, values are masked or
+        not finite, or ``truth`` is constant without ``data_range``.
 
     Notes
     -----
     Wang, Bovik, Sheikh, Simoncelli (2004), IEEE Trans. Image Process. 13, equation (13).
     """
     x, truth = _magnitudes(*_checked(x, truth))
-    if truth.ndim != 2 or min(truth.shape) < 11:
+    if truth.ndim not in (2, 3) or min(truth.shape) < 11:
         raise ValueError(
-            f"truth has shape {truth.shape}, expected two axes with at least 11 pixels each; pass "
-            "one image at a time."
+            f"truth has shape {truth.shape}, expected two axes, or three of a volume, with at "
+            "least 11 pixels each; pass one image at a time, of a thin volume slice by slice."
         )
     data_range = _range(data_range, truth)
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
 
     def local_mean(image):
-        return gaussian_filter(image, 1.5, radius=5)[5:-5, 5:-5]
+        return gaussian_filter(image, 1.5, radius=5)[(slice(5, -5),) * image.ndim]
 
     mean_x, mean_t = local_mean(x), local_mean(truth)
     var_x = local_mean(x * x) - mean_x**2

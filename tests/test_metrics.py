@@ -37,6 +37,21 @@ def test_psnr_and_ssim_of_scikit_image(images):
         assert ssim(x, truth, data_range) == pytest.approx(expected, abs=1e-10)
 
 
+def test_volumes_as_scikit_image_measures_them(rng):
+    skimage = pytest.importorskip("skimage.metrics")
+    space = odl.uniform_discr([0] * 3, [1, 2, 3], (14, 17, 12), dtype="float32")
+    truth = space.element(lambda x: np.sin(3 * x[0]) * np.cos(x[1]) + (x[2] > 1))
+    x = truth + space.element(0.1 * rng.standard_normal(space.shape))
+    a, b = truth.asarray().astype(float), x.asarray().astype(float)
+    expected = skimage.structural_similarity(
+        a, b, data_range=1.7, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+    assert ssim(x, truth, 1.7) == pytest.approx(expected, abs=1e-12)
+    expected = skimage.peak_signal_noise_ratio(a, b, data_range=1.7)
+    assert psnr(x, truth, 1.7) == pytest.approx(expected, abs=1e-10)
+    error = (x - truth).norm() / truth.norm()
+    assert relative_error(x, truth) == pytest.approx(error, rel=1e-6)  # in single precision
+
+
 def test_ssim_by_loops_over_windows(images):
     x, truth = images[0][:16, :14], images[1][:16, :14]
     g = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))

@@ -27,6 +27,7 @@ from odl_learned.data.phantoms import random_body, smooth_phase
 from odl_learned.data.preparation import downsample, hounsfield_to_attenuation
 from odl_learned.data.sampling import cartesian_mask, radial_mask, variable_density_mask
 from odl_learned.data.sensitivities import simulated_sensitivities
+from odl_learned.data.volumes import random_ellipsoids, random_trunk, stack_element
 
 __all__ = [
     "CoarsePairs",
@@ -53,6 +54,8 @@ __all__ = [
     "radial_mask",
     "random_body",
     "random_ellipses",
+    "random_ellipsoids",
+    "random_trunk",
     "read_dicom",
     "read_dicom_folder",
     "read_image",
@@ -66,6 +69,7 @@ __all__ = [
     "simulated_sensitivities",
     "smooth_phase",
     "split_patients",
+    "stack_element",
     "to_rows",
     "transmission_counts",
     "variable_density_mask",

@@ -11,7 +11,8 @@ def require_image_space(space):
     if not (isinstance(space, odl.DiscretizedSpace) and space.ndim == 2 and space.is_uniform):
         raise TypeError(
             f"space is {space!r}, expected a two-dimensional uniformly discretized space; "
-            "build it with odl.uniform_discr([-1, -1], [1, 1], (256, 256), dtype='float32')."
+            "build it with odl.uniform_discr([-1, -1], [1, 1], (256, 256), dtype='float32'); "
+            "random_ellipsoids and random_trunk draw volumes."
         )
     if space.dtype.kind not in "fc":
         raise TypeError(

@@ -19,7 +19,7 @@ def plane(name, x, shape=None, of="truth"):
     if array.ndim != 2:
         raise ValueError(
             f"{name} has shape {array.shape}, expected two axes; pass one image without batch or "
-            "channel axes."
+            "channel axes, a volume to plotting.volume_comparison."
         )
     if shape is not None:
         require_shape(name, array, shape, f"This is the shape of {of}; crop or resample it.")

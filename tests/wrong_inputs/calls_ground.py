@@ -21,6 +21,7 @@ KERNEL = np.random.default_rng(3).standard_normal((3, 5))
 WAVELET = operators.OrthogonalWavelet(plane((4, 12)), "db2", 1)
 MAPS = np.random.default_rng(2).standard_normal((3, 5, 7)) + 0j
 HISTORY = learning.History(np.arange(3), np.ones(3), np.arange(2), np.ones(2))
+VOLUMES = odl.uniform_discr([-1] * 3, [1] * 3, (5, 4, 3))
 SINOGRAM = RAY(RAY.domain.one())
 KL = functionals.KullbackLeiblerFidelity(counts(X))
 
@@ -95,6 +96,9 @@ def files(folder):
         "plotting.comparison": (plotting.comparison, lambda: dict(
             images={"a": image()}, truth=image(), path=folder / "picture.png", title="t",
             unit="HU", body=image() > -9)),
+        "plotting.volume_comparison": (plotting.volume_comparison, lambda: dict(
+            images={"a": image((3, 4, 5))}, truth=image((3, 4, 5)), path=folder / "volume.png",
+            title="t", unit="HU", point=(1, 2, 3), sides=(1.0, 1.0, 2.0))),
         "plotting.l_curve": (plotting.l_curve, lambda: dict(
             alphas=np.array([0.1, 0.2, 0.4]), residuals=np.array([1.0, 2.0, 3.0]),
             penalties=np.array([3.0, 2.0, 1.0]), path=folder / "l.png", chosen={"rule": 0.3},
@@ -136,6 +140,10 @@ DATA = {
         expected=element(X) * element(X), rng=rng())),
     "radial_mask": (data.radial_mask, lambda: dict(shape=(6, 8), num_spokes=3)),
     "random_body": (data.random_body, lambda: dict(space=square(8), rng=rng())),
+    "random_ellipsoids": (data.random_ellipsoids, lambda: dict(space=VOLUMES, rng=rng())),
+    "random_trunk": (data.random_trunk, lambda: dict(space=VOLUMES, rng=rng())),
+    "stack_element": (data.stack_element, lambda: dict(
+        stack=data.Stack(image((2, 3, 4)), (1.0, 1.0), 2.0, "CT"), dtype="float32")),
     "random_ellipses": (data.random_ellipses, lambda: dict(space=square(8), rng=rng())),
     "estimate_sensitivities": (data.estimate_sensitivities, lambda: dict(
         kspace=image((2, 10, 12)) + 0j, calibration=(8, 8), kernel_width=3, threshold=0.05,

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter
 
 from odl_learned.validation import (
@@ -13,7 +14,7 @@ from odl_learned.validation import (
 )
 
 
-def as_array(x, name="the image"):
+def as_array(x: ArrayLike, name: str = "the image") -> np.ndarray:
     """The numpy array of an ODL element, a tensor on any device, or anything array-like.
 
     Masked entries are a ValueError: what is behind a mask is no part of an image.
@@ -59,7 +60,7 @@ def _range(data_range, truth):
     return float(data_range)
 
 
-def psnr(x, truth, data_range=None):
+def psnr(x: ArrayLike, truth: ArrayLike, data_range: float | None = None) -> float:
     """Peak signal-to-noise ratio in decibels.
 
     ``10 log10(data_range^2 / mean (x - truth)^2)``
@@ -88,7 +89,7 @@ def psnr(x, truth, data_range=None):
     return math.inf if error == 0 else 10 * math.log10(data_range**2 / error)
 
 
-def ssim(x, truth, data_range=None):
+def ssim(x: ArrayLike, truth: ArrayLike, data_range: float | None = None) -> float:
     """Mean structural similarity of two images, or of two volumes.
 
     ``mean (2 m_x m_t + C1) (2 c_xt + C2) / ((m_x^2 + m_t^2 + C1) (v_x + v_t + C2))`` with local
@@ -140,7 +141,7 @@ def ssim(x, truth, data_range=None):
     return float(np.mean(luminance * structure))
 
 
-def relative_error(x, truth):
+def relative_error(x: ArrayLike, truth: ArrayLike) -> float:
     """Relative error in the Euclidean norm.
 
     ``||x - truth|| / ||truth||``; complex values are compared as such, phases included.

@@ -5,9 +5,11 @@ import math
 import numbers
 import reprlib
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import TypeGuard
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 #: No count of anything here exceeds it.
 MANY = 2**53
@@ -15,7 +17,7 @@ MANY = 2**53
 MOST_ENTRIES = 2**28
 
 
-def require_finite(name, array):
+def require_finite(name: str, array: ArrayLike) -> None:
     """Raise ValueError if values are NaN, infinite or masked, TypeError if they are no numbers.
 
     Parameters
@@ -44,7 +46,7 @@ def require_finite(name, array):
         )
 
 
-def require_unmasked(name, array):
+def require_unmasked(name: str, array: object) -> None:
     """Raise ValueError if the array is a masked one of numpy with masked entries.
 
     ``numpy.asarray`` takes what is behind the mask for data, without a word.
@@ -57,14 +59,14 @@ def require_unmasked(name, array):
         )
 
 
-def require_shape(name, array, shape, hint=""):
+def require_shape(name: str, array: ArrayLike, shape: Sequence[int], hint: str = "") -> None:
     """Raise ValueError if ``array.shape`` is not ``shape``; the hint says what to do next."""
     if tuple(np.shape(array)) != tuple(shape):
         hint = f" {hint}" if hint else ""
         raise ValueError(f"{name} has shape {np.shape(array)}, expected {tuple(shape)}.{hint}")
 
 
-def require_real(name, array):
+def require_real(name: str, array: ArrayLike) -> None:
     """Raise TypeError if the array is complex."""
     if np.iscomplexobj(array):
         raise TypeError(
@@ -73,19 +75,19 @@ def require_real(name, array):
         )
 
 
-def require_positive(name, value):
+def require_positive(name: str, value: object) -> None:
     """Raise ValueError unless the number is finite and greater than zero."""
     if not (is_finite_number(value) and value > 0):
         raise ValueError(f"{name} is {shown(value)}; expected a finite number greater than zero.")
 
 
-def require_nonnegative(name, value):
+def require_nonnegative(name: str, value: object) -> None:
     """Raise ValueError unless the number is finite and at least zero."""
     if not (is_finite_number(value) and value >= 0):
         raise ValueError(f"{name} is {shown(value)}; expected a finite number of at least zero.")
 
 
-def is_finite_number(value):
+def is_finite_number(value: object) -> TypeGuard[float]:
     """Whether the value is a finite real number of Python or numpy, not an array.
 
     Whole numbers of Python that are beyond the range of floats are not.
@@ -96,7 +98,7 @@ def is_finite_number(value):
         return False
 
 
-def real_numbers(name, value):
+def real_numbers(name: str, value: ArrayLike) -> np.ndarray:
     """Return real numbers as an array of float64, or raise TypeError; one number has no axes."""
     try:
         array = np.asarray(value)
@@ -108,22 +110,22 @@ def real_numbers(name, value):
     return array.astype(np.float64)
 
 
-def require_count(name, value, least=1, most=MANY):
+def require_count(name: str, value: object, least: int = 1, most: int = MANY) -> None:
     """Raise ValueError unless the value is a whole number from ``least`` to ``most``."""
-    if not (isinstance(value, numbers.Integral) and value >= least):
+    if not (isinstance(value, numbers.Integral) and int(value) >= least):
         raise ValueError(
             f"{name} is {shown(value)}; expected a whole number of at least {least}.")
-    if value > most:
+    if int(value) > most:
         raise ValueError(f"{name} is {shown(value)}; expected at most {most}.")
 
 
-def shown(value):
+def shown(value: object) -> str:
     """A value in a message: its repr, at most a line of it."""
     return " ".join(reprlib.repr(value).split())
 
 
 def require_image_shape(
-    shape: Any, axes: int | None = None, name: str = "shape"
+    shape: object, axes: int | None = None, name: str = "shape"
 ) -> tuple[int, ...]:
     """Return the shape of an image as a tuple of positive whole numbers, or raise.
 
@@ -157,7 +159,7 @@ def require_image_shape(
     return tuple(int(n) for n in shape)
 
 
-def require_method(name, value, example, arguments=None):
+def require_method(name: str, value: object, example: str, arguments: int | None = None) -> None:
     """Raise TypeError for what cannot be called, and for a class in place of its object.
 
     Parameters
@@ -191,7 +193,7 @@ def _named(value):
     return repr(value) if isinstance(value, type) else shown(value)
 
 
-def require_rng(rng):
+def require_rng(rng: object) -> None:
     """Raise TypeError unless ``rng`` is a numpy.random.Generator."""
     if not isinstance(rng, np.random.Generator):
         raise TypeError(
@@ -200,7 +202,7 @@ def require_rng(rng):
         )
 
 
-def level_outside(*packages):
+def level_outside(*packages: str) -> int:
     """Return the ``stacklevel`` at which a warning points at the code that called these packages.
 
     Parameters

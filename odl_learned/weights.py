@@ -9,11 +9,13 @@ import math
 
 import numpy as np
 import odl
+from odl.core.set.space import LinearSpaceElement
+from odl.core.space.base_tensors import TensorSpace
 
 _NEXT = "Build it with odl.uniform_discr(..., weighting=<number or array>), odl.rn or odl.cn."
 
 
-def entry_weights(space):
+def entry_weights(space: TensorSpace) -> float | np.ndarray:
     r"""Return the weights of the inner product of a tensor space, exactly as ODL applies them.
 
     .. math:: \langle x, z \rangle_X = \sum_j w_j \, x_j \overline{z_j}, \qquad
@@ -61,7 +63,7 @@ def entry_weights(space):
     return weights
 
 
-def axis_weights(space):
+def axis_weights(space: TensorSpace | odl.ProductSpace) -> list[np.ndarray] | None:
     """Return arrays ``w_a``, one per axis, whose product is proportional to the weights, or None.
 
     They are the fractions ``phi_a`` of `entry_weights` for a constant weighting; arrays of weights
@@ -72,7 +74,7 @@ def axis_weights(space):
     return _cell_fractions(space) if _cuts_cells(space) else [np.ones(n) for n in space.shape]
 
 
-def constant_weight(name, space):
+def constant_weight(name: str, space: TensorSpace) -> float:
     """Return the one weight of all entries, or refuse the space.
 
     Parameters
@@ -114,7 +116,7 @@ def constant_weight(name, space):
     return weight
 
 
-def has_constant_weight(space):
+def has_constant_weight(space: object) -> bool:
     """Return whether `constant_weight` accepts the space."""
     if isinstance(space, odl.ProductSpace) or not hasattr(space, "weighting"):
         return False
@@ -122,7 +124,7 @@ def has_constant_weight(space):
     return hasattr(weighting, "const") and weighting.exponent == 2.0 and not _cuts_cells(space)
 
 
-def weighting_constant(space):
+def weighting_constant(space: TensorSpace) -> float | None:
     """Return the constant that a weighting holds, or None, whatever else the inner product does.
 
     Not a weight of entries where cells are cut at the boundary: it is what ODL's ray transforms
@@ -132,7 +134,7 @@ def weighting_constant(space):
     return None if const is None else float(const)
 
 
-def component_weights(space):
+def component_weights(space: odl.ProductSpace) -> list[float]:
     r"""Return the weights of the factors of a product space.
 
     .. math:: \langle x, z \rangle = \sum_i w_i \langle x_i, z_i \rangle_{X_i}
@@ -159,7 +161,7 @@ def component_weights(space):
     return [float(w) for w in np.broadcast_to(weights, (len(space),))]
 
 
-def single_weight(space):
+def single_weight(space: TensorSpace | odl.ProductSpace) -> float | None:
     """Return the one weight of all entries of all factors of a space, or None.
 
     Parameters
@@ -179,13 +181,14 @@ def single_weight(space):
         factors = [single_weight(space[0])] * len(space)
     else:
         factors = [single_weight(part) for part in space]
-    if None in factors:
+    known = [factor for factor in factors if factor is not None]
+    if len(known) < len(factors):
         return None
-    weights = {w * f for w, f in zip(component_weights(space), factors, strict=True)}
+    weights = {w * f for w, f in zip(component_weights(space), known, strict=True)}
     return weights.pop() if len(weights) == 1 else None
 
 
-def extreme_weights(space):
+def extreme_weights(space: TensorSpace | odl.ProductSpace) -> tuple[float, float]:
     r"""Return the smallest and the largest weight of the entries, ``(min w, max w)``.
 
     .. math:: \min_j w_j \, |x|_2^2 \le |x|_X^2 \le \max_j w_j \, |x|_2^2
@@ -209,7 +212,7 @@ def extreme_weights(space):
     return float(np.min(weights)), float(np.max(weights))
 
 
-def weigh(x):
+def weigh(x: LinearSpaceElement) -> LinearSpaceElement:
     r"""Return ``W x``, the element whose plain sum with ``conj(z)`` is ``<x, z>``.
 
     Parameters
@@ -228,7 +231,7 @@ def weigh(x):
     return _times_weights(x, lambda weights: weights)
 
 
-def unweigh(x):
+def unweigh(x: LinearSpaceElement) -> LinearSpaceElement:
     """Return ``W^-1 x``, from a Euclidean gradient to a Riesz representative; see `weigh`."""
     return _times_weights(x, lambda weights: 1 / weights)
 
@@ -242,7 +245,7 @@ def _times_weights(x, function):
     return weights * x if isinstance(weights, float) else space.element(weights) * x
 
 
-def integral(space, values):
+def integral(space: TensorSpace, values: np.ndarray) -> float:
     r"""Return the weighted sum of real values, one per entry of the space, as a float.
 
     .. math:: \sum_j w_j v_j

@@ -58,7 +58,8 @@ class Runner:
         self.out, self.size, self.data, self.jobs, self.again = out, size, data, jobs, again
         self.versions = {"python": platform.python_version()} | {
             name: version_of(name) for name in ("odl_learned", "odl", "torch", "numpy", "scipy")}
-        self._running, self._lock, self._stopped = set(), threading.Lock(), False
+        self._running: set[subprocess.Popen] = set()
+        self._lock, self._stopped = threading.Lock(), False
 
     def run(self, scripts: list[Script]):
         """Yield ``(record, fresh)`` as they end; on an interruption, processes are ended first."""

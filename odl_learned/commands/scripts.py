@@ -88,7 +88,7 @@ def read_script(path: Path, folder: Path, claims: dict[str, str]) -> Script | No
            if part.startswith(("Claim:", "Claims:"))]
     name = path.relative_to(folder).with_suffix("").as_posix()
     return Script(name, path, paragraphs[0], claims.get(name, " ".join(own)),
-                  tuple(key.value for key in sizes.keys),
+                  tuple(ast.literal_eval(key) for key in sizes.keys if key is not None),
                   any(isinstance(node, ast.Constant) and node.value == "--data"
                       for node in ast.walk(tree)))
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -14,6 +14,8 @@ from odl_learned.comparison.cells import Simulated, agree, fingerprint, key_of, 
 from odl_learned.comparison.records import Record, Records
 from odl_learned.comparison.table import Table
 from odl_learned.validation import require_method, shown
+
+Cell = TypeVar("Cell")
 
 
 class CellError(RuntimeError):
@@ -31,9 +33,9 @@ class CellError(RuntimeError):
 
 
 def compare(
-    simulate: Callable[[Any], Simulated],
+    simulate: Callable[[Cell], Simulated],
     methods: Mapping[str, Callable],
-    cells: Sequence,
+    cells: Sequence[Cell],
     score: Callable[[Any, Any], np.ndarray],
     *,
     folder: str | os.PathLike | None = None,
@@ -108,8 +110,8 @@ def compare(
     with bar:
         calls = [(task, (simulate, methods[task[1]], score, task[0])) for task in left]
         if executor is None:
-            for task, arguments in calls:
-                note(*task, _outcome(scored, *arguments))
+            for (k, method), arguments in calls:
+                note(k, method, _outcome(scored, *arguments))
         else:
             _through(executor, calls, note)
     if failures:

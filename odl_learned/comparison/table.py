@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class Table:
     def __len__(self) -> int:
         return len(self.records)
 
-    def scores(self, cell: Any, method: str) -> np.ndarray:
+    def scores(self, cell: object, method: str) -> np.ndarray:
         """Return the scores of a method in a cell, ``(N,)``.
 
         Raises
@@ -62,11 +62,11 @@ class Table:
                            f"of {len(self)} that compare was asked for.")
         return self._known[key].scores
 
-    def mean(self, cell: Any, method: str) -> float:
+    def mean(self, cell: object, method: str) -> float:
         """Return the mean score of a method in a cell."""
         return float(self.scores(cell, method).mean())
 
-    def difference(self, cell: Any, first: str, second: str) -> Difference:
+    def difference(self, cell: object, first: str, second: str) -> Difference:
         """Return by how much the first method has larger scores than the second, in a cell.
 
         Raises

@@ -1,6 +1,11 @@
 """The compiler of loops: numba, which is an extra, imported when the first loop runs."""
 
 import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+Arguments = ParamSpec("Arguments")
+Value = TypeVar("Value")
 
 
 @functools.cache
@@ -13,7 +18,7 @@ def is_available() -> bool:
     return not numba.config.DISABLE_JIT
 
 
-def compiled(function):
+def compiled(function: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
     """Return a function compiled at its first call, without the lock of the interpreter.
 
     Floats are added and multiplied as they are written: nothing is reordered, no product and sum

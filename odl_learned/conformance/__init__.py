@@ -22,6 +22,7 @@ reflections, or a functional from being invariant.
 """
 
 import functools
+from collections.abc import Callable
 
 import odl
 import torch
@@ -43,7 +44,7 @@ __all__ = [
 
 
 @functools.singledispatch
-def checks_for(obj):
+def checks_for(obj: odl.Operator | torch.nn.Module) -> tuple[Callable[..., None], ...]:
     """Return the checks of what an object claims to be.
 
     Parameters

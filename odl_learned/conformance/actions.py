@@ -27,7 +27,7 @@ class Translations:
         If there is none, or their lengths differ or their numbers are not whole.
     """
 
-    def __init__(self, shifts: Sequence[tuple[int, ...]]):
+    def __init__(self, shifts: Sequence[tuple[int, ...]]) -> None:
         try:
             shifts = [tuple(shift) for shift in shifts]
         except TypeError:
@@ -60,7 +60,7 @@ class Translations:
 
 def act(group: Group | Translations, element: int, x: torch.Tensor) -> torch.Tensor:
     """Return ``g x`` for images ``(*lead, *shape)``: pixels permuted if possible, else turned."""
-    if group.preserves_grid(element):
+    if isinstance(group, Translations) or group.preserves_grid(element):
         return group.act(element, x)
     # g = R or g = R diag(1, -1), a turn after a mirror, where the determinant is negative.
     matrix = group.matrices[element]

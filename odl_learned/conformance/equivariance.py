@@ -6,11 +6,11 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import odl
 import torch
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.conformance.actions import Translations, act, require_kept
 from odl_learned.networks.equivariant import Group
@@ -59,7 +59,7 @@ class EquivarianceErrors:
 def equivariance_error(
     phi: odl.Operator | torch.nn.Module,
     group: Group | Translations,
-    samples: Iterable[Any],
+    samples: Iterable[LinearSpaceElement] | torch.Tensor,
     *,
     elements: Sequence[int] | None = None,
     act_on_values: Callable[[int, torch.Tensor], torch.Tensor] | None = None,

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import odl
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.functionals import KullbackLeiblerConjugate, KullbackLeiblerFidelity
 from odl_learned.operators import random_element
@@ -13,7 +14,7 @@ DENSE_LIMIT = 400
 
 
 @functools.singledispatch
-def sample(obj, rng):
+def sample(obj: odl.Operator, rng: np.random.Generator) -> LinearSpaceElement:
     """Draw a random admissible point of the domain of an operator or functional.
 
     Register the class of an operator that is not defined on the whole of its domain.

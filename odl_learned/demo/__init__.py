@@ -2,7 +2,10 @@
 
 import dataclasses
 import hashlib
+import os
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +14,7 @@ from odl_learned.demo import learned, methods, plausible, report, scenes
 from odl_learned.demo.fitting import described, fit, size_for
 from odl_learned.validation import require_count, require_finite
 
-SIZES = {
+SIZES: dict[str, dict[str, Any]] = {
     "full": {"n": 256, "tikhonov": 40, "pdhg": {"ct": 400, "mri": 1500}, "steps": 900,
              "pairs": 300},
     "fast": {"n": 128, "tikhonov": 40, "pdhg": {"ct": 300, "mri": 1000}, "steps": 400,
@@ -19,7 +22,13 @@ SIZES = {
 }
 
 
-def run(images, size, folder, seed=0, train=False):
+def run(
+    images: Sequence[data.Image],
+    size: str,
+    folder: str | os.PathLike,
+    seed: int = 0,
+    train: bool = False,
+) -> list[dict[str, object]]:
     """Reconstruct every image by every method; print the table, write the file and the figures.
 
     Images with fewer pixels than the size asks for are reconstructed on as many as they have.
@@ -107,7 +116,7 @@ def _checkpoint_name(scene, settings, seed):
     return f"demo_{scene.name}_training_{hashlib.sha256(identity.encode()).hexdigest()[:8]}.pt"
 
 
-def scene_of(image, n, rng):
+def scene_of(image: data.Image, n: int, rng: np.random.Generator) -> scenes.Scene:
     """Simulate the measurement of an image: CT for modality "CT", MRI for "MR".
 
     The reconstruction has ``n`` x ``n`` pixels, or fewer if the image does.
@@ -122,7 +131,7 @@ def scene_of(image, n, rng):
         plausible.require_hounsfield(image)
         n = size_for(image, n)
         square = fit(image.array, 2 * n, fill=float(image.array.min()))
-        pixel_mm = float(image.pixel_mm[0]) * max(image.array.shape) / (2 * n)
+        pixel_mm = plausible.field_mm(image) / (2 * n)
         scene = scenes.ct_scene(square, pixel_mm, n, rng)
     else:
         plausible.require_magnitude(image)
@@ -134,7 +143,7 @@ def scene_of(image, n, rng):
                                notes=(*plausible.assumed(image), *scene.notes))
 
 
-def example_images():
+def example_images() -> list[data.Image]:
     """The slices of the package pydicom-data: an abdominal CT and a shoulder MR."""
     return [data.example_ct(), data.example_mr()]
 

@@ -14,6 +14,7 @@ import numpy as np
 import odl
 import scipy.fft
 import scipy.ndimage
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned import data, operators
 from odl_learned.demo import plausible
@@ -67,11 +68,11 @@ class Scene:
 
     name: str
     title: str
-    truth: object
+    truth: LinearSpaceElement
     forward_op: odl.Operator
     inverse_op: odl.Operator
     analytical: str
-    data: object
+    data: LinearSpaceElement
     noise_norm: float
     constraint: odl.functionals.Functional
     alphas: dict

@@ -29,7 +29,7 @@ applied: dict[str, list[tuple[object, str, object]]] = {}
 _MISSING = object()
 
 
-def apply(repairs=None):
+def apply(repairs: Iterable[Repair] | None = None) -> None:
     """Apply the repairs that are not yet in place.
 
     Parameters
@@ -56,7 +56,7 @@ def apply(repairs=None):
                 _assign(owner, name, new)
 
 
-def remove():
+def remove() -> None:
     """Put ODL back as it was before `apply`."""
     while applied:
         _, originals = applied.popitem()

@@ -2,11 +2,14 @@
 
 import numbers
 import textwrap
+from collections.abc import Mapping
+from os import PathLike
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
 
 from odl_learned.data.orientation import to_rows
 from odl_learned.plotting.panels import (
@@ -45,8 +48,18 @@ def _checked_zoom(zoom, shape):
     return (x0, x1), (y0, y1)
 
 
-def comparison(images, truth, path, window=None, zoom=None, title="", captions=None,
-               reference="truth", unit="", body=None):  # fmt: skip
+def comparison(
+    images: Mapping[str, ArrayLike],
+    truth: ArrayLike,
+    path: str | PathLike,
+    window: tuple[float, float] | None = None,
+    zoom: tuple[tuple[int, int], tuple[int, int]] | None = None,
+    title: str = "",
+    captions: Mapping[str, str] | None = None,
+    reference: str = "truth",
+    unit: str = "",
+    body: np.ndarray | None = None,
+) -> Figure:
     """Draw reconstructions next to the ground truth and save the figure.
 
     First row: the truth and the reconstructions in one gray window. Second row: the region that

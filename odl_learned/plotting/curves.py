@@ -1,7 +1,9 @@
 """Curves of learning: losses by step, and what validation found."""
 
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -11,7 +13,29 @@ from matplotlib.figure import Figure
 POINTS = 400
 
 
-def learning_curves(histories, path: str | PathLike, title: str = "") -> Figure:
+class Recorded(Protocol):
+    """What is drawn of a training, such as a `learning.History`."""
+
+    @property
+    def step(self) -> np.ndarray:
+        """Numbers of the steps."""
+
+    @property
+    def loss(self) -> np.ndarray:
+        """Losses of the steps."""
+
+    @property
+    def validation_step(self) -> np.ndarray:
+        """Steps after which the model was validated."""
+
+    @property
+    def validation(self) -> np.ndarray:
+        """What was found then."""
+
+
+def learning_curves(
+    histories: Mapping[str, Recorded], path: str | PathLike, title: str = ""
+) -> Figure:
     """Draw losses and validations of one training or of several and save the figure.
 
     Above, the loss of every step, faint, and its mean over blocks of steps, on a logarithmic axis

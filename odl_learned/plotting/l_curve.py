@@ -1,6 +1,7 @@
 """The curve of residuals and penalties along which a parameter is chosen."""
 
 import math
+from collections.abc import Mapping, Sequence
 from os import PathLike
 
 import numpy as np
@@ -12,8 +13,14 @@ from odl_learned.plotting.panels import checked_path, require_kind
 from odl_learned.validation import is_finite_number, real_numbers, require_finite, require_shape
 
 
-def l_curve(alphas, residuals, penalties, path: str | PathLike, chosen: dict | None = None,
-            title: str = "") -> Figure:  # fmt: skip
+def l_curve(
+    alphas: Sequence[float] | np.ndarray,
+    residuals: Sequence[float] | np.ndarray,
+    penalties: Sequence[float] | np.ndarray,
+    path: str | PathLike,
+    chosen: Mapping[str, float] | None = None,
+    title: str = "",
+) -> Figure:
     r"""Draw the residuals and penalties of regularization parameters and save the figure.
 
     A point :math:`(|A x_\alpha - y|, R(x_\alpha))` for every parameter, on logarithmic axes; where

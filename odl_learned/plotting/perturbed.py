@@ -1,10 +1,13 @@
 """How reconstructions react to perturbed data, with a reference on the same data beside them."""
 
 import textwrap
+from collections.abc import Mapping
+from os import PathLike
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from odl_learned.data.orientation import to_rows
 from odl_learned.plotting.panels import (
@@ -28,8 +31,20 @@ from odl_learned.plotting.panels import (
 LETTER, LABEL = 0.068, 0.42
 
 
-def perturbations(before, after, path, *, added=None, reference=None, reference_name="TV",
-                  truth=None, window=None, captions=None, table=None, title=""):  # fmt: skip
+def perturbations(
+    before: Mapping[str, ArrayLike],
+    after: Mapping[str, ArrayLike],
+    path: str | PathLike,
+    *,
+    added: Mapping[str, ArrayLike] | None = None,
+    reference: Mapping[str, ArrayLike] | None = None,
+    reference_name: str = "TV",
+    truth: ArrayLike | None = None,
+    window: tuple[float, float] | None = None,
+    captions: Mapping[str, str] | None = None,
+    table: Mapping[str, Mapping[str, str | float]] | None = None,
+    title: str = "",
+) -> Figure:
     r"""Draw reconstructions of data and of perturbed data, one column for each map.
 
     From above: ``Phi(y)``; the perturbation e of the data, another one for every map; ``Phi(y +

@@ -25,7 +25,6 @@ TO_DO = {
 ANY = {
     "comparison.Simulated": "operators, data and images are the user's, of whatever kind",
     "comparison.compare": "operators, data and images are the user's, of whatever kind",
-    "dispatch.Rules": "rules take what their class is, and `register` is that of singledispatch",
 }
 
 

@@ -1,12 +1,13 @@
 """Figures that compare volumes: three orthogonal slices through a point, and their errors."""
 
 import textwrap
+from collections.abc import Mapping
 from os import PathLike
-from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from odl_learned.data.orientation import to_rows
 from odl_learned.metrics import as_array
@@ -34,7 +35,7 @@ _FRAME = "#ffb000"
 
 
 def volume_comparison(
-    images: dict[str, Any], truth: Any, path: str | PathLike,
+    images: Mapping[str, ArrayLike], truth: ArrayLike, path: str | PathLike,
     window: tuple[float, float] | None = None, point: tuple[int, int, int] | None = None,
     title: str = "", captions: dict[str, str] | None = None, reference: str = "truth",
     unit: str = "", sides: tuple[float, float, float] | None = None,

@@ -217,4 +217,4 @@ def test_commands_wait_with_torch_until_they_run():
     code = ("import sys; sys.modules['torch'] = sys.modules['matplotlib'] = None\n"
             "from odl_learned.commands import COMMANDS; print(len(COMMANDS))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0 and done.stdout.strip() == "4", done.stderr
+    assert done.returncode == 0 and done.stdout.strip() == "5", done.stderr

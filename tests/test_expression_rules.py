@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import odl
+import pytest
 import torch
 from expression_energies import blocks, draw, plane
 
@@ -121,3 +122,15 @@ def test_an_energy_that_curves_alike_in_all_directions_passes(rng):
     energy, nothing = energy_of(F.L2NormSquared(plane())), torch.zeros(0).double()
     x = torch.as_tensor(rng.standard_normal((2, 6, 7)))
     check_energy(energy, x, nothing, x, rng)
+
+
+def test_factors_that_are_negative_whatever_the_parameters_are_named(rng):
+    space = plane((4, 4))
+    u, (alpha, beta), y = functionals.arguments(space, 2, space)
+    fidelity = 0.5 * F.L2NormSquared(space) @ (u - y)
+    length = functionals.smoothed_length(operators.gradient(space) @ u, alpha, 0.1)
+    product = F.FunctionalProduct(beta, length)
+    for wrong in (fidelity - length, -1 * fidelity + length, fidelity + -2.0 * product):
+        with pytest.raises(ValueError, match=r"has the factor -\d.* whatever the parameters are"):
+            energy_of(wrong)
+    energy_of(fidelity + -1.0 * (-1.0 * length))

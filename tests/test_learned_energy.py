@@ -135,3 +135,16 @@ def test_an_image_with_one_point_along_an_axis_learns_what_a_signal_does(shape, 
 
     image = odl.uniform_discr([0, 0], shape, shape)
     np.testing.assert_allclose(learned(image), learned(odl.uniform_discr(0, 9, 9)), rtol=1e-6)
+
+
+def test_pairs_of_zeros_are_learned_from_and_reconstructed(rng):
+    energy, images, _ = denoising(rng)
+    space = images[0].space
+    scans = [data.add_white_noise(space.zero(), 0.1, rng) for _ in range(2)]
+    learned = learn(energy, [space.zero()] * 2, scans, (-3.0, -2.0))
+    error, bound = learned.training_error(learned.params)
+    assert 0 < error < 0.1**2 and bound < 0.1 * error
+    found = learned.reconstruct(scans[0])
+    # the accuracy is a part of the norm of ones, which is 1 / 2 times that of their entries
+    assert found.x.norm() < 0.5 * scans[0].norm()
+    assert found.error_bound <= 1.01e-3 * space.one().norm()

@@ -216,6 +216,12 @@ def test_errors():
         reconstruction.FlowStep(torch.nn.Identity(), 0.1, 0.1)
 
 
+def test_a_flow_in_the_place_of_its_regularizer_is_told():
+    with pytest.raises(TypeError, match=r"Its \.regularizer is a TotalDeepVariation: pass that"):
+        regularizers.network_functional(learning.load_regularizer(learning.DEEP_VARIATION),
+                                        odl.uniform_discr([0, 0], [1, 1], (8, 8)))
+
+
 def test_that_of_the_package_denoises():
     """An image unlike the photographs that it was learned from."""
     step = learning.load_regularizer(learning.DEEP_VARIATION)

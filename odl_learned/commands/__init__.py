@@ -6,7 +6,7 @@ at all is an exception, which ``odl_learned.__main__`` turns into one line and t
 heavy is imported before a command runs.
 """
 
-from odl_learned.commands import check, doctor, figures, reconstruct
+from odl_learned.commands import check, doctor, figures, learn, reconstruct
 
 #: All commands beside ``demo``, in the order of the help.
-COMMANDS = (figures, reconstruct, check, doctor)
+COMMANDS = (figures, reconstruct, learn, check, doctor)

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 from odl_learned.commands import scan_files
+from odl_learned.commands.learn import results
 
 SUMMARY = "reconstruct a measured sinogram or k-space file, with a certificate"
 
@@ -38,6 +39,10 @@ def add(commands):
     how.add_argument("--choose", choices=tuple(RULES), default="discrepancy", help=(
         "the parameter by the noise level: a residual as large as the noise, the least unbiased "
         "estimate of the risk, or the first guess of both [discrepancy]"))
+    how.add_argument("--alpha-from", type=Path, metavar="JSON", help=(
+        "the parameter that `learn alpha` wrote for this operator"))
+    parser.add_argument("--pattern", type=Path, metavar="JSON", help=(
+        "for k-space: leave out all lines but those that `learn sampling` wrote"))
     parser.add_argument("--accuracy", type=float, default=0.01,
                         help="relative duality gap to reach [0.01]")
     parser.add_argument("--maxiter", type=int, default=5000, help="iterations of a solve [5000]")
@@ -107,6 +112,33 @@ METHODS = {"tv": tv, "tgv": tgv}
 RULES = {"discrepancy": by_discrepancy, "risk": by_risk, "first": by_first_guess}
 
 
+def learned_alpha(path, operator, method, scan, level):
+    """The parameter of a file of ``learn alpha``, which was learned for what is measured here.
+
+    Raises
+    ------
+    ValueError
+        If operator, method, pixels or views are others.
+    """
+    from odl_learned.validation import require_positive
+
+    found = results.read(path, "alpha", ("operator", "method", "alpha", "domain", "range",
+                                         "noise_level"))
+    here = {"operator": operator, "method": method,
+            "domain": results.described(scan.forward_op.domain),
+            "range": results.described(scan.forward_op.range)}  # fmt: skip
+    for name, value in here.items():
+        if found[name] != value:
+            raise ValueError(
+                f"the parameter in {path} was learned for the {name} {found[name]}, and this is "
+                f"{value}; learn it with --scan of this file, or pass what you mean by --alpha.")
+    if level is not None and not math.isclose(level, found["noise_level"], rel_tol=0.1):
+        print(f"note: {path} was learned with the noise level {found['noise_level']:.4g}, and here "
+              f"it is {level:.4g}.", file=sys.stderr)
+    require_positive(f"alpha in {path}", found["alpha"])
+    return float(found["alpha"])
+
+
 def run(arguments):
     """Write the picture; the status is 1 if parameter or certificate are not as asked for."""
     import matplotlib.image
@@ -121,12 +153,17 @@ def run(arguments):
             require_positive("--" + name.replace("_", "-"), getattr(arguments, name))
     require_count("--maxiter", arguments.maxiter)
     geometry = scan_files.read_geometry(arguments.geometry, arguments.settings)
-    scan = scan_files.OPERATORS[arguments.operator](
-        arguments.file, arguments.key, arguments.index, geometry)  # fmt: skip
+    source = arguments.file, arguments.key, arguments.index, geometry
+    scan = (scan_files.OPERATORS[arguments.operator](*source) if arguments.pattern is None else
+            scan_files.fastmri(*source, kept_lines(arguments)))  # fmt: skip
     level = scan.noise_level
     if arguments.noise_level is not None:
         level = arguments.noise_level / scan.scale
-    if level is None and arguments.alpha is None:
+    alpha = arguments.alpha
+    if arguments.alpha_from is not None:
+        alpha = learned_alpha(arguments.alpha_from, arguments.operator, arguments.method, scan,
+                              level)  # fmt: skip
+    if level is None and alpha is None:
         raise ValueError("neither --noise-level nor --alpha is given; expected --noise-level with "
                          "the standard deviation of the noise, which chooses the parameter, or "
                          "the parameter by --alpha.")
@@ -140,8 +177,8 @@ def run(arguments):
         return problem_of(alpha, data)
 
     solve = solver(arguments.maxiter)
-    alpha, reason, start = arguments.alpha, "accuracy", None
-    if alpha is None:
+    reason, start, given = "accuracy", None, alpha is not None
+    if not given:
         first = parameter_choice.first_alpha(scan.forward_op, level)
         image_of = image_part(problem_of(first, scan.data), scan.forward_op.domain)
         alpha, _, start, _, reason = RULES[arguments.choose](
@@ -163,7 +200,8 @@ def run(arguments):
     if arguments.json:
         print(json.dumps({
             "npy": str(path), "png": str(path.with_suffix(".png")), "shape": picture.shape,
-            "alpha": alpha, "parameter": "given" if arguments.alpha else arguments.choose,
+            "alpha": alpha, "parameter": ("learned" if arguments.alpha_from else
+                                            "given" if given else arguments.choose),
             "parameter_reason": reason, "value": value, "gap": gap if gap < math.inf else None,
             "relative_gap": relative if relative < math.inf else None,
             "accuracy": arguments.accuracy, "reason": str(solution.reason),
@@ -171,6 +209,17 @@ def run(arguments):
     else:
         print(told(alpha, reason, value, relative, solution, residual), "->", path)
     return 0 if reason == solution.reason == "accuracy" else 1
+
+
+def kept_lines(arguments):
+    """The lines of ``--pattern`` as a mask ``(1, columns)``."""
+    import numpy as np
+
+    if arguments.operator != "fastmri":
+        raise ValueError(f"--pattern is given and --operator is {arguments.operator}; expected "
+                         "fastmri: a pattern says which lines of k-space are kept.")
+    found = results.read(arguments.pattern, "sampling", ("columns", "lines"))
+    return np.isin(np.arange(found["columns"]), found["lines"])[None]
 
 
 def told(alpha, reason, value, relative, solution, residual):

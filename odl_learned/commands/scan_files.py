@@ -57,15 +57,15 @@ def fan(path, key, index, geometry):
         operators.scanned_fan_beam(space, angles, *distances, *detector)))  # fmt: skip
 
 
-def fastmri(path, key, index, geometry):
-    """A slice of a k-space file in the layout of fastMRI, which needs no geometry."""
+def fastmri(path, key, index, geometry, mask=None):
+    """A slice of a k-space file in the layout of fastMRI, of which a mask keeps some columns."""
     from odl_learned import data, functionals
     from odl_learned.validation import require_positive
 
     if key is not None:
         raise ValueError(f"--key is {key!r}; expected none, k-space is the array 'kspace'.")
     values = checked(geometry, (), ("largest",))
-    scan = data.read_mri_scan(path, index)
+    scan = data.read_mri_scan(path, index, mask)
     largest = values.get("largest", 3.0)
     require_positive("largest", largest)
     bound = functionals.MagnitudeBound(scan.forward_op.domain, largest)

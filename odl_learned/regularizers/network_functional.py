@@ -58,9 +58,12 @@ def network_functional(
         If the space has other axes, or several weights, or the noise level is not positive.
     """
     if not isinstance(net, InputConvex | TotalDeepVariation | Sum):
+        inside = getattr(net, "regularizer", None)
+        where = (f" Its .regularizer is a {type(inside).__name__}: pass that."
+                 if isinstance(inside, InputConvex | TotalDeepVariation | Sum) else "")
         raise TypeError(f"net is {shown(net)}, expected a regularizers.InputConvex, a "
                         "TotalDeepVariation or a Sum; a Ridge becomes a functional by "
-                        "RidgeRegularizer.")
+                        f"RidgeRegularizer.{where}")
     require_positive("noise_level", noise_level)
     weight = weight_of(space, net.dimension)
     if space.field != odl.RealNumbers() and not net.takes_complex:

@@ -1,6 +1,7 @@
 """`energy_of`: from an ODL functional to its parametric energy."""
 
 import odl
+from odl.functionals.functional import FunctionalComp
 
 from odl_learned.energies.energy import ParametricEnergy
 from odl_learned.energies.expressions.arguments import whole
@@ -12,6 +13,7 @@ from odl_learned.energies.expressions.preconditioners import ScaledSpectral
 from odl_learned.energies.expressions.preconditioners.methods import Preconditioner
 from odl_learned.energies.expressions.remainder import Remainder
 from odl_learned.energies.expressions.summands import Summand, summands
+from odl_learned.functionals import Exponential
 from odl_learned.odl_validation import require_functional
 from odl_learned.validation import require_method
 
@@ -59,6 +61,8 @@ def energy_of(functional: odl.functionals.Functional,
         If this is no functional.
     NotImplementedError
         If a node has neither rules nor attributes: names it, and what is missing.
+    ValueError
+        If a factor is negative, whatever the parameters are.
     """
     require_functional("functional", functional)
     preconditioner = ScaledSpectral() if preconditioner is None else preconditioner
@@ -68,7 +72,24 @@ def energy_of(functional: odl.functionals.Functional,
         if not summand.sees_images:
             rest.append(Remainder(summand, blocks))
         else:
+            _require_sign(summand)
             terms.append(term_of(summand.functional, summand, blocks))
     if not terms:
         raise missing(functional, "a part that depends on the images")
     return ExpressionEnergy(terms, rest, blocks, preconditioner)
+
+
+def _require_sign(summand):
+    """Raise ValueError if a factor is a negative number, times exponentials at most."""
+    others = (*summand.factors, *getattr(summand.argument, "scales", ()))
+    if summand.factor < 0 and all(map(_is_exponential, others)):
+        raise ValueError(
+            f"{type(summand.functional).__name__} has the factor {summand.factor:g} in the energy, "
+            "whatever the parameters are; expected a nonnegative number. Turn its sign; what is "
+            "concave on purpose is a functional with weak_convexity, see energies.expressions.")
+
+
+def _is_exponential(functional):
+    while isinstance(functional, FunctionalComp):
+        functional = functional.left
+    return isinstance(functional, Exponential)

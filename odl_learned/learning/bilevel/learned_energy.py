@@ -154,7 +154,8 @@ class LearnedEnergy:
         ----------
         data : element of ``Y``
         accuracy : float, optional
-            Distance to reach, as a part of the largest norm of the training images.
+            Distance to reach, as a part of the largest norm of the training images, or of that of
+            an image of ones where all of them are zero.
 
         Returns
         -------
@@ -195,7 +196,9 @@ class LearnedEnergy:
         return float(loss.value(found.x).sum()), float(bound.sum())
 
     def _size(self):
-        return float(self.problem.loss.truth.flatten(1).norm(dim=1).max())
+        """The largest norm of a training image, or that of ones where all of them are zero."""
+        truth = self.problem.loss.truth.flatten(1)
+        return float(truth.norm(dim=1).max()) or math.sqrt(truth.shape[1])
 
 
 def _stacked(name, values, space):

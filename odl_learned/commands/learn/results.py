@@ -1,0 +1,60 @@
+"""What was learned, as a file that ``reconstruct`` and Python read: JSON, without code."""
+
+import json
+import math
+from pathlib import Path
+
+#: Reasons of `lbfgsb` to end that mean: as well as could be.
+ENDED = ("gradient", "decrease")
+
+
+def write(path, kind, entries):
+    """Write ``{"learned": kind, ...}``."""
+    from odl_learned.commands.doctor import version_of
+
+    Path(path).write_text(json.dumps(
+        {"learned": kind, "odl_learned": version_of("odl_learned"), **entries}, indent=2) + "\n")
+
+
+def read(path, kind, keys):
+    """Return the entries of a file that ``learn`` wrote.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, it is none of ``learn``, of another kind, or lacks keys.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path} does not exist; expected the file that `odl-learned learn "
+                                f"{kind}` wrote.")
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON, expected the file that `odl-learned learn {kind}` "
+                         f"wrote: {error}") from error
+    what = found.get("learned") if isinstance(found, dict) else None
+    if what != kind or not all(key in found for key in keys):
+        raise ValueError(f"{path} holds {what or 'nothing that was learned'}; expected the file "
+                         f"that `odl-learned learn {kind}` wrote, with {', '.join(keys)}.")
+    return found
+
+
+def described(space):
+    """What a space is, as text that is equal where spaces are: shape, extent and components."""
+    return " ".join(repr(space).split())
+
+
+def certificate(value, bound):
+    """The mean squared error with its bound, as text."""
+    return f"mean squared error {value:.4g} +- {bound:.1g}"
+
+
+def interrupted(folder):
+    """What is said of an interruption."""
+    return (f"all steps that were accepted are in {folder}, and the same call with --resume goes "
+            "on from the last")
+
+
+def finite(number):
+    """A number that JSON has, or None."""
+    return number if math.isfinite(number) else None

@@ -53,12 +53,13 @@ def test_the_parameter_for_denoising_is_better_than_those_beside_it(folder, caps
         energies = [functionals.l2_fidelity(y) + functionals.SmoothedTV(X, alpha, nu, 0.0)
                     for y in noisy]
         each = [solvers.accelerated_gradient(
-            E, y, accuracy=1e-4, maxiter=20000, lipschitz=E.grad_lipschitz, strong_convexity=1.0).x
+            E, y, accuracy=1e-3, maxiter=20000, lipschitz=E.grad_lipschitz, strong_convexity=1.0).x
             for E, y in zip(energies, noisy)]
         return np.mean([np.mean((x.data - z.data) ** 2) for x, z in zip(each, truth)])
 
     best = error(found["alpha"])
-    assert best == pytest.approx(found["training_error"], rel=1e-3)
+    # | |x - z|^2 - |v - z|^2 | is about 2 |x - v| |x - z|, with |x - v| < 1e-3, |x - z| > 0.6
+    assert best == pytest.approx(found["training_error"], rel=2e-3 / 0.6)
     assert best < min(error(found["alpha"] * 1.2), error(found["alpha"] / 1.2))
     assert best < found["first_guess"]["training_error"]
     assert matplotlib.image.imread(found["png"]).ndim == 3

@@ -129,7 +129,9 @@ def test_the_doctor_knows_what_each_extra_brings(metadata):
 
 def test_the_version_is_the_same_wherever_it_is_written():
     version = odl_learned.__version__
-    assert f"version {version}," in (ROOT / "README.md").read_text()
+    page = (ROOT / "README.md").read_text()
+    assert f"version {version}," in page
+    assert set(re.findall(r"odl_learned-([\d.]+\d)", page)) == {version}
     assert re.search(rf"^version: {re.escape(version)}$", (ROOT / "CITATION.cff").read_text(),
                      re.MULTILINE)
     first = re.search(r"^## \[(\d[^]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)

@@ -12,7 +12,7 @@ from odl_learned import compiled
 from odl_learned.bridge.proximals.norms import PointwiseBall
 from odl_learned.compiled import compiler, pool, run_all, shares, useful_threads
 from odl_learned.solvers import rof, tgv_denoising
-from odl_learned.solvers.variation import sheets
+from odl_learned.solvers.variation import rof_sweeps, sheets
 from odl_learned.solvers.variation.rof_iteration import PrimalDual
 from odl_learned.solvers.variation.rof_sweeps import Sweeps
 from odl_learned.solvers.variation.strips import Strips
@@ -38,13 +38,18 @@ def assert_same(one, other):
 @pytest.mark.parametrize(("shape", "exponent", "weighted", "pieces"), [
     ((5, 1, 9, 7), 2, False, 1), ((3, 2, 1, 8), 2, True, 1), ((2, 2, 6, 5), 1, False, 1),
     ((4, 1, 110, 90), 2, True, 3), ((1, 1, 250, 140), 2, False, 3),
+    ((5, 1, 4, 3, 5), 2, False, 1), ((3, 2, 1, 4, 3), 2, True, 1), ((2, 1, 3, 1, 4), 1, True, 1),
+    ((2, 2, 5, 3, 4), 1, False, 1), ((4, 1, 30, 20, 14), 2, True, 3),
+    ((1, 1, 60, 24, 25), 2, False, 3), ((1, 2, 60, 24, 25), 2, False, 3),
 ])  # fmt: skip
 def test_total_variation(shape, exponent, weighted, pieces, threads, monkeypatch):
     monkeypatch.setattr(sheets, "BLOCK", 2**14)
+    monkeypatch.setattr(rof_sweeps, "CACHE", 2**18)
     rng = np.random.default_rng(0)
     y = rng.standard_normal(shape).astype(np.float32)
     radius = rng.uniform(0.1, 1, (shape[0], *shape[2:])).astype(np.float32) if weighted else None
-    plain, sweeps = (form(y, [1.0, 0.7], exponent, 1.31, radius) for form in (PrimalDual, Sweeps))
+    weights = [1.0, 0.7, 0.4][: y.ndim - 2]
+    plain, sweeps = (form(y, weights, exponent, 1.31, radius) for form in (PrimalDual, Sweeps))
     assert len(sweeps._strips.pieces) == (pieces if threads > 1 else 1)
     for count in (1, 4, 20):
         plain.advance(count)
@@ -82,6 +87,15 @@ def test_total_generalized_variation(shape, weighted, form, threads, monkeypatch
             assert np.array_equal(getattr(plain, name)(), getattr(sweeps, name)())
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64])
+def test_volumes_are_those_of_the_plain_form(dtype, monkeypatch):
+    y = np.random.default_rng(1).standard_normal((3, 6, 5, 4)).astype(dtype)
+    call = y, np.geomspace(0.05, 0.8, 3), 1e-4, 10000, 2, (1, 2, 0.5)
+    found = rof(*call)
+    monkeypatch.setattr(compiled, "is_available", lambda: False)
+    assert_same(found[:6], rof(*call)[:6])
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.complex64])
 def test_solutions_are_those_of_the_plain_form(dtype, monkeypatch):
     y = np.random.default_rng(1).standard_normal((4, 12, 9)).astype(dtype)
@@ -117,6 +131,8 @@ def test_other_images_have_the_plain_form():
     for other in (np.zeros((1, 1, 4)), np.zeros((1, 1, 4, 5, 6)), np.zeros((0, 1, 4, 5)),
                   np.zeros((1, 1, 4, 5), np.float16), torch.zeros(1, 1, 4, 5)):  # fmt: skip
         assert not sheets.can_sweep(other)
+    assert sheets.can_sweep(np.zeros((1, 1, 4, 5, 6)), (2, 3))
+    assert not sheets.can_sweep(np.zeros((1, 1, 4, 5, 6, 2)), (2, 3))
 
 
 def test_strips_share_rows():

@@ -109,25 +109,26 @@ def dense(op):
                      for e in np.eye(op.domain.size)], axis=1)  # fmt: skip
 
 
-def test_proximal_is_that_of_a_dense_primal_dual_iteration():
-    X = space_of((5, 4))
+@pytest.mark.parametrize("shape", [(5, 4), (3, 4, 2)])
+def test_proximal_is_that_of_a_dense_primal_dual_iteration(shape):
+    X = space_of(shape)
     y, alpha, beta = noisy(X), 0.2, 0.6
-    grad = operators.gradient(X)
+    grad, n = operators.gradient(X), X.size
     D, E = dense(grad), dense(operators.SymmetrizedGradient(grad.range))
-    K = np.block([[D, -np.eye(40)], [np.zeros((60, 20)), E]])
+    K = np.block([[D, -np.eye(len(D))], [np.zeros((len(E), n)), E]])
     step, target = 0.99 / np.linalg.norm(K, 2), y.data.ravel()
-    x, p = np.zeros(60), np.zeros(100)
+    x, p = np.zeros(K.shape[1]), np.zeros(len(K))
     z = x
     for _ in range(6000):
         p = p + step * K @ z
-        for rows, radius in ((slice(0, 40), alpha), (slice(40, 100), alpha * beta)):
-            lengths = np.linalg.norm(p[rows].reshape(-1, 20), axis=0)
-            p[rows] /= np.tile(np.maximum(lengths / radius, 1), len(p[rows]) // 20)
+        for rows, radius in ((slice(0, len(D)), alpha), (slice(len(D), len(K)), alpha * beta)):
+            lengths = np.linalg.norm(p[rows].reshape(-1, n), axis=0)
+            p[rows] /= np.tile(np.maximum(lengths / radius, 1), len(p[rows]) // n)
         new = x - step * K.T @ p
-        new[:20] = (new[:20] + step * target) / (1 + step)
+        new[:n] = (new[:n] + step * target) / (1 + step)
         x, z = new, 2 * new - x
     found = tgv_denoising(y, alpha, beta, 1e-10)
-    assert np.allclose(found.x.data.ravel(), x[:20], atol=1e-5)
+    assert np.allclose(found.x.data.ravel(), x[:n], atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(9,), (5, 7), (3, 4, 3)])

@@ -64,15 +64,17 @@ def dual_by_scipy(y, alpha, exponent):
     return X.element((y.data.ravel() - D.T @ found.x).reshape(X.shape))
 
 
-def test_anisotropic_minimizer_is_that_of_the_box_constrained_dual():
-    y = noisy(space_of((5, 6)))
+@pytest.mark.parametrize("shape", [(5, 6), (4, 3, 3)])
+def test_anisotropic_minimizer_is_that_of_the_box_constrained_dual(shape):
+    y = noisy(space_of(shape))
     expected = dual_by_scipy(y, 0.3, 1)
     found = rof(y, 0.3, 1e-12, exponent=1)
     assert (found.x - expected).norm() <= 1e-5 * expected.norm()
 
 
-def test_isotropic_minimizer_is_that_of_odl():
-    y = noisy(space_of((4, 5)))
+@pytest.mark.parametrize("shape", [(4, 5), (4, 4, 3)])
+def test_isotropic_minimizer_is_that_of_odl(shape):
+    y = noisy(space_of(shape))
     problem = variational.tv_problem(
         odl.IdentityOperator(y.space), functionals.l2_fidelity(y), 0.3)
     tau, sigma = problem.step_sizes()

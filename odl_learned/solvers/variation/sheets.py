@@ -100,9 +100,12 @@ def block_size(values):
     return BLOCK // values.dtype.itemsize if on_host(values) else max(1, math.prod(values.shape))
 
 
-def can_sweep(y):
-    """Whether there are compiled loops for images of shape ``(size, channels, *shape)``."""
-    return (is_numpy_array(y) and y.ndim == 4 and y.dtype in (np.float32, np.float64)
+def can_sweep(y, dimensions=(2,)):
+    """Whether there are compiled loops for images of shape ``(size, channels, *shape)``.
+
+    ``dimensions`` are those for which loops were written.
+    """
+    return (is_numpy_array(y) and y.ndim - 2 in dimensions and y.dtype in (np.float32, np.float64)
             and y.size > 0 and y.shape[-1] > 1 and compiled.is_available())  # fmt: skip
 
 

@@ -69,7 +69,10 @@ def test_anisotropic_minimizer_is_that_of_the_box_constrained_dual(shape):
     y = noisy(space_of(shape))
     expected = dual_by_scipy(y, 0.3, 1)
     found = rof(y, 0.3, 1e-12, exponent=1)
-    assert (found.x - expected).norm() <= 1e-5 * expected.norm()
+    best, value = (objective(y, 0.3, 1, x) for x in (found.x, expected))
+    # L-BFGS-B stops where its line search does not see the slope, a root of the precision away
+    assert best - found.gap <= value <= best * (1 + 1e-7)
+    assert (found.x - expected).norm() <= 2e-5 * expected.norm()
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 4, 3)])

@@ -5,8 +5,8 @@ holds loops, imports numba and is imported where a loop runs, never before. The 
 loop is in the room that uses it: it is what tests compare with, and what runs where numba is not
 installed, on accelerators, and for images of other dimensions. Against the plain form
 
-- `rof`, `rof_volumes`, `tgv` and `tgv_gap` have the same bits: it is numpy, whose roots and quotients are rounded
-  as IEEE 754 demands, and sums are added up in one order;
+- `rof`, `rof_volumes`, `tgv` and `tgv_gap` have the same bits: it is numpy, whose roots and
+  quotients are rounded as IEEE 754 demands, and sums are added up in one order;
 - so have `plane_backprojection` and `cone_backprojection`, which are numpy, too, view by view;
 - `projections` has the bits of the formula in numpy. Its plain form is torch, whose square roots
   may be off by a unit in the last place: in every sixth number of single precision where this was

@@ -30,6 +30,11 @@ def test_every_public_name_has_a_page_and_a_line_on_that_of_its_room(tmp_path):
         for name in reference.public(module):
             text = (tmp_path / title / f"{name}.rst").read_text()
             assert f":: {name}\n" in text and f":doc:`{title}/{name}`" in page
+    text = (tmp_path / "solvers" / "fista.rst").read_text()
+    assert ".. rubric:: Used in" in text and ":doc:`/generated/reference/solvers/Backtr" in text
+    assert ":doc:`/generated/reference/solvers/fista`" not in text
+    assert ":doc:`/generated/gallery/ct_tv_pdhg`" in (
+        tmp_path / "variational" / "tv_problem.rst").read_text()
     # one place for each object, to which links lead
     pages = [path.read_text() for path in tmp_path.glob("*/Whitening.rst")]
     assert len(pages) == 2 and sum(":no-index:" in text for text in pages) == 1

@@ -24,6 +24,8 @@ def name_role(role, rawtext, text, lineno, inliner, options=None, content=None):
 def keep_as_written(app, what, name, obj, options, lines):
     """Escape stars of shapes and initials of authors, which begin emphasis and lists elsewhere."""
     for number, line in enumerate(lines):
+        if line.lstrip().startswith((">>> ", "... ")):  # the code of an example
+            continue
         parts = re.split(r"(``.*?``)", line)
         parts[::2] = [re.sub(r"(?<=[(\s])\*(?=[\w. ]+[,)])", r"\\*", part) for part in parts[::2]]
         lines[number] = re.sub(r"^(\s*[A-Z])\. ", r"\1\\. ", "".join(parts))

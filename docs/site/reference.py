@@ -9,8 +9,11 @@ import pkgutil
 import shutil
 from pathlib import Path
 
+import uses
+
 import odl_learned
 
+ROOT = Path(__file__).resolve().parents[2]
 ROOM = """{line}
 {title}
 {line}
@@ -31,7 +34,9 @@ NAME = """:orphan:
 .. currentmodule:: {module}
 
 .. auto{kind}:: {name}{options}
-"""
+{used}"""
+#: Longest list of uses that is shown.
+MOST = 12
 
 
 def summary(obj):
@@ -57,10 +62,43 @@ def public(module):
             if not inspect.ismodule(getattr(importlib.import_module(module), name))]
 
 
+def used_in(name, places):
+    """The part of a page that says which tutorials, scripts and examples of others use the name.
+
+    Parameters
+    ----------
+    name : str
+        ``"bridge.as_module"``.
+    places : list of str
+        Of `uses.uses`.
+    """
+    groups = {"Pages": [], "Scripts": [], "Examples of": []}
+    for place in places:
+        if place == "README.md":
+            groups["Pages"].append("/index")
+        elif place.startswith("docs/"):
+            groups["Pages"].append("/" + place.removeprefix("docs/").removesuffix(".md"))
+        elif place.startswith("examples/"):
+            stem = place.removeprefix("examples/").removesuffix(".py").replace("/", "-")
+            if "SIZES = " in (ROOT / place).read_text(encoding="utf-8"):
+                groups["Scripts"].append(f"/generated/gallery/{stem}")
+        elif place != name:
+            room, _, last = place.rpartition(".")
+            groups["Examples of"].append(f"/generated/reference/{room}/{last}")
+    lines = [f"- {title}: " + ", ".join(f":doc:`{each}`" for each in found[:MOST])
+             + (f" and {len(found) - MOST} more" if len(found) > MOST else "")
+             for title, found in groups.items() if found]  # fmt: skip
+    return "\n.. rubric:: Used in\n\n" + "\n".join(lines) + "\n" if lines else ""
+
+
 def write_pages(folder):
     """Write all pages into a folder, which is emptied before."""
     shutil.rmtree(folder, ignore_errors=True)
     modules, described = rooms(), set()
+    used = uses.uses(ROOT, {
+        f"{module.removeprefix('odl_learned.')}.{name}":
+        getattr(importlib.import_module(module), name)
+        for module in modules for name in public(module)})  # fmt: skip
     for module in modules:
         title = module.removeprefix("odl_learned.")
         place = folder / title
@@ -76,7 +114,8 @@ def write_pages(folder):
                 options += "\n   :no-index:"
             described.add(id(obj))
             page = NAME.format(title=name, line="=" * len(name), module=module, kind=kind,
-                               name=name, options=options)
+                               name=name, options=options,
+                               used=used_in(f"{title}.{name}", used[f"{title}.{name}"]))
             (place / f"{name}.rst").write_text(page, encoding="utf-8")
             entries += [f"   * - :doc:`{title}/{name}`",
                         f"     - {'' if kind == 'data' else summary(obj)}"]

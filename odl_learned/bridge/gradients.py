@@ -69,6 +69,17 @@ def as_gradient_module(f):
     NotImplementedError
         If ODL has no gradient of the functional, such as an indicator, whose derivative by
         autograd would be a meaningless zero.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, functionals
+    >>> X = odl.rn(2, dtype="float32")
+    >>> gradient = bridge.as_gradient_module(functionals.l2_fidelity(X.element([1, 2])))
+    >>> print(gradient(torch.tensor([[1.0, 3.0], [0.0, 0.0]])))
+    tensor([[ 0.,  1.],
+            [-1., -2.]])
     """
     if not isinstance(f, odl.functionals.Functional):
         raise TypeError(

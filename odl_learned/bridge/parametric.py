@@ -149,6 +149,22 @@ def as_energy(functional):
         or has another dtype or device.
     ValueError
         On call, if an argument has another shape.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, functionals, operators
+    >>> X = odl.uniform_discr([0], [4], (4,))
+    >>> u, (alpha, nu), y = functionals.arguments(X, 2, X)
+    >>> E = (0.5 * odl.functionals.L2NormSquared(X) @ (u - y)
+    ...      + functionals.smoothed_length(operators.gradient(X) @ u, alpha, nu))
+    >>> energy = bridge.as_energy(E)
+    >>> isinstance(energy, bridge.EnergyModule)
+    True
+    >>> x, params = torch.tensor([[0, 0, 1, 1]]).double(), torch.tensor([0.0, -3.0]).double()
+    >>> print(energy(x, params, x), E([x[0].numpy(), params.numpy(), x[0].numpy()]))
+    tensor([1.1506], dtype=torch.float64) 1.1505998141157825
     """
     space = getattr(functional, "domain", None)
     if not isinstance(space, odl.ProductSpace) or len(space) not in (2, 3):

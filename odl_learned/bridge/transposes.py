@@ -58,6 +58,17 @@ def as_transpose_module(op: odl.Operator) -> OperatorModule:
         If the operator is none, nonlinear, or its spaces have no weighted inner product.
     NotImplementedError
         If it has no adjoint.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge
+    >>> A = odl.MatrixOperator([[1.0, 2.0], [0.0, 1.0], [0.0, 0.0]])
+    >>> isinstance(bridge.as_module(A), bridge.OperatorModule)
+    True
+    >>> print(bridge.as_transpose_module(A)(torch.ones(1, 3, dtype=torch.float64)))
+    tensor([[1., 3.]], dtype=torch.float64)
     """
     if not isinstance(op, odl.Operator) or not op.is_linear:
         raise TypeError(f"op is {shown(op)}, expected a linear ODL operator; the transpose of a "

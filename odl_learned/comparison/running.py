@@ -25,6 +25,26 @@ class CellError(RuntimeError):
     ----------
     failures : dict
         From ``(cell, method)`` in words to the exception.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import comparison
+    >>> y = np.ones((1, 2))
+    >>> def simulate(cell):
+    ...     return comparison.Simulated(odl.IdentityOperator(odl.rn(2)), y, 0.1, y)
+    ...
+    >>> def broken(A, data, noise_level):
+    ...     raise ArithmeticError("no minimizer")
+    ...
+    >>> cells = comparison.grid({"noise": (0.1,)})
+    >>> try:
+    ...     comparison.compare(simulate, {"broken": broken}, cells, np.subtract, progress=False)
+    ... except comparison.CellError as error:
+    ...     print(list(error.failures.values()))
+    ...
+    [ArithmeticError('no minimizer')]
     """
 
     def __init__(self, message: str, failures: dict[str, BaseException]) -> None:
@@ -84,6 +104,27 @@ def compare(
         If tasks failed: it names them, and is raised from the first one.
     TypeError, ValueError
         If an argument is not what it should be, or the folder has other files.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import comparison
+    >>> A, truth = odl.IdentityOperator(odl.rn(2)), np.zeros((3, 2))
+    >>> def simulate(cell):
+    ...     noise = cell["noise"] * np.random.default_rng(0).standard_normal(truth.shape)
+    ...     return comparison.Simulated(A, truth + noise, cell["noise"], truth)
+    ...
+    >>> methods = {"data": lambda A, y, noise_level: y, "half": lambda A, y, noise_level: y / 2}
+    >>> cells = comparison.grid({"noise": (0.1,)})
+    >>> table = comparison.compare(
+    ...     simulate, methods, cells, lambda x, truth: -np.linalg.norm(x - truth, axis=1),
+    ...     progress=False)
+    >>> isinstance(table, comparison.Table)
+    True
+    >>> difference = table.difference(cells[0], "half", "data")
+    >>> isinstance(difference, comparison.Difference), float(difference.wins)
+    (True, 1.0)
     """
     for name, value, arguments in (("simulate", simulate, 1), ("score", score, 2)):
         require_method(name, value, f"a function of {arguments}", arguments)

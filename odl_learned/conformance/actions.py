@@ -25,6 +25,18 @@ class Translations:
     ------
     ValueError
         If there is none, or their lengths differ or their numbers are not whole.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import conformance
+    >>> group = conformance.Translations([(0, 1)])
+    >>> x = torch.arange(3.0).reshape(1, 1, 3)
+    >>> errors = conformance.equivariance_error(torch.nn.ReLU(), group, x, elements=[0])
+    >>> isinstance(errors, conformance.EquivarianceErrors)
+    True
+    >>> print(float(errors))
+    0.0
     """
 
     def __init__(self, shifts: Sequence[tuple[int, ...]]) -> None:

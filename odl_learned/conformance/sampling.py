@@ -18,6 +18,15 @@ def sample(obj: odl.Operator, rng: np.random.Generator) -> LinearSpaceElement:
     """Draw a random admissible point of the domain of an operator or functional.
 
     Register the class of an operator that is not defined on the whole of its domain.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import conformance, functionals
+    >>> f = functionals.KullbackLeiblerFidelity(odl.rn(3).one())
+    >>> print(np.isfinite(f(conformance.sample(f, np.random.default_rng(0)))))
+    True
     """
     if isinstance(obj, type) or not hasattr(obj, "domain"):
         raise TypeError(f"obj is {shown(obj)}, expected an operator or functional of ODL; a torch "

@@ -137,6 +137,16 @@ class CoarsePairs(Sequence):
 
     Source: Kaipio, Somersalo, Statistical inverse problems: discretization, model reduction and
     inverse crimes (2007).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from odl_learned import data
+    >>> fine = data.FixedPairs([np.ones(3)], [np.arange(16.0).reshape(4, 4)])
+    >>> y, u = data.CoarsePairs(fine, factor=2)[0]
+    >>> print(u)
+    [[ 2.5  4.5]
+     [10.5 12.5]]
     """
 
     def __init__(self, pairs, factor):

@@ -16,6 +16,21 @@ class FixedEnergy:
 
     It has ``gradient(x)``, ``linearize(x)``, ``grad_lipschitz``, ``strong_convexity`` and
     ``take(index)``, and counts nothing.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import energies, solvers
+    >>> square = energies.AutogradEnergy(
+    ...     lambda x, p, y: 0.5 * ((x - y) ** 2).sum(-1) + 0.5 * p[0] * (x ** 2).sum(-1),
+    ...     lipschitz=lambda p: 1 + float(p[0]), strong_convexity=lambda p: 1 + float(p[0]))
+    >>> isinstance(square, energies.ParametricEnergy)
+    True
+    >>> y = torch.tensor([[2.0, 4.0]], dtype=torch.float64)
+    >>> f = energies.FixedEnergy(square, torch.ones(1, dtype=torch.float64), y)
+    >>> solution = solvers.newton_krylov(f, torch.zeros_like(y), 1e-10, 10, strong_convexity=2.0)
+    >>> print(solution.x)                                       # y / (1 + p)
+    tensor([[1.0000, 2.0000]], dtype=torch.float64)
     """
 
     def __init__(self, energy: ParametricEnergy, params: torch.Tensor, data: Data) -> None:

@@ -68,6 +68,14 @@ class BoxConstraint(odl.functionals.Functional):
         If the space is complex or its inner product no weighted sum.
     ValueError
         If there is no finite bound, or they are in the wrong order.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals
+    >>> box = functionals.BoxConstraint(odl.rn(3), 0, 1)
+    >>> print(box.proximal(1.0)([-1, 0.5, 2]), box([-1, 0.5, 2]))
+    [0. , 0.5, 1. ] inf
     """
 
     def __init__(self, space, lower, upper):
@@ -119,6 +127,16 @@ class BoxSupport(odl.functionals.Functional):
     ----------
     space, lower, upper
         As for `BoxConstraint`, which is its convex conjugate.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals
+    >>> support = functionals.BoxConstraint(odl.rn(2), 0, 3).convex_conj
+    >>> isinstance(support, functionals.BoxSupport)
+    True
+    >>> print(support([2, -1]))                                 # max <x, y> for 0 <= x <= 3
+    6.0
     """
 
     def __init__(self, space, lower, upper):
@@ -168,6 +186,19 @@ class MagnitudeBound(odl.functionals.Functional):
         If this is no space of arrays, or its inner product no weighted sum.
     ValueError
         If the bound is not positive.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals
+    >>> X = odl.cn(2)
+    >>> f = functionals.MagnitudeBound(X, 1.0)
+    >>> print(f.proximal(1.0)([3 + 4j, 0.5]))
+    [0.6+0.8j, 0.5+0.j ]
+    >>> isinstance(f.convex_conj, functionals.MagnitudeSupport)
+    True
+    >>> print(f.convex_conj([3 + 4j, 0.5]))
+    5.5
     """
 
     def __init__(self, space, bound):

@@ -42,6 +42,17 @@ def gaussian_energy(whitening, mean, accuracy=1e-6, maxiter=1000):
 
     Source: Duff, Simpson, Ehrhardt, Campbell, VAEs with structured image covariance applied to
     compressed sensing MRI (2023), section 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import functionals, operators
+    >>> X = odl.uniform_discr([0, 0], [2, 2], (2, 2))
+    >>> W = operators.Whitening(X, np.log(3) * np.ones((2, 2)), np.zeros((4, 2, 2)), radius=1)
+    >>> E = functionals.gaussian_energy(W, X.zero())
+    >>> print(f"{E(X.one()) - E(X.zero()):.1f}")                  # 4 pixels, 3^2 / 2 each
+    18.0
     """
     require_operator("whitening", whitening, Whitening, "build it with "
                      "operators.Whitening(space, log_diagonal, neighbors, radius).")

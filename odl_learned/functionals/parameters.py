@@ -201,6 +201,17 @@ def fix_block(functional, index, element):
     TypeError, IndexError
         If this is no functional, its domain no product, there is no such block, or the element is
         not in it.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals
+    >>> X = odl.rn(2)
+    >>> u, parameters, y = functionals.arguments(X, 1, X)
+    >>> E = odl.functionals.L2NormSquared(X) @ (u - y)          # on X x parameters x data
+    >>> f = functionals.fix_block(E, 2, X.element([3.0, 4.0]))
+    >>> print(f.domain, f([[0, 0], [1]]))
+    rn(2) x rn(1) 25.0
     """
     require_functional("functional", functional)
     return functional @ BlockInsertion(functional.domain, index, element)

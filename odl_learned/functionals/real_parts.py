@@ -23,6 +23,14 @@ class OnRealParts(odl.functionals.Functional):
     ------
     TypeError
         If the domain is not complex.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals
+    >>> f = functionals.OnRealParts(odl.functionals.L1Norm(odl.cn(2)))
+    >>> print(f([[3, 0], [4, 1]]))                              # |3 + 4i| + |i|
+    6.0
     """
 
     def __init__(self, functional: odl.functionals.Functional):

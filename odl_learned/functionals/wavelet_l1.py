@@ -58,6 +58,18 @@ class WaveletL1(_WaveletThreshold):
     ----------
     I. Daubechies, M. Defrise, C. De Mol, *An iterative thresholding algorithm for linear inverse
     problems with a sparsity constraint*, Comm. Pure Appl. Math. 57 (2004).
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals
+    >>> X = odl.uniform_discr([0, 0], [8, 8], (8, 8))
+    >>> f = functionals.WaveletL1(X, "haar", nlevels=2)
+    >>> details = functionals.WaveletDetailL1(X, "haar", nlevels=2)
+    >>> print(f"{f(X.one()):.2f}", details(X.one()) < 1e-12)      # a constant image has no details
+    16.00 True
+    >>> isinstance(f.convex_conj, functionals.WaveletBound)
+    True
     """
 
     def __init__(self, space, wavelet, nlevels):

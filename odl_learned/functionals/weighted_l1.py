@@ -40,6 +40,14 @@ def weighted_l1(space, alphas):
     References
     ----------
     S. Roth, M. J. Black, *Fields of experts*, Int. J. Comput. Vis. 82 (2009).
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals
+    >>> f = functionals.weighted_l1(odl.rn(2) ** 2, [1.0, 10.0])
+    >>> print(f([[1, -2], [3, 0]]))
+    33.0
     """
     if not isinstance(space, odl.ProductSpace) or not space.is_power_space:
         raise TypeError(

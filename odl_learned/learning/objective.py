@@ -61,6 +61,16 @@ class Supervised(Objective):
         If it is no function of two arguments.
 
     Calling it raises a ValueError where data have no truth or the model's images another shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import learning
+    >>> y = torch.zeros(2, 3)
+    >>> batch = learning.Batch(y, y + 2, torch.Generator().manual_seed(0), "in step 1")
+    >>> objective = learning.Supervised(learning.mean_squared_error)
+    >>> print(objective(torch.nn.Identity(), batch))
+    tensor(4.)
     """
 
     def __init__(self, loss: Callable) -> None:

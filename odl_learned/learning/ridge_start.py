@@ -48,6 +48,24 @@ def search_scale(
         If the model is none of these.
     ValueError
         If there are no factors.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, learning, networks, reconstruction, regularizers
+    >>> A = odl.IdentityOperator(odl.uniform_discr([0, 0], [6, 6], (6, 6)))
+    >>> filters = regularizers.ComposedFilters((1, 4), 3, networks.Reflecting(), dimension=2)
+    >>> ridge = regularizers.Ridge(filters, regularizers.LogCosh()).double()
+    >>> model = reconstruction.RegularizedLeastSquares(
+    ...     bridge.as_module(A), bridge.as_module(A.adjoint), ridge, noise_level=0.5, norm=1.0,
+    ...     dimension=2, accuracy=1e-2, maxiter=100)
+    >>> truth = torch.zeros(1, 6, 6, dtype=torch.float64)
+    >>> y = 0.1 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0)).double()
+    >>> before = (model(y) - truth).norm()
+    >>> scale = learning.search_scale(model, y, truth, factors=(-1.0, 0.0, 1.0))
+    >>> print(bool((model(y) - truth).norm() < before))
+    True
     """
     if not isinstance(model, RegularizedLeastSquares) or not isinstance(model.regularizer, Ridge):
         raise TypeError(f"model is {shown(model)}, expected a RegularizedLeastSquares with a "

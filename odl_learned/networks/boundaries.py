@@ -70,7 +70,23 @@ class Boundary(nn.Module, abc.ABC):
 
 
 class Circular(Boundary):
-    """Images repeat themselves; the bound is exact for images of a given shape."""
+    """Images repeat themselves; the bound is exact for images of a given shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import networks
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> x = torch.rand(1, 1, 6, 6, generator=seed)
+    >>> for boundary in (networks.Circular(), networks.Zero(), networks.Inside()):
+    ...     layer = networks.NormalizedConvolution(1, 1, 3, boundary, dimension=2, generator=seed)
+    ...     y = layer(x)
+    ...     print(tuple(y.shape), bool(y.norm() <= x.norm()))
+    ...
+    (1, 1, 6, 6) True
+    (1, 1, 6, 6) True
+    (1, 1, 4, 4) True
+    """
 
     def forward(self, x: torch.Tensor, sizes: tuple[int, ...]) -> torch.Tensor:
         for axis, (before, after) in _paddings(x, sizes):

@@ -106,6 +106,18 @@ class NoiseLevelUNet(ChannelNetwork):
     Source: Zhang et al., Plug-and-play image restoration with deep denoiser prior (2021), section
     3 (DRUNet); homogeneity: Mohan et al., Robust and interpretable blind image denoising via
     bias-free convolutional neural networks (2020).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import networks
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> net = networks.NoiseLevelUNet(1, (4, 8), blocks=1, dimension=2, generator=seed)
+    >>> denoiser = networks.NoiseLevelOnImages(net, dimension=2)
+    >>> x = torch.rand(2, 8, 8, generator=seed)
+    >>> error = 10 * denoiser(x, 0.1) - denoiser(10 * x, 1.0)   # without biases it is homogeneous
+    >>> print(bool(error.abs().max() < 1e-4))
+    True
     """
 
     def __init__(

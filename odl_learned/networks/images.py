@@ -71,6 +71,17 @@ def to_channels(x: torch.Tensor, dimension: int, components: int = 0) -> torch.T
     ------
     ValueError
         If x has fewer axes than those of image and components.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import networks
+    >>> x = torch.tensor([[1 + 2j, 3 - 1j]])
+    >>> channels = networks.to_channels(x, dimension=1)
+    >>> print(tuple(channels.shape))
+    (1, 2, 2)
+    >>> print(networks.from_channels(channels, x, dimension=1))
+    tensor([[1.+2.j, 3.-1.j]])
     """
     batch, channels, shape = _axes("x", x, dimension, components)
     images = x.reshape(prod(batch), prod(channels), *shape)

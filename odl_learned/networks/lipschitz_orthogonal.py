@@ -72,6 +72,17 @@ class OrthogonalConvolution(BoundedConvolution):
 
     Source: Li et al., Preventing gradient attenuation in Lipschitz constrained convolutional
     networks (2019).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import networks
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> circular = networks.Circular()
+    >>> layer = networks.OrthogonalConvolution(2, 2, 3, circular, dimension=2, generator=seed)
+    >>> x = torch.rand(1, 2, 8, 8, generator=seed)
+    >>> print(f"{layer(x).norm() / x.norm():.4f}")
+    1.0000
     """
 
     def __init__(

@@ -36,6 +36,16 @@ class ConvexSpline(nn.Module):
 
     Source: Goujon et al., A neural-network-based convex regularizer for inverse problems (2023);
     Goujon, Neumayer, Unser, Learning weakly convex regularizers (2024).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import networks
+    >>> spline = networks.ConvexSpline(channels=1, pieces=3, radius=1.0)
+    >>> t = torch.linspace(-2, 2, 5).reshape(1, 1, 5)
+    >>> slopes = spline(t).diff(dim=-1)
+    >>> print(bool((slopes >= 0).all()), bool((slopes <= 1 + 1e-6).all()))
+    True True
     """
 
     def __init__(self, channels: int, pieces: int, radius: float, *, slope: float = 0.95) -> None:

@@ -36,6 +36,21 @@ def apply(repairs: Iterable[Repair] | None = None) -> None:
     ----------
     repairs : iterable of Repair, optional
         Default: all of `REPAIRS`.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import odl_fixes
+    >>> odl.__version__ == odl_fixes.ODL_VERSION
+    True
+    >>> len(odl_fixes.applied) == len(odl_fixes.REPAIRS)
+    True
+    >>> isinstance(odl_fixes.REPAIRS[0], odl_fixes.Repair)
+    True
+    >>> odl_fixes.remove()                                      # ODL as it was
+    >>> print(len(odl_fixes.applied), odl_fixes.SWITCH)         # the variable that keeps it so
+    0 ODL_LEARNED_FIXES
+    >>> odl_fixes.apply()
     """
     if os.environ.get(SWITCH) == "0":
         return

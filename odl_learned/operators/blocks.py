@@ -39,6 +39,14 @@ class BlockProduct(odl.Operator):
     ------
     TypeError, ValueError
         If the domain does not have two blocks of one shape.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> product = operators.BlockProduct(odl.rn(2) * odl.rn(2))
+    >>> print(product([[2, 3], [5, 7]]))
+    [10., 21.]
     """
 
     def __init__(self, domain, range=None):
@@ -114,6 +122,15 @@ class BlockInsertion(odl.Operator):
     ------
     TypeError, IndexError
         If ``product`` is none, there is no such block, or the element is not in it.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> R = odl.rn(1)
+    >>> A = operators.BlockInsertion(odl.rn(2) * R, index=1, element=R.element([5]))
+    >>> print(A([1, 2])[0], A([1, 2])[1])
+    [1., 2.] [5.]
     """
 
     def __init__(self, product, index, element):

@@ -103,6 +103,21 @@ class SymmetrizedGradient(odl.Operator):
     ----------
     Bredies, K., Kunisch, K. and Pock, T. Total Generalized Variation. SIAM J. Imaging Sci. 3
     (2010), equation (3.2); the staggered grid is standard for linear elasticity.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> X = odl.uniform_discr([0, 0], [4, 4], (4, 4))
+    >>> E = operators.SymmetrizedGradient(operators.gradient(X).range)
+    >>> field = E.domain.element([X.element(lambda x: 2 * x[0] + 0 * x[1]), X.zero()])
+    >>> print(E(field)[0].data[1, 1], E(field)[2].data[1, 1])
+    2.0 0.0
+    >>> isinstance(E.adjoint, operators.SymmetrizedGradientAdjoint)
+    True
+    >>> q = E.range.one()
+    >>> print(E(field).inner(q), field.inner(E.adjoint(q)))
+    16.0 16.0
     """
 
     def __init__(self, domain):

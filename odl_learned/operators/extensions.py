@@ -30,6 +30,19 @@ class ReflectedExtension(odl.Operator):
         If the space is not a constantly weighted discretization.
     ValueError
         If the margins are not one whole number for each axis, from zero to its length.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> X = odl.uniform_discr([0], [4], (4,))
+    >>> E = operators.ReflectedExtension(X, (2,))
+    >>> print(E([1, 2, 3, 4]).data)
+    [2. 1. 1. 2. 3. 4. 4. 3.]
+    >>> isinstance(E.adjoint, operators.ReflectedExtensionAdjoint)
+    True
+    >>> print(E.adjoint(E.range.one()).data)                    # how often each pixel is there
+    [2. 2. 2. 2.]
     """
 
     def __init__(self, space, margin):

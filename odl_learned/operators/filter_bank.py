@@ -36,6 +36,24 @@ class FilterBank(odl.Operator):
         If the space is not on numpy, its inner product no weighted sum, or the filters complex.
     ValueError
         If the filters are not finite or their shape does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> X = odl.uniform_discr([0, 0], [3, 4], (3, 4))
+    >>> filters = np.zeros((1, 3, 3))
+    >>> filters[0, 1] = [0, -1, 1]                              # differences along the second axis
+    >>> D = operators.FilterBank(X, filters)
+    >>> u = X.element([[0, 1, 3, 6]] * 3)
+    >>> print(D(u)[0].data[0])
+    [1. 2. 3. 0.]
+    >>> isinstance(D.adjoint, operators.FilterBankAdjoint)
+    True
+    >>> v = D.range.one()
+    >>> print(D(u).inner(v), u.inner(D.adjoint(v)))
+    18.0 18.0
     """
 
     def __init__(self, space, filters):

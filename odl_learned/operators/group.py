@@ -112,6 +112,16 @@ class Reflection(odl.Operator):
         If the space is not a constantly weighted discretization.
     ValueError
         If the space has no such axis.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> X = odl.uniform_discr([0, 0], [2, 3], (2, 3))
+    >>> flip = operators.Reflection(X, axis=1)
+    >>> print(flip([[1, 2, 3], [4, 5, 6]]).data)
+    [[3. 2. 1.]
+     [6. 5. 4.]]
     """
 
     def __init__(self, space, axis):

@@ -22,6 +22,14 @@ class PointwiseExponential(odl.Operator):
     ------
     TypeError
         If this is no space of arrays of real or complex numbers.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> exp = operators.PointwiseExponential(odl.rn(2))
+    >>> print(exp([0, 1]), exp.derivative([0, 1])([1, 1]))
+    [1.        , 2.71828183] [1.        , 2.71828183]
     """
 
     def __init__(self, space):
@@ -59,6 +67,15 @@ class FunctionalMultiple(odl.Operator):
         If one is no functional or the other no operator.
     ValueError
         If the domains differ.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> X = odl.rn(2)
+    >>> F = operators.FunctionalMultiple(odl.functionals.L2NormSquared(X), odl.IdentityOperator(X))
+    >>> print(F([1, 2]))                                        # |x|^2 x
+    [ 5., 10.]
     """
 
     def __init__(self, functional, operator):

@@ -31,6 +31,15 @@ def real_parts(space: odl.core.set.space.LinearSpace) -> odl.Operator:
     ------
     TypeError
         If this is no complex space, or a product with weights of its own.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> P = operators.real_parts(odl.cn(2))
+    >>> real, imaginary = P([1 + 2j, 3 - 1j])
+    >>> print(real, imaginary)
+    [1., 3.] [ 2., -1.]
     """
     require_space("space", space)
     if isinstance(space, odl.ProductSpace):

@@ -41,6 +41,16 @@ def kept_rows(op: odl.Operator, kept: np.ndarray) -> odl.Operator:
 
     Source: Yaman et al., Self-supervised learning of physics-guided reconstruction neural networks
     without fully sampled reference data (2020), the operators of the sets Theta and Lambda.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> X = odl.rn(3)
+    >>> A = operators.kept_rows(odl.ScalingOperator(X, 2.0), np.array([True, False, True]))
+    >>> print(A([1, 2, 3]))
+    [2., 0., 6.]
     """
     require_operator("op", op)
     if not op.is_linear:
@@ -81,6 +91,19 @@ def kept_views(ray_transform: tomo.RayTransform, kept: np.ndarray) -> tomo.RayTr
         If the mask has another shape, or fewer than two views are kept.
 
     Source: Hendriksen, Pelt, Batenburg, Noise2Inverse (2020): subsets of the views.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> X = odl.uniform_discr([-1, -1], [1, 1], (8, 8), dtype="float32")
+    >>> A = operators.parallel_ray_transform(X, num_angles=6)
+    >>> kept = np.arange(6) % 2 == 0
+    >>> B = operators.kept_views(A, kept)
+    >>> u = odl.phantom.shepp_logan(X)
+    >>> print(B.range.shape[0], np.array_equal(B(u).data, A(u).data[kept]))
+    3 True
     """
     require_operator("ray_transform", ray_transform, tomo.RayTransform,
                      "Take the views before scaling.")

@@ -123,6 +123,21 @@ class Landweber(nn.Module):
         If an ODL operator is passed in place of its module.
 
     Source: Engl, Hanke, Neubauer (1996), section 6.1.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, reconstruction
+    >>> A = odl.MatrixOperator([[2.0, 0.0], [0.0, 1.0]])
+    >>> forward, adjoint = bridge.as_module(A), bridge.as_module(A.adjoint)
+    >>> y = torch.tensor([[2.0, 3.0]], dtype=torch.float64)
+    >>> print(reconstruction.Landweber(forward, adjoint, step_size=0.4, iterations=50)(y))
+    tensor([[1.0000, 3.0000]], dtype=torch.float64)
+    >>> print(reconstruction.LeastSquares(forward, adjoint, iterations=2, dimension=1)(y))
+    tensor([[1., 3.]], dtype=torch.float64)
+    >>> print(reconstruction.Tikhonov(forward, adjoint, alpha=1.0, dimension=1)(y))     # 4/5, 3/2
+    tensor([[0.8000, 1.5000]], dtype=torch.float64)
     """
 
     def __init__(

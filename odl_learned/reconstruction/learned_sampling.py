@@ -126,6 +126,13 @@ def sampling_points(shape: tuple[int, ...]) -> np.ndarray:
         If the shape is no tuple.
     ValueError
         If it is not one of positive whole numbers.
+
+    Examples
+    --------
+    >>> from odl_learned import reconstruction
+    >>> print(reconstruction.sampling_points((2, 3)))
+    [[0 1 2]
+     [3 4 5]]
     """
     shape = require_image_shape(shape)
     return np.arange(int(np.prod(shape))).reshape(shape)

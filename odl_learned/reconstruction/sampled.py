@@ -28,6 +28,23 @@ class WeighedRows(nn.Module):
     ------
     TypeError
         If an ODL operator is passed in place of its module.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, operators, reconstruction
+    >>> X = odl.uniform_discr([0, 0], [4, 4], (4, 4), dtype="complex64")
+    >>> F, seed = operators.SampledFourier(X, np.ones((4, 4))), torch.Generator().manual_seed(0)
+    >>> lines = reconstruction.sampling_lines((4, 4), axis=1)
+    >>> sampling = reconstruction.LearnedSampling(lines, kept=2, generator=seed)
+    >>> measure = reconstruction.WeighedRows(bridge.as_module(F), sampling)
+    >>> back = reconstruction.WeighedRowsAdjoint(bridge.as_module(F.adjoint), sampling)
+    >>> x = torch.ones(1, 4, 4, dtype=torch.complex64)
+    >>> y = measure(x)
+    >>> print(torch.allclose((y.conj() * y).sum(), (x.conj() * back(y)).sum()))
+    True
     """
 
     def __init__(self, forward: TensorMap, weights: nn.Module) -> None:
@@ -106,6 +123,24 @@ class KeptRows(nn.Module):
     split, restricted=rows.restricted)`` trains it; outside of training it uses all data.
 
     Source: Yaman et al., Self-supervised learning of physics-guided reconstruction (2020).
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, learning, reconstruction
+    >>> from odl_learned.learning import objectives
+    >>> A, rows = odl.IdentityOperator(odl.rn(6)), reconstruction.KeptRows()
+    >>> forward, adjoint = bridge.as_module(A), bridge.as_module(A.adjoint)
+    >>> kept = reconstruction.WeighedRows(forward, rows)
+    >>> back = reconstruction.WeighedRowsAdjoint(adjoint, rows)
+    >>> model = reconstruction.Landweber(kept, back, step_size=1.0, iterations=1)
+    >>> split = objectives.PointSplit(torch.ones(6, dtype=torch.bool), 0.5)
+    >>> loss = objectives.SelfSupervisedSplit(forward, split, restricted=rows.restricted)
+    >>> y = torch.ones(1, 6, dtype=torch.float64)
+    >>> batch = learning.Batch(y, None, torch.Generator().manual_seed(0), "in step 1")
+    >>> print(loss(model, batch), model(y))                     # half of the rows; afterwards all
+    tensor(2., dtype=torch.float64) tensor([[1., 1., 1., 1., 1., 1.]], dtype=torch.float64)
     """
 
     def __init__(self) -> None:

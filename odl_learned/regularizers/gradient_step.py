@@ -40,6 +40,22 @@ class GradientStepDenoiser(nn.Module):
 
     Source: Hurault, Leclaire, Papadakis, Gradient step denoiser for convergent plug-and-play
     (2022); Cohen et al., It has potential: gradient-driven denoisers (2021).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import networks, regularizers
+    >>> X, seed = odl.uniform_discr([0, 0], [4, 4], (4, 4)), torch.Generator().manual_seed(0)
+    >>> net = networks.CNN(1, 1, width=4, depth=2, dimension=2, generator=seed).double()
+    >>> net = networks.OnImages(net, dimension=2)
+    >>> denoiser = regularizers.GradientStepDenoiser(net, dimension=2)
+    >>> g = regularizers.gradient_step_functional(denoiser, X)  # the denoiser is I - grad g
+    >>> y = X.one()
+    >>> denoised = denoiser(torch.ones(1, 4, 4, dtype=torch.float64))[0].detach()
+    >>> print(np.abs(denoised.numpy() - (y - g.gradient(y)).data).max() < 1e-12)
+    True
     """
 
     def __init__(self, net: nn.Module, *, dimension: int) -> None:

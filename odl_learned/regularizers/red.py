@@ -59,6 +59,16 @@ def red_operator(net: nn.Module, space: odl.LinearSpace) -> odl.Operator:
         If the network is no module, or the space is none.
     ValueError
         If samples influence each other.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import regularizers
+    >>> X = odl.rn(2, dtype="float32")
+    >>> G = regularizers.red_operator(torch.nn.ReLU(), X)
+    >>> print(G([1.0, -2.0]))
+    [ 0., -2.]
     """
     require_network(net)
     weight_of(space)

@@ -62,6 +62,18 @@ class TotalDeepVariation(nn.Module):
 
     Source: Kobler, Effland, Kunisch, Pock, Total deep variation for linear inverse problems (2020);
     the noise level is not in the source.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import networks, regularizers
+    >>> seed, zero = torch.Generator().manual_seed(0), networks.Zero()
+    >>> deep = regularizers.TotalDeepVariation(2, 2, 1, zero, dimension=2, generator=seed)
+    >>> convex = regularizers.InputConvex(2, 2, 3, zero, dimension=2, generator=seed)
+    >>> both = regularizers.Sum([deep, convex])
+    >>> x = torch.rand(3, 8, 8, generator=seed)
+    >>> print(torch.allclose(both(x), deep(x) + convex(x)))
+    True
     """
 
     #: Complex images have values, too.

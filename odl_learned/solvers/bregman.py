@@ -87,6 +87,18 @@ def linearized_bregman(
     Yin, W. Analysis and generalizations of the linearized Bregman method. SIAM J. Imaging Sci. 3
     (2010). Cai, J.-F., Osher, S. and Shen, Z. Linearized Bregman iterations for compressed sensing.
     Math. Comp. 78 (2009).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import solvers
+    >>> X, rng = odl.rn(6), np.random.default_rng(0)
+    >>> A, l1 = odl.MatrixOperator(rng.standard_normal((4, 6))), odl.functionals.L1Norm(X)
+    >>> truth = X.element([0, 2, 0, 0, 0, 0])
+    >>> solution = solvers.linearized_bregman(A, A(truth), X.zero(), l1, 5.0, noise_norm=1e-3)
+    >>> print(solution.x.data.round(2), solution.reason)        # sparse, from four numbers
+    [0. 2. 0. 0. 0. 0.] discrepancy
     """
     _check_arguments(forward_op, regularizer, maxiter)
     principle = Discrepancy(forward_op, data, noise_norm, tau)

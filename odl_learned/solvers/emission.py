@@ -100,6 +100,19 @@ def osem(forward_ops, data, x0, backgrounds=None, maxiter=10, tau=None, callback
     ----------
     Hudson, H. M. and Larkin, R. S. Accelerated image reconstruction using ordered subsets of
     projection data. IEEE Trans. Med. Imaging 13 (1994), equation 4.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import operators, solvers
+    >>> X = odl.uniform_discr([-1, -1], [1, 1], (8, 8), dtype="float32")
+    >>> A = operators.parallel_ray_transform(X, num_angles=8)
+    >>> truth = X.one() + odl.phantom.shepp_logan(X, modified=True)
+    >>> parts = operators.view_subsets(A, 4)
+    >>> fast = solvers.osem(parts, [part(truth) for part in parts], X.one(), maxiter=5)
+    >>> slow = solvers.mlem(A, A(truth), X.one(), maxiter=5)
+    >>> print((fast.x - truth).norm() < (slow.x - truth).norm())
+    True
     """
     for name, parts in (("forward_ops", forward_ops), ("data", data),
                         ("backgrounds", () if backgrounds is None else backgrounds)):  # fmt: skip

@@ -58,6 +58,16 @@ def fixed_point(step, x0, accuracy, maxiter, memory=5, contraction=None, callbac
     ----------
     Walker, H. F. and Ni, P. Anderson acceleration for fixed-point iterations. SIAM J. Numer. Anal.
     49 (2011), section 2. In networks: Bai, Koltun, Kolter (2020).
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import solvers
+    >>> X = odl.rn(1)
+    >>> solution = solvers.fixed_point(lambda x: 0.5 * x + 1, X.zero(), accuracy=1e-8, maxiter=100,
+    ...                                contraction=0.5)
+    >>> print(f"{solution.x[0]:.6f}", abs(solution.x[0] - 2) <= solution.error_bound)
+    2.000000 True
     """
     require_method("step", step, "u -> P(u - tau g(u))", 1)
     if contraction is not None and not (is_finite_number(contraction) and 0 <= contraction < 1):

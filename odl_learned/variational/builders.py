@@ -40,6 +40,17 @@ def tikhonov_problem(forward_op, fidelity, alpha, constraint=None):
     ------
     TypeError, ValueError
         If spaces do not match, the operator is not linear or zero, or a parameter not positive.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals, solvers, variational
+    >>> X = odl.uniform_discr([0, 0], [4, 4], (4, 4))
+    >>> problem = variational.tikhonov_problem(
+    ...     odl.IdentityOperator(X), functionals.l2_fidelity(X.one()), alpha=1.0)
+    >>> solution = solvers.primal_dual(problem, accuracy=1e-6)
+    >>> print(f"{solution.x.data[0, 0]:.3f}")                     # 1 / (1 + alpha)
+    0.500
     """
     term = data_term(forward_op, fidelity, constraint)
     A, D = term.operator, term.fidelity
@@ -61,6 +72,18 @@ def h1_problem(forward_op, fidelity, alpha, constraint=None):
     .. math:: \min_{u \in C} D(A u) + \frac{\alpha}{2} \int |\nabla u|^2 .
 
     Parameters and errors as for `tikhonov_problem`; ``A`` acts on a ``uniform_discr`` space.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals, solvers, variational
+    >>> X = odl.uniform_discr([0, 0], [16, 16], (16, 16))
+    >>> y, identity = odl.phantom.shepp_logan(X, modified=True), odl.IdentityOperator(X)
+    >>> problem = variational.h1_problem(identity, functionals.l2_fidelity(y), alpha=0.5)
+    >>> solution = solvers.primal_dual(problem, accuracy=1e-4)
+    >>> smooth = functionals.H1Seminorm(X).proximal(0.5)(y)     # the same in closed form
+    >>> print((solution.x - smooth).norm() < 0.02 * smooth.norm())
+    True
     """
     term = data_term(forward_op, fidelity, constraint)
     A, D = term.operator, term.fidelity

@@ -32,6 +32,19 @@ def as_batch(obj):
     ValueError
         If the list is empty or the objects differ in more than such constants; the message names
         the sample and what differs.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import bridge, functionals
+    >>> X = odl.rn(2)
+    >>> f = bridge.as_batch([functionals.l2_fidelity(X.element([k, 0])) for k in (1, 2)])
+    >>> isinstance(f, bridge.BatchFunctional), isinstance(f.domain, bridge.BatchSpace)
+    (True, True)
+    >>> print(f(f.domain.zero()))                               # one value for each functional
+    tensor([0.5000, 2.0000], dtype=torch.float64)
+    >>> isinstance(bridge.as_batch([odl.ScalingOperator(X, 2.0)] * 2), bridge.BatchOperator)
+    True
     """
     is_list = isinstance(obj, (list, tuple))
     objects = list(obj) if is_list else [obj]

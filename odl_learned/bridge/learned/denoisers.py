@@ -172,6 +172,16 @@ def as_stepped_proximal(denoiser, domain):
         If the denoiser is not a module.
     ValueError
         On call of the factory, if the step is not positive.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import bridge, functionals
+    >>> X = odl.rn(2)
+    >>> shrink = bridge.as_proximal_module(odl.functionals.L1Norm(X))
+    >>> proximal = bridge.as_stepped_proximal(shrink, X)
+    >>> print(proximal(1.0)([3.0, -0.5]), proximal(2.0)([3.0, -0.5]))
+    [ 2., -0.] [ 1., -0.]
     """
     return SteppedProximal(denoiser, domain)
 

@@ -37,6 +37,15 @@ def lower_proximal(f):
     through ODL's own proximal, without derivatives. Register the rule of a functional of your own
     with ``@lower_proximal.register(MyFunctional)``; it takes the functional and returns a module
     of a tensor ``(*batch, *domain.shape)`` and a step, see `column`.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge
+    >>> square = bridge.lower_proximal(odl.functionals.L2NormSquared(odl.rn(2)))
+    >>> print(square(torch.tensor([[3.0, 6.0]]), torch.tensor(1.0)))      # x / (1 + 2 sigma)
+    tensor([[1., 2.]])
     """
     raise TypeError(
         f"expected an ODL functional, got {type(f).__name__} ({f!r}). A denoiser that stands for a "
@@ -101,6 +110,17 @@ def as_proximal_module(f):
     References
     ----------
     N. Parikh, S. Boyd, *Proximal algorithms*, Foundations and Trends in Optimization 1 (2014).
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge
+    >>> shrink = bridge.as_proximal_module(odl.functionals.L1Norm(odl.rn(3, dtype="float32")))
+    >>> isinstance(shrink, bridge.ProximalModule)
+    True
+    >>> print(shrink(torch.tensor([[3.0, -0.5, -2.0]]), 1.0))
+    tensor([[ 2.0000, -0.0000, -1.0000]])
     """
     return ProximalModule(lower_proximal(f), layout_of(f.domain))
 

@@ -54,6 +54,22 @@ class RayProjector(nn.Module):
 
     The pair follows the module to another device or precision, or says that it cannot. Copies of
     the module share it; see ``ray_sparse.SparsePair`` on pickles.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import bridge, operators
+    >>> from odl_learned.bridge import ray
+    >>> X = odl.uniform_discr([-1, -1], [1, 1], (8, 8), dtype="float32")
+    >>> A = operators.parallel_ray_transform(X, num_angles=4)
+    >>> with ray.cache_folder("matrices"):                      # matrices of rays are kept there
+    ...     module = bridge.as_module(A)
+    ...
+    >>> any(isinstance(part, ray.RayProjector) for part in module.modules())
+    True
+    >>> back = bridge.as_module(A.adjoint)
+    >>> any(isinstance(part, ray.RayBackprojector) for part in back.modules())
+    True
     """
 
     def __init__(self, pair, dtype):

@@ -24,6 +24,17 @@ class Image(NamedTuple):
     ``array`` has the shape (nx, ny); ``pixel_mm`` are the sides (x, y) of a pixel in millimeters or
     None; ``modality`` is "CT" or "MR", for example; ``unit`` is that of the values, such as "HU",
     "Gy" or "BQML", and empty where it is unknown or arbitrary.
+
+    Examples
+    --------
+    >>> import pydicom.data
+    >>> from odl_learned import data
+    >>> path = pydicom.data.get_testdata_file("CT_small.dcm")
+    >>> image = data.read_dicom(path)
+    >>> isinstance(image, data.Image)
+    True
+    >>> print(image.array.shape, image.modality, image.unit)
+    (128, 128) CT HU
     """
 
     array: np.ndarray

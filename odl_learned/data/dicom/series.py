@@ -67,6 +67,22 @@ def read_dicom_folder(path: str | PathLike, limits: Limits = Limits()) -> Stack:
         above each other or at equal distances, or without a position or with the same one.
     ImportError
         If pydicom is not installed.
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> import shutil
+    >>> import pydicom.data
+    >>> from odl_learned import data
+    >>> folder = pathlib.Path("patient")
+    >>> folder.mkdir()
+    >>> path = pydicom.data.get_testdata_file("CT_small.dcm")
+    >>> copied = shutil.copy(path, folder / "slice.dcm")
+    >>> print(data.find_patients("patient"))
+    {'1CT1': [PosixPath('patient')]}
+    >>> stack = data.read_dicom_folder("patient")
+    >>> isinstance(stack, data.Stack)
+    True
     """
     path = as_path(path)
     require_limits(limits)

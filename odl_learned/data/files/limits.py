@@ -30,6 +30,12 @@ class Limits:
     ------
     ValueError
         If a limit is not a positive number.
+
+    Examples
+    --------
+    >>> from odl_learned import data
+    >>> print(data.Limits(max_bytes=1e6))
+    Limits(max_bytes=1000000.0, max_ratio=200.0, small_bytes=67108864)
     """
 
     max_bytes: float = 2**32

@@ -107,6 +107,14 @@ def split_patients(
         If patients or shares are no mappings.
     ValueError
         If shares are out of bounds or do not add up to one, or a split has no patient.
+
+    Examples
+    --------
+    >>> from odl_learned import data
+    >>> patients = {f"patient {k}": [f"{k}a.dcm", f"{k}b.dcm"] for k in range(4)}
+    >>> splits = data.split_patients(patients, {"train": 0.75, "test": 0.25}, seed=0)
+    >>> print({name: len(files) for name, files in splits.items()})
+    {'train': 3, 'test': 1}
     """
     for name, value in (("patients", patients), ("shares", shares)):
         if not isinstance(value, Mapping) or not value:

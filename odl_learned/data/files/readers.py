@@ -160,6 +160,14 @@ def read_npz_stack(path: str | PathLike, key: str, limits: Limits = Limits()) ->
         in color, or values are not finite.
     TypeError
         If the values are complex or no numbers, or Python objects.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from odl_learned import data
+    >>> np.savez("stack.npz", images=np.zeros((3, 6, 8)))       # rows, columns
+    >>> print(data.read_npz_stack("stack.npz", "images").shape)
+    (3, 8, 6)
     """
     path = require_file(path)
     if path.suffix.lower() != ".npz":
@@ -215,6 +223,17 @@ def read_kspace(
     Notes
     -----
     Zbontar et al. (2018), "fastMRI", arXiv:1811.08839.
+
+    Examples
+    --------
+    >>> import h5py
+    >>> import numpy as np
+    >>> from odl_learned import data
+    >>> with h5py.File("scan.h5", "w") as scan:
+    ...     scan["kspace"] = np.ones((2, 4, 6, 8), complex)       # slices, coils, frequencies
+    ...
+    >>> print(data.read_kspace("scan.h5", "kspace", 1).shape)
+    (4, 6, 8)
     """
     path = require_file(path)
     with hdf5_files.open_hdf5(path) as file:

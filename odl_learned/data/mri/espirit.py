@@ -73,6 +73,20 @@ def estimate_sensitivities(
     ----------
     Uecker, M. et al. ESPIRiT, an eigenvalue approach to autocalibrating parallel MRI. Magn. Reson.
     Med. 71 (2014), sections "Theory" and "Computation of sensitivity maps".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import data, operators
+    >>> X = odl.uniform_discr([-1, -1], [1, 1], (24, 24), dtype=complex)
+    >>> maps = data.simulated_sensitivities(X, coils=3)
+    >>> A = operators.MultiCoilFourier(X, np.ones((24, 24)), maps)
+    >>> u = X.element(0.1 + odl.phantom.shepp_logan(X.real_space, modified=True).data)
+    >>> found = data.estimate_sensitivities(A(u).asarray(), calibration=(12, 12))
+    >>> agreement = np.abs((found.conj() * maps).sum(0))        # one in the same direction
+    >>> print(f"{agreement[agreement > 0].mean():.2f}")
+    0.99
     """
     kspace = _require_kspace(kspace)
     require_count("kernel_width", kernel_width, least=2)

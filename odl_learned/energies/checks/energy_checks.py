@@ -64,6 +64,18 @@ def check_energy(
         If a claim is wrong: names it, both numbers, and the sample.
     TypeError, ValueError
         If arguments are not as described, or the energy is not strongly convex.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from odl_learned import energies
+    >>> square = energies.AutogradEnergy(
+    ...     lambda x, p, y: p[0] * ((x - y) ** 2).sum(-1), lipschitz=lambda p: 2 * float(p[0]),
+    ...     strong_convexity=lambda p: 2 * float(p[0]))
+    >>> x = torch.rand(2, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    >>> params, rng = torch.ones(1, dtype=torch.float64), np.random.default_rng(0)
+    >>> energies.check_energy(square, x, params, 2 * x, rng)    # no error: all claims hold
     """
     require_arguments(energy, x, params, data)
     require_rng(rng)

@@ -45,7 +45,18 @@ def decimal(params: torch.Tensor) -> Coefficients:
 
 
 def decimal_times_alpha(params: torch.Tensor) -> Coefficients:
-    """Return the same with ``xi`` inside: ``alpha (sum phi_nu + xi/2 |x|^2)``."""
+    """Return the same with ``xi`` inside: ``alpha (sum phi_nu + xi/2 |x|^2)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.energies import coefficients
+    >>> c = coefficients.decimal_times_alpha(torch.tensor([-1.0, -2.0, -3.0]))
+    >>> isinstance(c, coefficients.Coefficients)
+    True
+    >>> print(f"{c.alpha:.0e} {c.nu:.0e} {c.xi:.0e}")             # xi is multiplied by alpha
+    1e-01 1e-02 1e-04
+    """
     require_length(params, 3, "log10 of alpha, nu and xi")
     return Coefficients(10 ** params[0], 10 ** params[1], 10 ** (params[0] + params[2]))
 
@@ -83,6 +94,15 @@ def squared_weights(
     -------
     coefficients : callable
         For parameters of shape ``(prod(shape) + 1,)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.energies import coefficients
+    >>> of = coefficients.squared_weights((2,), nu=0.1, xi=0.1)
+    >>> c = of(torch.tensor([1.0, 2.0, 0.5]))
+    >>> print(c.weights, c.alpha)
+    tensor([1., 4.]) tensor(0.5000)
     """
     _require_constants(nu, xi)
     shape = require_image_shape(shape)
@@ -96,7 +116,16 @@ def squared_weights(
 
 
 def odds_weights(alpha: float, nu: float, xi: float) -> Callable[[torch.Tensor], Coefficients]:
-    """Return coefficients for ``params = c`` in [0, 1) of a signal: weights ``c / (1 - c)``."""
+    """Return coefficients for ``params = c`` in [0, 1) of a signal: weights ``c / (1 - c)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.energies import coefficients
+    >>> of = coefficients.odds_weights(alpha=0.1, nu=0.1, xi=0.1)
+    >>> print(of(torch.tensor([0.0, 0.5])).weights)             # c / (1 - c)
+    tensor([0., 1.])
+    """
     _require_constants(nu, xi)
     require_nonnegative("alpha", alpha)
     return lambda params: Coefficients(alpha, nu, xi, params / (1 - params))

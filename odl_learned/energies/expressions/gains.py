@@ -51,6 +51,16 @@ def row_norm(op: odl.Operator) -> float | None:
     Parameters
     ----------
     op : linear odl.Operator
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> from odl_learned.energies import expressions
+    >>> X = odl.uniform_discr([0, 0], [9, 9], (9, 9))
+    >>> D = operators.gradient(X)
+    >>> print(f"{expressions.row_norm(D):.3f} {operators.operator_norm(D):.3f}")
+    1.732 2.785
     """
     return None
 

@@ -41,6 +41,18 @@ class RidgeEnergy(ExpertsEnergy):
     Y. Chen, R. Ranftl, T. Pock, *Insights into analysis operator learning*, IEEE Trans. Image
     Process. 23 (2014); A. Goujon et al., *A neural-network-based convex regularizer for inverse
     problems*, IEEE Trans. Comput. Imaging 9 (2023).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.energies import filters
+    >>> energy = filters.RidgeEnergy((4, 4), filter_shape=(1, 1, 2), scales=(0.001,), xi=0.1)
+    >>> one = torch.ones(1, 1, dtype=torch.float64)
+    >>> params = energy.params(torch.tensor([[[-1.0, 1.0]]], dtype=torch.float64), one)
+    >>> step = torch.zeros(1, 4, 4, dtype=torch.float64)
+    >>> step[..., 2:] = 1
+    >>> print(energy.value(step, params, step))                 # four jumps, and xi/2 |x|^2 = 0.4
+    tensor([3.2244], dtype=torch.float64)
     """
 
     def __init__(

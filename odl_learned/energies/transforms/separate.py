@@ -20,6 +20,23 @@ class Separate(Transform):
     Parameters
     ----------
     transform : Transform
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import energies
+    >>> from odl_learned.energies import coefficients, potentials, transforms
+    >>> D = transforms.ForwardDifferences((3, 3))
+    >>> params = torch.tensor([0.0, -9.0]).double()
+    >>> corner = torch.zeros(1, 3, 3, dtype=torch.float64)
+    >>> corner[0, 0, 0] = 1
+    >>> for transform in (D, transforms.Separate(D)):           # isotropic, anisotropic
+    ...     energy = energies.VariationEnergy(
+    ...         energies.Denoising(), transform, potentials.HuberPotential(), coefficients.natural)
+    ...     print(energy.value(corner, params, corner))
+    ...
+    tensor([1.4142], dtype=torch.float64)
+    tensor([1.9999], dtype=torch.float64)
     """
 
     def __init__(self, transform):

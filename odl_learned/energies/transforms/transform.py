@@ -115,6 +115,22 @@ class OrthogonalTransform(Transform):
         and ``as_module(W.adjoint)`` of `bridge` for ``W = operators.OrthogonalWavelet(...)``.
     shape : tuple of int
         Of images and coefficients.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import energies
+    >>> from odl_learned.energies import coefficients, potentials, transforms
+    >>> half = 0.5 ** 0.5
+    >>> def haar(x):
+    ...     return half * torch.stack([x[:, 0] + x[:, 1], x[:, 0] - x[:, 1]], 1)
+    ...
+    >>> transform = transforms.OrthogonalTransform(haar, haar, (2,))     # it is its own inverse
+    >>> energy = energies.VariationEnergy(
+    ...     energies.Denoising(), transform, potentials.HuberPotential(), coefficients.natural)
+    >>> x, params = torch.tensor([[1.0, 1.0]]).double(), torch.tensor([0.0, -9.0]).double()
+    >>> print(energy.value(x, params, x))                       # |(sqrt 2, 0)|_1
+    tensor([1.4142], dtype=torch.float64)
     """
 
     def __init__(self, analysis, synthesis, shape):

@@ -30,6 +30,15 @@ class SmoothedGroupL1(odl.functionals.Functional):
         If the space is not such a power space, or its inner product no weighted sum.
     ValueError
         If the smoothing is not positive.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals, operators
+    >>> V = odl.rn(2) ** 2
+    >>> f = functionals.SmoothedGroupL1(V, nu=0.1)
+    >>> print(f"{f([[3, 0], [4, 0]]):.3f}")                       # nearly |(3, 4)| + |(0, 0)|
+    5.101
     """
 
     def __init__(self, vfspace, nu):

@@ -113,6 +113,20 @@ def read_checkpoint(path: str | os.PathLike) -> dict:
         If the file cannot be opened.
 
     No code in the file is run (``torch.load(..., weights_only=True)``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from odl_learned import learning
+    >>> model, pairs = torch.nn.Linear(1, 1), [(np.zeros(1, "f4"), np.ones(1, "f4"))]
+    >>> sgd = torch.optim.SGD(model.parameters(), 0.1)
+    >>> history = learning.train(
+    ...     model, pairs, steps=2, optimizer=sgd, checkpoint="run.pt", progress=False)
+    >>> isinstance(history, learning.History)
+    True
+    >>> print(sorted(learning.read_checkpoint("run.pt")["model"]))
+    ['bias', 'weight']
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"checkpoint is {path!r}, expected the path of a file, a str or Path.")

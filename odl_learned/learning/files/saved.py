@@ -37,6 +37,24 @@ class SavedReconstruction(NamedTuple):
         The same on batches of tensors, in evaluation mode.
     forward_op : odl.Operator
         A, whose spaces these are.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, learning, networks, reconstruction
+    >>> A = odl.IdentityOperator(odl.uniform_discr([0, 0], [4, 4], (4, 4), dtype="float32"))
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> net = networks.CNN(1, 1, width=2, depth=2, dimension=2, generator=seed)
+    >>> model = reconstruction.Postprocessing(
+    ...     bridge.as_module(A), networks.OnImages(net, dimension=2))
+    >>> learning.save_reconstruction("map.pt", model, A)
+    >>> saved = learning.load_reconstruction("map.pt", A)
+    >>> isinstance(saved, learning.SavedReconstruction)
+    True
+    >>> y = torch.rand(1, 4, 4, generator=seed)
+    >>> print(torch.equal(saved.model(y), model(y)))
+    True
     """
 
     operator: odl.Operator

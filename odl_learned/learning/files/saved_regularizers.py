@@ -41,6 +41,17 @@ def save_regularizer(path: str | os.PathLike, regularizer: nn.Module) -> None:
         If it is no module, or a part of it has no recipe.
     OSError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import learning, networks, regularizers
+    >>> filters = regularizers.ComposedFilters((1, 4), 3, networks.Reflecting(), dimension=2)
+    >>> ridge = regularizers.Ridge(filters, regularizers.LogCosh())
+    >>> learning.save_regularizer("ridge.pt", ridge)
+    >>> x = torch.rand(1, 6, 6, generator=torch.Generator().manual_seed(0))
+    >>> print(torch.equal(learning.load_regularizer("ridge.pt")(x), ridge(x)))
+    True
     """
     if not isinstance(regularizer, nn.Module):
         raise TypeError(f"regularizer is {shown(regularizer)}, expected a torch module, such as "

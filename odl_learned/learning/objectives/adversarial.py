@@ -38,6 +38,23 @@ class Adversarial(Objective):
 
     Source: Lunz, Oktem, Schonlieb, Adversarial regularizers in inverse problems (2018), algorithm
     1; one-sided as in Petzka et al., On the regularization of Wasserstein GANs (2018).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import learning
+    >>> from odl_learned.learning import objectives
+    >>> class Variation(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return x.diff(dim=-1).abs().sum(-1)
+    ...
+    >>> truth = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
+    >>> noisy = truth + torch.tensor([[0.2, -0.2, 0.2, -0.2]])
+    >>> batch = learning.Batch(noisy, truth, torch.Generator().manual_seed(0), "in step 1")
+    >>> print(objectives.Adversarial(penalty=0.0)(Variation(), batch))     # 1.0 - 2.2
+    tensor(-1.2000, grad_fn=<MeanBackward0>)
+    >>> print(objectives.Direct()(Variation(), batch))
+    tensor(-0.3750)
     """
 
     def __init__(self, penalty: float = 10.0, slope: float = 1.0) -> None:

@@ -32,6 +32,26 @@ class EnergyGap(Objective):
 
     Source: LeCun et al., A tutorial on energy-based learning (2006), the loss of the perceptron;
     Blondel, Martins, Niculae, Learning with Fenchel-Young losses (2020).
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, learning, networks, reconstruction, regularizers
+    >>> from odl_learned.learning import objectives
+    >>> A = odl.IdentityOperator(odl.uniform_discr([0, 0], [4, 4], (4, 4)))
+    >>> filters = regularizers.ComposedFilters((1, 4), 3, networks.Reflecting(), dimension=2)
+    >>> ridge = regularizers.Ridge(filters, regularizers.LogCosh()).double()
+    >>> model = reconstruction.RegularizedLeastSquares(
+    ...     bridge.as_module(A), bridge.as_module(A.adjoint), ridge, noise_level=0.5, norm=1.0,
+    ...     dimension=2, accuracy=1e-4, maxiter=200)
+    >>> y = torch.rand(1, 4, 4, generator=torch.Generator().manual_seed(0)).double()
+    >>> for truth in (model(y).detach(), y):                    # the minimizer, and another image
+    ...     batch = learning.Batch(y, truth, torch.Generator().manual_seed(0), "in step 1")
+    ...     print(bool(objectives.EnergyGap()(model, batch) > 1e-3))
+    ...
+    False
+    True
     """
 
     def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:

@@ -43,6 +43,23 @@ class Equivariance(Objective):
 
     Source: Chen, Tachella, Davies, Equivariant imaging (2021); robust: the same authors
     (2022).
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, learning
+    >>> from odl_learned.learning import objectives
+    >>> class Flip(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return x.flip(-1)
+    ...
+    >>> forward = bridge.as_module(odl.IdentityOperator(odl.rn(3)))
+    >>> objective = objectives.Equivariance(forward, [Flip()], learning.mean_squared_error)
+    >>> y = torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.float64)
+    >>> batch = learning.Batch(y, None, torch.Generator().manual_seed(0), "in step 1")
+    >>> print(objective(torch.nn.Identity(), batch))            # the identity commutes with flips
+    tensor(0., dtype=torch.float64)
     """
 
     def __init__(

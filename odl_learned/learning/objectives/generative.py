@@ -34,6 +34,21 @@ class Autoencoding(Objective):
         If the weight is negative.
     TypeError
         On call, if the model is none.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import learning
+    >>> from odl_learned.learning import objectives
+    >>> from odl_learned.networks import generative
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> model = generative.Autoencoder(
+    ...     generative.FullyConnectedEncoder(1, (4, 4), (8,), 2, generator=seed),
+    ...     generative.FullyConnectedDecoder(2, (8,), 1, (4, 4), generator=seed))
+    >>> batch = learning.Batch(torch.rand(3, 4, 4, generator=seed), None, seed, "in step 1")
+    >>> error = (batch.data - model(batch.data)).square()
+    >>> print(objectives.Autoencoding(latent_weight=0.0)(model, batch) / error.mean())
+    tensor(1., grad_fn=<DivBackward0>)
     """
 
     def __init__(self, latent_weight: float = 0.0) -> None:

@@ -29,6 +29,19 @@ class DataConsistency(Objective):
     ------
     TypeError
         If an ODL operator is passed in place of its module.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, learning
+    >>> from odl_learned.learning import objectives
+    >>> forward = bridge.as_module(odl.ScalingOperator(odl.rn(2), 2.0))
+    >>> y = torch.ones(1, 2, dtype=torch.float64)
+    >>> batch = learning.Batch(y, None, torch.Generator().manual_seed(0), "in step 1")
+    >>> objective = objectives.DataConsistency(forward, learning.mean_squared_error)
+    >>> print(objective(torch.nn.Identity(), batch))            # |2 y - y|^2, a mean over entries
+    tensor(1., dtype=torch.float64)
     """
 
     def __init__(self, forward: TensorMap, loss: Callable = mean_squared_error) -> None:
@@ -58,6 +71,19 @@ class Noise2Noise(Objective):
         ``(simulated, data) -> real tensor of shape ()``.
 
     The pairs are ``(y, y')``. Source: Lehtinen et al., Noise2Noise (2018).
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, learning
+    >>> from odl_learned.learning import objectives
+    >>> forward = bridge.as_module(odl.IdentityOperator(odl.rn(2)))
+    >>> y = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+    >>> batch = learning.Batch(y, y + 1, torch.Generator().manual_seed(0), "in step 1")
+    >>> objective = objectives.Noise2Noise(forward, learning.mean_squared_error)
+    >>> print(objective(torch.nn.Identity(), batch))
+    tensor(1., dtype=torch.float64)
     """
 
     def __init__(self, forward: TensorMap, loss: Callable = mean_squared_error) -> None:

@@ -50,6 +50,21 @@ class SURE(Objective):
         If a noise level is negative, infinite, or zero everywhere, or the step not positive.
 
     Source: Stein (1981); Ramani, Blu, Unser, Monte-Carlo SURE (2008).
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, learning
+    >>> from odl_learned.learning import objectives
+    >>> forward = bridge.as_module(odl.IdentityOperator(odl.rn(1000)))
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> truth = torch.zeros(1, 1000, dtype=torch.float64)
+    >>> y = truth + 0.5 * torch.randn(truth.shape, generator=seed, dtype=torch.float64)
+    >>> batch = learning.Batch(y, None, seed, "in step 1")
+    >>> sure = objectives.SURE(forward, noise_level=0.5)
+    >>> print(f"{sure(torch.nn.Identity(), batch):.2f}", f"{(y - truth).square().mean():.2f}")
+    0.24 0.25
     """
 
     def __init__(
@@ -101,6 +116,21 @@ class Recorrupted(Objective):
         If a noise level or the spread is out of range.
 
     Source: Pang et al., Recorrupted-to-Recorrupted (2021), with ``D = t I``.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, learning
+    >>> from odl_learned.learning import objectives
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> y = 0.5 * torch.randn(1, 10000, generator=seed, dtype=torch.float64)
+    >>> batch = learning.Batch(y, None, seed, "in step 1")
+    >>> forward = bridge.as_module(odl.IdentityOperator(odl.rn(10000)))
+    >>> objective = objectives.Recorrupted(forward, noise_level=0.5, spread=0.5)
+    >>> values = [objective(net, batch) for net in (torch.nn.Identity(), torch.nn.Tanhshrink())]
+    >>> print(bool(values[1] < values[0]))                      # the truth is zero
+    True
     """
 
     def __init__(

@@ -145,6 +145,14 @@ def normalized_losses(simulated: torch.Tensor, data: torch.Tensor) -> torch.Tens
         u and v, real or complex; samples of v must not be zero.
 
     Source: Yaman et al. (2020).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.learning import objectives
+    >>> y = torch.tensor([[3.0, 4.0]])
+    >>> print(objectives.normalized_losses(0 * y, y), objectives.normalized_losses(y, y))
+    tensor(2.) tensor(0.)
     """
     require_comparable("simulated", simulated, "data", data)
     if not (data.is_floating_point() or data.is_complex()):
@@ -191,6 +199,20 @@ class SelfSupervisedSplit(Objective):
         ``rows.restricted``, which restricts its operator, too.
 
     Source: Yaman et al., Self-supervised learning of physics-guided reconstruction (2020).
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, learning
+    >>> from odl_learned.learning import objectives
+    >>> forward = bridge.as_module(odl.IdentityOperator(odl.rn(6)))
+    >>> split = objectives.PointSplit(torch.ones(6, dtype=torch.bool), 0.5)
+    >>> objective = objectives.SelfSupervisedSplit(forward, split)
+    >>> y = torch.ones(1, 6, dtype=torch.float64)
+    >>> batch = learning.Batch(y, None, torch.Generator().manual_seed(0), "in step 1")
+    >>> print(objective(torch.nn.Identity(), batch))            # what is held out is not predicted
+    tensor(2., dtype=torch.float64)
     """
 
     def __init__(

@@ -47,6 +47,24 @@ class Wasserstein(Objective):
         If a number is out of range, or the critic returns another shape.
 
     Source: Gulrajani et al., Improved training of Wasserstein GANs (2017), algorithm 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import learning
+    >>> from odl_learned.learning import objectives
+    >>> from odl_learned.networks import generative
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> model = generative.Autoencoder(
+    ...     generative.FullyConnectedEncoder(1, (4, 4), (8,), 2, generator=seed),
+    ...     generative.FullyConnectedDecoder(2, (8,), 1, (4, 4), generator=seed))
+    >>> encoder = generative.FullyConnectedEncoder(1, (4, 4), (5,), 1, generator=seed)
+    >>> critic = generative.Critic(encoder)
+    >>> objective = objectives.Wasserstein(critic, torch.optim.Adam(critic.parameters()), 1, 10.0)
+    >>> batch = learning.Batch(torch.rand(3, 4, 4, generator=seed), None, seed, "in step 1")
+    >>> objective.prepare(model, batch)                         # the critic takes a step
+    >>> print(bool(torch.isfinite(objective(model, batch))))
+    True
     """
 
     def __init__(self, critic: nn.Module, optimizer: torch.optim.Optimizer, critic_steps: int = 5,

@@ -137,6 +137,18 @@ class GroupTransposedConvolution(FieldConvolution):
         For sizes below 1, fields of different groups, or another shape of the input.
     TypeError
         For an input of another dtype than the weights.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.networks import equivariant
+    >>> group, seed = equivariant.Cyclic(4), torch.Generator().manual_seed(0)
+    >>> fields = equivariant.regular(group, 2)
+    >>> up = equivariant.GroupTransposedConvolution(fields, fields, 2, stride=2, generator=seed)
+    >>> x = torch.rand(1, 8, 4, 4, generator=seed)
+    >>> turned = up(fields.act(1, x)) - fields.act(1, up(x))
+    >>> print(tuple(up(x).shape), bool(turned.abs().max() < 1e-5))
+    (1, 8, 8, 8) True
     """
 
     def __init__(

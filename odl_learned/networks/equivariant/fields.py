@@ -106,6 +106,13 @@ def quotient(group: Group, generators: tuple[int, ...], count: int) -> Fields:
 
     With the half turn of ``Cyclic(4)``, ``quotient(group, (2,), count)``, these are lines: what a
     half turn does not distinguish.
+
+    Examples
+    --------
+    >>> from odl_learned.networks import equivariant
+    >>> fields = equivariant.quotient(equivariant.Cyclic(4), generators=(2,), count=3)
+    >>> print(fields.channels)                                  # 4 / 2 for each of three fields
+    6
     """
     require_group(group)
     return Fields(group, group.subgroup(*_elements("generators", generators)), count)

@@ -192,6 +192,17 @@ class CubeRotations(Group):
     """The 24 rotations of the cube, which permute the voxels of a volume; exact.
 
     They are the signed permutation matrices of determinant one, in a fixed order.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.networks import equivariant
+    >>> group = equivariant.CubeRotations()
+    >>> isinstance(group, equivariant.Group)
+    True
+    >>> x = torch.arange(27.0).reshape(1, 3, 3, 3)
+    >>> print(group.order, bool((group.act(0, x) == x).all()), bool((group.act(5, x) == x).all()))
+    24 True False
     """
 
     def __init__(self) -> None:

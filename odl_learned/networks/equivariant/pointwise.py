@@ -27,6 +27,17 @@ class FieldPReLU(nn.Module):
         First value of all slopes.
 
     Maps ``(N, fields.channels, *shape)`` to the same shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.networks import equivariant
+    >>> fields = equivariant.regular(equivariant.Cyclic(4), 1)
+    >>> isinstance(fields, equivariant.Fields)
+    True
+    >>> x = torch.tensor([3.0, 0.0, 0.0, -4.0]).reshape(1, 4, 1, 1)
+    >>> print(equivariant.FieldPReLU(fields, slope=0.25)(x).flatten().tolist())
+    [3.0, 0.0, 0.0, -1.0]
     """
 
     def __init__(self, fields: Fields, slope: float = 0.25) -> None:
@@ -62,6 +73,18 @@ class NormNonlinearity(nn.Module):
     Maps ``(N, fields.channels, *shape)`` to the same shape.
 
     Source: Weiler, Cesa, General E(2)-equivariant steerable CNNs (2019), section 2.6.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.networks import equivariant
+    >>> fields = equivariant.regular(equivariant.Cyclic(4), 1)
+    >>> layer = equivariant.NormNonlinearity(fields)
+    >>> layer.threshold.data.fill_(1.0)
+    tensor([1.])
+    >>> x = torch.tensor([3.0, 0.0, 0.0, -4.0]).reshape(1, 4, 1, 1)
+    >>> print(layer(x).detach().flatten())                      # of norm 4, not 5
+    tensor([ 2.4000,  0.0000,  0.0000, -3.2000])
     """
 
     def __init__(self, fields: Fields) -> None:

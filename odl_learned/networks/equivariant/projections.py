@@ -45,7 +45,21 @@ class FieldSum(FieldProjection):
 
 
 class FieldMax(FieldProjection):
-    """The largest component of each field, ``u_i(x) = max_c f_i(x, c)``."""
+    """The largest component of each field, ``u_i(x) = max_c f_i(x, c)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.networks import equivariant
+    >>> fields = equivariant.regular(equivariant.Cyclic(4), 1)
+    >>> x = torch.tensor([3.0, 0.0, 0.0, 4.0]).reshape(1, 4, 1, 1)
+    >>> for part in (equivariant.FieldMax, equivariant.FieldNorm, equivariant.FieldSum):
+    ...     print(part(fields)(x).item())
+    ...
+    4.0
+    5.0
+    7.0
+    """
 
     def reduce(self, parts: torch.Tensor) -> torch.Tensor:
         return parts.amax(2)

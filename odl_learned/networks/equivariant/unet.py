@@ -49,6 +49,22 @@ class EquivariantUNet(EquivariantNetwork):
         For an input of another dtype than the weights, or another group.
 
     Source: Ronneberger, Fischer, Brox, U-Net (2015), with the layers of Cohen, Welling (2016).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import conformance, networks
+    >>> from odl_learned.networks import equivariant
+    >>> group, seed = equivariant.Cyclic(4), torch.Generator().manual_seed(0)
+    >>> net = equivariant.EquivariantUNet(group, 1, 1, fields=(1, 2), joint=1, generator=seed)
+    >>> denoiser, x = networks.OnImages(net, dimension=2), torch.rand(1, 8, 8, generator=seed)
+    >>> print(float(denoiser(x).abs().max()))                   # it starts as the zero map
+    0.0
+    >>> for parameter in net.parameters():
+    ...     parameter.data = torch.randn(parameter.shape, generator=seed)
+    ...
+    >>> print(float(conformance.equivariance_error(denoiser, group, x)) < 1e-4)
+    True
     """
 
     def __init__(

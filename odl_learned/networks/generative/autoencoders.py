@@ -32,6 +32,19 @@ class Autoencoder(nn.Module):
         If they are no encoder and decoder.
     ValueError
         If channels, shapes or latent vectors differ, or images have another shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.networks import generative
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> encoder = generative.ConvolutionalEncoder(1, (8, 8), (4, 8), latent=3, generator=seed)
+    >>> decoder = generative.ConvolutionalDecoder(3, (8, 4), 1, (8, 8), generator=seed)
+    >>> isinstance(encoder, generative.Encoder), isinstance(decoder, generative.Decoder)
+    (True, True)
+    >>> model = generative.Autoencoder(encoder, decoder)
+    >>> print(tuple(model(torch.rand(2, 8, 8, generator=seed)).shape))
+    (2, 8, 8)
     """
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:

@@ -29,6 +29,16 @@ class Critic(nn.Module):
         If it has more latent numbers, or images have another shape.
 
     Source: Arjovsky, Chintala, Bottou, Wasserstein GAN (2017).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.networks import generative
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> encoder = generative.FullyConnectedEncoder(1, (4, 4), (5,), 1, generator=seed)
+    >>> critic = generative.Critic(encoder)
+    >>> print(tuple(critic(torch.rand(3, 4, 4, generator=seed)).shape))
+    (3,)
     """
 
     def __init__(self, encoder: Encoder) -> None:

@@ -154,6 +154,16 @@ def require_even_angles(forward_op):
     ----------
     forward_op : odl.applications.tomo.RayTransform, or a scalar multiple of one
         The forward operator that is asked to be equivariant.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> X = odl.uniform_discr([-1, -1], [1, 1], (8, 8), dtype="float32")
+    >>> operators.require_even_angles(operators.parallel_ray_transform(X, num_angles=5))
+    Traceback (most recent call last):
+        ...
+    ValueError: forward_op has 5 angles, an odd number; expected an even one, since a ...
     """
     geometry = ray_transform_in(forward_op).geometry
     number = len(geometry.angles)

@@ -58,6 +58,16 @@ def scanned_parallel_beam(space, angles, num_bins, bin_width, axis_bin=None):
     See Also
     --------
     parallel_ray_transform : equally spaced angles and a centered detector.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> X = odl.uniform_discr([-1, -1], [1, 1], (8, 8), dtype="float32")
+    >>> A = operators.scanned_parallel_beam(X, np.deg2rad([0, 30, 75]), num_bins=9, bin_width=0.25)
+    >>> print(A.range.shape, f"{A(X.one()).data[0, 4]:.2f}")     # the middle ray is of length 2
+    (3, 9) 2.00
     """
     views = _views(angles)
     require_scan(space, (2, 3), len(views), num_bins)

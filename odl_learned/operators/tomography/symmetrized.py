@@ -124,6 +124,20 @@ class SymmetrizedRayTransform(odl.Operator):
 
     Source: the projection onto equivariant maps, Serre, Linear Representations of Finite Groups
     (1977), section 2.2.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> X = odl.uniform_discr([-1, -1], [1, 1], (8, 8), dtype="float32")
+    >>> A = operators.parallel_ray_transform(X, num_angles=4)
+    >>> S = operators.SymmetrizedRayTransform(A)
+    >>> turn, turned_data = operators.QuarterTurn(X, 1), operators.SinogramTurn(A, 1)
+    >>> u = odl.phantom.shepp_logan(X)
+    >>> print((S(turn(u)) - turned_data(S(u))).norm() == 0)     # of A itself, only nearly
+    True
+    >>> isinstance(S.adjoint, operators.SymmetrizedRayTransformAdjoint)
+    True
     """
 
     def __init__(self, forward_op: tomo.RayTransform):

@@ -50,6 +50,22 @@ class SampledFourier(odl.Operator):
         If a space is not complex, on numpy and constantly weighted, or the weights are complex.
     ValueError
         If the weights are not finite or a shape or dtype does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> X = odl.uniform_discr([0, 0], [4, 4], (4, 4), dtype=complex)
+    >>> mask = np.zeros((4, 4))
+    >>> mask[2, 2] = 1                                          # frequency zero is in the middle
+    >>> A = operators.SampledFourier(X, mask)
+    >>> print(A(X.one()).data[2, 2].real)
+    4.0
+    >>> isinstance(A.adjoint, operators.SampledFourierAdjoint)
+    True
+    >>> print(A.adjoint(A(X.one())).data[0, 0].real)            # the mean of the image
+    1.0
     """
 
     def __init__(self, domain, weights, range=None):

@@ -43,6 +43,15 @@ class Translation(FourierMultiplier):
         If the space is not a constantly weighted discretization.
     ValueError
         If the shift has not one finite number for each axis.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> X = odl.uniform_discr([0, 0], [1, 4], (1, 4))
+    >>> T = operators.Translation(X, shift=[0, 1.0])
+    >>> print(T([[1, 2, 3, 4]]).data.round(6))
+    [[4. 1. 2. 3.]]
     """
 
     def __init__(self, space, shift):
@@ -108,6 +117,18 @@ class Shear(FourierMultiplier):
         If the space is not a constantly weighted discretization.
     ValueError, IndexError
         If it is not one of the plane, there is no such axis, or the slope is not a finite number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> X = odl.uniform_discr([-1, -1], [1, 1], (16, 16))
+    >>> S = operators.Shear(X, axis=0, slope=0.5)
+    >>> back = operators.Shear(X, axis=0, slope=-0.5)
+    >>> u = X.element(lambda x: np.exp(-8 * (x[0] ** 2 + x[1] ** 2)))
+    >>> print((back(S(u)) - u).norm() < 1e-12)
+    True
     """
 
     def __init__(self, space, axis, slope):
@@ -171,6 +192,18 @@ class Rotation(odl.OperatorComp):
     ----------
     Unser, M., Thevenaz, P. and Yaroslavsky, L. Convolution-based interpolation for fast,
     high-quality rotation of images. IEEE Trans. Image Process. 4 (1995), section III.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> X = odl.uniform_discr([-1, -1], [1, 1], (32, 32))
+    >>> u = X.element(lambda x: np.exp(-8 * ((x[0] - 0.3) ** 2 + x[1] ** 2)))
+    >>> R = operators.Rotation(X, np.pi / 2)
+    >>> turned = X.element(lambda x: np.exp(-8 * (x[0] ** 2 + (x[1] - 0.3) ** 2)))
+    >>> print((R(u) - turned).norm() < 1e-2 * u.norm(), f"{R(u).norm() / u.norm():.6f}")
+    True 1.000000
     """
 
     def __init__(self, space, angle):
@@ -209,6 +242,18 @@ class RotoTranslation(odl.OperatorComp):
     ------
     TypeError, ValueError
         As `Rotation` and `Translation`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> X = odl.uniform_discr([-1, -1], [1, 1], (32, 32))
+    >>> u = X.element(lambda x: np.exp(-20 * (x[0] ** 2 + x[1] ** 2)))
+    >>> M = operators.RotoTranslation(X, angle=0.3, shift=[0.25, 0])
+    >>> moved = X.element(lambda x: np.exp(-20 * ((x[0] - 0.25) ** 2 + x[1] ** 2)))
+    >>> print((M(u) - moved).norm() < 1e-2 * u.norm())
+    True
     """
 
     def __init__(self, space, angle, shift):

@@ -42,6 +42,19 @@ class MultiCoilFourier(odl.Operator):
     ----------
     Pruessmann, K. P. et al. SENSE: sensitivity encoding for fast MRI. Magn. Reson. Med. 42 (1999),
     equation 1, on a Cartesian grid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import data, operators
+    >>> X = odl.uniform_discr([0, 0], [8, 8], (8, 8), dtype=complex)
+    >>> maps = data.simulated_sensitivities(X, coils=3)
+    >>> A = operators.MultiCoilFourier(X, np.ones((8, 8)), maps)
+    >>> print(A(X.one()).shape, f"{A.adjoint(A(X.one())).data.real.mean():.3f}")
+    (3, 8, 8) 1.000
+    >>> isinstance(A.adjoint, operators.MultiCoilFourierAdjoint)
+    True
     """
 
     def __init__(self, domain, weights, sensitivities, range=None):

@@ -40,6 +40,14 @@ class RootSumOfSquares(odl.Operator):
     References
     ----------
     Roemer, P. B. et al. The NMR phased array. Magn. Reson. Med. 16 (1990).
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> R = operators.RootSumOfSquares(odl.rn(2) ** 2)
+    >>> print(R([[3, 5], [4, 12]]))
+    [ 5., 13.]
     """
 
     def __init__(self, domain, smoothing=0.0):

@@ -49,6 +49,20 @@ class OrthogonalWavelet(odl.Operator):
     References
     ----------
     S. Mallat, *A Wavelet Tour of Signal Processing*, third edition (2009), sections 7.3 and 7.5.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> X = odl.uniform_discr([0, 0], [8, 8], (8, 8))
+    >>> W = operators.OrthogonalWavelet(X, "haar", nlevels=2)
+    >>> u = odl.phantom.shepp_logan(X)
+    >>> print(f"{W(u).norm() / u.norm():.6f}")
+    1.000000
+    >>> isinstance(W.adjoint, operators.OrthogonalWaveletAdjoint)
+    True
+    >>> (W.adjoint(W(u)) - u).norm() < 1e-12                    # the adjoint is the inverse
+    True
     """
 
     def __init__(self, space, wavelet, nlevels):

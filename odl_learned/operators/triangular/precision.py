@@ -23,6 +23,21 @@ class PrecisionOperator(odl.Operator):
     ------
     TypeError
         If it is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> X = odl.uniform_discr([0, 0], [3, 3], (3, 3))
+    >>> W = operators.Whitening(X, np.log(2) * np.ones((3, 3)), np.full((4, 3, 3), -0.2), radius=1)
+    >>> P = operators.PrecisionOperator(W)
+    >>> u = odl.phantom.white_noise(X, seed=0)
+    >>> print(abs(u.inner(P(u)) - W(u).norm() ** 2) < 1e-12)
+    True
+    >>> C = operators.CovarianceOperator(P)
+    >>> print((C(P(u)) - u).norm() < 1e-12)
+    True
     """
 
     def __init__(self, whitening):

@@ -40,6 +40,22 @@ class DiffPIR(Sampler):
     Source: Zhu et al., Denoising diffusion models for plug-and-play image restoration (2023),
     algorithm 1, with noise that is not scaled (``t = sigma_t`` and ``rho_t = lambda s^2 / t^2``)
     and the exact proximal.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned.reconstruction import diffusion
+    >>> A = odl.IdentityOperator(odl.rn(2))
+    >>> prior = diffusion.GaussianPrior(torch.zeros(2).double(), torch.eye(2).double())
+    >>> y = torch.tensor([[2.0, 0.0]], dtype=torch.float64)
+    >>> likelihood = diffusion.GaussianLikelihood(A, y, noise_level=0.1)
+    >>> sampler = diffusion.DiffPIR(diffusion.geometric_levels(10.0, 0.01, 20))
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> samples = diffusion.draw_samples(sampler, prior, likelihood, 200, seed)
+    >>> exact = diffusion.gaussian_posterior(prior, likelihood)
+    >>> print(f"{samples.mean[0, 0]:.1f} {exact.mean[0, 0]:.1f}")
+    2.0 2.0
     """
 
     levels: tuple[float, ...]

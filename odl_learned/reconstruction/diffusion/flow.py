@@ -115,6 +115,23 @@ class PnPFlow(Sampler):
 
     Source: Martin, Gagneux, Hagemann, Steidl, PnP-Flow: plug-and-play image restoration with flow
     matching (2025).
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned.reconstruction import diffusion
+    >>> A = odl.IdentityOperator(odl.rn(2))
+    >>> prior = diffusion.GaussianPrior(torch.zeros(2).double(), torch.eye(2).double())
+    >>> y = torch.tensor([[2.0, 0.0]], dtype=torch.float64)
+    >>> likelihood = diffusion.GaussianLikelihood(A, y, noise_level=0.1)
+    >>> for step in (diffusion.ExactStep(), diffusion.ExplicitStep(1.0)):
+    ...     flow, seed = diffusion.PnPFlow((0.2, 0.5, 0.8), step), torch.Generator().manual_seed(0)
+    ...     image = diffusion.draw_samples(flow, prior, likelihood, 1, seed).images
+    ...     print(tuple(image.shape), bool(image[0, 0, 0] > 1))
+    ...
+    (1, 1, 2) True
+    (1, 1, 2) True
     """
 
     times: tuple[float, ...]

@@ -191,6 +191,19 @@ def gaussian_posterior(
         If an argument is of another class.
     ValueError
         If shapes or dtypes differ, or images have more than `MOST_ENTRIES` entries.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned.reconstruction import diffusion
+    >>> X = odl.rn(2)
+    >>> prior = diffusion.GaussianPrior(torch.zeros(2).double(), torch.eye(2).double())
+    >>> y = torch.tensor([[2.0, 0.0]], dtype=torch.float64)
+    >>> likelihood = diffusion.GaussianLikelihood(odl.IdentityOperator(X), y, noise_level=1.0)
+    >>> posterior = diffusion.gaussian_posterior(prior, likelihood)
+    >>> print(posterior.mean, posterior.covariance.diagonal())
+    tensor([[1., 0.]], dtype=torch.float64) tensor([0.5000, 0.5000], dtype=torch.float64)
     """
     if not isinstance(prior, GaussianDenoiser) or not isinstance(likelihood, GaussianLikelihood):
         raise TypeError(f"prior is {shown(prior)} and likelihood {shown(likelihood)}, expected a "

@@ -89,6 +89,21 @@ class RegularizedLeastSquares(nn.Module):
         If a number is out of bounds, or data do not fit the operator.
     TypeError
         If an argument is of another kind.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, networks, reconstruction, regularizers
+    >>> A = odl.IdentityOperator(odl.uniform_discr([0, 0], [4, 4], (4, 4)))
+    >>> filters = regularizers.ComposedFilters((1, 4), 3, networks.Reflecting(), dimension=2)
+    >>> ridge = regularizers.Ridge(filters, regularizers.LogCosh()).double()
+    >>> model = reconstruction.RegularizedLeastSquares(
+    ...     bridge.as_module(A), bridge.as_module(A.adjoint), ridge, noise_level=0.5, norm=1.0,
+    ...     dimension=2, accuracy=1e-3, maxiter=100, derivative=reconstruction.LastSteps(1))
+    >>> y = torch.rand(1, 4, 4, generator=torch.Generator().manual_seed(0)).double()
+    >>> print(bool(model(y).std() < y.std()))
+    True
     """
 
     def __init__(

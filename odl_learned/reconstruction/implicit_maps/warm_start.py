@@ -34,6 +34,24 @@ class WarmStart(nn.Module):
         If ``initial`` is no map of tensors.
     ValueError
         If the capacity is no positive integer.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, networks, reconstruction, regularizers
+    >>> A = odl.IdentityOperator(odl.uniform_discr([0, 0], [4, 4], (4, 4)))
+    >>> forward, adjoint = bridge.as_module(A), bridge.as_module(A.adjoint)
+    >>> filters = regularizers.ComposedFilters((1, 4), 3, networks.Reflecting(), dimension=2)
+    >>> ridge = regularizers.Ridge(filters, regularizers.LogCosh()).double()
+    >>> start = reconstruction.WarmStart(adjoint, capacity=8)
+    >>> model = reconstruction.RegularizedLeastSquares(
+    ...     forward, adjoint, ridge, noise_level=0.5, norm=1.0, dimension=2, accuracy=1e-3,
+    ...     maxiter=100, initial=start)
+    >>> y = torch.rand(1, 4, 4, generator=torch.Generator().manual_seed(0)).double()
+    >>> first, again = model.train().solve(y), model.solve(y)   # as in two epochs of training
+    >>> print(first.niter > 0, again.niter)
+    [ True] [0]
     """
 
     def __init__(self, initial: TensorMap, capacity: int = 4096) -> None:

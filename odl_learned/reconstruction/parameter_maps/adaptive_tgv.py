@@ -64,6 +64,19 @@ class AdaptiveTGV(AdaptiveDenoiser):
     Source: Bredies, Kunisch and Pock, Total generalized variation (2010), with maps as in Kofler et
     al., Learning regularization parameter-maps for variational image reconstruction using deep
     neural networks and algorithm unrolling (2023).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import networks, reconstruction
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> net = networks.CNN(1, 2, width=2, depth=2, dimension=2, generator=seed)
+    >>> maps = reconstruction.PositiveMaps(net, [0.1, 1.0], dimension=2)
+    >>> implicit = reconstruction.ImplicitDerivative(accuracy=1e-2, maxiter=20)
+    >>> denoiser = reconstruction.AdaptiveTGV(maps, accuracy=0.1, maxiter=100, derivative=implicit)
+    >>> y = torch.rand(1, 6, 6, generator=seed)
+    >>> print(bool(denoiser(y).std() < y.std()))
+    True
     """
 
     def __init__(

@@ -60,6 +60,18 @@ class AdaptiveTV(AdaptiveDenoiser):
     Source: Kofler et al., Learning regularization parameter-maps for variational image
     reconstruction using deep neural networks and algorithm unrolling (2023), with the derivative of
     the solution in the place of that of an iteration.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import networks, reconstruction
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> net = networks.CNN(1, 1, width=2, depth=2, dimension=2, generator=seed)
+    >>> maps = reconstruction.PositiveMaps(net, [0.1], dimension=2)
+    >>> denoiser = reconstruction.AdaptiveTV(maps, accuracy=1e-2, maxiter=500)
+    >>> y = torch.rand(1, 8, 8, generator=seed)
+    >>> print(bool(denoiser(y).std() < y.std()))
+    True
     """
 
     def __init__(

@@ -39,6 +39,16 @@ class PositiveMaps(nn.Module):
     TypeError, ValueError
         If an argument is something else; when it is called, if the network has another number of
         channels or changes the shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import networks, reconstruction
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> net = networks.CNN(1, 2, width=2, depth=2, dimension=2, generator=seed)
+    >>> maps = reconstruction.PositiveMaps(net, [0.1, 1.0], dimension=2, factor=10.0)
+    >>> print([tuple(each.shape) for each in maps(torch.rand(3, 6, 6, generator=seed))])
+    [(2, 6, 6), (2, 6, 6), (2, 6, 6)]
     """
 
     def __init__(

@@ -26,14 +26,47 @@ class Convergence(Guarantee):
 
 
 class Monotone(Guarantee):
-    """The objective never increases."""
+    """The objective never increases.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals
+    >>> from odl_learned.reconstruction import plug_and_play
+    >>> X = odl.uniform_discr([0, 0], [4, 4], (4, 4))
+    >>> f = functionals.LeastSquares(odl.IdentityOperator(X), X.one())
+    >>> g = functionals.SmoothedTV(X, 0.1, 0.1, 0.1)
+    >>> answer = plug_and_play.descent(f, g, X.zero(), accuracy=1e-8, maxiter=100, tau=0.5)
+    >>> isinstance(answer.guarantee, plug_and_play.Monotone)
+    True
+    >>> isinstance(answer.guarantee, plug_and_play.Guarantee)
+    True
+    >>> print(answer.guarantee)
+    the objective never increases: every step is shortened until f + g falls
+    """
 
     def __str__(self):
         return f"the objective never increases: {self.because}"
 
 
 class NoGuarantee(Guarantee):
-    """Nothing is known: the iteration may converge, circle, or diverge."""
+    """Nothing is known: the iteration may converge, circle, or diverge.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, functionals
+    >>> from odl_learned.reconstruction import plug_and_play
+    >>> X = odl.uniform_discr([0, 0], [2, 2], (2, 2))
+    >>> f = functionals.LeastSquares(odl.IdentityOperator(X), X.one())
+    >>> g = bridge.ImplicitRegularizer(bridge.as_proximal(torch.nn.Tanh(), X))   # any network
+    >>> answer = plug_and_play.proximal_gradient(f, g, X.zero(), 1e-8, maxiter=100, tau=0.5)
+    >>> isinstance(answer.guarantee, plug_and_play.NoGuarantee)
+    True
+    >>> print(answer.guarantee.because.split(";")[0])
+    nothing proves the denoiser to be firmly nonexpansive
+    """
 
     def __str__(self):
         return f"no guarantee: {self.because}"

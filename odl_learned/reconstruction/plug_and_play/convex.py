@@ -30,6 +30,16 @@ def is_convex(f: F.Functional) -> bool:
     ------
     TypeError
         If it is none.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals
+    >>> from odl_learned.reconstruction import plug_and_play
+    >>> X = odl.rn(2)
+    >>> f = functionals.l2_fidelity(X.one())
+    >>> print(plug_and_play.is_convex(f), plug_and_play.is_convex(-1.0 * f))
+    True False
     """
     require_functional("f", f)
     return _rule(f)

@@ -44,6 +44,25 @@ def douglas_rachford(f, g, x0, accuracy, maxiter, tau, until=None, callback=None
         As for `proximal_gradient`.
 
     Source: Lions, Mercier, Splitting algorithms for the sum of two nonlinear operators (1979).
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals
+    >>> from odl_learned.reconstruction import plug_and_play
+    >>> X = odl.rn(2)
+    >>> f = functionals.LeastSquares(odl.IdentityOperator(X), X.element([3, 0.5]))
+    >>> g = odl.functionals.L1Norm(X)                           # a proximal is a denoiser
+    >>> for method in (plug_and_play.douglas_rachford, plug_and_play.half_quadratic):
+    ...     answer = method(f, g, X.zero(), accuracy=1e-10, maxiter=200, tau=1.0)
+    ...     print(answer.x, answer.reason)
+    ...
+    [2., 0.] accuracy
+    [1., 0.] accuracy
+    >>> isinstance(answer, plug_and_play.Answer)
+    True
+    >>> print(answer.guarantee)
+    converges to a fixed point, if there is one: g is convex; f is convex
     """
     return _solve("douglas_rachford", _DataFirst, f, g, x0, accuracy, maxiter, tau, until, callback)
 

@@ -105,6 +105,24 @@ def conformal_bands(
     Romano, Y., Patterson, E. and Candes, E. Conformalized quantile regression. NeurIPS (2019).
     Dunn, R., Wasserman, L. and Ramdas, A. Distribution-free prediction sets for two-layer
     hierarchical models. JASA (2023), for groups.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import reconstruction
+    >>> X, seed = odl.rn(4), torch.Generator().manual_seed(0)
+    >>> truths = torch.rand(19, 4, generator=seed, dtype=torch.float64)
+    >>> y = truths + 0.1 * torch.randn(truths.shape, generator=seed, dtype=torch.float64)
+    >>> width = reconstruction.network_width(torch.nn.Softplus(), floor=0.01)
+    >>> bands = reconstruction.conformal_bands(
+    ...     torch.nn.Identity(), odl.IdentityOperator(X), truths, y, list(range(19)), coverage=0.9,
+    ...     risk=reconstruction.missed_pixels, width=width)
+    >>> isinstance(bands, reconstruction.ConformalBands)
+    True
+    >>> lower, upper = bands(X.one())
+    >>> print((lower.data < 1).all(), (upper.data > 1).all())
+    True True
     """
     spaces = Spaces(forward_op)
     pair = map if isinstance(map, tuple) else (map,)

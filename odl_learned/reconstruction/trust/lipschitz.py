@@ -50,6 +50,18 @@ def local_lipschitz(
     ------
     TypeError
         Also for a function, which has no derivative.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import reconstruction
+    >>> A, seed = odl.IdentityOperator(odl.rn(2)), torch.Generator().manual_seed(0)
+    >>> network = torch.nn.Linear(2, 2, bias=False, dtype=torch.float64)
+    >>> network.weight.data = torch.tensor([[3.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    >>> y = torch.zeros(1, 2, dtype=torch.float64)
+    >>> print(reconstruction.local_lipschitz(network, A, y, generator=seed, steps=20))
+    tensor([3.], dtype=torch.float64)
     """
     spaces = Spaces(forward_op)
     phi = TriedMap("map", map, spaces)

@@ -115,6 +115,21 @@ def worst_perturbation(
 
     Source: Antun et al., On instabilities of deep learning in image reconstruction (2020), with the
     ball in place of their penalty, and perturbations of data that need not be in the range of A.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import reconstruction
+    >>> A, seed = odl.IdentityOperator(odl.rn(2)), torch.Generator().manual_seed(0)
+    >>> network = torch.nn.Linear(2, 2, bias=False, dtype=torch.float64)
+    >>> network.weight.data = torch.tensor([[3.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    >>> y = torch.zeros(1, 2, dtype=torch.float64)
+    >>> worst = reconstruction.worst_perturbation(network, A, y, 0.1, generator=seed, steps=20)
+    >>> isinstance(worst, reconstruction.WorstPerturbation)
+    True
+    >>> print(worst.perturbation.abs().argmax(1), f"{worst.perturbation.norm():.4f}")
+    tensor([0]) 0.1000
     """
     spaces = Spaces(forward_op)
     phi = TriedMap("map", map, spaces)

@@ -69,6 +69,16 @@ def missed_images(pixels: float) -> Risk:
     ------
     ValueError
         If it is none.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import reconstruction
+    >>> scores = torch.tensor([[0.5, 0.8, 2.0]])                # distance to the truth, in widths
+    >>> print(reconstruction.missed_pixels(scores))
+    tensor([[0.5000, 0.8000, 2.0000]])
+    >>> print(reconstruction.missed_images(0.5)(scores), reconstruction.missed_images(0.9)(scores))
+    tensor([[0.8000]]) tensor([[2.]])
     """
     if not (is_finite_number(pixels) and 0 < pixels <= 1):
         raise ValueError(f"pixels is {shown(pixels)}, expected the fraction of pixels that is "

@@ -172,6 +172,24 @@ def stability_report(
 
     Source: Antun et al., On instabilities of deep learning in image reconstruction and the
     potential costs of AI (2020): the three tests, the first in the norms of the spaces.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import reconstruction
+    >>> X = odl.rn(2)
+    >>> A, seed = odl.IdentityOperator(X), torch.Generator().manual_seed(0)
+    >>> y = torch.ones(1, 2, dtype=torch.float64)
+    >>> report = reconstruction.stability_report(
+    ...     {"identity": torch.nn.Identity()}, A, y, y, epsilon=0.1, generator=seed,
+    ...     structures={"corner": X.element([1, 0])}, steps=5, starts=1)
+    >>> isinstance(report, reconstruction.StabilityReport)
+    True
+    >>> isinstance(report.rows["identity"], reconstruction.Stability)
+    True
+    >>> print(str(report).splitlines()[1])
+    identity  0.000          inf          1           1             1   100 %
     """
     if not isinstance(maps, Mapping) or not maps:
         raise ValueError(f"maps is {shown(maps)}, expected at least one map by its name, such as "

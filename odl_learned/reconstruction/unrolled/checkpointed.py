@@ -29,6 +29,17 @@ class Checkpointed(nn.Module):
         If it has batch normalization, whose statistics would be updated twice.
 
     Source: Chen et al., Training deep nets with sublinear memory cost (2016).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import networks, reconstruction
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> net = networks.CNN(4, 3, width=4, depth=2, dimension=2, generator=seed)
+    >>> step = reconstruction.MemoryStep(net, 2, step_size=0.1, dimension=2)
+    >>> lean = reconstruction.Checkpointed(step)                # in the place of the step in a map
+    >>> print(len(list(lean.parameters())) == len(list(step.parameters())))
+    True
     """
 
     def __init__(self, step: nn.Module) -> None:

@@ -76,6 +76,20 @@ class LearnedLandweber(nn.Module):
     Source: Engl, Hanke, Neubauer, Regularization of inverse problems (1996), section 6.1; learned:
     Aspri, Banert, Oktem, Scherzer, A data-driven iteratively regularized Landweber iteration
     (2020), there with a second data term that is learned.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, reconstruction
+    >>> A = odl.MatrixOperator([[2.0, 0.0], [0.0, 1.0]])
+    >>> forward, adjoint = bridge.as_module(A), bridge.as_module(A.adjoint)
+    >>> model = reconstruction.LearnedLandweber(
+    ...     forward, adjoint, step_size=0.4, dimension=1, tau=1.1,
+    ...     noise_norm=lambda y: torch.full((len(y),), 0.1, dtype=y.dtype))
+    >>> y = torch.tensor([[2.0, 3.0]], dtype=torch.float64)
+    >>> print(bool((forward(model(y)) - y).norm() <= 1.1 * 0.1))  # it stops by the discrepancy
+    True
     """
 
     def __init__(

@@ -26,6 +26,19 @@ class PositiveFilter(nn.Module):
         If the shape is no tuple, or empty.
     ValueError
         If the shape is not one of positive whole numbers; on call, if the image has another one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import reconstruction
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> P = reconstruction.PositiveFilter((4, 4)).double()
+    >>> for parameter in P.parameters():
+    ...     parameter.data = torch.randn(parameter.shape, generator=seed, dtype=parameter.dtype)
+    ...
+    >>> x, y = torch.randn(2, 1, 4, 4, generator=seed, dtype=torch.float64)
+    >>> print(bool((x * P(x)).sum() > 0), bool(((x * P(y)).sum() - (P(x) * y).sum()).abs() < 1e-12))
+    True True
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:

@@ -36,6 +36,21 @@ class FlowStep(nn.Module):
 
     Source: Kobler, Effland, Kunisch, Pock, Total deep variation for linear inverse problems (2020),
     there with the data term implicit.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, networks, reconstruction, regularizers
+    >>> A = odl.IdentityOperator(odl.uniform_discr([0, 0], [6, 6], (6, 6), dtype="float32"))
+    >>> filters = regularizers.ComposedFilters((1, 4), 3, networks.Reflecting(), dimension=2)
+    >>> ridge = regularizers.Ridge(filters, regularizers.LogCosh())
+    >>> steps = [reconstruction.FlowStep(ridge, noise_level=0.5, step_size=0.1) for _ in range(3)]
+    >>> model = reconstruction.LearnedProximalGradient(
+    ...     bridge.as_module(A), bridge.as_module(A.adjoint), steps)
+    >>> y = torch.rand(1, 6, 6, generator=torch.Generator().manual_seed(0))
+    >>> print(bool(model(y).std() < y.std()))
+    True
     """
 
     def __init__(

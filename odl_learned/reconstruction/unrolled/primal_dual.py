@@ -201,6 +201,21 @@ class DataResidual(nn.Module):
     The memory has this one entry: ``dual_memory=1``.
 
     Source: Adler, Oktem (2018), algorithm 2.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, networks, reconstruction
+    >>> A = odl.IdentityOperator(odl.uniform_discr([0, 0], [4, 4], (4, 4), dtype="float32"))
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> net = networks.CNN(2, 1, width=4, depth=2, dimension=2, generator=seed)
+    >>> dual, primal = reconstruction.DataResidual(), reconstruction.StateStep(net, dimension=2)
+    >>> model = reconstruction.LearnedPrimalDual(
+    ...     bridge.as_module(A), bridge.as_module(A.adjoint), [dual], [primal], dual_memory=1,
+    ...     primal_memory=1, dimension=2)
+    >>> print(tuple(model(torch.rand(3, 4, 4, generator=seed)).shape))
+    (3, 4, 4)
     """
 
     def forward(

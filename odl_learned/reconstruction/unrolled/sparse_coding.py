@@ -142,6 +142,17 @@ class FreeShrinkage(nn.Module):
         If thresholds are not positive and finite.
 
     Source: Gregor, LeCun (2010), algorithm 3.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import bridge, reconstruction
+    >>> identity = bridge.as_module(odl.IdentityOperator(odl.rn(2)))
+    >>> step = reconstruction.FreeShrinkage(identity, identity, threshold=0.5)
+    >>> model = reconstruction.LearnedShrinkage(identity, identity, [step])
+    >>> print(model(torch.tensor([[2.0, 0.3]], dtype=torch.float64)).detach())
+    tensor([[1.5000, 0.0000]], dtype=torch.float64)
     """
 
     def __init__(self, encode: TensorMap, mix: TensorMap, threshold: torch.Tensor | float) -> None:

@@ -32,7 +32,15 @@ class Kind(enum.Enum):
 
 @rules_of_construction
 def layer_kind(layer: nn.Module) -> Kind:
-    """Return the `Kind` of a layer; rules are registered by class, ``layer_kind.register``."""
+    """Return the `Kind` of a layer; rules are registered by class, ``layer_kind.register``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.regularizers import certificates
+    >>> print(certificates.layer_kind(torch.nn.ReLU()))
+    Kind.CONVEX
+    """
     return Kind.OTHER
 
 
@@ -86,6 +94,18 @@ def convexity_bound(module: nn.Module) -> Bound:
     module : torch.nn.Module
         A functional, images ``(N, *shape)`` to values ``(N,)``. Rules are registered by class:
         ``convexity_bound.register``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import networks, regularizers
+    >>> from odl_learned.regularizers import certificates
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> convex = regularizers.InputConvex(
+    ...     2, 2, 3, networks.Zero(), dimension=2, convexity=0.1, generator=seed)
+    >>> bound = certificates.convexity_bound(convex)
+    >>> print(f"{bound.value:.3f}", bound.because)
+    0.100 nonnegative weights, softplus, and xi
     """
     return Bound(-math.inf, unknown(module))
 

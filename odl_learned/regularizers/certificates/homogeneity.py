@@ -83,6 +83,18 @@ def certify_homogeneous(
 
     Source: Reehorst, Schniter, Regularization by denoising: clarifications and new interpretations
     (2019), lemma 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.regularizers import certificates
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> for module in (torch.nn.ReLU(), torch.nn.Tanh()):
+    ...     verdict = certificates.certify_homogeneous(module, shape=(4,), generator=seed)
+    ...     print(certificates.is_homogeneous(module), type(verdict).__name__)
+    ...
+    True Certified
+    False Refuted
     """
     require_positive("tolerance", tolerance)
     copy = examined(module, shape, generator)

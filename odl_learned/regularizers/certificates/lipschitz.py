@@ -48,6 +48,24 @@ def certify_lipschitz(
         If the measured value is above the bound.
     ValueError, TypeError
         For arguments that are none of these.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.regularizers import certificates
+    >>> layer, seed = torch.nn.Linear(2, 2, bias=False), torch.Generator().manual_seed(0)
+    >>> layer.weight.data = torch.tensor([[3.0, 0.0], [0.0, 1.0]])
+    >>> bound = certificates.lipschitz_bound(layer, (2,))
+    >>> isinstance(bound, certificates.Bound)
+    True
+    >>> print(f"{bound.value:.3f}")
+    3.000
+    >>> for claim in (4.0, 2.0):
+    ...     verdict = certificates.certify_lipschitz(layer, claim, shape=(2,), generator=seed)
+    ...     print(type(verdict).__name__, isinstance(verdict, certificates.Verdict))
+    ...
+    Certified True
+    Refuted True
     """
     require_positive("claim", claim)
     copy = examined(module, shape, generator)
@@ -85,6 +103,20 @@ def certify_firmly_nonexpansive(
         As there.
 
     Source: Bauschke, Combettes, Convex analysis and monotone operator theory (2011), Prop. 4.4.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import networks
+    >>> from odl_learned.regularizers import certificates
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> for module in (networks.Averaged(torch.nn.ReLU()), torch.nn.ReLU(), torch.nn.Linear(4, 4)):
+    ...     verdict = certificates.certify_firmly_nonexpansive(module, shape=(4,), generator=seed)
+    ...     print(type(verdict).__name__, isinstance(verdict, certificates.Unknown))
+    ...
+    Certified False
+    Unknown True
+    Refuted False
     """
     copy = examined(module, shape, generator)
     measured, witness = steepest(lambda x: 2 * copy(x) - x, shape, generator)

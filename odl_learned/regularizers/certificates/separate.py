@@ -50,6 +50,22 @@ def certify_separate_samples(
         If a layer that should not look across a batch does.
     ValueError, TypeError
         For arguments that are none of these.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.regularizers import certificates
+    >>> class MinusMean(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return x - x.mean(0)                            # of the samples, by mistake
+    ...
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> for module in (torch.nn.ReLU(), MinusMean()):
+    ...     verdict = certificates.certify_separate_samples(module, shape=(4,), generator=seed)
+    ...     print(type(verdict).__name__)
+    ...
+    Certified
+    Refuted
     """
     require_positive("tolerance", tolerance)
     copy = examined(module, shape, generator)

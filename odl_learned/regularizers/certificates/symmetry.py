@@ -17,6 +17,15 @@ def is_gradient(module: nn.Module) -> bool:
     """Return whether a map is the gradient of a function by construction.
 
     Rules are registered by class, ``is_gradient.register``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.regularizers import certificates
+    >>> rotation = torch.nn.Linear(2, 2, bias=False)
+    >>> rotation.weight.data = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
+    >>> print(certificates.is_gradient(torch.nn.ReLU()), certificates.is_gradient(rotation))
+    True False
     """
     return False
 

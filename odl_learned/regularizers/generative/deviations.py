@@ -74,6 +74,15 @@ class WhiteDeviations(GaussianDeviations):
 
     Source: Duff, Campbell, Ehrhardt, Regularising inverse problems with generative machine learning
     models (2024), section 3.2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import regularizers
+    >>> u, z = torch.full((1, 2, 2), 0.1), torch.zeros(1, 3)
+    >>> white = regularizers.generative.WhiteDeviations(deviation=0.1)
+    >>> print(white.value(u, z))                                # four pixels, 1/2 each
+    tensor([2.], dtype=torch.float64)
     """
 
     def __init__(self, deviation: float) -> None:
@@ -107,6 +116,17 @@ class LearnedDeviations(GaussianDeviations):
 
     Source: Duff, Simpson, Ehrhardt, Campbell, VAEs with structured image covariance applied to
     compressed sensing MRI (2023), equation (6).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import regularizers
+    >>> from odl_learned.networks import generative
+    >>> head = generative.ConstantHead(1, (2, 2), deviation=0.1)
+    >>> learned = regularizers.generative.LearnedDeviations(head, weight=1.0)
+    >>> u, z = torch.full((1, 2, 2), 0.1), torch.zeros(1, 3)
+    >>> print(learned.value(u, z).detach())
+    tensor([2.], dtype=torch.float64)
     """
 
     def __init__(self, head: ConstantHead | WindowHead, weight: float = 1.0) -> None:

@@ -42,6 +42,22 @@ def joint_functional(prior: GenerativePrior, space: odl.LinearSpace,
     ------
     TypeError
         If an argument is of another kind.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import regularizers
+    >>> from odl_learned.networks import generative
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> X = odl.uniform_discr([0, 0], [4, 4], (4, 4))
+    >>> decoder = generative.FullyConnectedDecoder(2, (5,), 1, (4, 4), generator=seed).double()
+    >>> deviations = regularizers.generative.WhiteDeviations(0.1)
+    >>> prior = regularizers.generative.GenerativePrior(decoder, deviations, latent_weight=1.0)
+    >>> R = regularizers.generative.joint_functional(prior, X)
+    >>> images = decoder(torch.tensor([[1.0, 2.0], [0.0, 0.0]]).double())[:, 0].detach().numpy()
+    >>> print(f"{R([images[0], [1, 2]]) - R([images[1], [0, 0]]):.3f}")       # |z|^2 / 2
+    2.500
     """
     _require(prior, space, determinant)
     if space.field != odl.RealNumbers():
@@ -112,6 +128,24 @@ def reduced_functional(
         If an argument is of another kind.
     ValueError
         If a number is out of range; on call, if the guess has another shape.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import regularizers
+    >>> from odl_learned.networks import generative
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> X = odl.uniform_discr([0, 0], [4, 4], (4, 4))
+    >>> decoder = generative.FullyConnectedDecoder(2, (5,), 1, (4, 4), generator=seed).double()
+    >>> deviations = regularizers.generative.WhiteDeviations(0.1)
+    >>> prior = regularizers.generative.GenerativePrior(decoder, deviations, latent_weight=1.0)
+    >>> guess = lambda u: torch.zeros(len(u), 2, dtype=u.dtype)
+    >>> R = regularizers.generative.reduced_functional(prior, X, guess, accuracy=1e-6, maxiter=100)
+    >>> joint = regularizers.generative.joint_functional(prior, X)
+    >>> u = decoder(torch.tensor([[1.0, 2.0]]).double())[0, 0].detach().numpy()
+    >>> print(R(u) <= joint([u, [1.0, 2.0]]))                   # the least of all z
+    True
     """
     _require(prior, space, determinant)
     require_method("guess", guess, "lambda u: network.encode(u)[0]", 1)

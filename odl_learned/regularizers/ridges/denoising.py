@@ -34,6 +34,18 @@ def denoising_energy(ridge: Ridge, noise_level: float) -> tuple[AutogradEnergy, 
         If the ridge is none.
     ValueError
         If the noise level is not positive.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import networks, regularizers
+    >>> filters = regularizers.ComposedFilters((1, 4), 3, networks.Reflecting(), dimension=2)
+    >>> ridge = regularizers.Ridge(filters, regularizers.LogCosh()).double()
+    >>> energy, params = regularizers.denoising_energy(ridge, noise_level=0.1)
+    >>> y = torch.rand(1, 6, 6, generator=torch.Generator().manual_seed(0)).double()
+    >>> print(float(energy.value(y, params, y)) > 0)            # for learning.bilevel
+    True
+    >>> softer = regularizers.with_params(ridge, params - 0.1)
     """
     _require_ridge(ridge)
     require_positive("noise_level", noise_level)

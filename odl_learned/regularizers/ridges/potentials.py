@@ -23,7 +23,19 @@ class Huber(nn.Module):
 
 
 class LogCosh(nn.Module):
-    r"""``log cosh t``, with the slope ``tanh t``: smooth, so that Hessians are continuous."""
+    r"""``log cosh t``, with the slope ``tanh t``: smooth, so that Hessians are continuous.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import networks, regularizers
+    >>> filters = regularizers.ComposedFilters((1, 4), 3, networks.Reflecting(), dimension=2)
+    >>> ridge = regularizers.Ridge(filters, regularizers.LogCosh(), sharpness=2.0, strength=0.5)
+    >>> flat, step = torch.zeros(2, 1, 6, 6)
+    >>> step[:, 3:] = 1
+    >>> print(bool(ridge(flat) < 1e-6), bool(ridge(step) > 0))
+    True True
+    """
 
     def forward(self, t: torch.Tensor) -> torch.Tensor:  # any shape, real
         return torch.tanh(t)

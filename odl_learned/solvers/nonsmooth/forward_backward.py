@@ -30,6 +30,16 @@ class Backtracking:
     ----------
     start : float, optional
         First ``L``. Default: how much the gradient changes along its first step, a lower bound.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals, solvers
+    >>> X = odl.uniform_discr([0, 0], [8, 8], (8, 8))
+    >>> f, box = functionals.l2_fidelity(4 * X.one()), functionals.BoxConstraint(X, 0, 1)
+    >>> solution = solvers.fista(f, box, X.zero(), 1e-6, 100, solvers.Backtracking(0.1), 1.0)
+    >>> print(f"{solution.x.data.max():.4f}", solution.reason)
+    1.0000 accuracy
     """
 
     start: float | None = None

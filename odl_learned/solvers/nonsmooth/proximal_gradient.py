@@ -65,6 +65,16 @@ def proximal_gradient(
     ----------
     Chambolle, A. and Pock, T. An introduction to continuous optimization for imaging. Acta Numerica
     25 (2016), algorithm 3 (4.22).
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals, solvers
+    >>> X = odl.uniform_discr([0, 0], [8, 8], (8, 8))
+    >>> f, box = functionals.l2_fidelity(4 * X.one()), functionals.BoxConstraint(X, 0, 1)
+    >>> solution = solvers.proximal_gradient(f, box, X.zero(), 1e-6, 100, 1.0, 1.0)
+    >>> print(solution.x.data.max(), solution.reason)
+    1.0 accuracy
     """
     convexity = strong_convexity, g_strong_convexity
     run = ForwardBackward("proximal_gradient", f, g, x0, accuracy, maxiter, lipschitz, convexity,
@@ -130,5 +140,20 @@ def gradient_restart(samples, y, x_next, x):
 
 
 def no_restart(samples, y, x_next, x):
-    """Never restart."""
+    """Never restart.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals, solvers
+    >>> X = odl.uniform_discr([0, 0], [8, 8], (8, 8))
+    >>> f = functionals.l2_fidelity(4 * X.one())
+    >>> box = functionals.BoxConstraint(X, 0, 1)
+    >>> for rule in (solvers.no_restart, solvers.gradient_restart):
+    ...     solution = solvers.fista(f, box, X.zero(), 1e-6, 100, 1.0, 1.0, restart=rule)
+    ...     print(solution.reason)
+    ...
+    accuracy
+    accuracy
+    """
     return np.zeros(samples.size, dtype=bool)

@@ -119,6 +119,17 @@ class AdaptiveSteps(StepRule):
     ----------
     Goldstein, T., Li, M. and Yuan, X. Adaptive primal-dual splitting methods for statistical
     learning and image processing. NIPS 2015, algorithm 1.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals, solvers, variational
+    >>> X = odl.uniform_discr([0, 0], [16, 16], (16, 16))
+    >>> y = functionals.l2_fidelity(100 * odl.phantom.shepp_logan(X, modified=True))
+    >>> problem = variational.tv_problem(odl.IdentityOperator(X), y, alpha=10.0)
+    >>> solution = solvers.primal_dual(problem, accuracy=1e-3, steps=solvers.AdaptiveSteps())
+    >>> print(solution.gap <= 1e-3 * problem.value(solution.x))
+    True
     """
 
     ratio: float = 1.0
@@ -173,6 +184,21 @@ class Accelerated(StepRule):
     ----------
     Chambolle, A. and Pock, T. A first-order primal-dual algorithm for convex problems with
     applications to imaging. JMIV 40 (2011), algorithm 2.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals, operators, solvers, variational
+    >>> X = odl.uniform_discr([0, 0], [8, 8], (8, 8))
+    >>> y, D = odl.phantom.shepp_logan(X, modified=True), operators.gradient(X)
+    >>> tv = 0.1 * odl.functionals.GroupL1Norm(D.range)
+    >>> problem = variational.Problem(functionals.l2_fidelity(y), tv, D, strong_convexity=1.0)
+    >>> fast = solvers.primal_dual(problem, accuracy=1e-4, steps=solvers.Accelerated(1.0))
+    >>> slow = solvers.primal_dual(problem, accuracy=1e-4, steps=solvers.FixedSteps())
+    >>> print(fast.reason, fast.niter < slow.niter)
+    accuracy True
+    >>> isinstance(fast, solvers.Solution)
+    True
     """
 
     strong_convexity: float
@@ -217,6 +243,19 @@ class LinearRate(StepRule):
     ----------
     Chambolle, A. and Pock, T. A first-order primal-dual algorithm for convex problems with
     applications to imaging. JMIV 40 (2011), algorithm 3.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals, operators, solvers, variational
+    >>> X = odl.uniform_discr([0, 0], [8, 8], (8, 8))
+    >>> y, D = odl.phantom.shepp_logan(X, modified=True), operators.gradient(X)
+    >>> square = 0.5 * odl.functionals.L2NormSquared(D.range)
+    >>> problem = variational.Problem(functionals.l2_fidelity(y), square, D, strong_convexity=1.0)
+    >>> solution = solvers.primal_dual(problem, accuracy=1e-8, steps=solvers.LinearRate(1.0, 1.0))
+    >>> exact = functionals.H1Seminorm(X).proximal(1.0)(y)
+    >>> print(solution.reason, (solution.x - exact).norm() < 1e-3)
+    accuracy True
     """
 
     primal: float

@@ -85,6 +85,18 @@ def newton_krylov(f, x0, accuracy, maxiter, callback=None, precondition=None,
     ----------
     Eisenstat, S. C. and Walker, H. F. Choosing the forcing terms in an inexact Newton method.
     SIAM J. Sci. Comput. 17 (1996), choice 2.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import bridge, functionals, solvers
+    >>> X = odl.uniform_discr([0, 0], [8, 8], (8, 8))
+    >>> y = functionals.l2_fidelity(odl.phantom.shepp_logan(X, modified=True))
+    >>> E = y + functionals.SmoothedTV(X, 0.1, 0.5, xi=0.0)
+    >>> f = bridge.as_functional(bridge.as_module(E), X)        # which has second derivatives
+    >>> solution = solvers.newton_krylov(f, X.zero(), 1e-6, 50, strong_convexity=1.0)
+    >>> print(solution.niter < 20, E.gradient(solution.x).norm() < 2e-6)
+    True True
     """
     samples = samples_of(x0, getattr(f, "domain", None))
     mu = known_constant(

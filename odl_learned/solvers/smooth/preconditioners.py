@@ -108,6 +108,20 @@ def circulant(symbol):
     ------
     ValueError
         If the symbol is not real, positive and finite, or, for real images, not symmetric.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import solvers
+    >>> X = odl.uniform_discr([0, 0], [8, 8], (8, 8))
+    >>> symbol = 1 + solvers.periodic_laplacian((8, 8), X.cell_sides)
+    >>> smooth = solvers.circulant(symbol)
+    >>> u = odl.phantom.shepp_logan(X, modified=True)
+    >>> D = odl.Gradient(X, method="forward", pad_mode="periodic")
+    >>> v = smooth(u)
+    >>> print((v + D.adjoint(D(v)) - u).norm() < 1e-12)         # it solves (I + grad* grad) v = u
+    True
     """
     symbol = _inverse_symbol(symbol)
     axes = tuple(range(-symbol.ndim, 0))

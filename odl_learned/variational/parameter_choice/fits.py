@@ -22,6 +22,25 @@ class Fit(NamedTuple):
         Bound of the distance of the risk to that of the exact minimizers, by their gaps, infinite
         for cross-validation where they do not tell ``1 - degrees`` from zero; the error
         of the probe, about ``sqrt(2 degrees / n)``, is the same for all parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import data, functionals, variational
+    >>> from odl_learned.variational import parameter_choice
+    >>> X, rng = odl.uniform_discr([0, 0], [8, 8], (8, 8)), np.random.default_rng(0)
+    >>> y = data.add_white_noise(odl.phantom.shepp_logan(X, modified=True), 0.2, rng)
+    >>> identity = odl.IdentityOperator(X)
+    >>> def problem_of(alpha, y):
+    ...     return variational.tv_problem(identity, functionals.l2_fidelity(y), alpha)
+    ...
+    >>> choice = parameter_choice.by_unbiased_risk(
+    ...     problem_of, identity, y, 0.2, start=0.1, rng=rng, rtol=0.2)
+    >>> isinstance(choice.path[0], parameter_choice.Fit)
+    True
+    >>> print(min(choice.path, key=lambda fit: fit.risk).alpha == choice.alpha)
+    True
     """
 
     alpha: float

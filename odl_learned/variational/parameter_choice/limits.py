@@ -53,6 +53,24 @@ def constant_alpha(forward_op: odl.Operator, data: Any) -> AlphaBounds:
     TypeError
         If the operator is not linear or without adjoint, acts on no such space, or the data do not
         belong to its range.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import solvers
+    >>> from odl_learned.variational import parameter_choice
+    >>> X = odl.uniform_discr([0, 0], [16, 16], (16, 16))
+    >>> y = odl.phantom.shepp_logan(X, modified=True)
+    >>> bounds = parameter_choice.constant_alpha(odl.IdentityOperator(X), y)
+    >>> isinstance(bounds, parameter_choice.AlphaBounds)
+    True
+    >>> print(f"{bounds.lower:.2f} {bounds.upper:.2f}")
+    0.32 0.70
+    >>> for alpha in (0.5 * bounds.lower, bounds.upper):
+    ...     print(f"{solvers.rof(y, alpha, 1e-6).x.data.std():.4f}")
+    ...
+    0.0886
+    0.0000
     """
     require_forward_operator(forward_op)
     X = forward_op.domain
@@ -107,6 +125,18 @@ def zero_alpha(forward_op: odl.Operator, data: Any, transform: OrthogonalWavelet
     ------
     TypeError
         If the operator is not linear or without adjoint, or spaces do not match.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals, operators
+    >>> from odl_learned.variational import parameter_choice
+    >>> X = odl.uniform_discr([0, 0], [8, 8], (8, 8))
+    >>> y, W = odl.phantom.shepp_logan(X, modified=True), operators.OrthogonalWavelet(X, "haar", 2)
+    >>> alpha = parameter_choice.zero_alpha(odl.IdentityOperator(X), y, W)
+    >>> denoise = functionals.WaveletL1(X, "haar", 2).proximal
+    >>> print(denoise(alpha)(y).norm() < 1e-12, denoise(0.99 * alpha)(y).norm() > 0)
+    True True
     """
     require_forward_operator(forward_op)
     require_element("data", data, forward_op.range)

@@ -28,6 +28,26 @@ class Choice(NamedTuple):
     reason : str or array
         ``"accuracy"``: the parameter is as accurate as asked for. ``"maxiter"``, ``"rounding"``:
         the solver stopped for this reason before its gap could decide.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import data, functionals, solvers, variational
+    >>> from odl_learned.variational import parameter_choice
+    >>> X, rng = odl.uniform_discr([0, 0], [8, 8], (8, 8)), np.random.default_rng(0)
+    >>> y = data.add_white_noise(odl.phantom.shepp_logan(X, modified=True), 0.2, rng)
+    >>> identity = odl.IdentityOperator(X)
+    >>> discrepancy = solvers.Discrepancy(identity, y, 0.2 * 8, 1.0)
+    >>> choice = parameter_choice.by_discrepancy(
+    ...     lambda alpha: variational.tv_problem(identity, functionals.l2_fidelity(y), alpha),
+    ...     discrepancy, start=0.1, rtol=0.1)
+    >>> isinstance(choice, parameter_choice.Choice)
+    True
+    >>> isinstance(choice.path[0], parameter_choice.Trial)
+    True
+    >>> print(choice.bracket[0] <= choice.alpha <= choice.bracket[1], choice.reason)
+    True accuracy
     """
 
     alpha: Any
@@ -56,6 +76,21 @@ def by_primal_dual(problem, accuracy, start):
     ------
     TypeError
         If the start is no solution, and errors as of `solvers.primal_dual`.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import functionals, variational
+    >>> from odl_learned.variational import parameter_choice
+    >>> X = odl.uniform_discr([0, 0], [8, 8], (8, 8))
+    >>> y, identity = odl.phantom.shepp_logan(X, modified=True), odl.IdentityOperator(X)
+    >>> first, second = (variational.tv_problem(identity, functionals.l2_fidelity(y), alpha)
+    ...                  for alpha in (0.1, 0.11))
+    >>> solution = parameter_choice.by_primal_dual(first, 1e-4, None)
+    >>> warm = parameter_choice.by_primal_dual(second, 1e-4, solution)
+    >>> cold = parameter_choice.by_primal_dual(second, 1e-4, None)
+    >>> print(warm.niter < cold.niter)
+    True
     """
     if not (start is None or (hasattr(start, "x") and hasattr(start, "dual"))):
         raise TypeError(f"start is {shown(start)}; expected a solvers.Solution of an earlier "

@@ -73,6 +73,22 @@ def bounds_of(functional: odl.functionals.Functional, blocks: Blocks) -> Bounds:
     ------
     NotImplementedError
         If nothing is known: names the class.
+
+    Examples
+    --------
+    >>> import math
+    >>> import odl
+    >>> from odl_learned.energies.expressions import autograd
+    >>> class LogCosh(odl.functionals.Functional):
+    ...     def __init__(self, space):
+    ...         super().__init__(space, linear=False)
+    ...
+    >>> @autograd.bounds_of.register
+    ... def _(functional: LogCosh, blocks):
+    ...     return autograd.Bounds(slope=math.inf, lower=0.0, upper=1.0, third=1.0)
+    ...
+    >>> print(autograd.bounds_of(LogCosh(odl.rn(2)), None))
+    Bounds(slope=inf, lower=0.0, upper=1.0, third=1.0)
     """
     found = stated(functional)
     if found is None:

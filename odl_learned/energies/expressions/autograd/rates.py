@@ -46,6 +46,21 @@ def rates_of(op: odl.Operator, blocks: Blocks) -> Rates:
     ------
     NotImplementedError
         If it is nonlinear and has no rule: names the class.
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned.energies.expressions import autograd
+    >>> class Sine(odl.Operator):
+    ...     def __init__(self, space):
+    ...         super().__init__(space, space)
+    ...
+    >>> @autograd.rates_of.register
+    ... def _(op: Sine):
+    ...     return autograd.Rates(1.0, 1.0, 1.0)
+    ...
+    >>> print(autograd.rates_of(Sine(odl.rn(2))))
+    Rates(first=1.0, second=1.0, third=1.0)
     """
     if not op.is_linear or _is_whole(op, blocks):
         raise missing(op, "a rule in autograd.rates_of, bounds of its derivatives; or state "

@@ -33,6 +33,15 @@ def sparse_matrix(op: odl.Operator) -> sp.csr_array | None:
     Parameters
     ----------
     op : linear odl.Operator
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> from odl_learned.energies.expressions import preconditioners
+    >>> X = odl.uniform_discr([0, 0], [4, 4], (4, 4))
+    >>> print(preconditioners.sparse_matrix(operators.gradient(X)).shape)
+    (32, 16)
     """
     require_operator("op", op)
     return None

@@ -41,6 +41,16 @@ def normal_symbol(op: odl.Operator) -> torch.Tensor | None:
     Returns
     -------
     symbol : tensor of the shape of images, in double precision, or None without a rule
+
+    Examples
+    --------
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> from odl_learned.energies.expressions import preconditioners
+    >>> X = odl.uniform_discr([0, 0], [4, 4], (4, 4))
+    >>> blur = operators.PeriodicConvolution(X, operators.gaussian_kernel(X, 1.0))
+    >>> print(preconditioners.normal_symbol(blur)[0, 0])        # constants keep their value
+    tensor(1., dtype=torch.float64)
     """
     require_operator("op", op)
     return None

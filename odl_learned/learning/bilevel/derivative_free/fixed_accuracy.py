@@ -102,6 +102,28 @@ def bobyqa(
         Without Py-BOBYQA.
     ValueError
         If arguments are out of range, or no value is finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import energies
+    >>> from odl_learned.energies import coefficients, potentials, transforms
+    >>> from odl_learned.learning import bilevel
+    >>> from odl_learned.learning.bilevel import derivative_free, lower
+    >>> truth, seed = torch.zeros(2, 16, dtype=torch.float64), torch.Generator().manual_seed(0)
+    >>> truth[:, 5:11] = 1
+    >>> y = truth + 0.1 * torch.randn(truth.shape, generator=seed, dtype=torch.float64)
+    >>> energy = energies.VariationEnergy(
+    ...     energies.Denoising(), transforms.BackwardDifferences(16), potentials.Charbonnier(),
+    ...     coefficients.decimal_alpha(nu=0.1, xi=1e-3))
+    >>> loss = bilevel.SquaredError(truth)
+    >>> problem = bilevel.BilevelProblem(energy, y, loss, y, lower=-4.0, upper=2.0)
+    >>> alpha = torch.zeros(1, dtype=torch.float64)             # log10 of it
+    >>> learned = derivative_free.bobyqa(problem, alpha, 20, lower.Newton(20), radius=0.5)
+    >>> isinstance(learned, bilevel.Learned)
+    True
+    >>> print(f"{learned.params[0]:.1f}")
+    -1.0
     """
     try:
         import pybobyqa

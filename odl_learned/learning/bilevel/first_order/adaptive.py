@@ -67,6 +67,27 @@ def maid(
     Learned
 
     Source: Salehi et al. 2024, Algorithms 3.1 and 3.2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import energies
+    >>> from odl_learned.energies import coefficients, potentials, transforms
+    >>> from odl_learned.learning import bilevel
+    >>> from odl_learned.learning.bilevel import first_order
+    >>> truth, seed = torch.zeros(2, 16, dtype=torch.float64), torch.Generator().manual_seed(0)
+    >>> truth[:, 5:11] = 1
+    >>> y = truth + 0.1 * torch.randn(truth.shape, generator=seed, dtype=torch.float64)
+    >>> energy = energies.VariationEnergy(
+    ...     energies.Denoising(), transforms.BackwardDifferences(16), potentials.Charbonnier(),
+    ...     coefficients.decimal_alpha(nu=0.1, xi=1e-3))
+    >>> loss = bilevel.SquaredError(truth)
+    >>> problem = bilevel.BilevelProblem(energy, y, loss, y, lower=-4.0, upper=2.0)
+    >>> alpha = torch.zeros(1, dtype=torch.float64)             # log10 of it
+    >>> run = bilevel.Run(callback=lambda row: None)            # called after every step
+    >>> learned = first_order.maid(problem, alpha, maxiter=200, run=run)
+    >>> print(f"{learned.params[0]:.1f}", learned.reason)
+    -1.0 gradient
     """
     for name, value in (("shrink", shrink), ("grow", grow), ("longer", longer)):
         require_positive(name, value)

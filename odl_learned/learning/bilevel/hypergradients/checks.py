@@ -83,6 +83,30 @@ def check_hypergradient(
         If the hypergradient is wrong, or the differences are not accurate enough to say so.
     ValueError
         If all parameters are on their bounds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from odl_learned import energies
+    >>> from odl_learned.energies import coefficients, potentials, transforms
+    >>> from odl_learned.learning import bilevel
+    >>> from odl_learned.learning.bilevel import hypergradients
+    >>> truth, seed = torch.zeros(2, 16, dtype=torch.float64), torch.Generator().manual_seed(0)
+    >>> truth[:, 5:11] = 1
+    >>> y = truth + 0.1 * torch.randn(truth.shape, generator=seed, dtype=torch.float64)
+    >>> energy = energies.VariationEnergy(
+    ...     energies.Denoising(), transforms.BackwardDifferences(16), potentials.Charbonnier(),
+    ...     coefficients.decimal_alpha(nu=0.1, xi=1e-3))
+    >>> loss = bilevel.SquaredError(truth)
+    >>> problem = bilevel.BilevelProblem(energy, y, loss, y, lower=-4.0, upper=2.0)
+    >>> alpha = torch.zeros(1, dtype=torch.float64)             # log10 of it
+    >>> found = hypergradients.check_hypergradient(
+    ...     problem, alpha, hypergradients.Direct(50), np.random.default_rng(0))
+    >>> isinstance(found, hypergradients.Differences)
+    True
+    >>> print(found.errors.max() < 1e-6)
+    True
     """
     require_rng(rng)
     require_problem(problem)

@@ -133,6 +133,27 @@ class JacobianFree:
     References
     ----------
     S. Wu Fung et al., *JFB: Jacobian-free backpropagation for implicit networks*, AAAI 2022.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import energies
+    >>> from odl_learned.energies import coefficients, potentials, transforms
+    >>> from odl_learned.learning import bilevel
+    >>> from odl_learned.learning.bilevel import first_order, hypergradients
+    >>> truth, seed = torch.zeros(2, 16, dtype=torch.float64), torch.Generator().manual_seed(0)
+    >>> truth[:, 5:11] = 1
+    >>> y = truth + 0.1 * torch.randn(truth.shape, generator=seed, dtype=torch.float64)
+    >>> energy = energies.VariationEnergy(
+    ...     energies.Denoising(), transforms.BackwardDifferences(16), potentials.Charbonnier(),
+    ...     coefficients.decimal_alpha(nu=0.1, xi=1e-3))
+    >>> loss = bilevel.SquaredError(truth)
+    >>> problem = bilevel.BilevelProblem(energy, y, loss, y, lower=-4.0, upper=2.0)
+    >>> alpha = torch.zeros(1, dtype=torch.float64)             # log10 of it
+    >>> cheap = hypergradients.JacobianFree()                   # no limit, only a direction
+    >>> learned = first_order.isgd(problem, alpha, cheap, batch_size=2, epochs=5, generator=seed)
+    >>> print(bool(learned.params[0] < 0))
+    True
     """
 
     step: float | None = None

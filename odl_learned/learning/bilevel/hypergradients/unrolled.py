@@ -69,6 +69,28 @@ class Unrolled:
     ----------
     P. Ochs et al., *Bilevel optimization with nonsmooth lower level problems*, SSVM 2015.
     A. Griewank, A. Walther, *Evaluating derivatives*, 2008, chapter 12.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from odl_learned import energies
+    >>> from odl_learned.energies import coefficients, potentials, transforms
+    >>> from odl_learned.learning import bilevel
+    >>> from odl_learned.learning.bilevel import hypergradients
+    >>> truth, seed = torch.zeros(2, 16, dtype=torch.float64), torch.Generator().manual_seed(0)
+    >>> truth[:, 5:11] = 1
+    >>> y = truth + 0.1 * torch.randn(truth.shape, generator=seed, dtype=torch.float64)
+    >>> energy = energies.VariationEnergy(
+    ...     energies.Denoising(), transforms.BackwardDifferences(16), potentials.Charbonnier(),
+    ...     coefficients.decimal_alpha(nu=0.1, xi=1e-3))
+    >>> loss = bilevel.SquaredError(truth)
+    >>> problem = bilevel.BilevelProblem(energy, y, loss, y, lower=-4.0, upper=2.0)
+    >>> alpha = torch.zeros(1, dtype=torch.float64)             # log10 of it
+    >>> found = hypergradients.check_hypergradient(
+    ...     problem, alpha, hypergradients.Unrolled(500), np.random.default_rng(0), directions=1)
+    >>> print(found.errors.max() < 1e-6)
+    True
     """
 
     niter: int
@@ -152,6 +174,28 @@ class Piggyback:
     L. Bogensperger, A. Chambolle, T. Pock, *Convergence of a piggyback-style method for the
     differentiation of solutions of standard saddle-point problems*, SIAM J. Math. Data Sci. 4
     (2022).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from odl_learned import energies
+    >>> from odl_learned.energies import coefficients, potentials, transforms
+    >>> from odl_learned.learning import bilevel
+    >>> from odl_learned.learning.bilevel import hypergradients
+    >>> truth, seed = torch.zeros(2, 16, dtype=torch.float64), torch.Generator().manual_seed(0)
+    >>> truth[:, 5:11] = 1
+    >>> y = truth + 0.1 * torch.randn(truth.shape, generator=seed, dtype=torch.float64)
+    >>> energy = energies.VariationEnergy(
+    ...     energies.Denoising(), transforms.BackwardDifferences(16), potentials.Charbonnier(),
+    ...     coefficients.decimal_alpha(nu=0.1, xi=1e-3))
+    >>> loss = bilevel.SquaredError(truth)
+    >>> problem = bilevel.BilevelProblem(energy, y, loss, y, lower=-4.0, upper=2.0)
+    >>> alpha = torch.zeros(1, dtype=torch.float64)             # log10 of it
+    >>> found = hypergradients.check_hypergradient(
+    ...     problem, alpha, hypergradients.Piggyback(5000), np.random.default_rng(0), directions=1)
+    >>> print(found.errors.max() < 1e-6)
+    True
     """
 
     maxiter: int

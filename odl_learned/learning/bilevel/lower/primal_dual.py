@@ -41,6 +41,30 @@ class PrimalDual(OwnSolver):
     ----------
     A. Chambolle, T. Pock, *A first-order primal-dual algorithm for convex problems with
     applications to imaging*, J. Math. Imaging Vis. 40 (2011), algorithm 3.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned import energies
+    >>> from odl_learned.energies import coefficients, potentials, transforms
+    >>> from odl_learned.learning import bilevel
+    >>> from odl_learned.learning.bilevel import lower
+    >>> truth, seed = torch.zeros(2, 16, dtype=torch.float64), torch.Generator().manual_seed(0)
+    >>> truth[:, 5:11] = 1
+    >>> y = truth + 0.1 * torch.randn(truth.shape, generator=seed, dtype=torch.float64)
+    >>> energy = energies.VariationEnergy(
+    ...     energies.Denoising(), transforms.BackwardDifferences(16), potentials.Charbonnier(),
+    ...     coefficients.decimal_alpha(nu=0.1, xi=1e-3))
+    >>> loss = bilevel.SquaredError(truth)
+    >>> problem = bilevel.BilevelProblem(energy, y, loss, y, lower=-4.0, upper=2.0)
+    >>> alpha = torch.zeros(1, dtype=torch.float64)             # log10 of it
+    >>> for solver in (lower.PrimalDual(5000), lower.Restarted(5000), lower.Newton(20)):
+    ...     solution = lower.LowerLevel(problem, solver).solve(alpha, 1e-4)
+    ...     print(solution.reason, (solution.error_bound <= 1e-4).all())
+    ...
+    ['accuracy' 'accuracy'] True
+    ['accuracy' 'accuracy'] True
+    ['accuracy' 'accuracy'] True
     """
 
     maxiter: int = 1_000_000

@@ -62,6 +62,18 @@ def adapted_random(
     ----------
     F. Knoll et al., *Adapted random sampling patterns for accelerated MRI*, MAGMA 24 (2011); drawn
     with exponential keys after Efraimidis and Spirakis (2006).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.learning.bilevel import sampling
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> x = torch.zeros(1, 8, 8, dtype=torch.complex128)
+    >>> x[0, 2:6, 2:6] = 1
+    >>> y = torch.fft.fftshift(torch.fft.fftn(x, dim=(1, 2), norm="ortho"), dim=(1, 2))
+    >>> mask = sampling.adapted_random(y, sampling.points((8, 8)), fraction=0.25, generator=seed)
+    >>> print(mask.mean(), mask[4, 4])                          # a quarter, frequency zero among it
+    0.25 True
     """
     powers = _powers(data, pattern)
     require_generator(generator)
@@ -154,6 +166,24 @@ def greedy(
     B. Gozcu et al., *Learning-based compressive MRI*, IEEE Trans. Med. Imaging 37 (2018),
     algorithm 1; with draws: T. Sanchez et al., *Scalable learning-based sampling optimization for
     compressive dynamic MRI*, ICASSP 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.learning.bilevel import sampling
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> truth = torch.zeros(2, 8, 8, dtype=torch.complex128)
+    >>> truth[0, 2:6, 2:6] = truth[1, 3:5, 1:7] = 1
+    >>> y = torch.fft.fftn(truth, dim=(1, 2), norm="ortho")
+    >>> lines, smooth = sampling.lines((8, 8), axis=0), sampling.squared_gradient((8, 8))
+    >>> isinstance(lines, sampling.Pattern), isinstance(smooth, sampling.Regularizer)
+    (True, True)
+    >>> draws = sampling.Draws(candidates=8, samples=2, generator=seed)
+    >>> found = sampling.greedy(truth, y, lines, smooth, alpha=1e-3, fraction=0.4, draws=draws)
+    >>> isinstance(found, sampling.Greedy)
+    True
+    >>> print(found.order[0], found.mask.mean())                # frequency zero, row 4, comes first
+    4 0.375
     """
     require_positive("accuracy", accuracy)
     require_fraction(fraction)

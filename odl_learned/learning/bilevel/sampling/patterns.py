@@ -169,6 +169,15 @@ def spokes(shape: Sequence[int], num_spokes: int) -> Pattern:
     ----------
     shape : tuple of two int
     num_spokes : int
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.learning.bilevel import sampling
+    >>> pattern = sampling.spokes((16, 16), num_spokes=4)
+    >>> two = sampling.learned_pattern(pattern, torch.tensor([1.0, 0.0, 1.0, 0.0]).double())
+    >>> print(pattern.size, two.params)
+    4 tensor([1., 0., 1., 0.], dtype=torch.float64)
     """
     shape = require_image_shape(shape)
     if len(shape) != 2:

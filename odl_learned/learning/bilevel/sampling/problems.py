@@ -63,6 +63,20 @@ def uncentered(data: torch.Tensor, ndim: int) -> torch.Tensor:
     Returns
     -------
     data : complex tensor ``(*batch, *shape)``
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import operators
+    >>> from odl_learned.learning.bilevel import sampling
+    >>> X = odl.uniform_discr([0, 0], [4, 4], (4, 4), dtype=complex)
+    >>> x = np.random.default_rng(0).standard_normal((4, 4)) + 0j
+    >>> y = operators.SampledFourier(X, np.ones((4, 4)))(x).data
+    >>> found = sampling.uncentered(torch.as_tensor(y), ndim=2)
+    >>> print(np.allclose(found.numpy(), np.fft.fft2(x, norm="ortho")))
+    True
     """
     require_measurements(data)
     require_count("ndim", ndim, most=data.ndim)

@@ -116,8 +116,13 @@ def cache_folder(path):
 
     Examples
     --------
-    >>> with cache_folder("projectors"):  # doctest: +SKIP
-    ...     forward = as_module(ray_transform)
+    >>> import odl
+    >>> from odl_learned import bridge, operators
+    >>> from odl_learned.bridge import ray
+    >>> X = odl.uniform_discr([-1, -1], [1, 1], (8, 8), dtype="float32")
+    >>> A = operators.parallel_ray_transform(X, num_angles=4)
+    >>> with ray.cache_folder("projectors"):
+    ...     module = bridge.as_module(A)
     """
     path = pathlib.Path(path)
     if path.exists() and not path.is_dir():

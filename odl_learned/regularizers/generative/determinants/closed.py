@@ -68,6 +68,34 @@ class Marginal(Determinant):
     Together with the minimum over u of the rest it is ``- log p(y, z)``, exactly but for the
     diagonal approximation, which is exact for a diagonal P and inpainting, and where there is no
     information; `SampledMarginal` does without it: docs/generative_reconstruction.md.
+
+    Examples
+    --------
+    >>> import odl
+    >>> import torch
+    >>> from odl_learned import regularizers
+    >>> from odl_learned.networks import generative
+    >>> seed = torch.Generator().manual_seed(0)
+    >>> A = odl.IdentityOperator(odl.uniform_discr([0, 0], [4, 4], (4, 4)))
+    >>> decoder = generative.FullyConnectedDecoder(2, (5,), 1, (4, 4), generator=seed).double()
+    >>> head = generative.ConstantHead(1, (4, 4), deviation=0.1).double()
+    >>> deviations = regularizers.generative.LearnedDeviations(head, weight=1.0)
+    >>> prior = regularizers.generative.GenerativePrior(decoder, deviations, latent_weight=1.0)
+    >>> y, z = torch.rand(1, 4, 4, generator=seed).double(), torch.zeros(1, 2).double()
+    >>> data = regularizers.generative.Measurements(A, y, noise_level=0.1)
+    >>> for determinant in (regularizers.generative.Joint(), regularizers.generative.Marginal(),
+    ...                     regularizers.generative.SampledMarginal(data, 2, 3, seed)):
+    ...     found = regularizers.generative.alternating(
+    ...         prior, data, z, accuracy=1e-2, maxiter=5, determinant=determinant)
+    ...     print(tuple(found.x.shape))
+    ...
+    (1, 4, 4)
+    (1, 4, 4)
+    (1, 4, 4)
+    >>> isinstance(determinant, regularizers.generative.determinants.Determinant)
+    True
+    >>> isinstance(found, regularizers.generative.Reconstruction)
+    True
     """
 
     def value(self, precision: Precision,

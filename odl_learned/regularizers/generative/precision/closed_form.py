@@ -24,6 +24,15 @@ def white_precision(residuals: torch.Tensor, noise: float = 0.0) -> Precision:
     ----------
     residuals, noise
         As for `most_likely_precision`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.regularizers.generative import precision
+    >>> residuals = 0.5 * torch.randn(400, 4, 4, generator=torch.Generator().manual_seed(0))
+    >>> white = precision.white_precision(residuals, noise=0.0)
+    >>> print(f"{precision.marginal_variances(white).mean():.2f}")            # 0.5^2
+    0.25
     """
     _check(residuals, noise)
     image = residuals.shape[1:]
@@ -78,6 +87,16 @@ def most_likely_precision(
     ValueError
         If they have the wrong axes, a number is out of bounds, or a pixel varies so little, or
         there are so few residuals, that there is no maximum.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.regularizers.generative import precision
+    >>> white = torch.randn(400, 4, 5, generator=torch.Generator().manual_seed(0))
+    >>> smooth = (white[..., 1:] + white[..., :-1]) / 2 ** 0.5
+    >>> likely = precision.most_likely_precision(smooth, radius=1, noise=0.01, shrinkage=1.0)
+    >>> print(f"{precision.correlations(likely, (2, 2))[0, 2, 1]:.1f}")       # of neighbors: 1/2
+    0.5
     """
     _check(residuals, noise)
     if not (is_finite_number(shrinkage) and 0 <= shrinkage <= 1):

@@ -79,6 +79,19 @@ def correlations(precision: Precision, pixel: tuple[int, ...]) -> torch.Tensor:
 
     Parameters, errors
         As `covariances`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.regularizers.generative import precision
+    >>> P = precision.Precision(torch.zeros(1, 3, 3), torch.full((1, 4, 3, 3), -0.3), radius=1)
+    >>> print(precision.correlations(P, (1, 1))[0])
+    tensor([[0.6010, 0.6111, 0.4602],
+            [0.5131, 1.0000, 0.4495],
+            [0.3606, 0.4709, 0.4101]])
+    >>> c = precision.covariances(P, (1, 1))[0, 1, 1]
+    >>> print(f"{c / precision.marginal_variances(P)[0, 1, 1]:.4f}")
+    1.0000
     """
     column, variances = covariances(precision, pixel).detach(), marginal_variances(precision)
     own = variances[:, *pixel].reshape(-1, *[1] * len(precision.image))

@@ -68,6 +68,17 @@ class GaussianPosterior:
 
     Source: Schneider, Willsky, Krylov subspace estimation (2001), with the functionals of the data
     that belong to a Krylov space in the coordinates of the prior.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.regularizers.generative import precision
+    >>> white = precision.Precision(torch.zeros(1, 2, 2), torch.zeros(1, 4, 2, 2), radius=1)
+    >>> mask, mean = torch.tensor([1.0, 0.0]), torch.zeros(1, 2, 2)
+    >>> posterior = precision.GaussianPosterior(white, lambda u: mask * u, mean, rank=3)
+    >>> print(posterior.variances())                            # half of one where it is measured
+    tensor([[[0.5000, 1.0000],
+             [0.5000, 1.0000]]])
     """
 
     def __init__(self, precision: Precision, normal: Callable, mean: torch.Tensor, rank: int,

@@ -95,6 +95,18 @@ def posterior_mean(precision: Precision, normal: Callable, back: torch.Tensor, n
     ------
     TypeError, ValueError
         If an argument is not what it should be.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from odl_learned.regularizers.generative import precision
+    >>> white = precision.Precision(torch.zeros(1, 4, 4), torch.zeros(1, 4, 4, 4), radius=1)
+    >>> mask = (torch.arange(4) % 2 == 0).float()
+    >>> y = mask * torch.ones(1, 4, 4)
+    >>> split = precision.Split(white, scale=1.0, share=0.2, normal=lambda u: mask * u)
+    >>> mean = precision.posterior_mean(white, lambda u: mask * u, y, noise=1.0, precondition=split)
+    >>> print(mean.x[0, 0])                                     # half of what is measured
+    tensor([0.5000, 0.0000, 0.5000, 0.0000])
     """
     require_positive("noise", noise)
     require_method("normal", normal, "bridge.as_module(A.adjoint @ A)", 1)

@@ -99,6 +99,16 @@ def random_ellipsoids(space: odl.DiscretizedSpace, rng: np.random.Generator):
     -----
     Adler and Oktem (2018), "Learned primal-dual reconstruction", IEEE Trans. Med. Imaging 37,
     section IV-A, the distribution in the plane.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import data
+    >>> X = odl.uniform_discr([-1] * 3, [1] * 3, (8, 8, 8))
+    >>> u = data.random_ellipsoids(X, np.random.default_rng(0))
+    >>> print(u.shape, bool(u.data.std() > 0))
+    (8, 8, 8) True
     """
     require_rng(rng)
     _require_volumes(space)
@@ -135,6 +145,16 @@ def random_trunk(space: odl.DiscretizedSpace, rng: np.random.Generator):
     ------
     TypeError
         If the space is not a uniform space of volumes or ``rng`` is not a generator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import data
+    >>> X = odl.uniform_discr([-1] * 3, [1] * 3, (16, 16, 8))
+    >>> u = data.random_trunk(X, np.random.default_rng(0))
+    >>> print(u.data.min() >= 0, u.data.max() <= 1, u.data[0, 0, 0])    # a corner is outside
+    True True 0.0
     """
     require_rng(rng)
     _require_volumes(space)
@@ -207,6 +227,15 @@ def stack_element(stack: Stack, dtype: str = "float32"):
         If this is no stack, or the dtype is not real floating point.
     ValueError
         If a side of the voxels is not known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from odl_learned import data
+    >>> stack = data.Stack(np.zeros((3, 8, 6)), (0.5, 0.5), 2.0, "CT", "HU")
+    >>> u = data.stack_element(stack)
+    >>> print(u.shape, u.space.cell_sides)
+    (8, 6, 3) [0.5 0.5 2. ]
     """
     if not isinstance(stack, Stack):
         raise TypeError(f"stack is {shown(stack)}, expected a Stack; read one with "

@@ -84,6 +84,15 @@ def volume_comparison(
         values are not finite, a caption belongs to no image, or window, point or sides are wrong.
     FileNotFoundError
         If the folder of ``path`` does not exist.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import data, plotting
+    >>> X = odl.uniform_discr([-1] * 3, [1] * 3, (16, 16, 8))
+    >>> truth = data.random_trunk(X, np.random.default_rng(0))
+    >>> figure = plotting.volume_comparison({"half": 0.5 * truth}, truth, "volumes.png")
     """
     require_kind("images", images, dict, "a dict of names and reconstructions")
     require_kind("captions", captions or {}, dict, "a dict of names and lines")

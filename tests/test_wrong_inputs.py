@@ -63,8 +63,6 @@ def test_every_public_name_has_a_call_or_a_reason(calls):
 def test_valid_calls_are_valid(calls):
     failed = {name: result for name, (function, arguments) in calls.items()
               if (result := outcome(function, arguments())).verdict != "answer"}  # fmt: skip
-    if not torch.cuda.is_available():
-        assert "no CUDA device" in failed.pop("operators.cone_beam_ray_transform").detail
     if importlib.util.find_spec("nibabel") is None:
         assert "install" in failed.pop("data.read_nifti").detail
     assert failed == {}

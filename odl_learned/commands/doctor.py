@@ -91,4 +91,5 @@ def projectors(faults):
     except ImportError as error:
         faults.append(f"ASTRA cannot be loaded: {error}")
         return "none"
-    return "2D on CPU, 2D and 3D on CUDA" if astra.use_cuda() else "2D on CPU"
+    return ("2D on CPU, 2D and 3D on CUDA" if astra.use_cuda() else
+            "2D on CPU; cone beams by loops of this package")  # fmt: skip

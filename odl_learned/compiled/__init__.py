@@ -11,6 +11,8 @@ installed, on accelerators, and for images of other dimensions. Against the plai
 - `projections` has the bits of the formula in numpy. Its plain form is torch, whose square roots
   may be off by a unit in the last place: in every sixth number of single precision where this was
   measured. So `bridge.proximals` agrees up to a few roundings;
+- `cone` computes the same weights as its plain form, a sparse matrix in double precision, and adds
+  up in another order, in the precision of the image;
 - `differences` and `smoothed_variation`, whose plain forms are torch, too, agree up to the
   roundings of their sums.
 

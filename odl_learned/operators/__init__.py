@@ -23,10 +23,9 @@ from odl_learned.operators.norms.random_elements import random_element
 from odl_learned.operators.real_parts import real_parts
 from odl_learned.operators.restricted import kept_rows, kept_views
 from odl_learned.operators.tomography.backprojection import fbp
-from odl_learned.operators.tomography.divergent_rays import (
-    cone_beam_ray_transform,
-    fan_beam_ray_transform,
-)
+from odl_learned.operators.tomography.cone.circles import cone_beam_ray_transform
+from odl_learned.operators.tomography.cone.scans import scanned_cone_beam
+from odl_learned.operators.tomography.divergent_rays import fan_beam_ray_transform
 from odl_learned.operators.tomography.emission import (
     attenuation_factors,
     emission_operator,
@@ -110,6 +109,7 @@ __all__ = [
     "real_parts",
     "require_even_angles",
     "root_sum_of_squares",
+    "scanned_cone_beam",
     "scanned_fan_beam",
     "scanned_parallel_beam",
     "view_subsets",

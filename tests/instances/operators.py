@@ -20,6 +20,7 @@ from instances.spaces import (
     square,
 )
 from odl_learned import operators, reconstruction
+from odl_learned.operators.tomography.cone.implementation import JosephImpl
 
 KERNEL = np.random.default_rng(3).standard_normal((3, 5))
 
@@ -34,6 +35,15 @@ def fan_beam():
     return odl.applications.tomo.FanBeamGeometry(
         odl.nonuniform_partition([0.1, 0.3, 0.9, 1.4, 4.8]), odl.uniform_partition(-1.5, 2.5, 9),
         src_radius=5, det_radius=4)
+
+
+def cone_beam(dtype):
+    """A helix with voxels that are no cubes, and a detector that is off center."""
+    geometry = odl.applications.tomo.ConeBeamGeometry(
+        odl.uniform_partition(0, 8, 4), odl.uniform_partition([-2, -1], [3, 2], (4, 3)),
+        src_radius=4, det_radius=2, pitch=0.5)
+    return odl.applications.tomo.RayTransform(
+        odl.uniform_discr([-1] * 3, [1, 1.5, 1], (3, 4, 2), dtype=dtype), geometry, impl=JosephImpl)
 
 
 def symmetrized():
@@ -185,6 +195,9 @@ OPERATORS = {
     "SymmetrizedGradientAdjoint": lambda: operators.SymmetrizedGradient(V).adjoint,
     "QuarterTurn": lambda: operators.QuarterTurn(square(), 1),
     "fan beam": lambda: operators.fan_beam_ray_transform(square(dtype="float32"), 5, 4.0, 2.0),
+    "cone beam": lambda: cone_beam("float64"),
+    "cone beam, complex": lambda: cone_beam("complex64"),
+    "cone beam adjoint": lambda: cone_beam("float32").adjoint,
     "SymmetrizedRayTransform": lambda: symmetrized(),
     "SymmetrizedRayTransform, fan beam": lambda: operators.SymmetrizedRayTransform(
         operators.fan_beam_ray_transform(square(dtype="float32"), 8, 4.0, 2.0)),

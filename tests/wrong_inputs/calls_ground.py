@@ -202,7 +202,12 @@ OPERATORS = {
         symmetrized=operators.SymmetrizedRayTransform(RAY))),
     "cone_beam_ray_transform": (operators.cone_beam_ray_transform, lambda: dict(
         space=odl.uniform_discr([-1] * 3, [1] * 3, (4, 4, 4), dtype="float32"), num_angles=3,
-        src_radius=4.0, det_radius=2.0, det_shape=(5, 5), det_half_widths=(3.0, 3.0))),
+        src_radius=4.0, det_radius=2.0, det_shape=(5, 5), det_half_widths=(3.0, 3.0),
+        det_center=(0.1, 0.2), pitch=0.5, turns=2.0)),
+    "scanned_cone_beam": (operators.scanned_cone_beam, lambda: dict(
+        space=odl.uniform_discr([-1] * 3, [1] * 3, (4, 4, 4), dtype="float32"),
+        angles=[0.0, 0.5, 1.5], source_to_axis=4.0, source_to_detector=6.0, det_shape=(5, 5),
+        bin_sides=(0.5, 0.5), axis_bins=(2.5, 1.0), pitch=0.5, start_height=-0.1)),
     "kept_rows": (operators.kept_rows, lambda: dict(op=MRI, kept=mask((5, 7)) > 0)),
     "kept_views": (operators.kept_views, lambda: dict(
         ray_transform=RAY, kept=np.arange(4) % 2 == 0)),

@@ -1,7 +1,7 @@
 """Native rules for the ray transform and its back projection.
 
 ASTRA's projector ``M`` is linear in the pixels, ``vec(A x) = M vec(x)``, and ODL's adjoint is
-``A* = (w_Y / w_X) M^T``. Three ways to compute the pair ``M, M^T`` are tried in turn:
+``A* = (w_Y / w_X) M^T``. Four ways to compute the pair ``M, M^T`` are tried in turn:
 
 =============================  ====================================  =====================
 ray transform                  pair                                  precision, device
@@ -10,6 +10,7 @@ ray transform                  pair                                  precision, 
 the same, over SPARSE_LIMIT    ``linked.LinkedPair``: ASTRA          single; CPU
 parallel beams in 3D           ``stacked.StackedPair`` of these      as these
 ``astra_cuda``, also in 3D     ``linked.LinkedVolumePair``: ASTRA    single; CUDA, CPU
+``JosephImpl``, cone           ``cone.ConePair``: compiled loops     single, double; CPU
 =============================  ====================================  =====================
 
 A symmetrized ray transform has the mean of the matrices over quarter turns, and where there is no
@@ -29,6 +30,7 @@ from odl_learned.bridge.graphs import outside_graphs
 from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.loops.generic import GenericLinear, LinearMap
 from odl_learned.bridge.lowering import local_rules, lower
+from odl_learned.bridge.ray.cone import ConePair
 from odl_learned.bridge.ray.linked import LinkedPair, LinkedVolumePair
 from odl_learned.bridge.ray.sparse import sparse_pair
 from odl_learned.bridge.ray.stacked import StackedPair
@@ -39,6 +41,7 @@ from odl_learned.operators import (
     SymmetrizedRayTransform,
     SymmetrizedRayTransformAdjoint,
 )
+from odl_learned.operators.tomography.cone.implementation import JosephImpl
 from odl_learned.operators.tomography.projectors.geometry import ray_geometry
 from odl_learned.operators.tomography.projectors.implementation import runs_on_cpu
 from odl_learned.operators.tomography.projectors.matrices import cache_folder, fits_in_memory
@@ -126,6 +129,8 @@ def _pair(op):
     if runs_on_cpu(op):
         geometry = ray_geometry(op, "cpu")
         return sparse_pair(geometry) if fits_in_memory(geometry) else LinkedPair(geometry)
+    if op.impl == JosephImpl.__name__:
+        return ConePair(op.get_impl().geometry)
     if op.impl in ("astra_cuda", "AstraCudaImpl") and op.range.ndim == op.domain.ndim:
         back = astra_cuda_bp_scaling_factor(op.range, op.domain, op.geometry)
         weight = _constants_ratio(op.domain, op.range)

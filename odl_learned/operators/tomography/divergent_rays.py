@@ -1,4 +1,4 @@
-"""Ray transforms for fan beams in the plane and cone beams in space."""
+"""The ray transform for fan beams in the plane."""
 
 import math
 
@@ -8,7 +8,7 @@ from odl.applications import tomo
 
 from odl_learned.operators.tomography.projectors.implementation import MatrixImpl
 from odl_learned.operators.tomography.ray import number_of_bins, radius_of, require_scan
-from odl_learned.validation import is_finite_number, require_positive, shown
+from odl_learned.validation import is_finite_number, require_positive
 
 
 def fan_beam_ray_transform(space, num_angles, src_radius, det_radius, num_bins=None,
@@ -67,78 +67,6 @@ def fan_beam_ray_transform(space, num_angles, src_radius, det_radius, num_bins=N
         odl.uniform_partition(-det_half_width, det_half_width, int(num_bins)),
         src_radius=float(src_radius), det_radius=float(det_radius))  # fmt: skip
     return tomo.RayTransform(space, geometry, impl=MatrixImpl)
-
-
-def cone_beam_ray_transform(space, num_angles, src_radius, det_radius, det_shape=None,
-                            det_half_widths=None):  # fmt: skip
-    r"""Return ODL's ray transform for cone beams in space, computed by ASTRA on a CUDA device.
-
-    .. math:: (A u)(\varphi, s) = \int_0^1 u(a + t (b - a)) \, |b - a| \, dt, \quad
-              a = -R_s \theta, \quad b = R_d \theta + s_1 \theta^\perp + s_2 e_3,
-
-    as `fan_beam_ray_transform`, with a flat detector that turns with the source about the third
-    axis.
-
-    Parameters
-    ----------
-    space : 3D float32 ``uniform_discr`` space
-        Volumes, in the length unit in which attenuation is measured.
-    num_angles : int
-        Number of views, at the midpoints of equal parts of the full circle.
-    src_radius : float
-        Distance of the source from the axis, in the units of the space, larger than that of every
-        voxel.
-    det_radius : float
-        Distance of the detector from the axis, in the units of the space, at least zero.
-    det_shape : pair of int, optional
-        Number of detector bins across and along the axis. Default: enough for bins no wider than
-        a voxel, magnified by ``(src_radius + det_radius) / src_radius``.
-    det_half_widths : pair of float, optional
-        Half of the width and of the height of the detector, in the units of the space. Default:
-        the shadow of the smallest cylinder around the domain.
-
-    Returns
-    -------
-    forward_op : odl.applications.tomo.RayTransform
-        Its range has shape ``(num_angles, *det_shape)`` and dtype float32.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the space is not a 3D float32 one, a number is not positive, or the source is inside of
-        the cylinder around the domain.
-    RuntimeError
-        If ASTRA is not installed or finds no CUDA device; on the CPU it projects planes only.
-    """
-    for name, pair in (("det_shape", det_shape), ("det_half_widths", det_half_widths)):
-        if not (pair is None or isinstance(pair, tuple | list) and len(pair) == 2):
-            raise TypeError(f"{name} is {shown(pair)}, expected two numbers, along the circle and "
-                            "along its axis, or None.")
-    require_scan(space, 3, num_angles, *(det_shape or ()))
-    radius = float(np.linalg.norm(space.domain.corners()[:, :2], axis=1).max())
-    require_circles(src_radius, det_radius, radius)
-    length = src_radius + det_radius
-    if det_half_widths is None:
-        height = float(np.abs(space.domain.corners()[:, 2]).max())
-        det_half_widths = (length * math.tan(math.asin(radius / src_radius)),
-                           length * height / (src_radius - radius))  # fmt: skip
-    for width in det_half_widths:
-        require_positive("det_half_widths", width)
-    if det_shape is None:
-        sides = min(space.cell_sides[:2]), space.cell_sides[2]
-        det_shape = [number_of_bins(width, side * length / src_radius)
-                     for width, side in zip(det_half_widths, sides, strict=True)]  # fmt: skip
-    if not tomo.ASTRA_CUDA_AVAILABLE:
-        raise RuntimeError(
-            "ASTRA finds no CUDA device, expected one for cone beams: on the CPU it projects "
-            "planes only. Run on a machine with CUDA, or project slice by slice with "
-            "fan_beam_ray_transform."
-        )
-    geometry = tomo.ConeBeamGeometry(
-        odl.uniform_partition(0, 2 * np.pi, int(num_angles)),
-        odl.uniform_partition([-w for w in det_half_widths], det_half_widths, det_shape),
-        src_radius=float(src_radius), det_radius=float(det_radius))  # fmt: skip
-    return tomo.RayTransform(space, geometry, impl="astra_cuda")
 
 
 def require_circles(src_radius, det_radius, radius):

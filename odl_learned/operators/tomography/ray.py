@@ -86,7 +86,7 @@ def require_scan(space, ndim, num_angles, *num_bins):
         )
     if space.ndim not in ndims:
         hint = "project images or volumes one by one." if len(ndims) > 1 else (
-            "project a volume slice by slice, or use cone_beam_ray_transform, which needs CUDA."
+            "project a volume slice by slice, or use cone_beam_ray_transform."
             if ndim == 2
             else "use fan_beam_ray_transform in the plane."
         )

@@ -69,7 +69,7 @@ def scanned_parallel_beam(space, angles, num_bins, bin_width, axis_bin=None):
     >>> print(A.range.shape, f"{A(X.one()).data[0, 4]:.2f}")     # the middle ray is of length 2
     (3, 9) 2.00
     """
-    views = _views(angles)
+    views = views_of(angles)
     require_scan(space, (2, 3), len(views), num_bins)
     return parallel_beam(space, views, _detector(num_bins, bin_width, axis_bin))
 
@@ -113,8 +113,18 @@ def scanned_fan_beam(space, angles, source_to_axis, source_to_detector, num_bins
     --------
     fan_beam_ray_transform : equally spaced angles and a centered detector.
     """
-    views = _views(angles)
+    views = views_of(angles)
     require_scan(space, 2, len(views), num_bins)
+    require_behind(source_to_axis, source_to_detector)
+    require_circles(source_to_axis, source_to_detector - source_to_axis, radius_of(space))
+    geometry = tomo.FanBeamGeometry(
+        views, _detector(num_bins, bin_width, axis_bin), src_radius=float(source_to_axis),
+        det_radius=float(source_to_detector - source_to_axis))  # fmt: skip
+    return tomo.RayTransform(space, geometry, impl=MatrixImpl)
+
+
+def require_behind(source_to_axis, source_to_detector):
+    """Raise ValueError unless the detector is behind the axis, seen from the source."""
     require_positive("source_to_detector", source_to_detector)
     require_positive("source_to_axis", source_to_axis)
     if source_to_detector < source_to_axis:
@@ -123,14 +133,9 @@ def scanned_fan_beam(space, angles, source_to_axis, source_to_detector, num_bins
             "expected the detector behind the axis; pass the distance from the source to the "
             "detector, the sum of those from the axis to either."
         )
-    require_circles(source_to_axis, source_to_detector - source_to_axis, radius_of(space))
-    geometry = tomo.FanBeamGeometry(
-        views, _detector(num_bins, bin_width, axis_bin), src_radius=float(source_to_axis),
-        det_radius=float(source_to_detector - source_to_axis))  # fmt: skip
-    return tomo.RayTransform(space, geometry, impl=MatrixImpl)
 
 
-def _views(angles):
+def views_of(angles, largest_span=LARGEST_SPAN):
     """The angles as a partition, with equal steps where they are equal up to rounding."""
     require_finite("angles", angles)
     angles = np.asarray(angles)
@@ -143,7 +148,7 @@ def _views(angles):
             f"angles are whole numbers from {angles.min():g} to {angles.max():g}, as degrees are; "
             "expected radians. Degrees become radians by numpy.deg2rad(angles)."
         )
-    if np.ptp(angles) > LARGEST_SPAN:
+    if np.ptp(angles) > largest_span:
         raise ValueError(
             f"angles run from {angles.min():g} to {angles.max():g}, more than two turns in "
             "radians; expected radians. Degrees become radians by numpy.deg2rad(angles)."

@@ -16,6 +16,7 @@ from odl.applications import tomo
 from operator_checks import adjoint_error
 
 from odl_learned import bridge, compiled, operators, solvers, threads
+from odl_learned.learning.files.operator_recipes import build_operator, describe_operator
 from odl_learned.operators.tomography.cone import pair
 from odl_learned.operators.tomography.cone.geometry import cone_geometry
 from odl_learned.operators.tomography.cone.implementation import JosephImpl
@@ -154,7 +155,8 @@ def squares(op, center, radius):
     geometry = op.geometry
     sources = geometry.src_position(geometry.angles)[:, None, None]
     u, v = geometry.det_partition.grid.coord_vectors
-    ends = geometry.det_point_position(geometry.angles[:, None, None], [u[:, None], v[None]])
+    angles, u, v = np.meshgrid(geometry.angles, u, v, indexing="ij")
+    ends = geometry.det_point_position(angles, [u, v])
     directions = (ends - sources) / np.linalg.norm(ends - sources, axis=-1, keepdims=True)
     along = np.sum((center - sources) * directions, axis=-1)
     return np.maximum(radius**2 - np.sum((center - sources) ** 2, axis=-1) + along**2, 0)
@@ -179,8 +181,8 @@ def test_chords_of_balls(name, center):
     assert np.count_nonzero(half) > 100
     data = op(1.7 * ball(VOLUME, center, radius)).data
     error = data - 1.7 * 2 * half
-    # Voxels and interpolation average across the ray with a variance of up to h^2 / 4 each way, and
-    # the second derivative of a chord 2 sqrt(r^2 - s^2) is 2 r^2 / half^3: at the edge more is lost.
+    # Voxels and interpolation average across the ray with a variance of up to h^2 / 4 each way;
+    # the second derivative of a chord 2 sqrt(r^2 - s^2) is 2 r^2 / half^3: edges lose more.
     inner = half > 0.6 * radius
     assert np.linalg.norm(error[inner]) < 0.005 * np.linalg.norm(data[inner])
     assert np.linalg.norm(error) < 0.04 * np.linalg.norm(data)
@@ -202,8 +204,8 @@ def test_the_middle_plane_is_a_fan_beam():
     plane = odl.uniform_discr([-1, -1], [1, 1], (48, 48), dtype="float32")
     fan = operators.fan_beam_ray_transform(plane, 5, 3.0, 1.5, 31, 2.6)
     flat = fan(plane.element(profile[:, :, 0])).data
-    # ASTRA weighs pixels by the lengths of rays in them: along the axes, in the third view, it takes
-    # the nearest pixel, up to half a pixel away.
+    # ASTRA weighs pixels by the lengths of rays in them: along the axes, in the third view, it
+    # takes the nearest pixel, up to half a pixel away.
     assert np.abs(middle - flat)[[0, 1, 3, 4]].max() < 0.002 * flat.max()
     assert np.abs(middle - flat).max() < 0.05 * flat.max()
 
@@ -259,6 +261,11 @@ def test_copies_pickles_and_other_devices(rng):
     expected = op(x).data
     for other in (copy.deepcopy(op), pickle.loads(pickle.dumps(op))):
         assert np.array_equal(other(x).data, expected)
+    helix = transform("helix, offset")
+    other = build_operator(describe_operator(2.0 * helix))
+    assert np.array_equal(other(x).data, (2.0 * helix)(x).data)
+    with pytest.raises(TypeError, match="cannot be stored: what is built .* differs"):
+        describe_operator(op)
     module = pickle.loads(pickle.dumps(bridge.as_module(op)))
     assert np.array_equal(module(torch.from_numpy(x.data)).numpy(), expected)
     digests = [transform(name).get_impl().geometry.digest for name in GEOMETRIES]

@@ -2,8 +2,8 @@
 
 Of ``operators.tomography.cone.joseph``. Everything is in voxels: the centers of a volume
 ``(n_0, n_1, n_2)`` have whole coordinates, and it is zero where there are none. A ray is
-``a + t d``; along the axis ``m`` where ``|d|`` is largest, it takes from every slice ``k`` the value
-at ``t = (k - a_m) / d_m``, by linear interpolation along the two other axes.
+``a + t d``; along the axis ``m`` of the largest component of ``d``, it takes from every slice ``k``
+the value at ``t = (k - a_m) / d_m``, by linear interpolation along the two other axes.
 
 Bins of a column of the detector, ``a + t (d + j v)``, share ``m``, ``t``, and the place across the
 last axis, if ``v`` points along it: both rows of voxels there are mixed once, in memory that is

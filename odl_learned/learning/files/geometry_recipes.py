@@ -8,7 +8,7 @@ from odl_learned.odl_validation import shown
 
 
 def describe_geometry(geometry: tomo.Geometry) -> dict:
-    """Return the recipe of parallel beams in the plane or in space, or of a flat fan beam.
+    """Return the recipe of parallel beams in the plane or in space, or of a flat fan or cone beam.
 
     Raises
     ------
@@ -22,6 +22,15 @@ def describe_geometry(geometry: tomo.Geometry) -> dict:
                          "axis": _numbers(geometry.axis),
                          "det_axes_init": [_numbers(axis) for axis in geometry.det_axes_init],
                          "det_pos_init": _position(geometry)}
+    if type(geometry) is tomo.ConeBeamGeometry and geometry.det_curvature_radius is None:
+        return recipe | {"detector": [_partition(geometry.det_partition.byaxis[i]) for i in (0, 1)],
+                         "axis": _numbers(geometry.axis),
+                         "det_axes_init": [_numbers(axis) for axis in geometry.det_axes_init],
+                         "src_to_det_init": _numbers(geometry.src_to_det_init),
+                         "src_radius": float(geometry.src_radius),
+                         "det_radius": float(geometry.det_radius),
+                         "pitch": float(geometry.pitch),
+                         "offset_along_axis": float(geometry.offset_along_axis)}
     if type(geometry) in (tomo.Parallel2dGeometry, tomo.FanBeamGeometry):
         recipe |= {"detector": _partition(geometry.det_partition),
                    "det_axis_init": _numbers(geometry.det_axis_init)}
@@ -32,7 +41,7 @@ def describe_geometry(geometry: tomo.Geometry) -> dict:
                          "det_radius": float(geometry.det_radius),
                          "src_to_det_init": _numbers(geometry.src_to_det_init)}
     raise TypeError(f"the geometry {shown(geometry)} cannot be stored; expected parallel beams, or "
-                    "a fan beam with a flat detector.")
+                    "a fan or cone beam with a flat detector.")
 
 
 def build_geometry(recipe: dict) -> tomo.Geometry:
@@ -43,6 +52,13 @@ def build_geometry(recipe: dict) -> tomo.Geometry:
         return tomo.Parallel3dAxisGeometry(
             angles, across.append(along), recipe["axis"], translation=translation,
             det_axes_init=recipe["det_axes_init"], det_pos_init=tuple(recipe["det_pos_init"]))
+    if recipe["kind"] == "ConeBeamGeometry":
+        across, along = map(_build_partition, recipe["detector"])
+        return tomo.ConeBeamGeometry(
+            angles, across.append(along), recipe["src_radius"], recipe["det_radius"],
+            pitch=recipe["pitch"], axis=recipe["axis"], translation=translation,
+            offset_along_axis=recipe["offset_along_axis"], det_axes_init=recipe["det_axes_init"],
+            src_to_det_init=recipe["src_to_det_init"])
     parts = angles, _build_partition(recipe["detector"])
     options = {"det_axis_init": recipe["det_axis_init"], "translation": translation}
     if recipe["kind"] == "Parallel2dGeometry":

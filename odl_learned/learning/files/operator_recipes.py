@@ -12,6 +12,7 @@ from odl.applications import tomo
 from odl_learned import operators
 from odl_learned.learning.files.geometry_recipes import build_geometry, describe_geometry
 from odl_learned.odl_validation import shown
+from odl_learned.operators.tomography.cone.implementation import JosephImpl
 from odl_learned.operators.tomography.projectors.implementation import MatrixImpl, runs_on_cpu
 from odl_learned.operators.tomography.projectors.stacked import StackedImpl
 from odl_learned.weights import component_weights, constant_weight, has_constant_weight
@@ -123,7 +124,8 @@ def build_operator(recipe: dict) -> odl.Operator:
         return operators.SymmetrizedRayTransform(build_operator(recipe["operator"]))
     domain = build_space(recipe["domain"])
     if kind == "RayTransform":
-        own = {"astra_cpu": MatrixImpl, StackedImpl.__name__: StackedImpl}
+        own = {"astra_cpu": MatrixImpl, StackedImpl.__name__: StackedImpl,
+               JosephImpl.__name__: JosephImpl}
         impl = own.get(recipe["impl"], recipe["impl"])
         return tomo.RayTransform(domain, build_geometry(recipe["geometry"]), impl=impl)
     if kind in _CONVOLUTIONS:

@@ -43,7 +43,7 @@ def joseph_matrix(geometry, begin, end):
     matrix : scipy.sparse.csr_matrix
         In double precision, ``(end - begin) bins`` rows.
     """
-    rays, (views, columns, bins) = geometry.rays, geometry.target
+    rays, (_, columns, bins) = geometry.rays, geometry.target
     view, column = np.divmod(np.arange(begin, end), columns)
     start = rays.sources[view]
     aims = rays.corners[view] + column[:, None] * rays.across[view] - start

@@ -326,6 +326,10 @@ def test_errors():
         tomo.RayTransform(SPACE, curved, impl=JosephImpl)(SPACE.one())
     with pytest.raises(ValueError, match=r"source of view 0 is at \[.*\], inside of the volume"):
         tomo.RayTransform(SPACE, geometry(src_radius=0.5), impl=JosephImpl)(SPACE.one())
+    weights = odl.uniform_discr([-1] * 3, [1] * 3, (2, 2, 2), dtype="float32",
+                                weighting=np.ones((2, 2, 2)))  # fmt: skip
+    with pytest.raises(TypeError, match="expected a constant weight"):
+        operators.cone_beam_ray_transform(weights, 4, 4.0, 2.0)
     flat = odl.uniform_partition([-2, -2], [2, 2], (3, 4))
     with pytest.raises(TypeError, match="expected a ConeBeamGeometry"):
         tomo.RayTransform(SPACE, tomo.Parallel3dAxisGeometry(TURN, flat),

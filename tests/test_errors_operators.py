@@ -72,7 +72,7 @@ OPERATORS = [
     ("fan of doubles", lambda: operators.fan_beam_ray_transform(X.astype("float64"), 4, 2, 1),
      TypeError, "float64, expected float32"),
     ("cone in the plane", lambda: operators.cone_beam_ray_transform(X, 4, 2, 1), ValueError,
-     "2 dimensions, expected 3; use fan_beam_ray_transform"),
+     "2 dimensions, expected 3D; use fan_beam_ray_transform"),
     ("fan turned by a quarter", lambda: operators.require_even_angles(
         operators.fan_beam_ray_transform(X, 6, 2, 1)), ValueError,
      r"6 angles on a full circle, expected a multiple of four.*\(space, 8, ...\)"),
@@ -117,12 +117,15 @@ OPERATORS = [
     ("normalized zero", lambda: operators.normalized(odl.ZeroOperator(X)), ValueError,
      "zero operator; expected one that can be scaled"),
     ("rays without cells", lambda: operators.parallel_ray_transform(odl.rn((4, 4)), 4), TypeError,
-     r"rn\(\(4, 4\)\); expected a 2D float32.*uniform_discr"),
+     r"rn\(\(4, 4\)\); expected a 2D or 3D float32.*uniform_discr"),
     ("rays in double precision", lambda: operators.parallel_ray_transform(
         X.astype("float64"), 4), TypeError, "float64, expected float32.*dtype='float32'"),
-    ("rays in space", lambda: operators.parallel_ray_transform(odl.uniform_discr(
-        [0] * 3, [1] * 3, (4,) * 3, dtype="float32"), 4), ValueError,
-     "3 dimensions, expected 2.*slice"),
+    ("rays in time and space", lambda: operators.parallel_ray_transform(odl.uniform_discr(
+        [0] * 4, [1] * 4, (4,) * 4, dtype="float32"), 4), ValueError,
+     "4 dimensions, expected 2D or 3D.*one by one"),
+    ("fan in space", lambda: operators.fan_beam_ray_transform(odl.uniform_discr(
+        [0] * 3, [1] * 3, (4,) * 3, dtype="float32"), 4, 2, 1), ValueError,
+     "3 dimensions, expected 2D.*slice by slice, or use cone_beam_ray_transform"),
     ("rays through oblong pixels", lambda: operators.parallel_ray_transform(WIDE, 4), ValueError,
      r"cell sides \[0.5, 0.333.*\], expected equal ones.*Choose the shape"),
     ("no angles", lambda: operators.parallel_ray_transform(X, 0), ValueError,

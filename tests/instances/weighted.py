@@ -158,10 +158,6 @@ REFUSED = {
         space((6, 6), "float32"), [0.1, 0.9], 4.0, 6.0, 9, 0.5),
     "operators.fan_beam_ray_transform": lambda space: operators.fan_beam_ray_transform(
         space((6, 6), "float32"), 5, 4.0, 2.0),
-    "operators.cone_beam_ray_transform": lambda space: operators.cone_beam_ray_transform(
-        space((4, 4, 3), "float32"), 3, 4.0, 2.0, (3, 3), (2.0, 2.0)),
-    "operators.scanned_cone_beam": lambda space: operators.scanned_cone_beam(
-        space((4, 4, 3), "float32"), [0.1, 0.9], 4.0, 6.0, (3, 3), (1.0, 1.0)),
     "operators.SymmetrizedRayTransform": lambda space: operators.SymmetrizedRayTransform(
         operators.parallel_ray_transform(space((6, 6), "float32"), 4)),
     "operators.SinogramTurn": lambda space: operators.SinogramTurn(

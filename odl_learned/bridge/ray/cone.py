@@ -2,6 +2,7 @@
 
 import torch
 
+from odl_learned.bridge.layouts.arrays import array_of
 from odl_learned.operators.tomography.cone.pair import backproject, project
 
 
@@ -49,7 +50,7 @@ class ConePair:
                 f"the ray transform got {x.dtype} on {x.device}, expected float32 or float64, or "
                 "a complex dtype of that precision, on the CPU; use x.to('cpu', torch.float32)."
             )
-        return torch.from_numpy(loop(self.geometry, x.detach().resolve_conj().numpy()))
+        return torch.from_numpy(loop(self.geometry, array_of(x)))
 
     def __deepcopy__(self, memo):
         return self

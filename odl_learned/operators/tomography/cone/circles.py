@@ -1,6 +1,7 @@
 """The ray transform for cone beams whose source goes around on a circle or on a helix."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import odl
@@ -12,9 +13,11 @@ from odl_learned.operators.tomography.ray import number_of_bins, require_scan
 from odl_learned.validation import is_finite_number, require_positive, shown
 
 
-def cone_beam_ray_transform(space, num_angles, src_radius, det_radius, det_shape=None,
-                            det_half_widths=None, det_center=(0.0, 0.0), pitch=0.0,
-                            turns=1.0):  # fmt: skip
+def cone_beam_ray_transform(
+    space: odl.DiscretizedSpace, num_angles: int, src_radius: float, det_radius: float,
+    det_shape: Sequence[int] | None = None, det_half_widths: Sequence[float] | None = None,
+    det_center: Sequence[float] = (0.0, 0.0), pitch: float = 0.0, turns: float = 1.0,
+) -> tomo.RayTransform:  # fmt: skip
     r"""Return ODL's ray transform for cone beams in space, around a circle or along a helix.
 
     .. math:: (A u)(\varphi, s) = \int_0^1 u(a + t (b - a)) \, |b - a| \, dt, \quad

@@ -43,8 +43,8 @@ class JosephImpl:
                 raise TypeError(f"{name} is on {space.impl!r}, expected numpy; build it with "
                                 "impl='numpy', and use bridge.as_module for tensors.")
             if weighting_constant(space) is None:
-                raise TypeError(f"{name} has the weighting {space.weighting!r}, expected a "
-                                "constant one; build it with odl.uniform_discr(...).")
+                raise TypeError(f"{name} is {space!r}, expected one with a constant weight; "
+                                "build it with odl.uniform_discr(...).")
         self.vol_space, self.proj_space = vol_space, proj_space
         self.geometry = cone_geometry(vol_space, geometry)
         self.weight = weighting_constant(proj_space) / weighting_constant(vol_space)

@@ -1,9 +1,11 @@
 """The ray transform of a cone beam scan from what the log of a scanner says."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import odl
+from numpy.typing import ArrayLike
 from odl.applications import tomo
 
 from odl_learned.operators.tomography.cone.circles import (
@@ -17,8 +19,11 @@ from odl_learned.operators.tomography.scans import require_behind, views_of
 from odl_learned.validation import is_finite_number, require_positive, shown
 
 
-def scanned_cone_beam(space, angles, source_to_axis, source_to_detector, det_shape, bin_sides,
-                      axis_bins=None, pitch=0.0, start_height=0.0):  # fmt: skip
+def scanned_cone_beam(
+    space: odl.DiscretizedSpace, angles: ArrayLike, source_to_axis: float,
+    source_to_detector: float, det_shape: Sequence[int], bin_sides: Sequence[float],
+    axis_bins: Sequence[float] | None = None, pitch: float = 0.0, start_height: float = 0.0,
+) -> tomo.RayTransform:  # fmt: skip
     r"""Return the ray transform of a scan by cone beams, with the angles and distances of its log.
 
     .. math:: (A u)(\varphi, s) = \int_0^1 u(a + t (b - a)) \, |b - a| \, dt, \quad

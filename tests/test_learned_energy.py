@@ -9,7 +9,7 @@ from expression_energies import plane
 from odl_learned import data, functionals, operators
 from odl_learned.energies import energy_of
 from odl_learned.functionals import Coordinate, Exponential, arguments, parameter_space
-from odl_learned.learning.bilevel import BilevelProblem, SquaredError, learn
+from odl_learned.learning.bilevel import BilevelProblem, Run, SquaredError, learn
 from odl_learned.learning.bilevel.first_order import lbfgsb, maid
 
 F = odl.functionals
@@ -148,3 +148,28 @@ def test_pairs_of_zeros_are_learned_from_and_reconstructed(rng):
     # the accuracy is a part of the norm of ones, which is 1 / 2 times that of their entries
     assert found.x.norm() < 0.5 * scans[0].norm()
     assert found.error_bound <= 1.01e-3 * space.one().norm()
+
+
+def test_learning_does_not_depend_on_the_unit_of_the_images(rng):
+    """A thousandth of the values: the same parameters but for their units, nu and alpha alike."""
+    energy, images, scans = denoising(rng)
+    start = np.array([-3.0, -2.0])
+    known = learn(energy, images, scans, start)
+    unit = np.log(1e-3)
+    small = learn(energy, [1e-3 * x for x in images], [1e-3 * y for y in scans], start + unit)
+    assert len(small.learned.history["value"]) > 2
+    # both end where steps gain less than a thousandth
+    assert small.learned.value * 1e6 == pytest.approx(known.learned.value, rel=2e-3)
+
+
+def test_a_run_is_kept_by_the_ordinary_method_alone(rng, tmp_path):
+    energy, images, scans = denoising(rng)
+    checkpoint, rows = tmp_path / "learned.pt", []
+    run = Run(checkpoint, rows.append)
+    first = learn(energy, images, scans, (-3.0, -2.0), maxiter=1, run=run)
+    assert checkpoint.exists() and len(rows) == 2 and first.learned.reason == "maxiter"
+    learn(energy, images, scans, (-3.0, -2.0), run=run)
+    whole = learn(energy, images, scans, (-3.0, -2.0))
+    assert rows[-1]["value"] == whole.learned.history["value"][-1]
+    with pytest.raises(ValueError, match="pass the run to the method"):
+        learn(energy, images, scans, (-3.0, -2.0), method=maid, run=run)

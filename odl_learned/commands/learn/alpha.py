@@ -103,15 +103,11 @@ def learned_energy(forward_op, truth, measured, guess, maxiter, checkpoint):
               f"{results.certificate(row['value'], row['value_bound'])}, "
               f"{row['seconds']:.0f} s", file=sys.stderr, flush=True)
 
-    def method(problem, start, maxiter):
-        return bilevel.first_order.lbfgsb(problem, start, ftol=1e-3, maxiter=maxiter,
-                                          run=bilevel.Run(checkpoint, told))  # fmt: skip
-
     reach = math.log(REACH)
     try:
         return bilevel.learn(energy(forward_op, smoothing(truth), xi), truth, measured, [guess],
                              lower=guess - reach, upper=guess + reach, maxiter=maxiter,
-                             method=method)  # fmt: skip
+                             run=bilevel.Run(checkpoint, told))  # fmt: skip
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(results.interrupted(checkpoint)) from error
 

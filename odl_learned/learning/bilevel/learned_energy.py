@@ -20,6 +20,7 @@ from odl_learned.learning.bilevel.loss import SquaredError
 from odl_learned.learning.bilevel.lower import LowerLevel
 from odl_learned.learning.bilevel.problem import BilevelProblem
 from odl_learned.learning.bilevel.progress import Learned
+from odl_learned.learning.bilevel.run import Run, require_run
 from odl_learned.odl_validation import require_functional
 from odl_learned.solvers import Solution
 from odl_learned.validation import require_count, require_method, require_positive, shown
@@ -39,6 +40,7 @@ def learn(
     maxiter: int = 50,
     preconditioner: Preconditioner | None = None,
     method: Callable[[BilevelProblem, torch.Tensor, int], Learned] | None = None,
+    run: Run = Run(),
 ) -> "LearnedEnergy":
     r"""Learn the parameters of an energy from pairs of images and data, with certificates.
 
@@ -47,7 +49,8 @@ def learn(
 
     with ``n`` the number of entries of all images: a mean squared error. The energy is that of
     `energies.energy_of`, reconstructions are computed by Newton's method from a constant image, and
-    parameters by projected L-BFGS until steps decrease the value by less than a thousandth.
+    parameters by projected L-BFGS until steps decrease the value by less than a thousandth, or the
+    gradient is below 1e-5 of the mean squared distance from the images to a constant one.
 
     Parameters
     ----------
@@ -68,6 +71,8 @@ def learn(
     method : callable, optional
         Another method, ``(problem, start, maxiter) -> Learned``, such as ``lambda problem, start,
         maxiter: maid(problem, start, maxiter=maxiter)``.
+    run : Run, optional
+        Checkpoint to go on from, callback and progress bar of L-BFGS; another method has its own.
 
     Returns
     -------
@@ -78,7 +83,8 @@ def learn(
     TypeError
         If there is no functional on three blocks, or images, data or start are no numbers.
     ValueError
-        If their numbers or shapes differ, or the start is out of bounds.
+        If their numbers or shapes differ, the start is out of bounds, or another method is passed
+        together with a run.
     NotImplementedError
         If a node of the energy has no certificates: names it.
     """
@@ -90,6 +96,10 @@ def learn(
     require_count("maxiter", maxiter)
     if method is not None:
         require_method("method", method, "first_order.lbfgsb", 3)
+        if run != Run():
+            raise ValueError(f"run is {run!r} and there is a method, expected one of both; pass "
+                             "the run to the method.")
+    require_run(run)
     images, measured = (_stacked(name, values, space) for name, values, space in (
         ("truth", truth, domain[0]), ("data", data, domain[2])))  # fmt: skip
     start = _vector("start", start, domain[1].size)
@@ -100,7 +110,10 @@ def learn(
     problem = BilevelProblem(energy, measured, loss, torch.full_like(images, complex(
         images.mean()) if images.is_complex() else float(images.mean())), lower=lower, upper=upper)
     if method is None:
-        learned = lbfgsb(problem, start, ftol=1e-3, maxiter=maxiter)
+        # The value has the unit of squared images, and so has its gradient.
+        spread = float(loss.value(problem.x0).sum())
+        learned = lbfgsb(problem, start, gtol=1e-5 * spread or 1e-6, ftol=1e-3, maxiter=maxiter,
+                         run=run)  # fmt: skip
     else:
         learned = method(problem, start, maxiter)
     return LearnedEnergy(functional, energy, problem, learned)

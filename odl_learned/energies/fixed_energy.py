@@ -89,7 +89,11 @@ def take(data: Data, index: Index) -> Data:
     return data[index]
 
 
-def in_double(data: Data) -> Data:
+@overload
+def in_double(data: torch.Tensor) -> torch.Tensor: ...
+@overload
+def in_double(data: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]: ...
+def in_double(data):
     """Return a tensor or a tuple of tensors in double precision."""
     if isinstance(data, tuple):
         return tuple(in_double(part) for part in data)

@@ -52,11 +52,12 @@ class Batch:
         self.data, self.truth, self.generator, self.when = data, truth, generator, when
         self.group = Group() if group is None else group
         self.total = len(data) if total is None else total
-        self._model = self._images = None
+        self._model: torch.nn.Module | None = None
+        self._images: torch.Tensor | None = None
 
     def images(self, model: torch.nn.Module) -> torch.Tensor:
         """Return ``model(data)``; terms of a sum share it."""
-        if self._model is not model:
+        if self._images is None or self._model is not model:
             self._model, self._images = model, self.predict(model, self.data)
         return self._images
 

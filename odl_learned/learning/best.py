@@ -28,7 +28,7 @@ class Best:
         If it is neither of the two functions.
     """
 
-    def __init__(self, choose: Callable, restored: bool = False) -> None:
+    def __init__(self, choose: Callable[..., float], restored: bool = False) -> None:
         if not any(choose is function for function in (min, max)):
             raise TypeError(f"choose is {shown(choose)}, expected the function min or max.")
         if not isinstance(restored, bool):

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import final
+from typing import Any, TypeVar, final
 
 import torch
 import torch.distributed
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -83,23 +85,23 @@ class Group:
         """Return ``R n_r / B`` for a batch of B samples."""
         return self.size * len(self.part(range(total))) / total
 
-    def gather(self, value: object) -> list:
+    def gather(self, value: T) -> list[T]:
         """Return what all processes pass here, in the order of their ranks."""
         if self.size == 1:
             return [value]
-        values = [None] * self.size
+        values: list[Any] = [None] * self.size
         torch.distributed.all_gather_object(values, value)
         return values
 
-    def first(self, value: object) -> object:
+    def first(self, value: T) -> T:
         """Return what the first process passes here; tensors are on the CPU."""
         if self.size == 1:
             return value
-        values = [_on_cpu(value) if self.rank == 0 else None]
+        values: list[Any] = [_on_cpu(value) if self.rank == 0 else None]
         torch.distributed.broadcast_object_list(values, src=0)
         return values[0]
 
-    def together(self, function: Callable[[], object]) -> object:
+    def together(self, function: Callable[[], T]) -> T:
         """Call a function in all processes, without communication in it: none or all go on.
 
         An exception in one of them ends all: that one raises it, the others a RuntimeError that

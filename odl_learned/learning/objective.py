@@ -1,5 +1,6 @@
 """What training minimizes: objectives are values that see the model and a batch."""
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import final
@@ -73,20 +74,20 @@ class Supervised(Objective):
     tensor(4.)
     """
 
-    def __init__(self, loss: Callable) -> None:
+    def __init__(self, loss: Loss) -> None:
         require_method("loss", loss, "mean_squared_error", 2)
         self.loss = loss
 
     def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        require_truth(batch)
+        truth = require_truth(batch)
         x = batch.images(model)
-        if x.shape != batch.truth.shape:
+        if x.shape != truth.shape:
             raise ValueError(
                 f"the model maps data of shape {tuple(batch.data.shape)} to {tuple(x.shape)}, "
-                f"expected {tuple(batch.truth.shape)}, the shape of the truth; make pairs and "
+                f"expected {tuple(truth.shape)}, the shape of the truth; make pairs and "
                 "model with the same spaces."
             )
-        return self.loss(x, batch.truth)
+        return self.loss(x, truth)
 
 
 @final
@@ -106,7 +107,7 @@ class WeightedSum(Objective):
         If they are no pairs, or a term is no objective.
     """
 
-    def __init__(self, terms: Sequence[tuple[float, Objective | Callable]]) -> None:
+    def __init__(self, terms: Sequence[tuple[float, Objective | Loss]]) -> None:
         if not isinstance(terms, list | tuple) or not all(
                 isinstance(term, list | tuple) and len(term) == 2 for term in terms):  # fmt: skip
             raise TypeError(f"terms is {shown(terms)}; expected a list of pairs (weight, "
@@ -119,7 +120,8 @@ class WeightedSum(Objective):
         self.terms = [(float(weight), as_objective(term)) for weight, term in terms]
 
     def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        return sum(weight * term(model, batch) for weight, term in self.terms)
+        return functools.reduce(
+            torch.add, (weight * term(model, batch) for weight, term in self.terms))
 
     def prepare(self, model: torch.nn.Module, batch: Batch) -> None:
         for _, term in self.terms:
@@ -134,7 +136,7 @@ class WeightedSum(Objective):
             term.load_state_dict(state.get(str(k), {}))
 
 
-def as_objective(loss: Objective | Callable) -> Objective:
+def as_objective(loss: Objective | Loss) -> Objective:
     """Return an objective as it is, and a loss ``(x, truth) -> number`` as `Supervised`.
 
     Raises
@@ -150,8 +152,8 @@ def as_objective(loss: Objective | Callable) -> Objective:
     return loss if isinstance(loss, Objective) else Supervised(loss)
 
 
-def require_truth(batch: Batch) -> None:
-    """Raise ValueError if the data of a batch have no truth."""
+def require_truth(batch: Batch) -> torch.Tensor:
+    """Return the truth of a batch; raise ValueError if there is none."""
     if batch.truth is None:
         raise ValueError(
             f"what is drawn {batch.when} is not a pair but data alone, and the loss compares with "
@@ -159,3 +161,4 @@ def require_truth(batch: Batch) -> None:
             "all data and all truths become pairs by data.FixedPairs(data, truth); objectives "
             "without truth are in learning.objectives."
         )
+    return batch.truth

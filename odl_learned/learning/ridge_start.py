@@ -76,12 +76,13 @@ def search_scale(
     with torch.no_grad():
         require_comparable("model(data)", model(data), "truth", truth)
     require_finite("truth", truth.cpu().numpy())
-    scales, errors = model.regularizer.log_scale, {}
+    scales = model.regularizer.log_scale
+    errors: dict[float, float] = {}
     first = scales.detach().clone()
     with torch.no_grad():
         for factor in factors:
             scales.copy_(first + math.log(2) + float(factor))
             errors[math.log(2) + float(factor)] = float((model(data) - truth).abs().square().sum())
-        best = min(errors, key=errors.get)
+        best = min(errors, key=errors.__getitem__)
         scales.copy_(first + best)
     return best

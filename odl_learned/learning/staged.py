@@ -10,15 +10,18 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from odl_learned.learning.objective import Objective
+from odl_learned.learning.objective import Loss, Objective
 from odl_learned.learning.supervised import train
+from odl_learned.learning.training.batches import Pairs
 from odl_learned.learning.training.record import History
 from odl_learned.validation import require_count, require_method, require_positive, shown
 
 
 def adam_with_cosine(
     learning_rate: float,
-) -> Callable[[list[nn.Parameter], int], tuple[torch.optim.Optimizer, object]]:
+) -> Callable[
+    [list[nn.Parameter], int], tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]
+]:
     """Return a function ``(parameters, steps) -> (optimizer, schedule)``: Adam, down to zero.
 
     Parameters
@@ -60,21 +63,24 @@ class Stage(NamedTuple):
     """
 
     name: str
-    parts: Sequence
+    parts: Sequence[nn.Module | nn.Parameter]
     steps: int
-    optimizer: Callable
+    optimizer: Callable[
+        [list[nn.Parameter], int],
+        tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None],
+    ]
 
 
 def train_in_stages(
     model: nn.Module,
-    pairs: Sequence,
+    pairs: Pairs,
     stages: Sequence[Stage],
     *,
-    loss: Objective | Callable,
+    loss: Objective | Loss,
     batch_size: int = 1,
     seed: int = 0,
     clip_norm: float | None = None,
-    validation: Sequence | None = None,
+    validation: Pairs | None = None,
     validate_every: int = 1000,
     folder: str | Path | None = None,
     progress: bool = True,

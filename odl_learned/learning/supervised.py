@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -160,11 +161,13 @@ def train(
     )  # fmt: skip
     group = Group.current()
     updates = Updates(optimizer, clip_norm, precision)
-    setting = {"seed": int(seed), "batch_size": int(batch_size), "pairs": len(pairs),
-               "clip_norm": None if clip_norm is None else float(clip_norm),
-               "precision": repr(precision)}  # fmt: skip
+    setting: dict[str, Any] = {
+        "seed": int(seed), "batch_size": int(batch_size), "pairs": len(pairs),
+        "clip_norm": None if clip_norm is None else float(clip_norm),
+        "precision": repr(precision)}  # fmt: skip
     objective = as_objective(loss)
-    metric = objective if validation_metric is None else as_objective(validation_metric)
+    metric = objective if validation_metric is None else as_objective(
+        cast(Loss, validation_metric))  # values are only shown, and may be numbers
     device = next(model.parameters()).device
     training = Training(pairs, validation, objective, metric, device)
     learner = Learner(model, optimizer, schedule, objective, updates.scaler, BestSoFar(best),

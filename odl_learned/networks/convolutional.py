@@ -1,5 +1,7 @@
 """Convolutional networks on channels: a plain one and its residual form."""
 
+from typing import cast
+
 import torch
 from torch import nn
 
@@ -64,14 +66,15 @@ class CNN(ChannelNetwork):
         for before, after in zip(channels, channels[1:]):
             convolution = CONVOLUTIONS[dimension](before, after, kernel_size=3, padding=1)
             nn.init.xavier_uniform_(convolution.weight, generator=generator)
-            nn.init.zeros_(convolution.bias)
+            nn.init.zeros_(cast(torch.Tensor, convolution.bias))
             layers += [convolution, nn.PReLU(after)]
         self.layers = nn.Sequential(*layers[:-1])
-        nn.init.zeros_(self.layers[-1].weight)
+        nn.init.zeros_(cast(torch.Tensor, self.layers[-1].weight))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         # (N, in_channels, *shape) -> (N, out_channels, *shape)
-        require_channels(x, self.in_channels, self.dimension, self.layers[0].weight)
+        weight = cast(torch.Tensor, self.layers[0].weight)
+        require_channels(x, self.in_channels, self.dimension, weight)
         return self.layers(x)
 
 

@@ -1,5 +1,7 @@
 """Denoising networks: the DnCNN, and one for all noise levels in the family of DRUNet."""
 
+from typing import cast
+
 import torch
 from torch import nn
 
@@ -65,7 +67,8 @@ class DnCNN(ChannelNetwork):
         self.noise = nn.Sequential(*layers[:-1])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (N, C, *shape) -> (N, C, *shape)
-        require_channels(x, self.in_channels, self.dimension, self.noise[0].weight)
+        weight = cast(torch.Tensor, self.noise[0].weight)
+        require_channels(x, self.in_channels, self.dimension, weight)
         return x - self.noise(channels_last(x))
 
 

@@ -1,7 +1,10 @@
 """Layers by the dimension of the image, and what every channel network checks at its door."""
 
+from typing import TypeVar
+
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from odl_learned.validation import shown
 
@@ -10,6 +13,7 @@ LARGEST_SIZE = 2**31
 
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+Layer = TypeVar("Layer", bound=nn.Linear | _ConvNd)
 
 
 class ChannelNetwork(nn.Module):
@@ -110,7 +114,7 @@ def channels_last(x: torch.Tensor) -> torch.Tensor:
     return x.movedim(1, -1).contiguous().movedim(-1, 1)
 
 
-def he_uniform(layer: nn.Module, generator: torch.Generator | None) -> nn.Module:
+def he_uniform(layer: Layer, generator: torch.Generator | None) -> Layer:
     """Give a layer before a ReLU the weights of He et al. (2015), and biases zero; return it.
 
     Weights are uniform with variance ``2 / fan_in``, so that the size of what passes is kept.

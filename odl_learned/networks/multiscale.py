@@ -88,8 +88,8 @@ class UNet(ChannelNetwork):
         self.down = nn.ModuleList(block(*pair) for pair in [(in_channels, widths[0]), *pairs])
         self.up = nn.ModuleList([block(fine + coarse, fine) for fine, coarse in reversed(pairs)])
         self.last = CONVOLUTIONS[dimension](widths[0], out_channels, 1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        for parameter in self.last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (N, in, *shape) -> (N, out, *shape)
         require_channels(x, self.in_channels, self.dimension, self.last.weight)

@@ -1,6 +1,7 @@
 """AUTOMAP: a reconstruction that learns everything, the inverse of the operator included."""
 
 from math import prod
+from typing import cast
 
 import torch
 from torch import nn
@@ -111,7 +112,7 @@ class AUTOMAP(nn.Module):
         flat = data.reshape(batch.numel(), *self.data_shape).flatten(1)
         if self.data_parts == 2:
             flat = torch.cat([flat.real, flat.imag], dim=1)
-        require_like_weights("data", flat, self.dense[0].weight)
+        require_like_weights("data", flat, cast(torch.Tensor, self.dense[0].weight))
         channels = self.dense(flat).reshape(len(flat), self.image_parts, *self.image_shape)
         image = self.refine(channels).to(flat.dtype)  # from torch.autocast, half precision
         image = torch.complex(image[:, 0], image[:, 1]) if self.image_parts == 2 else image[:, 0]

@@ -50,6 +50,9 @@ class LearnedSampling(nn.Module):
     Bengio, Leonard, Courville (2013) for the estimator.
     """
 
+    members: torch.Tensor
+    fixed: torch.Tensor
+
     def __init__(
         self,
         members: np.ndarray | torch.Tensor,

@@ -76,7 +76,7 @@ def require_images(what: str, x: torch.Tensor, shape: torch.Size) -> None:
         )
 
 
-def require_samples_apart(map: nn.Module, adjoint: TensorMap) -> None:
+def require_samples_apart(map: nn.Module, adjoint: TensorMap | None) -> None:
     """Raise ValueError if a reconstruction map mixes samples, tried on random data in a batch of
     two where the adjoint is a module of ``bridge.as_module``, which knows the space of the data."""
     if isinstance(adjoint, OperatorModule):

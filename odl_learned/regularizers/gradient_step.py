@@ -71,7 +71,7 @@ class GradientStepDenoiser(nn.Module):
 
     def gradient(self, x: torch.Tensor) -> torch.Tensor:
         """Return the Euclidean gradient of g, differentiable in the parameters."""
-        y, pull_back = torch.func.vjp(lambda z: _images(self.net, z), x)
+        y, pull_back = torch.func.vjp(lambda z: _images(self.net, z), x)[:2]
         rest = x - y
         return rest - pull_back(rest)[0]
 

@@ -1,6 +1,7 @@
 r"""Input-convex networks as regularizers, convex for all parameters."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -139,7 +140,8 @@ class InputConvex(nn.Module):
         batch, shape = x.shape[: x.ndim - axes], x.shape[x.ndim - axes :]
         image = x.reshape(-1, 1, *shape)
         sizes, correlate = (self.size,) * axes, CORRELATE[axes]
-        padded, z = self.boundary(image, sizes), None
+        padded = self.boundary(image, sizes)
+        z: Any = None
         for k, kernel in enumerate(self.filters()):
             a = correlate(padded, kernel, self.biases[k])
             if z is not None:

@@ -1,13 +1,16 @@
 """Sums of learned regularizers, such as an input-convex network and a bank of filters."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import nn
 
 from odl_learned.regularizers.certificates.convexity_rules import convexity_bound
 from odl_learned.regularizers.certificates.verdicts import Bound
+from odl_learned.regularizers.protocols import RegularizerAt, Summable
 from odl_learned.validation import shown
 
 
@@ -37,7 +40,7 @@ class Sum(nn.Module):
     input-convex network with a quadratic term and a filter bank.
     """
 
-    def __init__(self, terms: Sequence[nn.Module]) -> None:
+    def __init__(self, terms: Sequence[nn.Module] | nn.ModuleList) -> None:
         super().__init__()
         if not isinstance(terms, list | tuple | nn.ModuleList):
             raise TypeError(f"terms is {shown(terms)}, expected a list of regularizers.")
@@ -51,26 +54,29 @@ class Sum(nn.Module):
                              "expected at least one term, and the same number for all.")
         self.terms = nn.ModuleList(terms)
 
+    def _parts(self) -> list[Summable]:
+        return cast(list[Summable], list(self.terms))
+
     @property
     def dimension(self) -> int:
         """Number of axes of an image."""
-        return self.terms[0].dimension
+        return self._parts()[0].dimension
 
     @property
     def takes_complex(self) -> bool:
         """Whether all terms have values of complex images."""
-        return all(term.takes_complex for term in self.terms)
+        return all(term.takes_complex for term in self._parts())
 
     def at(self, noise_level: float | torch.Tensor = 1.0) -> "SumAt":
         """Return the regularizer at a noise level, positive, in the unit of the images."""
-        return SumAt([term.at(noise_level) for term in self.terms])
+        return SumAt([term.at(noise_level) for term in self._parts()])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (*batch, *shape) -> (*batch,)
         return self.at().value(x)
 
     def constants(self) -> tuple[float, float]:
         """Return ``(L, rho)``: Lipschitz constant of the gradient, modulus of weak convexity."""
-        pairs = [term.constants() for term in self.terms]
+        pairs = [term.constants() for term in self._parts()]
         return sum(L for L, _ in pairs), sum(rho for _, rho in pairs)
 
 
@@ -84,15 +90,15 @@ class SumAt:
         Those of the sum, at the level.
     """
 
-    terms: list
+    terms: list[RegularizerAt]
 
     def value(self, x: torch.Tensor) -> torch.Tensor:
         """Return R of images ``(*batch, *shape)``, of shape ``(*batch,)``."""
-        return sum(term.value(x) for term in self.terms)
+        return functools.reduce(torch.add, (term.value(x) for term in self.terms))
 
     def gradient(self, x: torch.Tensor) -> torch.Tensor:
         """Return the Euclidean gradient, differentiable in images and parameters."""
-        return sum(term.gradient(x) for term in self.terms)
+        return functools.reduce(torch.add, (term.gradient(x) for term in self.terms))
 
 
 @convexity_bound.register

@@ -4,7 +4,6 @@ import math
 
 import torch
 
-from odl_learned.energies.coefficients.functions import Coefficients
 from odl_learned.energies.energy import UnsolvableError
 
 
@@ -62,7 +61,7 @@ def coefficient_slopes(coefficients, params):
     weights = None
     with torch.enable_grad():
         inner = params.clone().requires_grad_()
-        found: Coefficients = coefficients(inner)
+        found = coefficients(inner)
         if isinstance(found.weights, torch.Tensor) and found.weights.requires_grad:
             weights = WeightSlopes(lambda theta: coefficients(theta).weights, params)
         jacobian = torch.autograd.functional.jacobian(numbers, params)

@@ -218,9 +218,9 @@ def _(op: odl.BroadcastOperator, argument):
     parts = [applied(each, argument) for each in op.operators]
     if any(part.scales != parts[0].scales for part in parts):
         raise missing(op, "the same factor of parameters in all of its operators")
-    return Argument(op.range, *(_stacked(op.range, [getattr(part, name) for part in parts])
-                                for name in ("image", "data")),
-                    _stacked_shift(op.range, [part.shift for part in parts]),
+    image, data = (_stacked(op.range, [getattr(part, name) for part in parts])
+                   for name in ("image", "data"))  # fmt: skip
+    return Argument(op.range, image, data, _stacked_shift(op.range, [part.shift for part in parts]),
                     parts[0].scales)  # fmt: skip
 
 

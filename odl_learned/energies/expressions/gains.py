@@ -106,5 +106,5 @@ def _(op: OrthogonalWavelet):
 
 @row_norm.register
 def _(op: odl.BroadcastOperator):
-    norms = [row_norm(part) for part in op.operators]
-    return None if None in norms else math.hypot(*norms)
+    norms = [norm for part in op.operators if (norm := row_norm(part)) is not None]
+    return math.hypot(*norms) if len(norms) == len(op.operators) else None

@@ -3,6 +3,7 @@ r"""The affine maps inside of terms, ``p = A x + B y + b``, as batched tensors w
 import copy
 import functools
 import math
+from typing import cast
 
 import odl
 import torch
@@ -55,7 +56,8 @@ class AffineMap:
     """
 
     def __init__(self, argument: Argument, weights: float | torch.Tensor, grouped: int) -> None:
-        self.operator, source = argument.image, argument.image.domain
+        self.operator = cast(odl.Operator, argument.image)  # of an argument that sees images
+        source = self.operator.domain
         target = layout_of(argument.space)
         for space in (source, argument.space):
             if not isinstance(layout_of(space), TensorLayout):

@@ -10,6 +10,7 @@ The boundary is reflecting, as of `operators.FilterBank`.
 import functools
 import math
 from collections.abc import Callable
+from typing import cast
 
 import torch
 
@@ -83,28 +84,28 @@ class ExpertsEnergy(ParametricEnergy):
 
     def value(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
         """Return ``E`` of every sample, of shape ``(B,)``."""
-        self._require_images(x, data)
+        y = self._required_images(x, data)
         filters, weights = self.evaluated(params, x)
         squares = filters.forward(x).square_()
-        total = 0.5 * (x - data).square().flatten(1).sum(1)
+        total = 0.5 * (x - y).square().flatten(1).sum(1)
         total = total + 0.5 * self.xi * x.square().flatten(1).sum(1)
         return sum(self.potentials.values(squares, weights), total)
 
     def gradient(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
         """Return ``d_x E``, of the shape of ``x``."""
-        self._require_images(x, data)
+        y = self._required_images(x, data)
         filters, weights = self.evaluated(params, x)
         responses = filters.forward(x)
         slopes = self.potentials.weight(responses.square(), weights).mul_(responses)
-        return filters.adjoint(slopes).add_(x - data).add_(x, alpha=self.xi)
+        return filters.adjoint(slopes).add_(x - y).add_(x, alpha=self.xi)
 
     def linearize(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> Linearization:
         """Return the `Linearization` at ``x``."""
-        self._require_images(x, data)
+        y = self._required_images(x, data)
         filters, weights = self.evaluated(params, x)
         r = filters.forward(x)
         weight, bend = self.potentials.weight_and_curvature(r.square(), weights)
-        return self._linearization(x, params, data, filters, weights, r, weight,
+        return self._linearization(x, params, y, filters, weights, r, weight,
                                    torch.addcmul(weight, bend, r * r))  # fmt: skip
 
     def linearize_from(
@@ -116,7 +117,7 @@ class ExpertsEnergy(ParametricEnergy):
         stands for one factor ``A r`` of ``A + B r^2 = A + (B / A) r (A r)``. It is projected onto
         ``|z| <= sum_j w_kj max phi_j'``, and the sum, the curvature, is kept nonnegative.
         """
-        self._require_images(x, data)
+        y = self._required_images(x, data)
         filters, weights = self.evaluated(params, x)
         r = filters.forward(x)
         weight, bend = self.potentials.weight_and_curvature(r.square(), weights)
@@ -124,7 +125,8 @@ class ExpertsEnergy(ParametricEnergy):
         if state is None:
             z = weight * r
         else:
-            before, r_before, weight_before, ratio_before, z_before = state
+            before, r_before, weight_before, ratio_before, z_before = cast(
+                tuple[torch.Tensor, ...], state)
             step = r - r_before
             z = torch.addcmul(weight_before * r, ratio_before * z_before, r_before * step)
             largest = self.potentials.largest_slopes(weights)[:, None, None]
@@ -132,7 +134,7 @@ class ExpertsEnergy(ParametricEnergy):
             at_rest = (x == before).flatten(1).all(1)
             z = torch.where(at_rest[:, None, None, None], z_before, z)
         curvature = torch.addcmul(weight, ratio, r * z).clamp_(min=0)
-        linear = self._linearization(x, params, data, filters, weights, r, weight, curvature)
+        linear = self._linearization(x, params, y, filters, weights, r, weight, curvature)
         return linear, (x, r, weight, ratio, z)
 
     def lipschitz(self, params: torch.Tensor) -> float:
@@ -192,7 +194,8 @@ class ExpertsEnergy(ParametricEnergy):
         require_images("x", x)
         return self._as(params, x)
 
-    def _require_images(self, x, data):
+    def _required_images(self, x, data):
+        """The data, after checks."""
         require_images("x", x)
         for name, images in (("x", x), ("data", data)):
             if not isinstance(images, torch.Tensor) or images.is_complex():
@@ -201,6 +204,7 @@ class ExpertsEnergy(ParametricEnergy):
             if tuple(images.shape) != (len(x), *self.shape):
                 raise ValueError(f"{name} has shape {tuple(images.shape)}, expected "
                                  f"{(len(x), *self.shape)}, images of the shape of the energy.")
+        return data
 
     def _in_double(self, params):
         if not isinstance(params, torch.Tensor):
@@ -214,7 +218,7 @@ class ExpertsEnergy(ParametricEnergy):
             filters, weights = (part.to(x) for part in self.experts(params.detach()))
         return ReflectingFilters(self.shape, filters), weights
 
-    def _linearization(self, x, params, data, filters, weights, r, weight, curvature):
+    def _linearization(self, x, params, y, filters, weights, r, weight, curvature):
         @functools.cache
         def preconditioner():
             return filters.shifted_inverse(1 + self.xi, curvature.mean((2, 3)))
@@ -240,7 +244,7 @@ class ExpertsEnergy(ParametricEnergy):
             (result,) = torch.autograd.grad(outputs, inner, slopes)
             return result
 
-        slope = filters.adjoint(weight * r).add_(x - data).add_(x, alpha=self.xi)
+        slope = filters.adjoint(weight * r).add_(x - y).add_(x, alpha=self.xi)
         return Linearization(slope, hessian, mixed_adjoint, lambda v: preconditioner()(v))
 
     def learned(

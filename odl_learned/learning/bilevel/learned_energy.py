@@ -102,20 +102,20 @@ def learn(
     require_run(run)
     images, measured = (_stacked(name, values, space) for name, values, space in (
         ("truth", truth, domain[0]), ("data", data, domain[2])))  # fmt: skip
-    start = _vector("start", start, domain[1].size)
-    lower, upper = (_bounds(name, value, domain[1].size) for name, value in (
+    first = _vector("start", start, domain[1].size)
+    least, most = (_bounds(name, value, domain[1].size) for name, value in (
         ("lower", lower), ("upper", upper)))  # fmt: skip
     energy = energy_of(functional, preconditioner)
     loss = SquaredError(images, 1 / images.numel())
     problem = BilevelProblem(energy, measured, loss, torch.full_like(images, complex(
-        images.mean()) if images.is_complex() else float(images.mean())), lower=lower, upper=upper)
+        images.mean()) if images.is_complex() else float(images.mean())), lower=least, upper=most)
     if method is None:
         # The value has the unit of squared images, and so has its gradient.
         spread = float(loss.value(problem.x0).sum())
-        learned = lbfgsb(problem, start, gtol=1e-5 * spread or 1e-6, ftol=1e-3, maxiter=maxiter,
+        learned = lbfgsb(problem, first, gtol=1e-5 * spread or 1e-6, ftol=1e-3, maxiter=maxiter,
                          run=run)  # fmt: skip
     else:
-        learned = method(problem, start, maxiter)
+        learned = method(problem, first, maxiter)
     return LearnedEnergy(functional, energy, problem, learned)
 
 
@@ -202,9 +202,9 @@ class LearnedEnergy:
             As for `reconstruct`.
         """
         require_positive("accuracy", accuracy)
-        params = _vector("params", params, len(self.params))
+        theta = _vector("params", params, len(self.params))
         loss = self.problem.loss
-        found = LowerLevel(self.problem).solve(params, accuracy * self._size())
+        found = LowerLevel(self.problem).solve(theta, accuracy * self._size())
         bound = loss.value_bound(found.x, torch.as_tensor(found.error_bound))
         return float(loss.value(found.x).sum()), float(bound.sum())
 

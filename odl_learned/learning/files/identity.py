@@ -12,7 +12,6 @@ pairs have no truth, random numbers of the shape of its output make them.
 """
 
 import re
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -28,7 +27,7 @@ from odl_learned.learning.files.values import (
     unlike,
 )
 from odl_learned.learning.objective import Objective
-from odl_learned.learning.training.batches import draw_batch
+from odl_learned.learning.training.batches import Pairs, draw_batch
 
 #: Relative difference beyond which data are others: simulations round differently elsewhere.
 DATA_TOLERANCE = 1e-5
@@ -56,14 +55,14 @@ class Training(NamedTuple):
         Where they are evaluated.
     """
 
-    pairs: Sequence
-    validation: Sequence | None
+    pairs: Pairs
+    validation: Pairs | None
     objective: Objective
     metric: Objective
     device: torch.device
 
 
-def probes_of(pairs: Sequence, name: str = "pairs") -> dict:
+def probes_of(pairs: Pairs, name: str = "pairs") -> dict:
     """Return the first, the middle and the last pair, each a batch of one, by their indices.
 
     Global random states are the same whenever one is drawn, and afterwards what they were before.
@@ -86,11 +85,12 @@ def identity_of(training: Training, probes: dict, model: torch.nn.Module) -> dic
     model : torch.nn.Module
         Tells the shape of images, where pairs have no truth.
     """
-    pair = tuple(None if part is None else part.to(training.device) for part in probes[0])
-    loss = objective_values(training.objective, model, *pair)
+    data, truth = probes[0]
+    data, truth = data.to(training.device), None if truth is None else truth.to(training.device)
+    loss = objective_values(training.objective, model, data, truth)
     metric = None
     if training.validation is not None:
-        metric = objective_values(training.metric, model, *pair)
+        metric = objective_values(training.metric, model, data, truth)
     return {
         "pairs": _arrays(probes),
         "validation": drawn_arrays(training.validation, "validation"),

@@ -6,6 +6,7 @@ occurs several times is one node. A lowered operator is a node with the name of 
 as ``"A"``.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 
 import odl
@@ -29,10 +30,11 @@ def related_operators(
     forward_op: odl.Operator, dictionary: odl.Operator | None
 ) -> dict[str, Callable[[], odl.Operator]]:
     """Return the operators that a model may be made of, by name, built when they are called."""
-    found = {"A": lambda: forward_op, "adjoint": lambda: forward_op.adjoint,
-             "normal": lambda: forward_op.adjoint @ forward_op}  # fmt: skip
+    found: dict[str, Callable[[], odl.Operator]] = {
+        "A": lambda: forward_op, "adjoint": lambda: forward_op.adjoint,
+        "normal": lambda: forward_op.adjoint @ forward_op}  # fmt: skip
     for window in ("Hann", "Ram-Lak", "Shepp-Logan", "Cosine", "Hamming"):
-        found[f"fbp {window}"] = lambda window=window: operators.fbp(forward_op, window)
+        found[f"fbp {window}"] = functools.partial(operators.fbp, forward_op, window)
     if dictionary is not None:
         found |= {"D": lambda: dictionary, "D adjoint": lambda: dictionary.adjoint,
                   "A D": lambda: forward_op @ dictionary,
@@ -51,7 +53,7 @@ def describe_model(
         If a part of it is no class of this package, or an operator not of `related_operators`.
     """
     nodes, places, related = [], {}, related_operators(forward_op, dictionary)
-    lowered = {}
+    lowered: dict[int, int] = {}
 
     def value_of(value, where):
         if isinstance(value, nn.ModuleList):
@@ -101,7 +103,8 @@ def build_model(
     ValueError
         If a class or an operator is unknown, or the weights do not fit.
     """
-    related, built = related_operators(forward_op, dictionary), []
+    related = related_operators(forward_op, dictionary)
+    built: list[nn.Module] = []
 
     def decoded(value):
         if isinstance(value, list):

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import odl
 import torch
@@ -104,7 +104,7 @@ def save_reconstruction(
     if dictionary is not None:
         require_operator("dictionary", dictionary)
     weights = {name: t.detach().cpu().clone() for name, t in model.state_dict().items()}
-    recipes = {"forward_op": describe_operator(forward_op), "dictionary": None,
+    recipes: dict[str, Any] = {"forward_op": describe_operator(forward_op), "dictionary": None,
                "model": describe_model(model, forward_op, dictionary)}  # fmt: skip
     if dictionary is not None:
         recipes["dictionary"] = describe_operator(dictionary)

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import importlib.util
 import os
 import re
 import secrets
@@ -10,10 +11,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows has other locks; there, two writers are not found out
-    fcntl = None
+# Windows has other locks; there, two writers are not found out.
+fcntl = importlib.import_module("fcntl") if importlib.util.find_spec("fcntl") else None
 
 #: What a file system without locks answers.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)

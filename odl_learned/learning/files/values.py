@@ -97,9 +97,10 @@ def output_of(model: torch.nn.Module, data: torch.Tensor) -> torch.Tensor:
     try:
         return model(data)
     except TypeError:
-        if not hasattr(model, "compared_by"):
+        compared_by = getattr(model, "compared_by", None)
+        if compared_by is None:
             raise
-        return model.compared_by(data)
+        return compared_by(data)
 
 
 def random_image(model: torch.nn.Module, data: torch.Tensor) -> torch.Tensor:
@@ -119,7 +120,7 @@ def repeatable(evaluate: Callable[[], dict], device: torch.device) -> dict | Non
                 values.append(evaluate())
             except Exception:  # of functions of which nothing is known
                 return None
-    return None if unlike(*values, 1e-3) else values[0]
+    return None if unlike(values[0], values[1], 1e-3) else values[0]
 
 
 def unlike(saved: dict, current: dict, tolerance: float) -> str:

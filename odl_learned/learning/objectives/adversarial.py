@@ -63,8 +63,7 @@ class Adversarial(Objective):
         self.penalty, self.slope = float(penalty), float(slope)
 
     def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        require_truth(batch)
-        u, v = batch.truth, batch.data
+        u, v = require_truth(batch), batch.data
         if u.shape != v.shape:
             raise ValueError(
                 f"the truth has shape {tuple(u.shape)} and the data {tuple(v.shape)}, expected "

@@ -34,8 +34,7 @@ class Direct(Objective):
     """
 
     def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        require_truth(batch)
-        good = Adversarial.values(batch, model, batch.truth)
+        good = Adversarial.values(batch, model, require_truth(batch))
         bad = Adversarial.values(batch, model, batch.data)
         size = (good.abs() + bad.abs()).mean()
         return (good - bad).mean() / size.clamp_min(torch.finfo(size.dtype).tiny)

@@ -58,8 +58,7 @@ class EnergyGap(Objective):
         if not isinstance(model, RegularizedLeastSquares):
             raise TypeError(f"the model is {shown(model)}, expected a "
                             "reconstruction.RegularizedLeastSquares, whose energy is compared.")
-        require_truth(batch)
-        y, u = batch.data, batch.truth
+        y, u = batch.data, require_truth(batch)
         x = model.solve(y).x
         if u.shape != x.shape:
             raise ValueError(f"the truth has shape {tuple(u.shape)} and reconstructions "

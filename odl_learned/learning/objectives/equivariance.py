@@ -1,13 +1,13 @@
 """Equivariant imaging: images that are moved are images, too."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import final
 
 import torch
 
 from odl_learned.learning.batch import Batch
 from odl_learned.learning.losses import mean_squared_error
-from odl_learned.learning.objective import Objective
+from odl_learned.learning.objective import Loss, Objective
 from odl_learned.reconstruction.tensor_maps import TensorMap, require_tensor_map
 from odl_learned.validation import require_method, shown
 
@@ -66,7 +66,7 @@ class Equivariance(Objective):
         self,
         forward: TensorMap,
         transforms: Sequence[TensorMap],
-        loss: Callable = mean_squared_error,
+        loss: Loss = mean_squared_error,
     ) -> None:
         require_tensor_map("forward", forward)
         require_method("loss", loss, "mean_squared_error", 2)

@@ -1,13 +1,12 @@
 """Losses in the space of the data: what a reconstruction would have measured."""
 
-from collections.abc import Callable
 from typing import final
 
 import torch
 
 from odl_learned.learning.batch import Batch
 from odl_learned.learning.losses import mean_squared_error
-from odl_learned.learning.objective import Objective, require_truth
+from odl_learned.learning.objective import Loss, Objective, require_truth
 from odl_learned.reconstruction.tensor_maps import TensorMap, require_tensor_map
 from odl_learned.validation import require_method
 
@@ -44,7 +43,7 @@ class DataConsistency(Objective):
     tensor(1., dtype=torch.float64)
     """
 
-    def __init__(self, forward: TensorMap, loss: Callable = mean_squared_error) -> None:
+    def __init__(self, forward: TensorMap, loss: Loss = mean_squared_error) -> None:
         require_tensor_map("forward", forward)
         require_method("loss", loss, "mean_squared_error", 2)
         self.forward_op, self.loss = forward, loss
@@ -86,11 +85,11 @@ class Noise2Noise(Objective):
     tensor(1., dtype=torch.float64)
     """
 
-    def __init__(self, forward: TensorMap, loss: Callable = mean_squared_error) -> None:
+    def __init__(self, forward: TensorMap, loss: Loss = mean_squared_error) -> None:
         require_tensor_map("forward", forward)
         require_method("loss", loss, "mean_squared_error", 2)
         self.forward_op, self.loss = forward, loss
 
     def __call__(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        require_truth(batch)
-        return self.loss(self.forward_op(batch.images(model)), batch.truth)
+        truth = require_truth(batch)
+        return self.loss(self.forward_op(batch.images(model)), truth)

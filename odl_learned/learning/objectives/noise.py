@@ -4,14 +4,13 @@ As in `data.add_white_noise`, the real and the imaginary part of complex data ha
 deviation s each. In real coordinates they are data of twice as many entries.
 """
 
-from collections.abc import Callable
 from typing import final
 
 import torch
 
 from odl_learned.learning.batch import Batch
 from odl_learned.learning.losses import mean_squared_error
-from odl_learned.learning.objective import Objective
+from odl_learned.learning.objective import Loss, Objective
 from odl_learned.reconstruction.tensor_maps import TensorMap, require_tensor, require_tensor_map
 from odl_learned.validation import require_method, require_positive
 
@@ -138,7 +137,7 @@ class Recorrupted(Objective):
         forward: TensorMap,
         noise_level: float | torch.Tensor,
         spread: float = 0.5,
-        loss: Callable = mean_squared_error,
+        loss: Loss = mean_squared_error,
     ) -> None:
         require_tensor_map("forward", forward)
         require_positive("spread", spread)

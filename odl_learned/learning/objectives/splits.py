@@ -12,7 +12,7 @@ import torch
 
 from odl_learned.learning.batch import Batch
 from odl_learned.learning.losses import mean_squared_error, require_comparable
-from odl_learned.learning.objective import Objective
+from odl_learned.learning.objective import Loss, Objective
 from odl_learned.networks.layers import require_generator
 from odl_learned.reconstruction.tensor_maps import TensorMap, require_tensor, require_tensor_map
 from odl_learned.validation import is_finite_number, require_count, require_method, shown
@@ -122,7 +122,7 @@ class Noise2Inverse(Objective):
     """
 
     def __init__(
-        self, reconstruct: TensorMap, split: Split, loss: Callable = mean_squared_error
+        self, reconstruct: TensorMap, split: Split, loss: Loss = mean_squared_error
     ) -> None:
         require_tensor_map("reconstruct", reconstruct)
         require_method("split", split, "ViewSplit(4)", 2)
@@ -219,8 +219,10 @@ class SelfSupervisedSplit(Objective):
         self,
         forward: TensorMap,
         split: Split,
-        loss: Callable = normalized_losses,
-        restricted: Callable = _masked,
+        loss: Loss = normalized_losses,
+        restricted: Callable[
+            [TensorMap, torch.Tensor, torch.Tensor], torch.Tensor
+        ] = _masked,
     ) -> None:
         require_tensor_map("forward", forward)
         require_method("split", split, "PointSplit(sampled)", 2)

@@ -9,13 +9,13 @@ processes that share the batches, and in a training that continues.
 import multiprocessing
 import multiprocessing.context
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator
 from typing import final
 
 import torch
 
 from odl_learned.learning.group import Group
-from odl_learned.learning.training.batches import Order, draw_batch
+from odl_learned.learning.training.batches import Order, Pairs, draw_batch
 from odl_learned.threads import limit_threads
 from odl_learned.validation import require_count
 
@@ -75,7 +75,7 @@ class Loading:
     group : Group
     """
 
-    def __init__(self, pairs: Sequence, seed: int, batch_size: int, group: Group) -> None:
+    def __init__(self, pairs: Pairs, seed: int, batch_size: int, group: Group) -> None:
         self.pairs, self.seed, self.batch_size, self.group = pairs, seed, batch_size, group
         self.order = Order(seed, len(pairs))
 
@@ -86,7 +86,9 @@ class Loading:
         positions = self.group.part(range(start, start + self.batch_size))
         return draw_batch(self.pairs, indices, seeds=[(self.seed, k) for k in positions])
 
-    def batches(self, start: int, steps: int, workers: Workers | None) -> Iterator[tuple]:
+    def batches(
+        self, start: int, steps: int, workers: Workers | None
+    ) -> Generator[tuple, None, None]:
         """Generate what `draw` returns for the steps from `start` up to `steps`."""
         if workers is None:
             yield from (self.draw(step) for step in range(start, steps))

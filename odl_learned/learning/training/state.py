@@ -38,9 +38,9 @@ class Learner(NamedTuple):
 
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
-    schedule: object
+    schedule: torch.optim.lr_scheduler.LRScheduler | None
     objective: Objective
-    scaler: object
+    scaler: torch.amp.GradScaler | None
     best: BestSoFar
     record: Record
 

@@ -70,9 +70,9 @@ class Group:
     def subgroup(self, *generators: int) -> tuple[int, ...]:
         """Return the elements that are products of these, in increasing order."""
         found, new = {0}, {0}
-        generators = [self.index(a) for a in generators]
+        factors = [self.index(a) for a in generators]
         while new:
-            new = {self.product(a, b) for a in generators for b in new} - found
+            new = {self.product(a, b) for a in factors for b in new} - found
             found |= new
         return tuple(sorted(found))
 

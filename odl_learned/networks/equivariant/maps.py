@@ -1,5 +1,7 @@
 """Equivariant networks on channels, with the interface of the ordinary ones."""
 
+from typing import cast
+
 import torch
 from torch import nn
 
@@ -93,10 +95,11 @@ class EquivariantCNN(EquivariantNetwork):
                 group, in_channels, out_channels, fields, depth, size, generator):
             layers += [layer, FieldPReLU(layer.target)]
         self.layers = nn.Sequential(*layers[:-1])
-        nn.init.zeros_(self.layers[-1].weight)
+        nn.init.zeros_(cast(torch.Tensor, self.layers[-1].weight))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        require_channels(x, self.in_channels, self.dimension, self.layers[0].weight)
+        weight = cast(torch.Tensor, self.layers[0].weight)
+        require_channels(x, self.in_channels, self.dimension, weight)
         return self.layers(x)
 
 
@@ -148,10 +151,11 @@ class EquivariantDnCNN(EquivariantNetwork):
             layers += [layer.he_uniform(generator), nn.ReLU()]
         self.noise = nn.Sequential(*layers[:-1])
         with torch.no_grad():
-            self.noise[-1].weight.mul_(0.1)
+            cast(torch.Tensor, self.noise[-1].weight).mul_(0.1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (N, C, *shape) -> (N, C, *shape)
-        require_channels(x, self.in_channels, self.dimension, self.noise[0].weight)
+        weight = cast(torch.Tensor, self.noise[0].weight)
+        require_channels(x, self.in_channels, self.dimension, weight)
         return x - self.noise(x)
 
 

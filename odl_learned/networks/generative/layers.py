@@ -1,11 +1,12 @@
 """What encoders and decoders are built of, and what they check at their doors."""
 
 from math import prod, sqrt
+from typing import cast
 
 import torch
 from torch import nn
 
-from odl_learned.networks.layers import he_uniform, require_generator, require_sizes
+from odl_learned.networks.layers import Layer, he_uniform, require_generator, require_sizes
 from odl_learned.validation import require_image_shape, require_nonnegative, shown
 
 
@@ -48,15 +49,15 @@ def dense(sizes: tuple[int, ...], generator: torch.Generator | None, scale: floa
     layers = []
     for before, after in zip(sizes[:-2], sizes[1:-1]):
         layers += [he_uniform(nn.Linear(before, after), generator), nn.SiLU()]
-    return nn.Sequential(*layers, scaled(nn.Linear(*sizes[-2:]), generator, scale))
+    return nn.Sequential(*layers, scaled(nn.Linear(sizes[-2], sizes[-1]), generator, scale))
 
 
-def scaled(layer: nn.Module, generator: torch.Generator | None, scale: float) -> nn.Module:
+def scaled(layer: Layer, generator: torch.Generator | None, scale: float) -> Layer:
     """Give a last layer uniform weights below ``scale / sqrt(fan_in)``, and no biases; return it.
     """
     require_generator(generator)
     require_nonnegative("scale", scale)
     bound = scale / sqrt(prod(layer.weight.shape[1:]))
     nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-    nn.init.zeros_(layer.bias)
+    nn.init.zeros_(cast(torch.Tensor, layer.bias))
     return layer

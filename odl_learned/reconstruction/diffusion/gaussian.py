@@ -26,6 +26,9 @@ class GaussianDenoiser(nn.Module, abc.ABC):
     .. math:: D(x, t) = E[x_0 | x_0 + t e = x] = m + C (C + t^2)^{-1} (x - m)
     """
 
+    axes: int
+    mean: torch.Tensor
+
     def __init__(self, mean: torch.Tensor) -> None:
         super().__init__()
         require_tensor("mean", mean)
@@ -82,6 +85,8 @@ class GaussianPrior(GaussianDenoiser):
     """
 
     axes = 1
+    values: torch.Tensor
+    vectors: torch.Tensor
 
     def __init__(self, mean: torch.Tensor, covariance: torch.Tensor) -> None:
         super().__init__(mean)
@@ -125,6 +130,8 @@ class StationaryPrior(GaussianDenoiser):
     TypeError, ValueError
         If they are no such tensors.
     """
+
+    spectrum: torch.Tensor
 
     def __init__(self, mean: torch.Tensor, spectrum: torch.Tensor) -> None:
         super().__init__(mean)

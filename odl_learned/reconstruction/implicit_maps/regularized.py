@@ -15,6 +15,7 @@ from odl_learned.networks.images import require_dimension
 from odl_learned.reconstruction.implicit_maps.minimizers import Energy, Inverse, Minimizer
 from odl_learned.reconstruction.implicit_maps.warm_start import WarmStart
 from odl_learned.reconstruction.tensor_maps import TensorMap, require_tensor_map
+from odl_learned.regularizers.protocols import WithConstants
 from odl_learned.solvers import Solution, restarted_gradient, stationary_gradient
 from odl_learned.validation import require_count, require_nonnegative, require_positive, shown
 
@@ -110,7 +111,7 @@ class RegularizedLeastSquares(nn.Module):
         self,
         forward: TensorMap,
         adjoint: TensorMap,
-        regularizer: nn.Module,
+        regularizer: WithConstants,
         *,
         noise_level: float,
         norm: float,

@@ -21,6 +21,7 @@ from odl_learned.reconstruction.trust.risks import (
     smallest_factor,
 )
 from odl_learned.reconstruction.trust.tried_maps import (
+    Elements,
     ReconstructionMap,
     Spaces,
     TriedMap,
@@ -43,8 +44,8 @@ class Band(NamedTuple):
 def conformal_bands(
     map: ReconstructionMap | tuple[ReconstructionMap, ReconstructionMap],
     forward_op: odl.Operator,
-    truths: torch.Tensor | Sequence,
-    data: torch.Tensor | Sequence,
+    truths: Elements,
+    data: Elements,
     groups: Sequence[Hashable],
     *,
     coverage: float = 0.9,
@@ -170,7 +171,7 @@ class ConformalBands(odl.Operator):
         band = self.of(self.family.spaces.data.to_tensor(y)[None])
         return self.range.element([edge[0].numpy() for edge in band])
 
-    def of(self, data: torch.Tensor | Sequence) -> Band:
+    def of(self, data: Elements) -> Band:
         """Return the bands of data, a tensor ``(N, *Y.shape)`` or a list of elements."""
         y = batch("data", data, self.family.spaces.data)
         bands = [self.family.band(y[i : i + TOGETHER], self.factor)
@@ -178,7 +179,7 @@ class ConformalBands(odl.Operator):
         return Band(*(torch.cat(edges) for edges in zip(*bands)))
 
     def covered(
-        self, truths: torch.Tensor | Sequence, data: torch.Tensor | Sequence
+        self, truths: Elements, data: Elements
     ) -> torch.Tensor:
         """Return the fractions of pixels of the truths in the bands of the data, ``(N,)``."""
         x = batch("truths", truths, self.family.spaces.images)

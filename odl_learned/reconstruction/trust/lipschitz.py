@@ -1,11 +1,11 @@
 """How steep a reconstruction map is at given data: a lower bound by its derivative."""
 
-from collections.abc import Sequence
 
 import odl
 import torch
 
 from odl_learned.reconstruction.trust.tried_maps import (
+    Elements,
     ReconstructionMap,
     Spaces,
     TriedMap,
@@ -22,7 +22,7 @@ from odl_learned.validation import require_count
 def local_lipschitz(
     map: ReconstructionMap,
     forward_op: odl.Operator,
-    data: torch.Tensor | Sequence,
+    data: Elements,
     *,
     generator: torch.Generator,
     steps: int = 30,
@@ -76,7 +76,7 @@ def local_lipschitz(
     largest = torch.zeros(len(y), dtype=torch.float64)
     for _ in range(steps):
         with torch.no_grad():
-            _, moved = torch.func.jvp(phi, (y,), (h,))
+            moved = torch.func.jvp(phi, (y,), (h,))[1]
         largest = torch.maximum(largest, or_infinite(norm(spaces.images, moved)))
         if not torch.isfinite(largest).any():
             break

@@ -13,6 +13,7 @@ import odl
 import torch
 
 from odl_learned.reconstruction.trust.tried_maps import (
+    Elements,
     ReconstructionMap,
     Spaces,
     TriedMap,
@@ -57,7 +58,7 @@ class WorstPerturbation(NamedTuple):
 def worst_perturbation(
     map: ReconstructionMap,
     forward_op: odl.Operator,
-    data: torch.Tensor | Sequence,
+    data: Elements,
     epsilon: float,
     *,
     generator: torch.Generator,

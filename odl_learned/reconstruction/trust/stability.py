@@ -5,16 +5,18 @@ small changes of the data with large effects, images that do not explain the dat
 were never shown in training and vanish.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import odl
 import torch
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.odl_validation import require_element, shown
 from odl_learned.reconstruction.trust.lipschitz import local_lipschitz
 from odl_learned.reconstruction.trust.perturbations import worst_perturbation
 from odl_learned.reconstruction.trust.tried_maps import (
+    Elements,
     ReconstructionMap,
     Spaces,
     TriedMap,
@@ -125,12 +127,12 @@ class StabilityReport(NamedTuple):
 def stability_report(
     maps: Mapping[str, ReconstructionMap],
     forward_op: odl.Operator,
-    truths: torch.Tensor | Sequence[Any],
-    data: torch.Tensor | Sequence[Any],
+    truths: Elements,
+    data: Elements,
     *,
     epsilon: float,
     generator: torch.Generator,
-    structures: Mapping[str, Any] | None = None,
+    structures: Mapping[str, LinearSpaceElement] | None = None,
     steps: int = 30,
     starts: int = 3,
 ) -> StabilityReport:
@@ -209,7 +211,8 @@ def stability_report(
     with torch.no_grad():
         marked = {name: _with(spaces, x, y, mark) for name, mark in structures.items()}
     tried = {name: TriedMap(f"maps[{name!r}]", map, spaces) for name, map in maps.items()}
-    state, found, rows = generator.get_state(), [], {}
+    state, rows = generator.get_state(), {}
+    found: list[torch.Tensor] = []
     for name in sorted(tried, key=lambda name: not tried[name].is_differentiable):
         generator.set_state(state)
         phi = tried[name]

@@ -1,10 +1,10 @@
 """A reconstruction map between the spaces of an operator, on batches, whatever it is made of."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import odl
 import torch
+from odl.core.set.space import LinearSpaceElement
 from torch import nn
 
 from odl_learned.bridge.layouts.layout import TensorLayout, layout_of
@@ -14,7 +14,10 @@ from odl_learned.odl_validation import require_operator, shown
 from odl_learned.reconstruction.tensor_maps import require_tensor
 
 #: A module on tensors, an operator, or a function of elements, such as a solver.
-ReconstructionMap = nn.Module | odl.Operator | Callable[[Any], Any]
+ReconstructionMap = (
+    nn.Module | odl.Operator | Callable[[LinearSpaceElement], LinearSpaceElement])
+#: A batch of data or of images: a tensor, or elements.
+Elements = torch.Tensor | Sequence[LinearSpaceElement]
 
 
 class SolvedMap(nn.Module):
@@ -125,7 +128,7 @@ class TriedMap:
 
     def __call__(self, data: torch.Tensor) -> torch.Tensor:
         spaces = self.spaces
-        if not self.is_differentiable:
+        if not isinstance(self.map, nn.Module):
             images = []
             for y in data:
                 x = self.map(spaces.data.to_element(y))

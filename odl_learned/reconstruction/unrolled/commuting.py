@@ -29,9 +29,11 @@ def warn_of_broken_symmetry(steps: nn.Module, forward: TensorMap, adjoint: Tenso
     """
     groups = {part.group for part in steps.modules()
               if isinstance(part, EquivariantNetwork | GroupAverage)}  # fmt: skip
-    layout = getattr(forward, "layout", None)
-    known = isinstance(forward, OperatorModule) and isinstance(layout, TensorLayout)
-    if not (groups and known and isinstance(adjoint, OperatorModule)):
+    if not (groups and isinstance(forward, OperatorModule)
+            and isinstance(adjoint, OperatorModule)):  # fmt: skip
+        return
+    layout = forward.layout
+    if not isinstance(layout, TensorLayout):
         return
     device = next(forward.buffers()).device
     noise = torch.randn(1, *layout.shape, dtype=layout.dtype,

@@ -104,8 +104,8 @@ def require_maps(
 
 def layout_of_images(forward: TensorMap) -> TensorLayout | None:
     """Return how images are laid out, where the forward operator knows, else None."""
-    known = isinstance(forward, OperatorModule) and isinstance(forward.layout, TensorLayout)
-    return forward.layout if known else None
+    layout = forward.layout if isinstance(forward, OperatorModule) else None
+    return layout if isinstance(layout, TensorLayout) else None
 
 
 def normal_image(maps, u: torch.Tensor) -> torch.Tensor:

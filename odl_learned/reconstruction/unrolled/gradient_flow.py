@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from odl_learned.reconstruction.unrolled.proximal_gradient import step_size_of
+from odl_learned.regularizers.protocols import WithLevels
 from odl_learned.validation import require_positive, shown
 
 
@@ -54,7 +55,7 @@ class FlowStep(nn.Module):
     """
 
     def __init__(
-        self, regularizer: nn.Module, noise_level: float, step_size: float | nn.Module
+        self, regularizer: WithLevels, noise_level: float, step_size: float | nn.Module
     ) -> None:
         super().__init__()
         if not isinstance(regularizer, nn.Module) or not hasattr(regularizer, "at"):

@@ -1,5 +1,8 @@
 """Learned iterative shrinkage, LISTA: sparse coefficients with respect to any dictionary."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -13,6 +16,9 @@ from odl_learned.reconstruction.tensor_maps import (
 )
 from odl_learned.reconstruction.unrolled.proximal_gradient import step_size_of
 from odl_learned.validation import real_numbers
+
+#: ``z -> A D z - y``; None stands for zero.
+Residual = Callable[[torch.Tensor | None], torch.Tensor]
 
 
 class LearnedShrinkage(nn.Module):
@@ -73,7 +79,7 @@ class LearnedShrinkage(nn.Module):
             require_data_of(simulated, data, u)
             return simulated - data
 
-        z = None
+        z: Any = None
         for step in self.steps:
             z = step(z, residual, data)
         return z
@@ -117,7 +123,7 @@ class CoupledShrinkage(nn.Module):
         self.log_threshold = nn.Parameter(_log_threshold(threshold))
 
     def forward(
-        self, z: torch.Tensor | None, residual: TensorMap, data: torch.Tensor
+        self, z: torch.Tensor | None, residual: Residual, data: torch.Tensor
     ) -> torch.Tensor:
         change = self.step_size() * self.back(residual(z))
         return soft_threshold(-change if z is None else z - change, self.log_threshold.exp())
@@ -163,7 +169,7 @@ class FreeShrinkage(nn.Module):
         self.log_threshold = nn.Parameter(_log_threshold(threshold))
 
     def forward(
-        self, z: torch.Tensor | None, residual: TensorMap, data: torch.Tensor
+        self, z: torch.Tensor | None, residual: Residual, data: torch.Tensor
     ) -> torch.Tensor:
         encoded = self.encode(data)
         return soft_threshold(encoded if z is None else encoded + self.mix(z),

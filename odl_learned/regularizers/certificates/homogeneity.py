@@ -103,7 +103,7 @@ def certify_homogeneous(
     worst, witness = 0.0, None
     for x in random_points(shape, generator, count=2):
         with torch.no_grad():
-            y, along = torch.func.jvp(copy, (x,), (x,))
+            y, along = torch.func.jvp(copy, (x,), (x,))[:2]
         size, rest = float(y.norm()), float((along - y).norm())
         value = rest / size if size > 0 else rest
         if witness is None or value > worst:

@@ -9,6 +9,7 @@ import math
 
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from odl_learned import networks
 from odl_learned.networks.boundaries import Boundary
@@ -51,7 +52,7 @@ def convolution_square(kernel: torch.Tensor, boundary: Boundary, shape: tuple[in
         return float(boundary.largest_square(kernel, shape[1:]))
 
 
-def dense_kernel(layer: nn.Module) -> torch.Tensor:
+def dense_kernel(layer: _ConvNd) -> torch.Tensor:
     """Return the kernel ``(out, in, *size)`` of torch's convolution, without groups or dilation."""
     weight = layer.weight.detach().double()
     if layer.groups > 1:

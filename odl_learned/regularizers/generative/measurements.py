@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import odl
 import torch
@@ -63,7 +63,7 @@ class Measurements:
                              "Leave out such samples, or the entries by a mask in the operator.")
         self.forward_op, self.data, self.noise_level = forward_op, data, float(noise_level)
         self.layout = layout_of(forward_op.domain)
-        self._shared = {}
+        self._shared: dict[str, Any] = {}
         self.forward, self.transpose = (
             lowered(forward_op).to(data.device) for lowered in (as_module, as_transpose_module))
         self._normal = _normal_module(forward_op, data.device)

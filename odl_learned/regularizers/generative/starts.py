@@ -121,13 +121,11 @@ def best_of(
         given = tuple(starts.shape) if isinstance(starts, torch.Tensor) else shown(starts)
         raise ValueError(f"starts are {given}, expected a tensor (K, N, latent) with K at least 1, "
                          "such as prior_samples.")
-    best, lowest = None, None
-    for start in starts:
+    best = solve(starts[0])
+    lowest = score(best)
+    for start in starts[1:]:
         answer = solve(start)
         found = score(answer)
-        if best is None:
-            best, lowest = answer, found
-            continue
         better = found < lowest
         lowest = torch.where(better, found, lowest)
         best = type(answer)(*(_chosen(better, new, old) for new, old in zip(answer, best)))

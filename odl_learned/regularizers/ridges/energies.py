@@ -129,7 +129,7 @@ def _(op: RidgeFilters):
     return local_matrix(op, op.filters.support // 2) if size <= FULLEST_ROW else None
 
 
-normal_symbol.register(RidgeFilters, impulse_symbol)
+normal_symbol.register(RidgeFilters)(impulse_symbol)
 
 
 class RidgeDensity(Density):

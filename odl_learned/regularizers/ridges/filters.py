@@ -70,7 +70,7 @@ class ComposedFilters(nn.Module):
         self.dimension = dimension
         pairs = list(zip(channels, channels[1:]))
         first = [_binomials(after, before, size, dimension) for before, after in pairs[:-1]]
-        last = cosine_kernels(*reversed(pairs[-1]), size, dimension)
+        last = cosine_kernels(channels[-1], channels[-2], size, dimension)
         self.kernels = nn.ParameterList([*first, last])
 
     @property

@@ -68,8 +68,8 @@ class Ridge(nn.Module):
     def __init__(
         self,
         filters: ComposedFilters,
-        potential: nn.Module,
-        subtracted: nn.Module | None = None,
+        potential: Huber | LogCosh | ConvexSpline,
+        subtracted: Huber | LogCosh | ConvexSpline | None = None,
         *,
         sharpness: float = 3.0,
         strength: float = 0.6,

@@ -5,6 +5,7 @@ there differences with Neumann's condition are diagonal, and there is no jump wh
 """
 
 import abc
+import functools
 import itertools
 import math
 
@@ -72,8 +73,9 @@ class Cosines(Basis):
         to, source = (np.unravel_index(index, shape) for index in (entries.row, entries.col))
         pairs = [(abs(a - b), a + b + 1) for a, b in zip(to, source, strict=True)]
         size = int(np.prod(doubled))
-        sums = sum(np.bincount(np.ravel_multi_index(place, doubled), entries.data, size)
-                   for place in itertools.product(*pairs))  # fmt: skip
+        sums = functools.reduce(np.add, (
+            np.bincount(np.ravel_multi_index(place, doubled), entries.data, size)
+            for place in itertools.product(*pairs)))  # fmt: skip
         found = torch.from_numpy(sums.reshape(doubled)).double()  # of no entries: whole numbers
         for axis, n in enumerate(shape):
             found = _along(_cosines(n, np.arange(2 * n)), found, axis) / n

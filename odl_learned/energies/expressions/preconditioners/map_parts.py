@@ -8,7 +8,7 @@ import torch
 from odl_learned.energies.expressions.preconditioners.matrices import sparse_matrix
 from odl_learned.energies.expressions.preconditioners.symbols import normal_symbol
 
-_known = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def parts_of_map(map):

@@ -68,7 +68,7 @@ def local_matrix(op: odl.Operator, reach: int) -> sp.csr_array | None:
     parts, step = [], 2 * reach + 1
     for offset in itertools.product(range(step), repeat=ndim):
         comb = torch.zeros((1, *shape), dtype=source.dtype)
-        comb[(0, *(slice(o, None, step) for o in offset))] = 1
+        comb[0][tuple(slice(o, None, step) for o in offset)] = 1
         values = module(comb)[0].numpy()
         # the only impulse within the reach of a place, if it is inside of the image
         seen = [place - (place - o + reach) % step + reach

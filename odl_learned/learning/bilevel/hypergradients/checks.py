@@ -143,8 +143,8 @@ def check_hypergradient(
             if trials[-1][1] <= tolerance * scale / 4:
                 break
         best, uncertainty = min(trials, key=lambda found: found[1])
-        slope = float(gradient @ v)
-        rows.append((slope, best, abs(slope - best) / scale, uncertainty / scale))
+        along = float(gradient @ v)
+        rows.append((along, best, abs(along - best) / scale, uncertainty / scale))
     result = Differences(*(np.array(column) for column in zip(*rows, strict=True)))
     _judge(result, tolerance, step)
     return result

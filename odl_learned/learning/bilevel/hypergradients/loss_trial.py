@@ -25,8 +25,9 @@ def try_loss(claims, loss, x, z):
     """
     if isinstance(loss, SquaredError):
         return
-    distance, slopes, values = sample_norms(x - z), *(
-        [function(point) for point in (x, z)] for function in (loss.gradient, loss.value))
+    distance = sample_norms(x - z)
+    slopes, values = ([function(point) for point in (x, z)]
+                      for function in (loss.gradient, loss.value))  # fmt: skip
     eps = 64 * torch.finfo(x.dtype).eps
     change = sample_norms(slopes[0] - slopes[1])
     change = change - eps * (sample_norms(slopes[0]) + sample_norms(slopes[1]))

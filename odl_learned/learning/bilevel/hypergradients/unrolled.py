@@ -224,7 +224,7 @@ class Piggyback:
         x = _start(self.start, problem)
         result, adjoint = x.clone(), torch.zeros_like(x)
         index = torch.arange(len(x), device=x.device)
-        accuracy, adjoint_accuracy = (
+        distances, residuals = (
             torch.from_numpy(asked_accuracies(name, a, len(x))).to(x.device)
             for name, a in (("accuracy", accuracy), ("adjoint_accuracy", adjoint_accuracy)))
         pair, other = (x, x), (adjoint, adjoint)
@@ -237,15 +237,15 @@ class Piggyback:
                 continue
             x, q = pair[0], other[0]
             residual = sample_norms(f.linearize(x).hessian(q) - loss.gradient(x))
-            done = error_bounds(f, x) <= accuracy[index]
-            done = done & (residual <= adjoint_accuracy[index]) | (k == self.maxiter)
+            done = error_bounds(f, x) <= distances[index]
+            done = done & (residual <= residuals[index]) | (k == self.maxiter)
             result[index[done]], adjoint[index[done]] = x[done], q[done]
             if done.all():
                 break
             if done.any():
                 rest = torch.nonzero(~done)[:, 0]
                 index, f, loss = index[rest], f.take(rest), loss.take(rest)
-                pair, other = (tuple(t[rest] for t in ts) for ts in (pair, other))
+                pair, other = ((a[rest], b[rest]) for a, b in (pair, other))
         f = lower.fixed(params.detach())
         _require_convergence(f, result)
         bounds = certified_bounds(f, result, error_bounds(f, result).cpu().numpy())

@@ -55,8 +55,10 @@ class LowerLevel:
             require_method("solver", solver, "Newton()", 3)
         self.problem, self.memory = problem, int(memory)
         self.solver = Newton() if solver is None else solver
-        self.work, self.refuted = Work(), []
-        self.adjoint, self._known = None, []
+        self.work = Work()
+        self.refuted: list[tuple] = []
+        self.adjoint: torch.Tensor | None = None
+        self._known: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def fixed(self, params: torch.Tensor) -> CountedEnergy:
         """Return the energy with these parameters, counted."""

@@ -77,6 +77,11 @@ class PrimalDual(OwnSolver):
         if not isinstance(energy, VariationEnergy):
             raise TypeError(f"PrimalDual needs the proximals of a VariationEnergy, but the energy "
                             f"is {type(energy).__name__}; use Accelerated() or Newton().")
+        proximal = getattr(energy.fidelity, "proximal", None)
+        if proximal is None:
+            raise TypeError(f"PrimalDual needs the proximal of a fidelity, but "
+                            f"{type(energy.fidelity).__name__} has none; use Accelerated() or "
+                            "Newton().")
         c, transform = evaluated_like(energy.coefficients, f.params, x0), energy.transform
         samples = samples_of(x0)
         active = Active(samples, x0)
@@ -101,7 +106,7 @@ class PrimalDual(OwnSolver):
                     if not rest.size:
                         break
                     x, z, f, accuracy = x[rest], z[rest], restricted(f, rest), accuracy[rest]
-            following = energy.fidelity.proximal(x - tau * transform.adjoint(z), tau, f.data, c)
+            following = proximal(x - tau * transform.adjoint(z), tau, f.data, c)
             f.spend(len(x))
             if sigma:
                 ahead = following + theta * (following - x)

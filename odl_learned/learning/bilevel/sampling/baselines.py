@@ -195,7 +195,9 @@ def greedy(
     chosen = torch.zeros(pattern.size, dtype=torch.bool) if start is None else start.clone()
     covered = pattern.mask(chosen).ravel()
     budget = round(require_fraction(fraction) * covered.size)
-    x, order, errors = torch.zeros_like(truth), [], []
+    x = torch.zeros_like(truth)
+    order: list[int] = []
+    errors: list[float] = []
     while True:
         left = budget - np.count_nonzero(covered)
         fits = (i for i in _shuffled(torch.nonzero(~chosen).flatten(), draws)

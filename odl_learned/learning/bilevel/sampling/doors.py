@@ -12,7 +12,7 @@ def require_scans(truth: Any, data: Any, sensitivities: Any) -> None:
     """Raise unless images ``(B, *shape)`` and complex measurements of them are finite and fit."""
     require_samples("truth", truth)
     require_samples("data", data)
-    coils = ()
+    coils: tuple[int, ...] = ()
     if sensitivities is not None:
         if not isinstance(sensitivities, torch.Tensor) or not sensitivities.is_complex():
             given = getattr(sensitivities, "dtype", type(sensitivities).__name__)

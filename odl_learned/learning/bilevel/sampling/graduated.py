@@ -63,7 +63,8 @@ def simulated_scans(
     whole = operators.SampledFourier(space, np.ones(shape))
     truth = [space.element(image) * data.smooth_phase(space, rng) for image in images]
     noisy = [data.add_white_noise(whole(x), noise_level, rng) for x in truth]
-    return tuple(torch.as_tensor(np.stack([v.data for v in many])) for many in (truth, noisy))
+    first, second = (torch.as_tensor(np.stack([v.data for v in many])) for many in (truth, noisy))
+    return first, second
 
 
 def graduated_sampling(

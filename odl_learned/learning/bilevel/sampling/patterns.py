@@ -49,26 +49,26 @@ class Pattern:
     ) -> None:
         self.shape = require_image_shape(shape)
         total = math.prod(self.shape)
-        frequencies = _indices("frequencies", frequencies)
-        members = _indices("members", members)
-        if not (len(members) and len(frequencies) == len(members)
-                and 0 <= frequencies.min() and frequencies.max() < total):  # fmt: skip
-            raise ValueError(f"frequencies are not {len(members)} numbers in [0, {total}), expected"
+        points = _indices("frequencies", frequencies)
+        owners = _indices("members", members)
+        if not (len(owners) and len(points) == len(owners)
+                and 0 <= points.min() and points.max() < total):  # fmt: skip
+            raise ValueError(f"frequencies are not {len(owners)} numbers in [0, {total}), expected"
                              " one for every entry of members; use points, lines or spokes.")
-        sizes = np.bincount(members)
+        sizes = np.bincount(owners)
         if not sizes.all():
             raise ValueError(f"member {int(np.argmin(sizes))} holds no frequency, expected at least"
                              " one; number the members without gaps.")
-        if len(np.unique(members * total + frequencies)) < len(members):
+        if len(np.unique(owners * total + points)) < len(owners):
             raise ValueError("a frequency is listed twice for one member, expected once; apply "
                              "numpy.unique to the frequencies of every member.")
         self.size = len(sizes)
-        order = np.argsort(members, kind="stable")
-        self._centered, members = frequencies[order], members[order]
+        order = np.argsort(owners, kind="stable")
+        self._centered, owners = points[order], owners[order]
         self._ends = np.concatenate([[0], np.cumsum(sizes)])
         place = np.fft.fftshift(np.arange(total).reshape(self.shape)).ravel()
         self._rows = torch.as_tensor(place[self._centered])  # frequency zero first
-        self._columns = torch.as_tensor(members)
+        self._columns = torch.as_tensor(owners)
         shared = np.bincount(self._centered, minlength=total)[self._centered]
         self._values = torch.as_tensor(1 / shared)
         self.counts = self._spread(self._values)

@@ -100,6 +100,16 @@ class Marginal(Determinant):
 
     def value(self, precision: Precision,
               information: torch.Tensor | None) -> torch.Tensor:  # fmt: skip
-        """Return the term, ``(N,)`` in double precision."""
+        """Return the term, ``(N,)`` in double precision.
+
+        Raises
+        ------
+        ValueError
+            If there is no information.
+        """
+        if information is None:
+            raise ValueError("information is None, expected the diagonal of A^H A / s^2, as "
+                             "measurements.information: Marginal is of data; without them, use "
+                             "Joint().")
         variance = torch.exp(-2 * precision.log_diagonal.double())
         return 0.5 * torch.log1p(variance * information.double()).flatten(1).sum(1)

@@ -103,7 +103,7 @@ def most_likely_precision(
         raise ValueError(f"shrinkage is {shown(shrinkage)}, expected a number from 0 to 1.")
     image = residuals.shape[1:]
     hood = Neighborhood(radius, _channels(image))
-    inside = torch.from_numpy(hood.inside(tuple(image[-2:]), mask)).to(residuals.device)
+    inside = torch.from_numpy(hood.inside((image[-2], image[-1]), mask)).to(residuals.device)
     r = residuals.double().reshape(len(residuals), hood.channels, *image[-2:])
     log_diagonal, neighbors = r.new_empty(r.shape[1:]), r.new_empty(inside.shape)
     for c in range(hood.channels):

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import torch
 
 from odl_learned.regularizers.generative.precision.precision import Precision
+from odl_learned.regularizers.generative.precision.samples import TensorMap
 from odl_learned.validation import shown
 
 #: A Krylov space is exhausted where what is new is smaller than this part of the largest entry.
@@ -56,7 +57,7 @@ class InWhiteCoordinates:
         What N is given.
     """
 
-    def __init__(self, precision: Precision, normal: Callable, dtype: torch.dtype) -> None:
+    def __init__(self, precision: Precision, normal: TensorMap, dtype: torch.dtype) -> None:
         self.precision = Precision(precision.log_diagonal.detach().double(),
                                    precision.neighbors.detach().double(),
                                    precision.hood.radius, precision.mask)  # fmt: skip

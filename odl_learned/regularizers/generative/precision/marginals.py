@@ -34,9 +34,10 @@ def marginal_variances(precision: Precision) -> torch.Tensor:
         If it is none.
     """
     require_precision(precision)
-    arrays = (part.detach().double().cpu().numpy()
-              for part in (precision.log_diagonal, precision.neighbors))  # fmt: skip
-    result = np.stack([_variances(*parts, precision.hood) for parts in zip(*arrays, strict=True)])
+    diagonals, neighbors = (part.detach().double().cpu().numpy()
+                            for part in (precision.log_diagonal, precision.neighbors))  # fmt: skip
+    result = np.stack([_variances(diagonal, below, precision.hood)
+                       for diagonal, below in zip(diagonals, neighbors, strict=True)])  # fmt: skip
     return torch.from_numpy(result).reshape(precision.scale.shape).to(precision.scale)
 
 
@@ -68,7 +69,7 @@ def unit_image(precision: Precision, pixel: tuple[int, ...]) -> torch.Tensor:
         raise ValueError(f"pixel is {shown(pixel)}, expected a tuple of {len(precision.image)} "
                          f"whole numbers in an image {precision.image}.")
     unit = torch.zeros_like(precision.scale)
-    unit[:, *pixel] = 1
+    unit.movedim(0, -1)[pixel] = 1
     return unit
 
 
@@ -94,7 +95,7 @@ def correlations(precision: Precision, pixel: tuple[int, ...]) -> torch.Tensor:
     1.0000
     """
     column, variances = covariances(precision, pixel).detach(), marginal_variances(precision)
-    own = variances[:, *pixel].reshape(-1, *[1] * len(precision.image))
+    own = variances.movedim(0, -1)[pixel].reshape(-1, *[1] * len(precision.image))
     return column / (own * variances).sqrt()
 
 

@@ -16,7 +16,7 @@ eigenvalues c of C, between 0 and 1, the symmetric root of ``Cov_k`` is
 ``I - Y (1 - (1 - c)^{1/2}) Y^T``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -27,6 +27,7 @@ from odl_learned.regularizers.generative.precision.marginals import (
 )
 from odl_learned.regularizers.generative.precision.precision import Precision
 from odl_learned.regularizers.generative.precision.preconditioners import require_images
+from odl_learned.regularizers.generative.precision.samples import TensorMap
 from odl_learned.validation import require_count, require_method, shown
 
 
@@ -81,7 +82,7 @@ class GaussianPosterior:
              [0.5000, 1.0000]]])
     """
 
-    def __init__(self, precision: Precision, normal: Callable, mean: torch.Tensor, rank: int,
+    def __init__(self, precision: Precision, normal: TensorMap, mean: torch.Tensor, rank: int,
                  generator: torch.Generator | None = None) -> None:  # fmt: skip
         require_images("mean", mean, precision)
         if len(mean) != len(precision):
@@ -148,7 +149,7 @@ class GaussianPosterior:
         """
         unit = unit_image(self.precision, pixel)
         column, variances = self.times(unit), self.variances()
-        own = variances[:, *pixel].reshape(-1, *[1] * (self.mean.ndim - 1))
+        own = variances.movedim(0, -1)[pixel].reshape(-1, *[1] * (self.mean.ndim - 1))
         return column / (own * variances).sqrt()
 
     def _corrected(self, w, factors):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import odl
@@ -14,7 +15,7 @@ from odl_learned.bridge.triangular.shifts import gathered, scattered
 from odl_learned.bridge.triangular.solves import solved, solved_transposed
 from odl_learned.operators import Whitening
 from odl_learned.operators.triangular import Neighborhood
-from odl_learned.regularizers.generative.precision.samples import numbers_of_samples
+from odl_learned.regularizers.generative.precision.samples import Samples, numbers_of_samples
 from odl_learned.validation import shown
 
 
@@ -86,12 +87,14 @@ class Precision:
             raise ValueError(f"neighbors have shape {tuple(neighbors.shape)}, expected {expected}: "
                              f"{len(self.hood)} later neighbors of radius {radius} with {channels} "
                              "channels; see operators.triangular.Neighborhood.")
-        self.log_diagonal, self.neighbors, self.mask = log_diagonal, neighbors, None
+        self.log_diagonal, self.neighbors = log_diagonal, neighbors
+        self.mask: np.ndarray | None = None
         if mask is not None:
-            on_host = isinstance(mask, torch.Tensor) and mask.device.type != "meta"
-            self.mask = mask.numpy(force=True) if on_host else mask
+            if isinstance(mask, torch.Tensor) and mask.device.type != "meta":
+                mask = mask.numpy(force=True)
+            self.mask = cast(np.ndarray, mask)  # `inside` looks at it
             # The border of the image needs no zeros: what is beyond it is read as zero.
-            inside = torch.from_numpy(self.hood.inside(tuple(image[-2:]), self.mask))
+            inside = torch.from_numpy(self.hood.inside((image[-2], image[-1]), self.mask))
             self.neighbors = neighbors * inside.to(neighbors.device)
         self.scale = log_diagonal.exp()
 
@@ -107,7 +110,7 @@ class Precision:
         """Number of entries of an image, ``n``."""
         return math.prod(self.image)
 
-    def take(self, index: Sequence[int] | torch.Tensor) -> Precision:
+    def take(self, index: Samples) -> Precision:
         """Return the precisions of some of the samples; with one for all of them, itself."""
         if len(self) == 1:
             return self
@@ -212,9 +215,9 @@ class Precision:
         space : ODL space of shape ``(H, W)``, with channels its power
         index : int, optional
         """
-        parts = self.log_diagonal[index], self.neighbors[index]
-        arrays = (part.detach().cpu().numpy() for part in parts)
-        return Whitening(space, *arrays, self.hood.radius, self.mask)
+        diagonal, neighbors = (part[index].detach().cpu().numpy()
+                               for part in (self.log_diagonal, self.neighbors))  # fmt: skip
+        return Whitening(space, diagonal, neighbors, self.hood.radius, self.mask)
 
     def _packed(self, u):
         if not isinstance(u, torch.Tensor) or u.shape[u.ndim - len(self.image) :] != self.image:

@@ -6,12 +6,12 @@ Each is a symmetric positive definite map of residuals with ``take(index)``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from odl_learned.regularizers.generative.precision.precision import Precision
+from odl_learned.regularizers.generative.precision.samples import Samples, TensorMap
 from odl_learned.solvers.samples import restricted
 from odl_learned.validation import (
     require_method,
@@ -59,7 +59,7 @@ class Jacobi:
     def __call__(self, residual: torch.Tensor) -> torch.Tensor:
         return self.factors * residual
 
-    def take(self, index: Any) -> Jacobi:
+    def take(self, index: Samples) -> Jacobi:
         """Return that of some of the samples."""
         part = Jacobi.__new__(Jacobi)
         part.factors = _rows(self.factors, index)
@@ -104,7 +104,7 @@ class Shifted:
     def __call__(self, residual: torch.Tensor) -> torch.Tensor:
         return self.factor.covariance_times(residual)
 
-    def take(self, index: Any) -> Shifted:
+    def take(self, index: Samples) -> Shifted:
         """Return that of some of the samples."""
         part = Shifted.__new__(Shifted)
         part.factor = self.factor.take(index)
@@ -137,7 +137,7 @@ class Split:
         If an argument is not what it should be.
     """
 
-    def __init__(self, precision: Precision, scale: float, share: float, normal: Callable) -> None:
+    def __init__(self, precision: Precision, scale: float, share: float, normal: TensorMap) -> None:
         require_method("normal", normal, "bridge.as_module(A.adjoint @ A)", 1)
         self.rest, self.normal = Shifted(precision, scale, share), normal
         mean = precision.diagonal().detach().flatten(1).mean(1)
@@ -151,7 +151,7 @@ class Split:
         rest = self.rest(residual - measured)
         return self.factors * measured + rest - self.normal(rest)
 
-    def take(self, index: Any) -> Split:
+    def take(self, index: Samples) -> Split:
         """Return that of some of the samples."""
         part = Split.__new__(Split)
         part.rest, part.normal = self.rest.take(index), restricted(self.normal, index)

@@ -1,13 +1,19 @@
 """Some of the samples of a batch, by number."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 
 from odl_learned.validation import shown
 
+#: Numbers of samples, or a bool for each.
+Samples = Sequence[int] | np.ndarray | torch.Tensor
+#: A map of images, such as a normal operator or a preconditioner; with ``take``, if samples differ.
+TensorMap = Callable[[torch.Tensor], torch.Tensor]
 
-def numbers_of_samples(index: Sequence[int] | torch.Tensor, count: int,
+
+def numbers_of_samples(index: Samples, count: int,
                        device: torch.device | str = "cpu") -> torch.Tensor:  # fmt: skip
     """Return what chooses samples of a batch as a tensor, whole numbers or a mask.
 

@@ -6,13 +6,12 @@ a choice by value: `Shifted` where the prior dominates and for diagonal ``N``, `
 data are precise, ``s diag P`` below one, `Jacobi` where triangular solves cost too much.
 """
 
-from collections.abc import Callable
-from typing import Any
 
 import torch
 
 from odl_learned.regularizers.generative.precision.precision import Precision
 from odl_learned.regularizers.generative.precision.preconditioners import Shifted, require_images
+from odl_learned.regularizers.generative.precision.samples import TensorMap
 from odl_learned.solvers import Solution, conjugate_gradient
 from odl_learned.solvers.samples import restricted
 from odl_learned.validation import require_method, require_positive
@@ -20,7 +19,7 @@ from odl_learned.validation import require_method, require_positive
 
 def proximal(precision: Precision, x: torch.Tensor, step: float,
              mean: torch.Tensor | None = None, accuracy: float = 1e-6, maxiter: int = 200,
-             precondition: Any = None) -> Solution:  # fmt: skip
+             precondition: TensorMap | None = None) -> Solution:  # fmt: skip
     r"""Return the proximal of the weighted square, with its distance to the exact one.
 
     .. math:: \min_u \tfrac12 |u - x|^2 + \tfrac{\text{step}}2 |L^T (u - m)|^2,
@@ -59,9 +58,9 @@ def proximal(precision: Precision, x: torch.Tensor, step: float,
     return _solved(precision, _same, b, mean, step, accuracy, maxiter, precondition, 1.0)
 
 
-def posterior_mean(precision: Precision, normal: Callable, back: torch.Tensor, noise: float,
+def posterior_mean(precision: Precision, normal: TensorMap, back: torch.Tensor, noise: float,
                    mean: torch.Tensor | None = None, accuracy: float = 1e-6, maxiter: int = 500,
-                   precondition: Any = None) -> Solution:  # fmt: skip
+                   precondition: TensorMap | None = None) -> Solution:  # fmt: skip
     r"""Return the mean of images given data with white noise, for a Gaussian prior.
 
     .. math:: \min_u \tfrac{1}{2 \sigma^2} |A u - y|^2 + \tfrac12 |L^T (u - m)|^2,

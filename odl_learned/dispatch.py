@@ -5,11 +5,13 @@ else, by a method of its own, must not take it: it is what no rule knows.
 """
 
 import functools
+import types
 from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar, TypeVarTuple
+from typing import Protocol, TypeVar, TypeVarTuple, overload
 
 Arguments = TypeVarTuple("Arguments")
 R = TypeVar("R", covariant=True)
+Rule = TypeVar("Rule", bound=Callable[..., object])
 
 
 class Rules(Protocol[*Arguments, R]):
@@ -19,10 +21,13 @@ class Rules(Protocol[*Arguments, R]):
 
     def __call__(self, *arguments: *Arguments) -> R: ...
 
-    def register(
-        self, cls: object, rule: Callable[..., object] | None = None, /
-    ) -> Callable[..., object]:
-        """Register a rule, as a decorator: of a class, or of a function that says its class."""
+    @overload
+    def register(self, cls: type | types.UnionType, /) -> Callable[[Rule], Rule]: ...
+    @overload
+    def register(self, cls: type | types.UnionType, rule: Rule, /) -> Rule: ...
+    @overload
+    def register(self, rule: Rule, /) -> Rule:
+        """Register a rule, as a decorator: for a class, or for that of its first argument."""
 
     def dispatch(self, cls: type, /) -> Callable[..., R]:
         """Return the rule for a class."""

@@ -31,7 +31,7 @@ class Gradient(nn.Module):
 
 
 @rules_by_class(odl.functionals.Functional, "gradient")
-def lower_gradient(f):
+def lower_gradient(f: odl.functionals.Functional) -> nn.Module:
     """Return the bare torch module that computes the gradient of an ODL functional.
 
     Dispatches on the class of the functional: expressions follow the chain rule
@@ -39,10 +39,11 @@ def lower_gradient(f):
     as ``gradient``, else that of autograd.
     """
     native = lower(f)
-    return native.gradient if hasattr(native, "gradient") else Gradient(native, layout_of(f.domain))
+    gradient = getattr(native, "gradient", None)
+    return Gradient(native, layout_of(f.domain)) if gradient is None else gradient
 
 
-def as_gradient_module(f):
+def as_gradient_module(f: odl.functionals.Functional) -> OperatorModule:
     r"""Return the gradient of an ODL functional as a torch module on batches.
 
     .. math:: \text{Re} \langle \nabla f(x), h \rangle_X = f'(x) h ,

@@ -1,11 +1,15 @@
 """``as_module``: any ODL operator or functional as a batched, differentiable torch module."""
 
+from collections.abc import Callable, Iterable
+from typing import cast
+
 import odl
 import torch
 from torch import nn
 
 from odl_learned.bridge.full_precision import in_full_precision
-from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.layout import Layout, layout_of
+from odl_learned.bridge.layouts.nested import Tensors
 from odl_learned.bridge.layouts.tuple_layout import TupleLayout
 from odl_learned.bridge.loops.generic import GenericLinear, GenericNonlinear
 from odl_learned.bridge.loops.generic_functional import GenericFunctional
@@ -13,7 +17,7 @@ from odl_learned.dispatch import rules_by_class
 
 
 @rules_by_class(odl.Operator, "_call")
-def lower(op):
+def lower(op: odl.Operator) -> nn.Module:
     """Return the bare torch module that computes an ODL operator, without checks at its door.
 
     Dispatches on the class of the operator: expression nodes lower their children and compose
@@ -29,7 +33,7 @@ def lower(op):
 
 
 #: Rules for classes that ODL defines inside functions, where no dispatch reaches them, by name.
-local_rules = {}
+local_rules: dict[str, Callable[[odl.Operator], nn.Module]] = {}
 
 
 @lower.register(odl.Operator)
@@ -64,7 +68,7 @@ class OperatorModule(nn.Module):
         Whether the operator is linear.
     """
 
-    def __init__(self, native, layout, is_linear):
+    def __init__(self, native: nn.Module, layout: Layout, is_linear: bool) -> None:
         super().__init__()
         self.native, self.layout, self.is_linear = native, layout, is_linear
         # They say where the module is. Tools that look for shared memory compare addresses, and
@@ -72,15 +76,15 @@ class OperatorModule(nn.Module):
         for i, part in enumerate(_parts(layout)):
             self.register_buffer(f"_probe_{i}", torch.zeros((), dtype=part.dtype), persistent=False)
 
-    def forward(self, x):
+    def forward(self, x: Tensors) -> Tensors:
         return in_full_precision(self.native, self.checked(x))
 
-    def checked(self, x):
+    def checked(self, x: Tensors) -> Tensors:
         """``x``, lists in it as tuples; raises unless it is a batch of elements of the domain."""
         self.layout.check(x)
         if isinstance(x, list):
             x = tuple(x)
-        for part, probe in zip(_parts(x), self._buffers.values()):
+        for part, probe in zip(_parts(x), cast(Iterable[torch.Tensor], self._buffers.values())):
             if part.dtype != probe.dtype or part.device != probe.device:
                 raise TypeError(
                     f"input is {part.dtype} on {part.device}, expected {probe.dtype} on "
@@ -90,7 +94,7 @@ class OperatorModule(nn.Module):
         return x
 
 
-def as_module(op):
+def as_module(op: odl.Operator) -> OperatorModule:
     """Return a torch module that computes an ODL operator or functional on batches.
 
     ``as_module(A)(x)[i] = A(x[i])`` for every index ``i`` of the leading axes, differentiable

@@ -16,7 +16,7 @@ from torch import nn
 
 from odl_learned.bridge.full_precision import in_full_precision
 from odl_learned.bridge.layouts.layout import layout_of
-from odl_learned.bridge.layouts.nested import Held, each
+from odl_learned.bridge.layouts.nested import Held, Tensors, each
 from odl_learned.bridge.lowering import OperatorModule, lower
 from odl_learned.bridge.rules.expressions import Composition, PointwiseProduct
 from odl_learned.bridge.rules.pointwise import Pointwise
@@ -33,14 +33,14 @@ from odl_learned.operators.multiples import FunctionalMultiple, PointwiseExponen
 class EnergyModule(nn.Module):
     """``(x, params, data) -> E(x, params, data)`` with checks at its door; see `as_energy`."""
 
-    def __init__(self, native, space):
+    def __init__(self, native: nn.Module, space: odl.ProductSpace) -> None:
         super().__init__()
         self.native, self.layout = native, layout_of(space)
         self.image_door, self.parameter_door, *data_door = (
             OperatorModule(nn.Identity(), layout_of(part), True) for part in space)
         self.data_door = data_door[0] if data_door else None
 
-    def forward(self, x, params, data=None):
+    def forward(self, x: Tensors, params: Tensors, data: Tensors | None = None) -> torch.Tensor:
         if (data is None) != (self.data_door is None):
             blocks, got = ("X x Theta", "given") if self.data_door is None else (
                 "X x Theta x Y", "missing")
@@ -124,7 +124,7 @@ class Restriction(nn.Module):
         return each(lambda part: self.factor * part, parts[self.others[0]])
 
 
-def as_energy(functional):
+def as_energy(functional: odl.functionals.Functional) -> EnergyModule:
     r"""Return a functional of images, parameters and data as a torch module of three arguments.
 
     Parameters

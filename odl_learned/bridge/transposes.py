@@ -75,9 +75,9 @@ def as_transpose_module(op: odl.Operator) -> OperatorModule:
                         "derivative is as_transpose_module(op.derivative(x)).")
     source, target = layout_of(op.range), layout_of(op.domain)
     native = lower(op.adjoint)
-    weights = getattr(target, "weight", None), getattr(source, "weight", None)
-    if all(isinstance(weight, float) for weight in weights):
-        scale = weights[0] / weights[1]
+    above, below = getattr(target, "weight", None), getattr(source, "weight", None)
+    if isinstance(above, float) and isinstance(below, float):
+        scale = above / below
         native = native if scale == 1 else Scaled(native, scale)
     else:
         native = Reweighted(native, source, target)

@@ -6,7 +6,13 @@ from typing import Self, overload
 
 import torch
 
-from odl_learned.energies.energy import Data, Linearization, ParametricEnergy, UnsolvableError
+from odl_learned.energies.energy import (
+    Data,
+    Linearization,
+    ParametricEnergy,
+    State,
+    UnsolvableError,
+)
 from odl_learned.energies.samples import Index
 from odl_learned.validation import shown
 
@@ -64,7 +70,7 @@ class FixedEnergy:
         """Return the `Linearization` at ``x``."""
         return self.energy.linearize(x, self.params, self.data)
 
-    def linearize_from(self, x, state):
+    def linearize_from(self, x: torch.Tensor, state: State | None) -> tuple[Linearization, State]:
         """Return a `Linearization` for Newton's method, and the next state."""
         return self.energy.linearize_from(x, self.params, self.data, state)
 

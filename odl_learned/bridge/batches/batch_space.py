@@ -1,8 +1,14 @@
 """Spaces of batches: the geometry of an ODL space on tensors ``(B, *shape)``."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import odl
 import torch
 
 from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.layouts.nested import Tensors
 from odl_learned.solvers.row_sums import euclidean
 from odl_learned.solvers.samples import samples_of
 
@@ -17,10 +23,10 @@ class BatchSpace:
         Number of samples, or None for any.
     """
 
-    def __init__(self, space, size=None):
+    def __init__(self, space: odl.LinearSpace, size: int | None = None) -> None:
         self.space, self.size, self.layout = space, size, layout_of(space)
 
-    def inner(self, x, y):
+    def inner(self, x: Tensors, y: Tensors) -> torch.Tensor:
         """``Re <x_b, y_b>`` in the weighted inner product, a tensor of shape ``(B,)``, float64.
 
         On the CPU a sample has the same bits in a batch of any size (`solvers.samples`).
@@ -30,15 +36,15 @@ class BatchSpace:
             return _beside(x, weight * euclidean(x, y))
         return _beside(x, euclidean(x, self.layout.weigh(y)))
 
-    def norm(self, x):
+    def norm(self, x: Tensors) -> torch.Tensor:
         """``|x_b|``, a tensor of shape ``(B,)``, float64."""
         return _beside(x, samples_of(x, self).norm(x))
 
-    def split(self, x):
+    def split(self, x: Tensors) -> tuple[torch.Tensor, ...]:
         """The components of a batch of elements of a product space."""
         return self.layout.split(x)
 
-    def zero(self, batch=None, device="cpu"):
+    def zero(self, batch: int | None = None, device: torch.device | str = "cpu") -> Any:
         """A batch of zeros; ``batch`` may be left out where the number of samples is known."""
         batch = self.size if batch is None else batch
         if batch is None:
@@ -49,11 +55,11 @@ class BatchSpace:
         return self.layout.zeros((batch,), device)
 
     @property
-    def eps(self):
+    def eps(self) -> float:
         """Distance of one to the next number in the precision of the space."""
         return torch.finfo(self.layout.dtype).eps
 
-    def take(self, index):
+    def take(self, index: Sequence[int] | np.ndarray) -> "BatchSpace":
         """The space of batches of some of the samples."""
         return BatchSpace(self.space, None if self.size is None else len(index))
 

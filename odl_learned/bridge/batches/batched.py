@@ -1,11 +1,33 @@
 """``as_batch``: the twins of an operator, a functional or a problem on batches of tensors."""
 
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar, overload
+
 import odl
 
 from odl_learned.bridge.batches.twins import BatchFunctional, BatchOperator
 from odl_learned.functionals import precise_value
 
+T = TypeVar("T")
 
+
+class Batchable(Protocol[T]):
+    """An object that builds its twin, such as `variational.Problem`."""
+
+    def batched(
+        self, objects: Sequence["Batchable[T]"], convert: Callable[[Sequence[object]], object]
+    ) -> T:
+        """Return the twin of these objects; `convert` makes those of one part of every object."""
+
+
+@overload
+def as_batch(  # type: ignore[overload-overlap]  # functionals are operators with other twins
+    obj: odl.functionals.Functional | Sequence[odl.functionals.Functional],
+) -> BatchFunctional: ...
+@overload
+def as_batch(obj: odl.Operator | Sequence[odl.Operator]) -> BatchOperator: ...
+@overload
+def as_batch(obj: Batchable[T] | Sequence[Batchable[T]]) -> T: ...
 def as_batch(obj):
     r"""Return the twin of an ODL object that acts on batches of tensors.
 

@@ -7,15 +7,25 @@ in the weighted inner products, so that a batch has the iterates of its samples.
 without graphs.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any, Self, TypeVar, cast
+
 import numpy as np
+import odl
 import torch
+from torch import nn
 
 from odl_learned.bridge.batches.batch_space import BatchSpace
 from odl_learned.bridge.batches.stacking import in_double, is_per_sample, select, stack
 from odl_learned.bridge.gradients import lower_gradient
-from odl_learned.bridge.layouts.nested import each
+from odl_learned.bridge.layouts.nested import Tensors, each
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.proximals import ProximalModule, lower_proximal
+
+#: A batch of elements, a tensor or a tuple of tensors.
+Image = TypeVar("Image")
+#: A step, or one for each sample; lists hold those of the summands of a separable sum.
+Steps = float | np.ndarray | Sequence[float | np.ndarray]
 
 #: Samples with as many entries are converted to double precision one by one, for their memory.
 LARGE = 2**14
@@ -27,18 +37,20 @@ class Twin:
     Modules are lowered, and stacked, when they are first asked for.
     """
 
-    def __init__(self, objects, size):
+    def __init__(self, objects: Sequence[odl.Operator], size: int | None) -> None:
         self.objects, self.size = objects, size
         self.domain = BatchSpace(objects[0].domain, size)
-        self._modules, self._twins, self._constants = {}, {}, {}
+        self._modules: dict[tuple[str, torch.device], nn.Module] = {}
+        self._twins: dict[str, BatchOperator | BatchFunctional] = {}
+        self._constants: dict[str, float | np.ndarray] = {}
 
-    def module(self, name, device):
+    def module(self, name: str, device: torch.device) -> nn.Module:
         """The module of this name on a device, without checks."""
         if (name, device) not in self._modules:
             self._modules[name, device] = self._build(name, device).to(device)
         return self._modules[name, device]
 
-    def twin(self, name):
+    def twin(self, name: str) -> "BatchOperator | BatchFunctional":
         """The twin of what the objects call by this name, such as their adjoints."""
         if name not in self._twins:
             objects = [getattr(self.objects[0], name)]
@@ -50,14 +62,14 @@ class Twin:
             self._twins[name] = kind(objects, self.size)
         return self._twins[name]
 
-    def constant(self, name):
+    def constant(self, name: str) -> float | np.ndarray:
         """A number that the objects call by this name: a float, or one per sample."""
         if name not in self._constants:
             values = [float(getattr(obj, name)) for obj in self.objects]
             self._constants[name] = values[0] if len(set(values)) == 1 else np.array(values)
         return self._constants[name]
 
-    def take(self, index):
+    def take(self, index: Sequence[int] | np.ndarray) -> Self:
         """Return the twin of some of the samples."""
         if self.size is None:
             return self
@@ -68,6 +80,9 @@ class Twin:
         result._constants = {key: value if isinstance(value, float) else value[index.numpy()]
                              for key, value in self._constants.items()}
         return result
+
+    def _build(self, name, device):
+        raise NotImplementedError
 
     def _differ(self):
         return any(other is not self.objects[0] for other in self.objects)
@@ -103,21 +118,21 @@ class BatchOperator(Twin):
 
     is_linear = True
 
-    def __init__(self, objects, size):
+    def __init__(self, objects: Sequence[odl.Operator], size: int | None) -> None:
         super().__init__(objects, size)
         self.range = BatchSpace(objects[0].range, size)
 
-    def __call__(self, x):
+    def __call__(self, x: Tensors) -> Any:
         with torch.no_grad():
             return self.module("value", self._require(x))(x)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> "BatchOperator":
         """ODL's adjoint on batches."""
-        return self.twin("adjoint")
+        return cast(BatchOperator, self.twin("adjoint"))
 
     @property
-    def is_shared(self):
+    def is_shared(self) -> bool:
         """Whether the operator is the same for all samples."""
         return not is_per_sample(self.module("value", torch.device("cpu")))
 
@@ -130,11 +145,11 @@ class BatchFunctional(Twin):
 
     is_linear = False
 
-    def __call__(self, x):
+    def __call__(self, x: Tensors) -> torch.Tensor:
         with torch.no_grad():
             return self.module("value", self._require(x))(x)
 
-    def precise(self, x):
+    def precise(self, x: Tensors) -> np.ndarray:
         """Values with constants and sums in double precision, a numpy array of shape (B,)."""
         device = self._require(x)
         value = self.module("value", device)
@@ -148,13 +163,13 @@ class BatchFunctional(Twin):
             values = [module(each(_double, part)).cpu().numpy() for part in parts]
         return np.concatenate(values).astype(np.float64)
 
-    def gradient(self, x):
+    def gradient(self, x: Image) -> Image:
         """ODL's gradient, the Riesz representative, of the shape of ``x``."""
         module = self.module("gradient", self._require(x))
         with torch.no_grad():
             return module(x)
 
-    def proximal(self, sigma):
+    def proximal(self, sigma: Steps) -> Callable[[Image], Image]:
         """The proximal for a step, as a map of batches.
 
         Parameters
@@ -169,17 +184,17 @@ class BatchFunctional(Twin):
         return apply
 
     @property
-    def convex_conj(self):
+    def convex_conj(self) -> "BatchFunctional":
         """The convex conjugate on batches."""
-        return self.twin("convex_conj")
+        return cast(BatchFunctional, self.twin("convex_conj"))
 
     @property
-    def grad_lipschitz(self):
+    def grad_lipschitz(self) -> float | np.ndarray:
         """Lipschitz constant of the gradient, a float or one per sample."""
         return self.constant("grad_lipschitz")
 
     @property
-    def strong_convexity(self):
+    def strong_convexity(self) -> float | np.ndarray:
         """Constant of strong convexity, where ODL's functional declares one."""
         return self.constant("strong_convexity")
 

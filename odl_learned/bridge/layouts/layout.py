@@ -185,3 +185,7 @@ class ScalarLayout:
     def to_element(self, x):
         """A tensor without axes as a Python number."""
         return x.item()
+
+
+#: What `layout_of` returns.
+Layout = TensorLayout | TupleLayout | ScalarLayout

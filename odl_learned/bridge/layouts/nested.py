@@ -4,6 +4,9 @@ import math
 
 import torch
 
+#: A batch of elements: a tensor, or of products of different spaces a tuple, perhaps nested.
+Tensors = torch.Tensor | tuple[torch.Tensor, ...]
+
 
 class Held(torch.nn.Module):
     """A fixed tensor, or nested tuple of tensors, that moves with its module."""

@@ -1,5 +1,7 @@
 """``as_proximal``: a denoiser in the place of a proximal, in ODL's own solvers (plug and play)."""
 
+from collections.abc import Callable
+
 import odl
 from torch import nn
 
@@ -15,7 +17,7 @@ class DenoiserProximal:
     def __init__(self, denoiser, domain):
         self.operator = as_operator(denoiser, domain, domain)
 
-    def __call__(self, sigma=1.0):
+    def __call__(self, sigma: float = 1.0) -> odl.Operator:
         require_positive("sigma", sigma)
         return self.operator
 
@@ -31,7 +33,7 @@ class SteppedProximal:
         as_operator(AtStep(denoiser, 1.0), domain, domain)  # once, since solvers ask for many steps
         self.denoiser, self.domain = denoiser, domain
 
-    def __call__(self, sigma=1.0):
+    def __call__(self, sigma: float = 1.0) -> odl.Operator:
         require_positive("sigma", sigma)
         return ModuleOperator(AtStep(self.denoiser, float(sigma)), self.domain, self.domain)
 
@@ -86,7 +88,7 @@ class ImplicitRegularizer(odl.functionals.Functional):
         If ``proximal(1.0)`` is not an operator from a space to itself.
     """
 
-    def __init__(self, proximal):
+    def __init__(self, proximal: Callable[[float], odl.Operator]) -> None:
         is_factory = callable(proximal) and not isinstance(proximal, nn.Module)
         if is_factory and not isinstance(proximal, type):  # operators of ODL are factories, too
             require_method("proximal", proximal, "as_proximal(denoiser, domain)", 1)
@@ -106,12 +108,12 @@ class ImplicitRegularizer(odl.functionals.Functional):
         )
 
     @property
-    def proximal(self):
+    def proximal(self) -> Callable[[float], odl.Operator]:
         """The factory."""
         return self._proximal
 
 
-def as_proximal(denoiser, domain):
+def as_proximal(denoiser: nn.Module, domain: odl.LinearSpace) -> DenoiserProximal:
     r"""Return a denoiser as an ODL proximal factory, the same denoiser for every step.
 
     .. math:: \text{factory}(\sigma)(x) = D(x)
@@ -145,7 +147,7 @@ def as_proximal(denoiser, domain):
     return DenoiserProximal(denoiser, domain)
 
 
-def as_stepped_proximal(denoiser, domain):
+def as_stepped_proximal(denoiser: nn.Module, domain: odl.LinearSpace) -> SteppedProximal:
     r"""Return a denoiser that takes the step as an ODL proximal factory.
 
     .. math:: \text{factory}(\sigma)(x) = D(x, \sigma)

@@ -102,6 +102,8 @@ class ModuleDerivativeAdjoint(odl.Operator):
 class ModuleFunctional(odl.functionals.Functional):
     """A torch module with one real value per sample as an ODL functional."""
 
+    weak_convexity: float  # where it is known
+
     def __init__(self, module, domain):
         super().__init__(domain, linear=False)
         self.module, self.source = module, layout_of(domain)

@@ -59,7 +59,7 @@ def require_samples_apart(module: torch.nn.Module, first, second) -> None:
         it fails, is random or mixes samples in training mode only.
     """
     name, module = type(module).__name__, getattr(module, "compared_by", module)
-    if any(isinstance(p, nn.parameter.UninitializedTensorMixin) for p in module.parameters()):
+    if any(nn.parameter.is_lazy(p) for p in module.parameters()):
         return
     tolerance = _tolerance(first)
     found = _compare(module, first, second)

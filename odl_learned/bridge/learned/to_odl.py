@@ -2,13 +2,16 @@
 
 import odl
 import torch
+from odl.core.set.sets import Field
 
 from odl_learned.bridge.learned.module_operators import ModuleFunctional, ModuleOperator
 from odl_learned.bridge.learned.separation import require_samples_of_space_apart
 from odl_learned.bridge.lowering import OperatorModule
 
 
-def as_operator(module, domain, range):
+def as_operator(
+    module: torch.nn.Module, domain: odl.LinearSpace | Field, range: odl.LinearSpace | Field
+) -> ModuleOperator:
     """Return an ODL operator that evaluates a torch module.
 
     The module is called with a batch of one, ``(1, *domain.shape)``; its derivative, the adjoint
@@ -52,7 +55,7 @@ def as_operator(module, domain, range):
     return operator
 
 
-def as_functional(module, domain):
+def as_functional(module: torch.nn.Module, domain: odl.LinearSpace) -> ModuleFunctional:
     """Return an ODL functional that evaluates a torch module with one value per sample.
 
     As for `as_operator`, a random image must have the same value in a batch of two and alone.

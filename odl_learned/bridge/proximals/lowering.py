@@ -14,6 +14,7 @@ finite, not the identity, and no formula here is made for it.
 
 import functools
 import operator
+from collections.abc import Sequence
 
 import numpy as np
 import odl
@@ -21,8 +22,8 @@ import torch
 from torch import nn
 
 from odl_learned.bridge.full_precision import in_full_precision
-from odl_learned.bridge.layouts.layout import layout_of
-from odl_learned.bridge.layouts.nested import each, pack, unpack
+from odl_learned.bridge.layouts.layout import Layout, layout_of
+from odl_learned.bridge.layouts.nested import Tensors, each, pack, unpack
 from odl_learned.bridge.loops.generic import Loop
 from odl_learned.bridge.lowering import OperatorModule
 from odl_learned.dispatch import rules_by_class
@@ -30,7 +31,7 @@ from odl_learned.validation import require_positive
 
 
 @rules_by_class(odl.functionals.Functional, "proximal")
-def lower_proximal(f):
+def lower_proximal(f: odl.functionals.Functional) -> nn.Module:
     """Return the bare torch module ``(x, sigma) -> prox_{sigma f}(x)`` of an ODL functional.
 
     Dispatches on the class of the functional; a functional without a rule is looped over the batch
@@ -62,12 +63,14 @@ class ProximalModule(nn.Module):
         The module that computes, without checks.
     """
 
-    def __init__(self, native, layout):
+    def __init__(self, native: nn.Module, layout: Layout) -> None:
         super().__init__()
         self.native, self.layout = native, layout
         self.door = OperatorModule(nn.Identity(), layout, True)
 
-    def forward(self, x, sigma):
+    def forward(
+        self, x: Tensors, sigma: float | torch.Tensor | np.ndarray | Sequence[float | torch.Tensor]
+    ) -> Tensors:
         x = self.door.checked(x)
         steps = _steps(sigma, x, self.layout)
         valid = None if isinstance(sigma, float) else _require_valid(_leaves(steps))
@@ -75,7 +78,7 @@ class ProximalModule(nn.Module):
         return y if valid is None else each(lambda part: _where(valid, part), y)
 
 
-def as_proximal_module(f):
+def as_proximal_module(f: odl.functionals.Functional) -> ProximalModule:
     r"""Return the proximal of an ODL functional as a torch module on batches.
 
     .. math:: \text{prox}_{\sigma f}(x) = \text{argmin}_u \; f(u) + \tfrac{1}{2 \sigma} |u - x|_X^2

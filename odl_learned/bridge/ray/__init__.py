@@ -32,6 +32,7 @@ from odl_learned.bridge.loops.generic import GenericLinear, LinearMap
 from odl_learned.bridge.lowering import local_rules, lower
 from odl_learned.bridge.ray.cone import ConePair
 from odl_learned.bridge.ray.linked import LinkedPair, LinkedVolumePair
+from odl_learned.bridge.ray.pair import Pair
 from odl_learned.bridge.ray.sparse import sparse_pair
 from odl_learned.bridge.ray.stacked import StackedPair
 from odl_learned.bridge.ray.symmetrized import TurnedPair, ViewTurn
@@ -75,15 +76,15 @@ class RayProjector(nn.Module):
     True
     """
 
-    def __init__(self, pair, dtype):
+    def __init__(self, pair: Pair, dtype: torch.dtype) -> None:
         super().__init__()
         self.register_buffer("_probe", torch.empty(0, dtype=dtype), persistent=False)
         self.pair = _following(pair, self._probe)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return outside_graphs(LinearMap.apply, x, self.pair.project, self.pair.backproject)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"{type(self.pair).__name__}, {self.pair.geometry.matrix_shape}"
 
     def _apply(self, fn, recurse=True):
@@ -100,7 +101,7 @@ class RayProjector(nn.Module):
 class RayBackprojector(RayProjector):
     """``y -> M^T y`` on data ``(*batch, *target)``."""
 
-    def forward(self, y):
+    def forward(self, y: torch.Tensor) -> torch.Tensor:
         return outside_graphs(LinearMap.apply, y, self.pair.backproject, self.pair.project)
 
 

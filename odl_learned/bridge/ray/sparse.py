@@ -11,7 +11,7 @@ import torch
 
 from odl_learned.operators.tomography.projectors.matrices import matrix_pair
 
-_pairs = weakref.WeakValueDictionary()
+_pairs: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
 
 class SparsePair:

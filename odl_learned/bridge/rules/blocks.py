@@ -99,7 +99,7 @@ def _(op: odl.functionals.SeparableSum):
 
 @lower.register
 def _(op: odl.ProductSpaceOperator):
-    rows = [[] for _ in range(len(op.range))]
+    rows: list[list] = [[] for _ in range(len(op.range))]
     for i, j, entry in zip(op.ops.row, op.ops.col, op.ops.data):
         rows[int(i)].append((int(j), lower(entry)))
     return Blocks(rows, layout_of(op.domain), layout_of(op.range),

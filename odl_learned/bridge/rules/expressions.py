@@ -31,7 +31,7 @@ from odl_learned.bridge.lowering import lower
 
 #: Rules for compositions that cost less as a whole, by the classes of the left and the right side.
 #: A rule takes both sides and returns a module, or None where it does not apply.
-fused_compositions = {}
+fused_compositions: dict = {}
 
 
 class Composition(nn.Module):

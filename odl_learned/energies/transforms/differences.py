@@ -1,6 +1,7 @@
 """Differences of neighbors as transforms of energies in closed form, with exact spectra."""
 
 import math
+from collections.abc import Callable
 
 import odl  # noqa: F401  (before scipy, whose array API it switches on)
 import scipy.fft
@@ -27,7 +28,7 @@ class _Differences(Transform):
     checkerboard ``S D^T diag(c) D S`` is nonnegative and has the same norm.
     """
 
-    def product_norm(self, curvatures, powers=POWERS):
+    def product_norm(self, curvatures: torch.Tensor, powers: int = POWERS) -> torch.Tensor:
         """Bound ``|D^T diag(curvatures) D|`` by the vector of Perron; see `perron_bound`."""
         if can_sweep(curvatures[:, 0]) and isinstance(self, ForwardDifferences):
             like = curvatures.new_ones(1).expand(len(curvatures), *self.shape)
@@ -56,13 +57,13 @@ class ForwardDifferences(_Differences):
         Of images.
     """
 
-    def __init__(self, shape):
+    def __init__(self, shape: tuple[int, ...]) -> None:
         shape = require_image_shape(shape)
         squares = [4 * math.cos(math.pi / (2 * n)) ** 2 for n in shape]
         super().__init__(shape, math.sqrt(sum(squares)), math.sqrt(len(shape) + 1),
                          math.prod(shape))  # fmt: skip
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the differences along every axis."""
         if can_sweep(x):
             return swept_forward(x)
@@ -74,7 +75,7 @@ class ForwardDifferences(_Differences):
                       out=p[:, i].narrow(i + 1, 0, n - 1))  # fmt: skip
         return p
 
-    def adjoint(self, p):
+    def adjoint(self, p: torch.Tensor) -> torch.Tensor:
         """Return the negative divergence; the last entries of ``p`` do not count."""
         if can_sweep(p[:, 0]):
             return swept_adjoint(p)
@@ -85,29 +86,46 @@ class ForwardDifferences(_Differences):
             x.narrow(i + 1, 0, n - 1).sub_(part.narrow(i + 1, 0, n - 1))
         return x
 
-    def scaled_adjoint(self, factors, p):
+    def scaled_adjoint(self, factors: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
         """Return ``D^T (w_g p_g)``."""
         if can_sweep(p[:, 0]):
             return swept_adjoint(p, factors[:, None])
         return super().scaled_adjoint(factors, p)
 
-    def hessian(self, p, z, scaled, bent, factor):
+    def hessian(
+        self,
+        p: torch.Tensor,
+        z: torch.Tensor | None,
+        scaled: torch.Tensor,
+        bent: torch.Tensor,
+        factor: float,
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return ``v -> D^T (s q + b p <p, q>) + f v``."""
         if can_sweep(p[:, 0]):
             return swept_hessian(p, z, scaled, bent, factor)
         return super().hessian(p, z, scaled, bent, factor)
 
-    def followed(self, d, p, z, weight, ratio, most):
+    def followed(
+        self,
+        d: torch.Tensor,
+        p: torch.Tensor,
+        z: torch.Tensor,
+        weight: torch.Tensor,
+        ratio: torch.Tensor,
+        most: float,
+    ) -> torch.Tensor:
         """Return ``w (p + q) + k z <p, q>``, in groups no longer than ``most``."""
         if can_sweep(d):
             return swept_follow(d, p, z, weight, ratio, most)
         return super().followed(d, p, z, weight, ratio, most)
 
-    def fourier_symbol(self, curvatures):
+    def fourier_symbol(self, curvatures: torch.Tensor) -> torch.Tensor:
         """Return the symbol of periodic differences with mean curvatures along every axis."""
         return _mean_symbol(curvatures, 2 * math.pi)
 
-    def shifted_inverse(self, shift, curvatures):
+    def shifted_inverse(
+        self, shift: float, curvatures: torch.Tensor
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
         """Divide by a symbol in the basis of the DCT-II; exact for constant curvatures."""
         symbol = shift + _mean_symbol(curvatures, math.pi)
         return lambda v: _divided_cosines(v, symbol)
@@ -124,28 +142,30 @@ class BackwardDifferences(_Differences):
         ``n``.
     """
 
-    def __init__(self, size):
+    def __init__(self, size: int) -> None:
         require_count("size", size, most=MOST_ENTRIES)
         size = int(size)
         super().__init__((size,), 2 * math.cos(math.pi / (2 * size + 1)), math.sqrt(2), size)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the differences, of shape ``(B, 1, n)``."""
         p = x[:, None].clone()
         p[..., 1:] -= x[:, None, :-1]
         return p
 
-    def adjoint(self, p):
+    def adjoint(self, p: torch.Tensor) -> torch.Tensor:
         """Return ``p_j - p_{j+1}`` with ``p_n = 0``."""
         x = p[:, 0].clone()
         x[..., :-1] -= p[:, 0, 1:]
         return x
 
-    def fourier_symbol(self, curvatures):
+    def fourier_symbol(self, curvatures: torch.Tensor) -> torch.Tensor:
         """Return the symbol of periodic differences with the mean curvature."""
         return _mean_symbol(curvatures, 2 * math.pi)
 
-    def shifted_inverse(self, shift, curvatures):
+    def shifted_inverse(
+        self, shift: float, curvatures: torch.Tensor
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
         """Solve the tridiagonal systems of all samples, exactly."""
         c = curvatures[:, 0]
         diagonal, side = shift + c, torch.zeros_like(c)

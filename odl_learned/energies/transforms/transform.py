@@ -7,6 +7,7 @@ the transpose, in the Euclidean inner product.
 
 import abc
 import math
+from collections.abc import Callable
 
 import torch
 
@@ -29,35 +30,44 @@ class Transform(abc.ABC):
         Number of groups.
     """
 
-    def __init__(self, shape, norm, group_norm, groups):
+    def __init__(self, shape: tuple[int, ...], norm: float, group_norm: float, groups: int) -> None:
         self.shape, self.groups = tuple(shape), int(groups)
         self.norm, self.group_norm = float(norm), float(group_norm)
 
     @abc.abstractmethod
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``D x``, of shape ``(B, d, *shape)``."""
 
     @abc.abstractmethod
-    def adjoint(self, p):
+    def adjoint(self, p: torch.Tensor) -> torch.Tensor:
         """Return ``D^T p``, of shape ``(B, *shape)``."""
 
     @abc.abstractmethod
-    def fourier_symbol(self, curvatures):
+    def fourier_symbol(self, curvatures: torch.Tensor) -> torch.Tensor:
         """Return ``s >= 0``, ``(B, *shape)``: ``F^* s F`` is near ``D^T diag(curvatures) D``."""
 
     @abc.abstractmethod
-    def shifted_inverse(self, shift, curvatures):
+    def shifted_inverse(
+        self, shift: float, curvatures: torch.Tensor
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return ``v -> M^-1 v`` with ``M`` near ``shift + D^T diag(curvatures) D``.
 
         ``shift`` is a positive float, ``curvatures`` are nonnegative, of shape
         ``(B, d, *shape)``.
         """
 
-    def scaled_adjoint(self, factors, p):
+    def scaled_adjoint(self, factors: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
         """Return ``D^T (w_g p_g)`` with a real number for every group, ``(B, *shape)``."""
         return self.adjoint(scaled_groups(factors, p))
 
-    def hessian(self, p, z, scaled, bent, factor):
+    def hessian(
+        self,
+        p: torch.Tensor,
+        z: torch.Tensor | None,
+        scaled: torch.Tensor,
+        bent: torch.Tensor,
+        factor: float,
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
         r"""Return ``v -> D^T (s q + b p <p, q>) + f v`` for ``q = D v``.
 
         Parameters
@@ -83,7 +93,15 @@ class Transform(abc.ABC):
 
         return product
 
-    def followed(self, d, p, z, weight, ratio, most):
+    def followed(
+        self,
+        d: torch.Tensor,
+        p: torch.Tensor,
+        z: torch.Tensor,
+        weight: torch.Tensor,
+        ratio: torch.Tensor,
+        most: float,
+    ) -> torch.Tensor:
         """Return ``w (p + q) + k z <p, q>`` for ``q = D d``, in groups no longer than ``most``."""
         q = self.forward(d)
         moved = scaled_groups(weight, p + q).add_(
@@ -93,7 +111,7 @@ class Transform(abc.ABC):
             moved = scaled_groups(1 / length.clamp_min(1.0), moved)
         return moved
 
-    def product_norm(self, curvatures, powers=POWERS):
+    def product_norm(self, curvatures: torch.Tensor, powers: int = POWERS) -> torch.Tensor:
         """Bound ``|D^T diag(curvatures) D|``, ``(B,)``, for nonnegative curvatures.
 
         Parameters
@@ -133,14 +151,19 @@ class OrthogonalTransform(Transform):
     tensor([1.4142], dtype=torch.float64)
     """
 
-    def __init__(self, analysis, synthesis, shape):
+    def __init__(
+        self,
+        analysis: Callable[[torch.Tensor], torch.Tensor],
+        synthesis: Callable[[torch.Tensor], torch.Tensor],
+        shape: tuple[int, ...],
+    ) -> None:
         require_function("analysis", analysis, "as_module(W)")
         require_function("synthesis", synthesis, "as_module(W.adjoint)")
         shape = require_image_shape(shape)
         super().__init__(shape, 1.0, 1.0, math.prod(shape))
         self._analysis, self._synthesis, self._is_tried = analysis, synthesis, False
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``W x``, of shape ``(B, 1, *shape)``."""
         with torch.no_grad():
             coefficients = self._analysis(x)
@@ -165,17 +188,19 @@ class OrthogonalTransform(Transform):
             )
         self._is_tried = bool(length > 0)
 
-    def adjoint(self, p):
+    def adjoint(self, p: torch.Tensor) -> torch.Tensor:
         """Return ``W^* p``."""
         with torch.no_grad():
             return self._synthesis(p[:, 0])
 
-    def fourier_symbol(self, curvatures):
+    def fourier_symbol(self, curvatures: torch.Tensor) -> torch.Tensor:
         """Return the mean curvature: ``W^* W = 1``."""
         axes = tuple(range(2, curvatures.ndim))
         return curvatures.mean(axes, keepdim=True)[:, 0].expand(-1, *curvatures.shape[2:])
 
-    def shifted_inverse(self, shift, curvatures):
+    def shifted_inverse(
+        self, shift: float, curvatures: torch.Tensor
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
         """Divide the coefficients, exactly."""
         factors = 1 / (shift + curvatures)
         return lambda v: self.adjoint(self.forward(v).mul_(factors))

@@ -6,6 +6,7 @@ import math
 
 import odl
 import torch
+from odl.core.space.base_tensors import TensorSpace
 from torch import nn
 
 from odl_learned.bridge import ImplicitRegularizer, as_proximal, lower_proximal
@@ -55,7 +56,7 @@ class CertifiedDenoiser(odl.functionals.Functional):
     """
 
     def __init__(
-        self, denoiser: nn.Module, domain: odl.LinearSpace, generator: torch.Generator
+        self, denoiser: nn.Module, domain: TensorSpace, generator: torch.Generator
     ) -> None:
         require_array_space("domain", domain)
         constant_weight("domain", domain)

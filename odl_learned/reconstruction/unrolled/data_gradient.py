@@ -66,9 +66,9 @@ def require_normal(forward: TensorMap, adjoint: TensorMap, normal: TensorMap | N
     if normal is None:
         return
     require_linear_map("normal", normal)
-    if not isinstance(forward, OperatorModule):
+    layout = layout_of_images(forward)
+    if layout is None or not isinstance(forward, OperatorModule):
         return
-    layout = forward.layout
     device = next(forward.buffers()).device
     u = torch.randn(1, *layout.shape, dtype=layout.dtype,
                     generator=torch.Generator().manual_seed(0)).to(device)  # fmt: skip

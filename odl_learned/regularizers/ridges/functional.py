@@ -4,6 +4,7 @@ import copy
 
 import odl
 import torch
+from odl.core.space.base_tensors import TensorSpace
 from torch import nn
 
 from odl_learned.bridge.layouts.layout import layout_of
@@ -44,7 +45,7 @@ class RidgeRegularizer(odl.functionals.Functional):
     Source: see `Ridge`.
     """
 
-    def __init__(self, ridge: Ridge, space: odl.LinearSpace, noise_level: float) -> None:
+    def __init__(self, ridge: Ridge, space: TensorSpace, noise_level: float) -> None:
         if not isinstance(ridge, Ridge):
             raise TypeError(f"ridge is {shown(ridge)}, expected a regularizers.Ridge.")
         require_array_space("space", space)

@@ -18,11 +18,13 @@ import odl_learned
 
 #: Rooms whose names have no types yet.
 TO_DO = {
-    "bridge", "data", "energies", "functionals", "learning", "networks", "operators",
-    "reconstruction", "regularizers", "solvers", "variational",
+    "bridge", "data", "functionals", "learning", "operators", "reconstruction", "solvers",
+    "variational",
 }  # fmt: skip
 #: Public names with `Any` in an annotation, and why nothing better is true.
 ANY = {
+    "bridge.BatchOperator.__call__": "tensors, or tuples of them, as the range says",
+    "bridge.BatchSpace.zero": "a tensor, or a tuple of them, as the space says",
     "comparison.Simulated": "operators, data and images are the user's, of whatever kind",
     "comparison.compare": "operators, data and images are the user's, of whatever kind",
 }

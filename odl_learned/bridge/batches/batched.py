@@ -28,7 +28,9 @@ def as_batch(  # type: ignore[overload-overlap]  # functionals are operators wit
 def as_batch(obj: odl.Operator | Sequence[odl.Operator]) -> BatchOperator: ...
 @overload
 def as_batch(obj: Batchable[T] | Sequence[Batchable[T]]) -> T: ...
-def as_batch(obj):
+def as_batch(
+    obj: odl.Operator | Batchable[T] | Sequence[odl.Operator] | Sequence[Batchable[T]],
+) -> BatchFunctional | BatchOperator | T:
     r"""Return the twin of an ODL object that acts on batches of tensors.
 
     A list stands for one object per sample: they must be of one form, and what differs, such as
@@ -68,6 +70,10 @@ def as_batch(obj):
     >>> isinstance(bridge.as_batch([odl.ScalingOperator(X, 2.0)] * 2), bridge.BatchOperator)
     True
     """
+    return _twin(obj)
+
+
+def _twin(obj):
     is_list = isinstance(obj, (list, tuple))
     objects = list(obj) if is_list else [obj]
     if not objects:

@@ -57,7 +57,7 @@ class NoiseLevelOnImages(nn.Module):
 class AtLevel(nn.Module):
     """``x -> D(x, t)`` at a fixed noise level t."""
 
-    def __init__(self, denoiser: nn.Module, level: float):
+    def __init__(self, denoiser: nn.Module, level: float) -> None:
         super().__init__()
         self.denoiser, self.level = denoiser, level
 

@@ -14,7 +14,7 @@ from odl_learned.regularizers.total_deep_variation import TotalDeepVariation
 from odl_learned.validation import require_positive, shown
 
 
-class _AtLevel(nn.Module):
+class _Weighted(nn.Module):
     """``x -> w R_sigma(x)``, with the gradient in the space of weight w."""
 
     def __init__(self, net, noise_level, weight):
@@ -71,6 +71,6 @@ def network_functional(
                         "value of complex ones.")
     real = torch.zeros((), dtype=getattr(torch, str(space.dtype_identifier))).real.dtype
     net = copy.deepcopy(net).to(device="cpu", dtype=real).requires_grad_(False)
-    functional = as_functional(_AtLevel(net, float(noise_level), weight), space)
+    functional = as_functional(_Weighted(net, float(noise_level), weight), space)
     functional.grad_lipschitz, functional.weak_convexity = net.constants()
     return functional

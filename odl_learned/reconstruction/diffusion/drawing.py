@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from odl_learned.bridge.learned.denoisers import AtStep
 from odl_learned.bridge.learned.separation import (
     evaluation_mode,
     require_samples_of_space_apart,
 )
+from odl_learned.networks.noise_levels import AtLevel
 from odl_learned.reconstruction.diffusion.likelihood import GaussianLikelihood
 from odl_learned.reconstruction.diffusion.sampler import Noise, Sampler
 from odl_learned.reconstruction.diffusion.samples import PosteriorSamples
@@ -80,7 +80,7 @@ def draw_samples(
     seed = int(torch.randint(2**62, (), generator=generator))
     chains = [(i, k) for k in range(count) for i in range(len(likelihood))]
     with evaluation_mode(denoiser), torch.no_grad():
-        require_samples_of_space_apart(AtStep(denoiser, 1.0), likelihood.layout)
+        require_samples_of_space_apart(AtLevel(denoiser, 1.0), likelihood.layout)
         record = _Record(checkpoint, _identity(sampler, denoiser, likelihood, seed))
         done = record.finished(chains)
         bar = tqdm(total=len(chains) * len(sampler), initial=len(done) * len(sampler),

@@ -39,9 +39,9 @@ def least_squares(measurements: Measurements, precision: Precision, center: torc
     size = torch.linalg.vector_norm(b.flatten(1), dim=1).double().clamp_min(TINY)
     system = _System(measurements, precision)
     diagonal = precision.diagonal() + on_channels(measurements.information)
-    jacobi = _Jacobi(diagonal.clamp_min(TINY))  # zero where nothing is known of a pixel
+    divided = _Division(diagonal.clamp_min(TINY))  # zero where nothing is known of a pixel
     return solvers.conjugate_gradient(system, b, start, (accuracy * size).cpu().numpy(), MAXITER,
-                                      jacobi).x  # fmt: skip
+                                      divided).x  # fmt: skip
 
 
 def on_channels(information: torch.Tensor) -> torch.Tensor:
@@ -62,7 +62,7 @@ class _System:
         return _System(self.measurements, self.precision.take(index))
 
 
-class _Jacobi:
+class _Division:
     """Division by a diagonal, of some of the samples."""
 
     def __init__(self, diagonal):
@@ -72,7 +72,7 @@ class _Jacobi:
         return _on_images(lambda channels: channels / self.diagonal, v)
 
     def take(self, index):
-        return _Jacobi(self.diagonal[torch.as_tensor(index, device=self.diagonal.device)])
+        return _Division(self.diagonal[torch.as_tensor(index, device=self.diagonal.device)])
 
 
 def _on_images(function, u):

@@ -14,7 +14,7 @@ tensors with first axis ``B``.
 
 import abc
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -65,22 +65,22 @@ class ParametricEnergy(abc.ABC):
     """
 
     @abc.abstractmethod
-    def value(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
+    def value(self, x: torch.Tensor, params: torch.Tensor, data: Data | None) -> torch.Tensor:
         """Return ``E`` of every sample, of shape ``(B,)``."""
 
     @abc.abstractmethod
-    def gradient(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
+    def gradient(self, x: torch.Tensor, params: torch.Tensor, data: Data | None) -> torch.Tensor:
         """Return ``d_x E``, of the shape of ``x``."""
 
     @abc.abstractmethod
-    def linearize(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> Linearization:
+    def linearize(self, x: torch.Tensor, params: torch.Tensor, data: Data | None) -> Linearization:
         """Return the `Linearization` at ``x``; what can be computed once is."""
 
     follows_dual = False
     has_formulas = False
 
     def linearize_from(
-        self, x: torch.Tensor, params: torch.Tensor, data: Data, state: State | None
+        self, x: torch.Tensor, params: torch.Tensor, data: Data | None, state: State | None
     ) -> tuple[Linearization, State]:
         """Return a `Linearization` for Newton's method, and the state for the next one.
 
@@ -107,7 +107,7 @@ class ParametricEnergy(abc.ABC):
         """
         return unknown_constants(params)
 
-    def rounding(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
+    def rounding(self, x: torch.Tensor, params: torch.Tensor, data: Data | None) -> torch.Tensor:
         r"""Return a bound of the rounding error of the gradient, in the norm, of every sample.
 
         The gradient is evaluated at a point and with data that are known up to rounding: by
@@ -145,12 +145,12 @@ class AutogradEnergy(ParametricEnergy):
 
     def __init__(
         self,
-        function: Callable[[torch.Tensor, torch.Tensor, Data], torch.Tensor],
-        lipschitz: Callable[[torch.Tensor], float],
-        strong_convexity: Callable[[torch.Tensor], float],
-        precondition: Callable[[torch.Tensor, Data], TensorMap] | None = None,
+        function: Callable[..., torch.Tensor],
+        lipschitz: Callable[[torch.Tensor], float | torch.Tensor],
+        strong_convexity: Callable[[torch.Tensor], float | torch.Tensor],
+        precondition: Callable[..., TensorMap] | None = None,
         curvature_constants: Callable[
-            [torch.Tensor], tuple[float, float, float]
+            [torch.Tensor], Sequence[float | torch.Tensor]
         ] = unknown_constants,
     ) -> None:
         for name, value in (("function", function), ("lipschitz", lipschitz),
@@ -167,12 +167,12 @@ class AutogradEnergy(ParametricEnergy):
         self._lipschitz, self._strong_convexity = lipschitz, strong_convexity
         self._curvature_constants = curvature_constants
 
-    def value(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
+    def value(self, x: torch.Tensor, params: torch.Tensor, data: Data | None) -> torch.Tensor:
         """Return ``E`` of every sample."""
         with torch.no_grad():
             return self._values(x, params, data)
 
-    def gradient(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
+    def gradient(self, x: torch.Tensor, params: torch.Tensor, data: Data | None) -> torch.Tensor:
         """Return ``d_x E``."""
         with torch.enable_grad():
             x = x.detach().requires_grad_()
@@ -189,7 +189,7 @@ class AutogradEnergy(ParametricEnergy):
             )
         return values
 
-    def linearize(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> Linearization:
+    def linearize(self, x: torch.Tensor, params: torch.Tensor, data: Data | None) -> Linearization:
         """Return the `Linearization`; its products go backward through the graph of the slope."""
         with torch.enable_grad():
             x, params = x.detach().requires_grad_(), params.detach().requires_grad_()

@@ -84,7 +84,7 @@ class VariationEnergy(ParametricEnergy):
         self.fidelity, self.transform = fidelity, transform
         self.potential, self.coefficients = potential, coefficients
 
-    def value(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
+    def value(self, x: torch.Tensor, params: torch.Tensor, data: Data | None) -> torch.Tensor:
         """Return ``E`` of every sample, of shape ``(B,)``."""
         c = evaluated_like(self.coefficients, params, x)
         r, p = residual(self.fidelity, x, data, c), self.transform.forward(x)
@@ -93,7 +93,7 @@ class VariationEnergy(ParametricEnergy):
         total = total + c.alpha * lengths.flatten(1).sum(1)
         return total + 0.5 * c.xi * real_products(x, x).flatten(1).sum(1)
 
-    def gradient(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
+    def gradient(self, x: torch.Tensor, params: torch.Tensor, data: Data | None) -> torch.Tensor:
         """Return ``d_x E``, of the shape of ``x``."""
         c = evaluated_like(self.coefficients, params, x)
         p = self.transform.forward(x)
@@ -101,12 +101,12 @@ class VariationEnergy(ParametricEnergy):
         r = residual(self.fidelity, x, data, c)
         return assembled_gradient(self, x, r, self.transform.scaled_adjoint(weight, p), c)
 
-    def linearize(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> Linearization:
+    def linearize(self, x: torch.Tensor, params: torch.Tensor, data: Data | None) -> Linearization:
         """Return the `Linearization` at ``x``."""
         return VariationPoint(self, x, params, data).linearization()
 
     def linearize_from(
-        self, x: torch.Tensor, params: torch.Tensor, data: Data, state: State | None
+        self, x: torch.Tensor, params: torch.Tensor, data: Data | None, state: State | None
     ) -> tuple[Linearization, State]:
         r"""Return a `Linearization` whose Hessian tracks the dual variable, and the next state.
 
@@ -163,12 +163,17 @@ class VariationEnergy(ParametricEnergy):
         return alpha * squared * self.transform.group_norm * bounds.third, mixed, jacobian
 
     def variation_bound(
-        self, x: torch.Tensor, params: torch.Tensor, data: Data, radius: Radius, q: torch.Tensor
+        self,
+        x: torch.Tensor,
+        params: torch.Tensor,
+        data: Data | None,
+        radius: Radius,
+        q: torch.Tensor,
     ) -> Variation:
         """Return the `bounds.Variation` on the ball around ``x``; see `intervals.variation_of`."""
         return variation_of(self, x, params, data, radius, q)
 
-    def rounding(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
+    def rounding(self, x: torch.Tensor, params: torch.Tensor, data: Data | None) -> torch.Tensor:
         r"""Bound the rounding error of the gradient, in the norm, for every sample.
 
         Every term of the gradient is computed with a relative error of some units of rounding:

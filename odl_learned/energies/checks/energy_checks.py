@@ -23,7 +23,7 @@ def check_energy(
     energy: ParametricEnergy,
     x: torch.Tensor,
     params: torch.Tensor,
-    data: Data,
+    data: Data | None,
     rng: np.random.Generator,
     tolerance: float = 1e-5,
     step: float = 1e-2,

@@ -31,7 +31,7 @@ class Density(abc.ABC):
     def constants(self, nu: float) -> PotentialConstants:
         """Return the `PotentialConstants`, which hold everywhere."""
 
-    def on(self, data: Data) -> "Density":
+    def on(self, data: Data | None) -> "Density":
         """Return the density for these data; itself, unless it depends on them."""
         return self
 

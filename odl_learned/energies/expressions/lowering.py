@@ -3,7 +3,6 @@
 import odl
 from odl.functionals.functional import FunctionalComp
 
-from odl_learned.energies.energy import ParametricEnergy
 from odl_learned.energies.expressions.arguments import whole
 from odl_learned.energies.expressions.blocks import Blocks
 from odl_learned.energies.expressions.energy import ExpressionEnergy
@@ -19,7 +18,7 @@ from odl_learned.validation import require_method
 
 
 def energy_of(functional: odl.functionals.Functional,
-              preconditioner: Preconditioner | None = None) -> ParametricEnergy:  # fmt: skip
+              preconditioner: Preconditioner | None = None) -> ExpressionEnergy:  # fmt: skip
     r"""Return the parametric energy of an ODL functional, with all derivatives and certificates.
 
     .. math:: E(x, \theta, y) = \sum_k c_k(\theta) \, F_k \big( m_k(\theta)

@@ -98,12 +98,12 @@ class AffineMap:
         self.eps = max(eps_of(self._forward), eps_of(self._transpose))
         self.groups = image.numel() // grouped
 
-    def forward(self, x: torch.Tensor, data: Data) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, data: Data | None) -> torch.Tensor:
         """Return ``A x + B y + b``, ``(B, d, *shape)``."""
         p, rest = self._forward(x).reshape(len(x), *self._grouped), self.rest(data)
         return p if rest is None else p + rest
 
-    def rest(self, data: Data) -> torch.Tensor | None:
+    def rest(self, data: Data | None) -> torch.Tensor | None:
         """Return ``B y + b``, of the shape of groups, or None where it is zero."""
         rest = None if self._data is None else self._data(data)
         if self._shift is not None:

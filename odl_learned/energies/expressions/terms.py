@@ -43,14 +43,14 @@ class Term:
             alpha = float(self.alpha(params))
             return alpha, 1.0 if self.nu is None else float(self.nu(params))
 
-    def value(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
+    def value(self, x: torch.Tensor, params: torch.Tensor, data: Data | None) -> torch.Tensor:
         """Return the value of every sample, ``(B,)``."""
         alpha, nu = self.numbers(params)
         values = self.map.spread(
             self.density.on(data).value(self.map.forward(x, data), nu)[:, None])
         return alpha * values.flatten(1).sum(1)
 
-    def at(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> "TermPoint":
+    def at(self, x: torch.Tensor, params: torch.Tensor, data: Data | None) -> "TermPoint":
         """Return the `TermPoint`."""
         return TermPoint(self, x, params, data)
 

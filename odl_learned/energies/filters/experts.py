@@ -82,7 +82,7 @@ class ExpertsEnergy(ParametricEnergy):
         self.shape, self.potential, self.experts = tuple(shape), potential, experts
         self.scales, self.xi = tuple(float(nu) for nu in scales), float(xi)
 
-    def value(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
+    def value(self, x: torch.Tensor, params: torch.Tensor, data: Data | None) -> torch.Tensor:
         """Return ``E`` of every sample, of shape ``(B,)``."""
         y = self._required_images(x, data)
         filters, weights = self.evaluated(params, x)
@@ -91,7 +91,7 @@ class ExpertsEnergy(ParametricEnergy):
         total = total + 0.5 * self.xi * x.square().flatten(1).sum(1)
         return sum(self.potentials.values(squares, weights), total)
 
-    def gradient(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> torch.Tensor:
+    def gradient(self, x: torch.Tensor, params: torch.Tensor, data: Data | None) -> torch.Tensor:
         """Return ``d_x E``, of the shape of ``x``."""
         y = self._required_images(x, data)
         filters, weights = self.evaluated(params, x)
@@ -99,7 +99,7 @@ class ExpertsEnergy(ParametricEnergy):
         slopes = self.potentials.weight(responses.square(), weights).mul_(responses)
         return filters.adjoint(slopes).add_(x - y).add_(x, alpha=self.xi)
 
-    def linearize(self, x: torch.Tensor, params: torch.Tensor, data: Data) -> Linearization:
+    def linearize(self, x: torch.Tensor, params: torch.Tensor, data: Data | None) -> Linearization:
         """Return the `Linearization` at ``x``."""
         y = self._required_images(x, data)
         filters, weights = self.evaluated(params, x)
@@ -109,7 +109,7 @@ class ExpertsEnergy(ParametricEnergy):
                                    torch.addcmul(weight, bend, r * r))  # fmt: skip
 
     def linearize_from(
-        self, x: torch.Tensor, params: torch.Tensor, data: Data, state: State | None
+        self, x: torch.Tensor, params: torch.Tensor, data: Data | None, state: State | None
     ) -> tuple[Linearization, State]:
         r"""Return a `Linearization` whose Hessian tracks the dual variable, and the next state.
 
@@ -174,7 +174,12 @@ class ExpertsEnergy(ParametricEnergy):
         return third, size * float(mixed), size * float(bound) * math.sqrt(math.prod(self.shape))
 
     def variation_bound(
-        self, x: torch.Tensor, params: torch.Tensor, data: Data, radius: Radius, q: torch.Tensor
+        self,
+        x: torch.Tensor,
+        params: torch.Tensor,
+        data: Data | None,
+        radius: Radius,
+        q: torch.Tensor,
     ) -> Variation:
         """Return the `bounds.Variation` on the ball around ``x``; see `ridge_variation`."""
         return ridge_variation(self, x, params, radius, q)

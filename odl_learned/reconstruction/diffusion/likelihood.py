@@ -1,5 +1,7 @@
 r"""The likelihood of linear data with white noise, and its proximal by conjugate gradients."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import odl
 import torch
@@ -86,7 +88,7 @@ class GaussianLikelihood:
         with torch.no_grad():
             return module(x)
 
-    def take(self, index: list[int]) -> "GaussianLikelihood":
+    def take(self, index: Sequence[int]) -> "GaussianLikelihood":
         """Return the likelihood of some of the data, in any order, also several times."""
         part = object.__new__(GaussianLikelihood)
         part.__dict__.update(self.__dict__)

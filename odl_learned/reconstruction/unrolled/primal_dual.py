@@ -1,6 +1,6 @@
 """Learned primal-dual reconstruction: networks in the place of both proximals."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
@@ -76,8 +76,8 @@ class LearnedPrimalDual(nn.Module):
         self,
         forward: TensorMap,
         adjoint: TensorMap,
-        dual_steps: list[nn.Module],
-        primal_steps: list[nn.Module],
+        dual_steps: Sequence[nn.Module] | nn.ModuleList,
+        primal_steps: Sequence[nn.Module] | nn.ModuleList,
         *,
         dual_memory: int,
         primal_memory: int,

@@ -1,6 +1,6 @@
 """Learned iterative shrinkage, LISTA: sparse coefficients with respect to any dictionary."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -58,7 +58,9 @@ class LearnedShrinkage(nn.Module):
     Liu, Wang, Yin, Theoretical linear convergence of unfolded ISTA (2018), theorem 1.
     """
 
-    def __init__(self, forward: TensorMap, synthesis: TensorMap, steps: list[nn.Module]) -> None:
+    def __init__(
+        self, forward: TensorMap, synthesis: TensorMap, steps: Sequence[nn.Module] | nn.ModuleList
+    ) -> None:
         super().__init__()
         require_tensor_map("forward", forward)
         require_tensor_map("synthesis", synthesis)

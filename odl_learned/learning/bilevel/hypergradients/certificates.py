@@ -16,7 +16,7 @@ from odl_learned.learning.bilevel.hypergradients.bounds import corrected_value_b
 from odl_learned.learning.bilevel.hypergradients.curvature_trial import try_curvature
 from odl_learned.learning.bilevel.hypergradients.loss_trial import try_loss
 from odl_learned.learning.bilevel.hypergradients.metric_bounds import metric_gradient_bound
-from odl_learned.learning.bilevel.lower.lower_level import LowerLevel
+from odl_learned.learning.bilevel.lower.lower_level import Accuracy, Lower
 from odl_learned.learning.bilevel.problem import require_lower
 from odl_learned.learning.bilevel.work import Work, work_since
 from odl_learned.validation import shown
@@ -56,10 +56,8 @@ class Hypergradient(NamedTuple):
     work: Work
 
 
-#: Distances or residuals to reach, one for all samples or one for each.
-Accuracy = float | np.ndarray
 #: How a hypergradient is computed: ``(lower, params, accuracy, adjoint_accuracy)``.
-Mode = Callable[[LowerLevel, torch.Tensor, Accuracy, Accuracy], Hypergradient]
+Mode = Callable[[Lower, torch.Tensor, Accuracy, Accuracy], Hypergradient]
 
 
 def require_hypergradient(found):

@@ -29,7 +29,7 @@ from odl_learned.learning.bilevel.hypergradients.certificates import (
     Reconstruction,
     certified,
 )
-from odl_learned.learning.bilevel.lower.lower_level import LowerLevel
+from odl_learned.learning.bilevel.lower.lower_level import Lower
 from odl_learned.solvers.conjugate_gradient import conjugate_gradient
 from odl_learned.validation import require_count, require_positive
 
@@ -60,7 +60,7 @@ class Implicit:
 
     def __call__(
         self,
-        lower: LowerLevel,
+        lower: Lower,
         params: torch.Tensor,
         accuracy: Accuracy,
         adjoint_accuracy: Accuracy,
@@ -96,7 +96,7 @@ class Direct:
 
     def __call__(
         self,
-        lower: LowerLevel,
+        lower: Lower,
         params: torch.Tensor,
         accuracy: Accuracy,
         adjoint_accuracy: Accuracy,
@@ -164,7 +164,7 @@ class JacobianFree:
 
     def __call__(
         self,
-        lower: LowerLevel,
+        lower: Lower,
         params: torch.Tensor,
         accuracy: Accuracy,
         adjoint_accuracy: Accuracy,

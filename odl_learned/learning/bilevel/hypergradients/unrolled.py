@@ -19,7 +19,7 @@ from odl_learned.learning.bilevel.hypergradients.certificates import (
     certified,
 )
 from odl_learned.learning.bilevel.lower.claim_trial import certified_bounds
-from odl_learned.learning.bilevel.lower.lower_level import LowerLevel
+from odl_learned.learning.bilevel.lower.lower_level import Lower
 from odl_learned.learning.bilevel.problem import require_lower
 from odl_learned.learning.bilevel.work import work_since
 from odl_learned.solvers.solution import DivergenceError
@@ -106,7 +106,7 @@ class Unrolled:
 
     def __call__(
         self,
-        lower: LowerLevel,
+        lower: Lower,
         params: torch.Tensor,
         accuracy: Accuracy,
         adjoint_accuracy: Accuracy,
@@ -210,7 +210,7 @@ class Piggyback:
 
     def __call__(
         self,
-        lower: LowerLevel,
+        lower: Lower,
         params: torch.Tensor,
         accuracy: Accuracy,
         adjoint_accuracy: Accuracy,

@@ -5,7 +5,8 @@ r"""Lower levels: reconstructions with certified accuracy, from warm starts, wit
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,6 +18,25 @@ from odl_learned.learning.bilevel.problem import BilevelProblem, require_problem
 from odl_learned.learning.bilevel.work import CountedEnergy, Work
 from odl_learned.solvers import DivergenceError, Solution
 from odl_learned.validation import require_count, require_method, shown
+
+#: Distances to reach, one for all samples or one for each.
+Accuracy = float | Sequence[float] | np.ndarray
+
+
+class Lower(Protocol):
+    """What a hypergradient asks of a lower level; `LowerLevel` has it."""
+
+    adjoint: torch.Tensor | None
+
+    @property
+    def problem(self) -> BilevelProblem: ...
+
+    @property
+    def work(self) -> Work: ...
+
+    def fixed(self, params: torch.Tensor, /) -> CountedEnergy: ...
+
+    def solve(self, params: torch.Tensor, accuracy: Accuracy, /) -> Solution: ...
 
 
 class LowerLevel:
@@ -73,7 +93,7 @@ class LowerLevel:
         return self._known[int(np.argmin(distances))][1]
 
     def solve(
-        self, params: torch.Tensor, accuracy: float | np.ndarray, x0: torch.Tensor | None = None
+        self, params: torch.Tensor, accuracy: Accuracy, x0: torch.Tensor | None = None
     ) -> Solution:
         r"""Return reconstructions with a certified distance to the exact ones.
 

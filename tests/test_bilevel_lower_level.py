@@ -277,6 +277,11 @@ def test_errors_name_the_value():
                            q.energy.strong_convexity)  # fmt: skip
     with pytest.raises(TypeError, match="PrimalDual needs.*VariationEnergy"):
         LowerLevel(BilevelProblem(other, q.data, q.loss, q.x0), PrimalDual()).solve(params, 1.0)
+    e, parts = q.energy, ("forward", "adjoint", "preconditioner", "rounding")
+    plain = type("Plain", (), {name: vars(type(e.fidelity))[name] for name in parts})()
+    other = VariationEnergy(plain, e.transform, e.potential, e.coefficients)
+    with pytest.raises(TypeError, match="PrimalDual needs.*but Plain has none"):
+        LowerLevel(BilevelProblem(other, q.data, q.loss, q.x0), PrimalDual()).solve(params, 1.0)
 
 
 @pytest.mark.slow

@@ -159,6 +159,8 @@ def test_mistakes_are_named():
         g.SampledMarginal(prior)
     with pytest.raises(ValueError, match="probes is 0"):
         g.SampledMarginal(m, 0)
+    with pytest.raises(ValueError, match="information is None.*Joint"):
+        prior.objective(U, Z, g.Marginal(), None)
     z = Z.clone().requires_grad_()
     value = prior.determinant(g.SampledMarginal(m, 2, 5), z, U, m.information)
     with pytest.raises(RuntimeError, match="has no second derivative"):

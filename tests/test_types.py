@@ -18,8 +18,7 @@ import odl_learned
 
 #: Rooms whose names have no types yet.
 TO_DO = {
-    "bridge", "data", "functionals", "learning", "operators", "reconstruction", "solvers",
-    "variational",
+    "bridge", "learning", "reconstruction", "solvers", "variational",
 }  # fmt: skip
 #: Public names with `Any` in an annotation, and why nothing better is true.
 ANY = {

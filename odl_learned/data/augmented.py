@@ -5,6 +5,7 @@ from typing import final
 
 import numpy as np
 import odl
+from numpy.typing import ArrayLike
 
 from odl_learned.data.pairs import _position
 from odl_learned.metrics import as_array
@@ -14,7 +15,7 @@ Move = odl.Operator | Callable[[np.ndarray], np.ndarray]
 
 
 @final
-class AugmentedPairs(Sequence):
+class AugmentedPairs(Sequence[tuple[np.ndarray, np.ndarray]]):
     r"""Every pair under every move: ``(P_g y, g x)`` for the pairs (y, x) and the moves (P_g, g).
 
     Item ``k = i |G| + g`` is pair i under move g, so that nothing is random, and an epoch of
@@ -47,7 +48,9 @@ class AugmentedPairs(Sequence):
     which compares equivariance by design with this.
     """
 
-    def __init__(self, pairs: Sequence, moves: Sequence[tuple[Move, Move]]):
+    def __init__(
+        self, pairs: Sequence[tuple[ArrayLike, ArrayLike]], moves: Sequence[tuple[Move, Move]]
+    ) -> None:
         if isinstance(pairs, type) or not (
                 hasattr(pairs, "__len__") and hasattr(pairs, "__getitem__")):  # fmt: skip
             raise TypeError(f"pairs is {shown(pairs)}, expected a sequence of pairs (data, truth), "

@@ -21,7 +21,9 @@ def require_image_space(space):
         )
 
 
-def random_ellipses(space, rng):
+def random_ellipses(
+    space: odl.DiscretizedSpace, rng: np.random.Generator
+) -> odl.DiscretizedSpaceElement:
     """Draw the random ellipses of Adler and Oktem.
 
     A sum of Poisson(50) ellipses on the square [-1, 1]^2: value ``(U - 1/2) Exp(0.4)``, semi-axes
@@ -61,7 +63,9 @@ def random_ellipses(space, rng):
     return odl.phantom.ellipsoid_phantom(space, ellipses.tolist())
 
 
-def dival_ellipses(space, rng):
+def dival_ellipses(
+    space: odl.DiscretizedSpace, rng: np.random.Generator
+) -> odl.DiscretizedSpaceElement:
     """Draw the random ellipses of the library dival, scaled to [0, 1].
 
     A sum of min(70, Poisson(40)) ellipses on the square [-1, 1]^2: value ``U[-0.4, 1]``, center

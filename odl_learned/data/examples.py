@@ -3,7 +3,7 @@
 from importlib import resources
 from pathlib import Path
 
-from odl_learned.data.dicom.images import read_dicom
+from odl_learned.data.dicom.images import Image, read_dicom
 
 
 def _example(name):
@@ -17,7 +17,7 @@ def _example(name):
     return read_dicom(Path(str(file)))
 
 
-def example_ct():
+def example_ct() -> Image:
     """An abdominal slice of computed tomography, 512 x 512, in Hounsfield units.
 
     File explicit_VR-UN.dcm of the package pydicom-data; spine at the bottom, liver on the left.
@@ -34,7 +34,7 @@ def example_ct():
     return _example("explicit_VR-UN.dcm")
 
 
-def example_mr():
+def example_mr() -> Image:
     """A magnetic resonance image of a shoulder, 1024 x 1024, in arbitrary units.
 
     File MR2_UNCR.dcm of the package pydicom-data. The lowest and the highest 98 pixels are zero

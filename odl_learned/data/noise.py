@@ -1,6 +1,9 @@
 """Noise of measurements: white noise, and photon counts of transmission and emission."""
 
+from typing import TypeVar
+
 import numpy as np
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.validation import (
     require_finite,
@@ -9,6 +12,8 @@ from odl_learned.validation import (
     require_real,
     require_rng,
 )
+
+Element = TypeVar("Element", bound=LinearSpaceElement)
 
 
 def _parts(x):
@@ -32,7 +37,7 @@ def _require_floating(name, array):
         )
 
 
-def add_white_noise(x, noise_level, rng):
+def add_white_noise(x: Element, noise_level: float, rng: np.random.Generator) -> Element:
     """Add independent Gaussian noise to every entry of an element.
 
     ``x + noise_level * n``, ``n`` standard normal. In complex spaces the real and the imaginary
@@ -79,7 +84,7 @@ def _noisy(x, noise_level, rng):
     return x.space.element(noisy)
 
 
-def noise_level_for(x, relative):
+def noise_level_for(x: LinearSpaceElement, relative: float) -> float:
     """Standard deviation of white noise relative to the mean magnitude of the data.
 
     ``noise_level = relative * mean |x|``, for example ``relative = 0.05`` in Adler and Oktem
@@ -107,7 +112,7 @@ def noise_level_for(x, relative):
     return float(relative) * float(np.mean(magnitudes, dtype=np.float64))
 
 
-def transmission_counts(sinogram, photons, rng):
+def transmission_counts(sinogram: Element, photons: float, rng: np.random.Generator) -> Element:
     """Draw photon counts behind an object after the law of Beer and Lambert.
 
     ``counts ~ Poisson(photons * exp(-sinogram))``
@@ -147,7 +152,7 @@ def transmission_counts(sinogram, photons, rng):
     return sinogram.space.element(_counts(rng.poisson(np.exp(log_mean)), array.dtype))
 
 
-def poisson_counts(expected, rng):
+def poisson_counts(expected: Element, rng: np.random.Generator) -> Element:
     """Draw independent Poisson counts, such as those of emission tomography.
 
     ``counts ~ Poisson(expected)``, for example ``expected = forward_op(x) + background``.
@@ -193,7 +198,7 @@ def _counts(counts, dtype):
     return counts.astype(dtype)
 
 
-def log_linearize(counts, photons):
+def log_linearize(counts: Element, photons: float) -> Element:
     """Turn photon counts into line integrals.
 
     ``-log(max(counts, 1/2) / photons)``; half a photon stands for none, halfway between none and

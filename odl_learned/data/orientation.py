@@ -16,6 +16,7 @@ arrays, `to_rows` turns arrays into pictures, and ``element.show()`` shows what 
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def _require_plane(name, array):
@@ -26,7 +27,7 @@ def _require_plane(name, array):
         )
 
 
-def from_rows(image):
+def from_rows(image: ArrayLike) -> np.ndarray:
     """Turn ordinary pictures into arrays in the orientation of ODL.
 
     ``array[..., x, y] = image[..., rows - 1 - y, x]``
@@ -57,7 +58,7 @@ def from_rows(image):
     return np.ascontiguousarray(np.rot90(image, -1, axes=(-2, -1)))
 
 
-def to_rows(array):
+def to_rows(array: ArrayLike) -> np.ndarray:
     """Turn arrays in the orientation of ODL into ordinary pictures; the inverse of `from_rows`.
 
     ``image[..., row, column] = array[..., column, rows - 1 - row]``

@@ -2,14 +2,18 @@
 
 import numbers
 import operator
-from collections.abc import Sequence
-from typing import final
+from collections.abc import Callable, Sequence
+from typing import Self, TypeVar, final
 
 import numpy as np
+from numpy.typing import ArrayLike
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.data.preparation import downsample
 from odl_learned.metrics import as_array
 from odl_learned.validation import require_count, require_finite, require_shape
+
+Truth = TypeVar("Truth", bound=LinearSpaceElement)
 
 
 def _array(name, x):
@@ -62,7 +66,7 @@ def _position(index, size):
 
 
 @final
-class SimulatedPairs(Sequence):
+class SimulatedPairs(Sequence[tuple[np.ndarray, np.ndarray]]):
     """Pairs that are drawn when they are asked for; item i depends on the seed and on i only.
 
     ``truth_i ~ truth(rng_i)``, ``data_i ~ measure(truth_i, rng_i)``, where ``rng_i`` is
@@ -90,7 +94,13 @@ class SimulatedPairs(Sequence):
         For items outside ``-size <= i < size``.
     """
 
-    def __init__(self, truth, measure, size, seed):
+    def __init__(
+        self,
+        truth: Callable[[np.random.Generator], Truth],
+        measure: Callable[[Truth, np.random.Generator], LinearSpaceElement],
+        size: int,
+        seed: int,
+    ) -> None:
         for name, function in (("truth", truth), ("measure", measure)):
             if not callable(function):
                 raise TypeError(f"{name} is {function!r}, expected a function of a generator.")
@@ -115,7 +125,7 @@ class SimulatedPairs(Sequence):
 
 
 @final
-class CoarsePairs(Sequence):
+class CoarsePairs(Sequence[tuple[np.ndarray, np.ndarray]]):
     """Pairs whose truths are means over blocks of pixels: data come from a finer grid than images.
 
     Measurements that are simulated by the operator that inverts them are explained too well. Here
@@ -149,7 +159,7 @@ class CoarsePairs(Sequence):
      [10.5 12.5]]
     """
 
-    def __init__(self, pairs, factor):
+    def __init__(self, pairs: Sequence[tuple[np.ndarray, np.ndarray]], factor: int) -> None:
         _require_sequence(pairs)
         require_count("factor", factor)
         self._pairs, self._factor = pairs, factor
@@ -164,7 +174,7 @@ class CoarsePairs(Sequence):
 
 
 @final
-class FixedPairs(Sequence):
+class FixedPairs(Sequence[tuple[np.ndarray, np.ndarray]]):
     """Pairs that are kept in memory.
 
     Parameters
@@ -181,7 +191,9 @@ class FixedPairs(Sequence):
         are masked or not finite.
     """
 
-    def __init__(self, data, truth):
+    def __init__(
+        self, data: ArrayLike | Sequence[ArrayLike], truth: ArrayLike | Sequence[ArrayLike]
+    ) -> None:
         self.data = _stacked("data", data)
         self.truth = _stacked("truth", truth)
         for name, array in (("data", self.data), ("truth", self.truth)):
@@ -198,7 +210,7 @@ class FixedPairs(Sequence):
             )
 
     @classmethod
-    def drawn(cls, pairs):
+    def drawn(cls, pairs: Sequence[tuple[ArrayLike, ArrayLike]]) -> Self:
         """Draw all pairs of a sequence, for example `SimulatedPairs`, once and keep them."""
         _require_sequence(pairs)
         if len(pairs) == 0:

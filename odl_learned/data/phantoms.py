@@ -5,6 +5,7 @@ grid over the same rectangle, so that measurements can be simulated on a finer g
 """
 
 import numpy as np
+import odl
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from odl_learned.data.ellipses import require_image_space
@@ -44,7 +45,9 @@ def _texture(x, y, rng, sigma):
     return map_coordinates(noise, at, order=3, mode="grid-wrap")
 
 
-def random_body(space, rng):
+def random_body(
+    space: odl.DiscretizedSpace, rng: np.random.Generator
+) -> odl.DiscretizedSpaceElement:
     """Draw a phantom that looks like a slice of computed tomography or magnetic resonance.
 
     Opaque layers: skin and fat, muscle, organs of random soft contrasts, pockets of gas, ribs, a
@@ -126,7 +129,9 @@ def random_body(space, rng):
     return space.element(image.astype(space.dtype_identifier))
 
 
-def smooth_phase(space, rng):
+def smooth_phase(
+    space: odl.DiscretizedSpace, rng: np.random.Generator
+) -> odl.DiscretizedSpaceElement:
     """Draw a complex field of modulus one with a smooth phase, as of receiver coils.
 
     ``exp(i phi)``, ``phi = sum_k a_k cos(pi k_1 (x + 1) / 2) cos(pi k_2 (y + 1) / 2)`` over k in

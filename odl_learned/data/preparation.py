@@ -1,11 +1,12 @@
 """From stored pictures to simulations: attenuation in physical units, and coarse grids."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from odl_learned.validation import require_count, require_finite, require_real
 
 
-def hounsfield_to_attenuation(hu):
+def hounsfield_to_attenuation(hu: ArrayLike) -> np.ndarray:
     """Linear attenuation coefficient of Hounsfield units.
 
     ``mu = max(0, 0.2 (hu / 1000 + 1))`` in 1/cm; 0.2 / cm is water at about 65 keV.
@@ -35,7 +36,7 @@ def hounsfield_to_attenuation(hu):
     return np.maximum(0.2 * (hu / 1000 + 1), 0).astype(hu.dtype)
 
 
-def downsample(array, factor):
+def downsample(array: ArrayLike, factor: int) -> np.ndarray:
     """Mean over blocks of factor x factor pixels.
 
     Simulate measurements on the fine grid and compare with the means: then the data do not come

@@ -50,7 +50,13 @@ def _center(n, fraction):
     return slice(start, start + length)
 
 
-def cartesian_mask(shape, fraction, center_fraction, rng, axis=0):
+def cartesian_mask(
+    shape: tuple[int, ...],
+    fraction: float,
+    center_fraction: float,
+    rng: np.random.Generator,
+    axis: int = 0,
+) -> np.ndarray:
     """Keep whole lines: a block around frequency zero, and lines drawn uniformly elsewhere.
 
     Exactly ``round(fraction n)`` of the ``n = shape[axis]`` lines are kept; the central block has
@@ -105,7 +111,7 @@ def cartesian_mask(shape, fraction, center_fraction, rng, axis=0):
     return np.broadcast_to(lines.reshape(column), shape).copy()
 
 
-def radial_mask(shape, num_spokes):
+def radial_mask(shape: tuple[int, int], num_spokes: int) -> np.ndarray:
     """Keep spokes through frequency zero at equal angles, rounded to the grid.
 
     Spoke ``j`` holds the frequencies ``round(t (cos theta_j, sin theta_j))`` with ``theta_j = pi j
@@ -156,7 +162,13 @@ def radial_mask(shape, num_spokes):
     return mask
 
 
-def variable_density_mask(shape, fraction, decay, rng, center_fraction):
+def variable_density_mask(
+    shape: tuple[int, ...],
+    fraction: float,
+    decay: float,
+    rng: np.random.Generator,
+    center_fraction: float,
+) -> np.ndarray:
     """Keep single frequencies with a density that decays from frequency zero outwards.
 
     The central block is kept; elsewhere frequencies are drawn without replacement, each draw with

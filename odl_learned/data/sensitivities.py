@@ -1,6 +1,7 @@
 """Simulated sensitivities of the receiver coils of a magnetic resonance scanner."""
 
 import numpy as np
+import odl
 
 from odl_learned.data.ellipses import require_image_space
 from odl_learned.data.phantoms import _coordinates
@@ -10,7 +11,7 @@ from odl_learned.validation import require_count
 MOST_COILS = 1024
 
 
-def simulated_sensitivities(space, coils):
+def simulated_sensitivities(space: odl.DiscretizedSpace, coils: int) -> np.ndarray:
     r"""Return smooth complex sensitivities of coils on a ring around the image.
 
     With ``x`` scaled to ``[-1, 1]^2`` and coil ``c`` at ``p_c = 1.2 (cos t_c, sin t_c)``,

@@ -71,7 +71,9 @@ def _unit(vector):
     return vector / np.sqrt((vector**2).sum())
 
 
-def random_ellipsoids(space: odl.DiscretizedSpace, rng: np.random.Generator):
+def random_ellipsoids(
+    space: odl.DiscretizedSpace, rng: np.random.Generator
+) -> odl.DiscretizedSpaceElement:
     r"""Draw a sum of random ellipsoids, as `random_ellipses` does in the plane.
 
     Poisson(50) of them on the cube [-1, 1]^3: value ``(U - 1/2) Exp(0.4)``, semi-axes
@@ -121,7 +123,9 @@ def random_ellipsoids(space: odl.DiscretizedSpace, rng: np.random.Generator):
     return canvas.element(canvas.values)
 
 
-def random_trunk(space: odl.DiscretizedSpace, rng: np.random.Generator):
+def random_trunk(
+    space: odl.DiscretizedSpace, rng: np.random.Generator
+) -> odl.DiscretizedSpaceElement:
     """Draw a phantom that looks like a part of a trunk in computed tomography.
 
     Opaque layers: skin and fat, muscle, a cavity with organs of random soft contrasts and gas, ribs
@@ -206,7 +210,7 @@ def random_trunk(space: odl.DiscretizedSpace, rng: np.random.Generator):
     return canvas.element(np.clip(image, 0, 1))
 
 
-def stack_element(stack: Stack, dtype: str = "float32"):
+def stack_element(stack: Stack, dtype: str = "float32") -> odl.DiscretizedSpaceElement:
     """Return the slices of a DICOM folder or a NIfTI file as an element of a space of volumes.
 
     Parameters

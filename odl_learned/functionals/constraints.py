@@ -6,7 +6,9 @@ import numbers
 
 import numpy as np
 import odl
+from odl.core.space.base_tensors import TensorSpace
 
+from odl_learned.functionals.types import ProximalFactory
 from odl_learned.odl_fixes.sums import pointwise_rounding
 from odl_learned.odl_validation import require_array_space
 from odl_learned.validation import is_finite_number, require_positive, shown
@@ -78,7 +80,7 @@ class BoxConstraint(odl.functionals.Functional):
     [0. , 0.5, 1. ] inf
     """
 
-    def __init__(self, space, lower, upper):
+    def __init__(self, space: TensorSpace, lower: float, upper: float) -> None:
         _require_weighted(space)
         if not np.issubdtype(space.dtype, np.floating):
             raise TypeError(
@@ -106,13 +108,13 @@ class BoxConstraint(odl.functionals.Functional):
         return 0.0 if inside else math.inf
 
     @property
-    def proximal(self):
+    def proximal(self) -> ProximalFactory:
         """Factory of the projection onto the box, whatever the step."""
         project = functools.partial(_project_box, self.lower, self.upper)
         return lambda sigma=1.0: _Pointwise(self.domain, project)
 
     @property
-    def convex_conj(self):
+    def convex_conj(self) -> "BoxSupport":
         """The support function of the box."""
         return BoxSupport(self.domain, self.lower, self.upper)
 
@@ -139,7 +141,7 @@ class BoxSupport(odl.functionals.Functional):
     6.0
     """
 
-    def __init__(self, space, lower, upper):
+    def __init__(self, space: TensorSpace, lower: float, upper: float) -> None:
         self._constraint = BoxConstraint(space, lower, upper)
         super().__init__(space, linear=False)
         self.lower, self.upper = self._constraint.lower, self._constraint.upper
@@ -152,13 +154,13 @@ class BoxSupport(odl.functionals.Functional):
         return integral(self.domain, largest)
 
     @property
-    def proximal(self):
+    def proximal(self) -> ProximalFactory:
         """Factory of the proximal, by Moreau's identity."""
         return lambda sigma=1.0: _Pointwise(self.domain, functools.partial(
             _shrink_by_box, sigma * self.lower, sigma * self.upper))
 
     @property
-    def convex_conj(self):
+    def convex_conj(self) -> BoxConstraint:
         """The indicator of the box."""
         return self._constraint
 
@@ -201,7 +203,7 @@ class MagnitudeBound(odl.functionals.Functional):
     5.5
     """
 
-    def __init__(self, space, bound):
+    def __init__(self, space: TensorSpace, bound: float) -> None:
         _require_weighted(space)
         require_positive("bound", bound)
         super().__init__(space, linear=False)
@@ -213,13 +215,13 @@ class MagnitudeBound(odl.functionals.Functional):
         return 0.0 if largest <= self.bound + self.slack else math.inf
 
     @property
-    def proximal(self):
+    def proximal(self) -> ProximalFactory:
         """Factory of the projection onto the discs, whatever the step."""
         project = functools.partial(_project_discs, self.domain, self.bound)
         return lambda sigma=1.0: _Pointwise(self.domain, project)
 
     @property
-    def convex_conj(self):
+    def convex_conj(self) -> "MagnitudeSupport":
         """The bound times the integral of the magnitude."""
         return MagnitudeSupport(self.domain, self.bound)
 
@@ -236,7 +238,7 @@ class MagnitudeSupport(odl.functionals.Functional):
         As for `MagnitudeBound`, which is its convex conjugate.
     """
 
-    def __init__(self, space, bound):
+    def __init__(self, space: TensorSpace, bound: float) -> None:
         self._constraint = MagnitudeBound(space, bound)
         super().__init__(space, linear=False)
         self.bound = self._constraint.bound
@@ -245,13 +247,13 @@ class MagnitudeSupport(odl.functionals.Functional):
         return self.bound * integral(self.domain, np.abs(z.data))
 
     @property
-    def proximal(self):
+    def proximal(self) -> ProximalFactory:
         """Factory of soft thresholding, by Moreau's identity."""
         return lambda sigma=1.0: _Pointwise(self.domain, functools.partial(
             _shrink_by_discs, self.domain, sigma * self.bound))
 
     @property
-    def convex_conj(self):
+    def convex_conj(self) -> MagnitudeBound:
         """The indicator of the bound."""
         return self._constraint
 

@@ -3,6 +3,7 @@
 
 import numpy as np
 import odl
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.dispatch import rules_by_class
 from odl_learned.functionals.constraints import (
@@ -17,7 +18,7 @@ from odl_learned.weights import component_weights, entry_weights, integral
 
 
 @rules_by_class(odl.Operator, "_call")
-def precise_value(functional, x):
+def precise_value(functional: odl.functionals.Functional, x: LinearSpaceElement) -> float:
     """Return the value of a functional as a float, its sums accumulated in double precision.
 
     A duality gap is a small difference of large values; in single precision it would drown in
@@ -40,7 +41,7 @@ def precise_value(functional, x):
     return float(np.real(functional(x)))
 
 
-def precise_inner(x, y):
+def precise_inner(x: LinearSpaceElement, y: LinearSpaceElement) -> float:
     r"""Return the real part of the inner product, accumulated in double precision.
 
     .. math:: \text{Re} \langle x, y \rangle
@@ -59,13 +60,13 @@ def precise_inner(x, y):
         raise TypeError(f"x is {shown(x)}, expected an element of an ODL space; build it with "
                         "space.element(values).")
     require_element("y", y, space)
-    is_product = isinstance(space, odl.ProductSpace)
     try:
-        weights = component_weights(space) if is_product else entry_weights(space)
+        if isinstance(space, odl.ProductSpace):
+            parts = zip(component_weights(space), x, y, strict=True)
+            return sum(c * precise_inner(xi, yi) for c, xi, yi in parts)
+        weights = entry_weights(space)
     except TypeError:  # an inner product that is no weighted sum
         return float(np.real(x.inner(y)))
-    if is_product:
-        return sum(c * precise_inner(xi, yi) for c, xi, yi in zip(weights, x, y, strict=True))
     first, second = np.asarray(x.data).ravel(), np.asarray(y.data).ravel()
     common, each = (weights, None) if isinstance(weights, float) else (1.0, weights.ravel())
     total = _dot(first.real, second.real, each)

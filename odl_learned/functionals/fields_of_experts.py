@@ -2,6 +2,8 @@
 
 import numpy as np
 import odl
+from numpy.typing import ArrayLike
+from odl.core.space.base_tensors import TensorSpace
 
 from odl_learned.operators import FilterBank, operator_norm
 from odl_learned.validation import require_finite, require_positive, require_real, require_shape
@@ -56,7 +58,9 @@ class FieldsOfExperts(odl.functionals.Functional):
     8.04
     """
 
-    def __init__(self, space, filters, alphas, nu):
+    def __init__(
+        self, space: TensorSpace, filters: ArrayLike, alphas: ArrayLike, nu: float
+    ) -> None:
         self.bank = FilterBank(space, filters)
         alphas = np.asarray(alphas)
         require_shape(
@@ -85,7 +89,7 @@ class FieldsOfExperts(odl.functionals.Functional):
         return common * total
 
     @property
-    def gradient(self):
+    def gradient(self) -> odl.Operator:
         """The gradient operator."""
         return _ExpertsGradient(self)
 

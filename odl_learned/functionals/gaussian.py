@@ -1,6 +1,7 @@
 """The negative log density of a Gaussian with a sparse factor of its precision."""
 
 import odl
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.functionals.fidelities.least_squares import LeastSquares
 from odl_learned.odl_validation import require_element, require_operator, shown
@@ -8,7 +9,9 @@ from odl_learned.operators import Whitening
 from odl_learned.weights import single_weight
 
 
-def gaussian_energy(whitening, mean, accuracy=1e-6, maxiter=1000):
+def gaussian_energy(
+    whitening: Whitening, mean: LinearSpaceElement, accuracy: float = 1e-6, maxiter: int = 1000
+) -> odl.functionals.Functional:
     r"""Return the negative log density of a Gaussian, up to a constant, as an ODL functional.
 
     .. math:: E(u) = \tfrac12 |L^T (u - m)|^2 - \sum_i l_i, \qquad

@@ -16,16 +16,17 @@ import math
 
 import numpy as np
 import odl
+from odl.core.set.space import LinearSpaceElement
+from odl.core.space.base_tensors import TensorSpace
+from odl.functionals import Functional
 
 from odl_learned.odl_validation import require_array_space, require_functional, require_index
 from odl_learned.operators.blocks import BlockInsertion
 from odl_learned.validation import require_count, shown
 from odl_learned.weights import entry_weights
 
-Functional = odl.functionals.Functional
 
-
-def parameter_space(space, size):
+def parameter_space(space: TensorSpace, size: int) -> TensorSpace:
     """Return the space of ``size`` parameters that goes with a space of images.
 
     ODL multiplies spaces over one field only, so that the parameters of complex images are complex
@@ -54,7 +55,9 @@ def parameter_space(space, size):
     return make(size, dtype=space.dtype_identifier)
 
 
-def arguments(space, size, data):
+def arguments(
+    space: TensorSpace, size: int, data: odl.LinearSpace
+) -> tuple[odl.ComponentProjection, list[odl.functionals.Functional], odl.ComponentProjection]:
     r"""Return the arguments of an energy with positive parameters, to write it in ODL.
 
     .. math:: (u, \theta, y) \in X \times \Theta \times Y \; \mapsto \; u, \quad
@@ -108,7 +111,7 @@ class Coordinate(Functional):
         If this is no space of arrays, or there is no such entry.
     """
 
-    def __init__(self, space, index):
+    def __init__(self, space: TensorSpace, index: int | tuple[int, ...]) -> None:
         require_array_space("space", space)
         self.index = index if isinstance(index, tuple) else (index,)
         if len(self.index) != len(space.shape):
@@ -126,12 +129,12 @@ class Coordinate(Functional):
         return float(np.real(x.data[self.index]))
 
     @property
-    def gradient(self):
+    def gradient(self) -> odl.Operator:
         """The constant ``e_i / w_i``."""
         return odl.ConstantOperator(self.direction)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> odl.Operator:
         """``t -> t e_i / w_i``."""
         return odl.MultiplyOperator(self.direction, domain=self.range)
 
@@ -152,7 +155,7 @@ class Exponential(Functional):
         If this is no functional.
     """
 
-    def __init__(self, functional):
+    def __init__(self, functional: odl.functionals.Functional) -> None:
         require_functional("functional", functional)
         super().__init__(functional.domain, linear=False)
         self.functional = functional
@@ -161,7 +164,7 @@ class Exponential(Functional):
         return math.exp(np.real(self.functional(x)))
 
     @property
-    def gradient(self):
+    def gradient(self) -> odl.Operator:
         """The gradient operator, where the functional has one."""
         return _ExponentialGradient(self)
 
@@ -176,7 +179,9 @@ class _ExponentialGradient(odl.Operator):
         return self.exponential(x) * self.slope(x)
 
 
-def fix_block(functional, index, element):
+def fix_block(
+    functional: odl.functionals.Functional, index: int, element: LinearSpaceElement
+) -> odl.functionals.Functional:
     """Return a functional of the other blocks, one block of its domain held fixed.
 
     With ``F`` on ``X x Theta``, ``fix_block(F, 1, theta)`` is the functional ``u -> F(u, theta)``

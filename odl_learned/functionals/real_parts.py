@@ -1,7 +1,10 @@
 """Functionals of complex elements as functionals of pairs of real ones."""
 
+
+
 import odl
 
+from odl_learned.functionals.types import ProximalFactory
 from odl_learned.odl_validation import require_functional
 from odl_learned.operators import real_parts
 
@@ -33,7 +36,7 @@ class OnRealParts(odl.functionals.Functional):
     6.0
     """
 
-    def __init__(self, functional: odl.functionals.Functional):
+    def __init__(self, functional: odl.functionals.Functional) -> None:
         require_functional("functional", functional)
         self.parts = real_parts(functional.domain)
         super().__init__(self.parts.range, linear=False,
@@ -44,17 +47,17 @@ class OnRealParts(odl.functionals.Functional):
         return self.functional(self.parts.adjoint(z))
 
     @property
-    def gradient(self):
+    def gradient(self) -> odl.Operator:
         """The gradient operator."""
         return self.parts @ self.functional.gradient @ self.parts.adjoint
 
     @property
-    def proximal(self):
+    def proximal(self) -> ProximalFactory:
         """Factory of the proximal."""
         proximal = self.functional.proximal
         return lambda sigma=1.0: self.parts @ proximal(sigma) @ self.parts.adjoint
 
     @property
-    def convex_conj(self):
+    def convex_conj(self) -> odl.functionals.Functional:
         """The convex conjugate, of real and imaginary parts."""
         return OnRealParts(self.functional.convex_conj)

@@ -4,7 +4,10 @@ import math
 
 import numpy as np
 import odl
+from odl.core.set.space import LinearSpaceElement
+from odl.core.space.base_tensors import TensorSpace
 
+from odl_learned.functionals.types import ProximalFactory
 from odl_learned.odl_validation import shown
 from odl_learned.operators import OrthogonalWavelet
 from odl_learned.weights import integral
@@ -22,12 +25,12 @@ class _WaveletThreshold(odl.functionals.Functional):
         return integral(self.domain, self.thresholds * magnitudes)
 
     @property
-    def proximal(self):
+    def proximal(self) -> ProximalFactory:
         """Factory of ``W* S W`` with soft thresholding ``S`` at ``sigma t_j``."""
         return lambda sigma=1.0: _Shrinkage(self, float(sigma))
 
     @property
-    def convex_conj(self):
+    def convex_conj(self) -> "WaveletBound":
         """The indicator of coefficients below the thresholds."""
         return WaveletBound(self)
 
@@ -72,7 +75,7 @@ class WaveletL1(_WaveletThreshold):
     True
     """
 
-    def __init__(self, space, wavelet, nlevels):
+    def __init__(self, space: TensorSpace, wavelet: str, nlevels: int) -> None:
         transform = OrthogonalWavelet(space, wavelet, nlevels)
         super().__init__(transform, _ones(transform))
 
@@ -91,7 +94,7 @@ class WaveletDetailL1(_WaveletThreshold):
         As for `WaveletL1`.
     """
 
-    def __init__(self, space, wavelet, nlevels):
+    def __init__(self, space: TensorSpace, wavelet: str, nlevels: int) -> None:
         transform = OrthogonalWavelet(space, wavelet, nlevels)
         thresholds = _ones(transform)
         thresholds[transform.coarse] = 0
@@ -121,7 +124,7 @@ class WaveletBound(odl.functionals.Functional):
 
     # One level along one axis rounds a coefficient by L products and misses orthogonality by the
     # defect d of the filters; forth and back there are 2 J d_X of them, J levels and d_X axes.
-    def __init__(self, functional):
+    def __init__(self, functional: _WaveletThreshold) -> None:
         if not isinstance(functional, WaveletL1 | WaveletDetailL1):
             raise TypeError(f"functional is {shown(functional)}, expected a WaveletL1 or "
                             "WaveletDetailL1; take the property convex_conj of one.")
@@ -136,17 +139,17 @@ class WaveletBound(odl.functionals.Functional):
     def _call(self, z):
         return 0.0 if self.excess(self.transform(z)) <= 2 * self.slack else math.inf
 
-    def excess(self, coefficients):
+    def excess(self, coefficients: LinearSpaceElement) -> float:
         """The largest ``|c_j| - t_j``."""
         return float(np.max(np.abs(coefficients.data) - self.thresholds))
 
     @property
-    def proximal(self):
+    def proximal(self) -> ProximalFactory:
         """Factory of the projection, whatever the step."""
         return lambda sigma=1.0: _Remainder(self)
 
     @property
-    def convex_conj(self):
+    def convex_conj(self) -> _WaveletThreshold:
         """The functional whose conjugate this is."""
         return self.functional
 

@@ -2,12 +2,13 @@
 
 import numpy as np
 import odl
+from numpy.typing import ArrayLike
 
 from odl_learned.functionals.constraints import MagnitudeSupport
 from odl_learned.validation import require_finite, require_real, require_shape
 
 
-def weighted_l1(space, alphas):
+def weighted_l1(space: odl.ProductSpace, alphas: ArrayLike) -> odl.functionals.SeparableSum:
     r"""Return the weighted sum of the L1 norms of the components.
 
     .. math:: g(v) = \sum_k \alpha_k \int |v_k|, \qquad

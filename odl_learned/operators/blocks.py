@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 import odl
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.odl_validation import (
     require_array_spaces,
@@ -49,7 +50,7 @@ class BlockProduct(odl.Operator):
     [10., 21.]
     """
 
-    def __init__(self, domain, range=None):
+    def __init__(self, domain: odl.ProductSpace, range: odl.LinearSpace | None = None) -> None:
         if not isinstance(domain, odl.ProductSpace) or len(domain) != 2:
             raise TypeError(f"domain is {domain!r}, expected a product of two spaces; build it "
                             "with odl.ProductSpace(first, second).")
@@ -64,7 +65,7 @@ class BlockProduct(odl.Operator):
     def _call(self, x):
         return self.range.element(x[0].data * x[1].data)
 
-    def derivative(self, point):
+    def derivative(self, point: LinearSpaceElement) -> odl.Operator:
         """The linear operator ``(h, k) -> h u + a k``."""
         return _BlockProductDerivative(self, self.domain.element(point).copy())
 
@@ -133,7 +134,7 @@ class BlockInsertion(odl.Operator):
     [1., 2.] [5.]
     """
 
-    def __init__(self, product, index, element):
+    def __init__(self, product: odl.ProductSpace, index: int, element: LinearSpaceElement) -> None:
         _require_block(product, index)
         self.index = index % len(product)
         require_element(f"the element of block {self.index}", element, product[self.index])
@@ -149,7 +150,7 @@ class BlockInsertion(odl.Operator):
         parts.insert(self.index, self.element)
         return self.range.element([part.copy() for part in parts])
 
-    def derivative(self, point):
+    def derivative(self, point: LinearSpaceElement) -> odl.Operator:
         """The linear part, with a zero in place of the fixed block."""
         return BlockEmbedding(self.range, self.index)
 

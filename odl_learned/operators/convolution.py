@@ -1,9 +1,11 @@
 """Convolution with a point spread function, the forward operator of deblurring."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import odl
+from numpy.typing import ArrayLike
 
 from odl_learned.odl_validation import shown
 from odl_learned.operators.extensions import ReflectedExtension, _zero_extension
@@ -65,7 +67,7 @@ class PeriodicConvolution(FourierMultiplier):
         If the kernel is not finite or its shape not as above.
     """
 
-    def __init__(self, space, kernel):
+    def __init__(self, space: odl.DiscretizedSpace, kernel: ArrayLike) -> None:
         kernel = _kernel_for(space, kernel)
         self.kernel = kernel
         wrapped = np.zeros(space.shape, dtype=np.result_type(kernel.dtype, np.float64))
@@ -77,7 +79,7 @@ class PeriodicConvolution(FourierMultiplier):
         super().__init__(space, np.fft.fftn(wrapped), range(space.ndim))
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> "PeriodicConvolution":
         """The convolution with the reversed kernel."""
         return PeriodicConvolution(self.domain, _reversed(self.kernel))
 
@@ -100,7 +102,7 @@ class ZeroConvolution(odl.OperatorComp):
         As `PeriodicConvolution`.
     """
 
-    def __init__(self, space, kernel):
+    def __init__(self, space: odl.DiscretizedSpace, kernel: ArrayLike) -> None:
         self.kernel = _kernel_for(space, kernel)
         margin = [size // 2 for size in self.kernel.shape]
         extend = _zero_extension(space, margin)
@@ -129,7 +131,7 @@ class ReflectingConvolution(odl.OperatorComp):
         As `PeriodicConvolution`, and if the kernel is too large.
     """
 
-    def __init__(self, space, kernel):
+    def __init__(self, space: odl.DiscretizedSpace, kernel: ArrayLike) -> None:
         self.kernel = _kernel_for(space, kernel)
         margin = [size // 2 for size in self.kernel.shape]
         if any(m > n for m, n in zip(margin, space.shape, strict=True)):
@@ -144,7 +146,9 @@ class ReflectingConvolution(odl.OperatorComp):
         super().__init__(odl.OperatorComp(crop, blur), extend)
 
 
-def gaussian_kernel(space, standard_deviation):
+def gaussian_kernel(
+    space: odl.DiscretizedSpace, standard_deviation: float | Sequence[float]
+) -> np.ndarray:
     r"""Return a Gaussian kernel of sum one, cut off at four standard deviations.
 
     .. math:: h_k \sim \prod_i \exp \Big( - \frac{(k_i \, \Delta_i)^2}{2 s_i^2} \Big),

@@ -10,10 +10,10 @@ from odl_learned.odl_validation import require_array_space, require_operator
 from odl_learned.weights import has_constant_weight, unweigh, weigh
 
 #: Gradients in use: problems on one space share one, and with it its norm and its twin in torch.
-_gradients = weakref.WeakValueDictionary()
+_gradients: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
 
-def gradient(space):
+def gradient(space: odl.DiscretizedSpace) -> odl.Gradient:
     r"""Return the gradient by forward differences with Neumann boundary conditions.
 
     .. math:: (\nabla u)_{i,j} = \Big( \frac{u_{i+1,j} - u_{i,j}}{h_1},
@@ -120,7 +120,7 @@ class SymmetrizedGradient(odl.Operator):
     16.0 16.0
     """
 
-    def __init__(self, domain):
+    def __init__(self, domain: odl.ProductSpace) -> None:
         space = domain[0] if isinstance(domain, odl.ProductSpace) and len(domain) else None
         if not isinstance(space, odl.DiscretizedSpace) or domain != space**space.ndim:
             raise TypeError(
@@ -160,7 +160,7 @@ class SymmetrizedGradient(odl.Operator):
         return out
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> "SymmetrizedGradientAdjoint":
         """The adjoint, minus the divergence of symmetric matrix fields."""
         return SymmetrizedGradientAdjoint(self)
 
@@ -184,7 +184,7 @@ class SymmetrizedGradientAdjoint(odl.Operator):
         If it is none.
     """
 
-    def __init__(self, forward_op):
+    def __init__(self, forward_op: SymmetrizedGradient) -> None:
         require_operator("forward_op", forward_op, SymmetrizedGradient,
                          "take the property adjoint of one.")
         super().__init__(forward_op.range, forward_op.domain, linear=True)
@@ -218,6 +218,6 @@ class SymmetrizedGradientAdjoint(odl.Operator):
         return out
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> SymmetrizedGradient:
         """The operator of which this is the adjoint."""
         return self.forward_op

@@ -1,5 +1,7 @@
 """Extensions of images beyond their boundary, by zeros and by reflection, with exact adjoints."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import odl
 
@@ -45,7 +47,7 @@ class ReflectedExtension(odl.Operator):
     [2. 2. 2. 2.]
     """
 
-    def __init__(self, space, margin):
+    def __init__(self, space: odl.DiscretizedSpace, margin: Sequence[int]) -> None:
         require_pixels(space)
         if not isinstance(margin, tuple | list) or len(margin) != space.ndim:
             raise ValueError(f"margin is {shown(margin)}, expected {space.ndim} whole numbers, one "
@@ -59,7 +61,7 @@ class ReflectedExtension(odl.Operator):
         self.margin = tuple(margin)
 
     @property
-    def sources(self):
+    def sources(self) -> list[np.ndarray]:
         """For every axis the index of the pixel that each pixel of the extension repeats."""
         return [np.pad(np.arange(n), m, mode="symmetric")
                 for n, m in zip(self.domain.shape, self.margin, strict=True)]  # fmt: skip
@@ -68,7 +70,7 @@ class ReflectedExtension(odl.Operator):
         return self.range.element(u.data[np.ix_(*self.sources)])
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> "ReflectedExtensionAdjoint":
         """Fold the margins back."""
         return ReflectedExtensionAdjoint(self)
 
@@ -87,14 +89,14 @@ class ReflectedExtensionAdjoint(odl.Operator):
         If it is none.
     """
 
-    def __init__(self, extension):
+    def __init__(self, extension: ReflectedExtension) -> None:
         require_operator("extension", extension, ReflectedExtension,
                          "take the property adjoint of one.")
         super().__init__(extension.range, extension.domain, linear=True)
         self.extension = extension
 
     @property
-    def weight_ratio(self):
+    def weight_ratio(self) -> float:
         """The weight of the extension over that of the image, one up to rounding errors."""
         return constant_weight("domain", self.domain) / constant_weight("range", self.range)
 
@@ -104,6 +106,6 @@ class ReflectedExtensionAdjoint(odl.Operator):
         return self.range.element(self.weight_ratio * folded)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> ReflectedExtension:
         """The extension."""
         return self.extension

@@ -2,6 +2,8 @@
 
 import numpy as np
 import odl
+from numpy.typing import ArrayLike
+from odl.core.space.base_tensors import TensorSpace
 
 from odl_learned.odl_validation import require_array_space, require_operator
 from odl_learned.validation import require_finite, require_real
@@ -56,7 +58,7 @@ class FilterBank(odl.Operator):
     18.0 18.0
     """
 
-    def __init__(self, space, filters):
+    def __init__(self, space: TensorSpace, filters: ArrayLike) -> None:
         require_array_space("space", space)
         if space.impl != "numpy":
             raise TypeError(f"space is {space!r}, expected one on numpy; build it with "
@@ -87,7 +89,7 @@ class FilterBank(odl.Operator):
         return self.range.element(list(responses))
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> "FilterBankAdjoint":
         """The transposed filters, then the padding folded back, between the weights."""
         return FilterBankAdjoint(self)
 
@@ -111,7 +113,7 @@ class FilterBankAdjoint(odl.Operator):
         If it is none.
     """
 
-    def __init__(self, bank):
+    def __init__(self, bank: FilterBank) -> None:
         require_operator("bank", bank, FilterBank, "take the property adjoint of one.")
         super().__init__(bank.range, bank.domain, linear=True)
         self.bank = bank
@@ -134,7 +136,7 @@ class FilterBankAdjoint(odl.Operator):
         return self.range.element(np.ascontiguousarray(padded))
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> FilterBank:
         """The operator of which this is the adjoint."""
         return self.bank
 

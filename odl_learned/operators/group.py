@@ -67,7 +67,7 @@ class QuarterTurn(odl.Operator):
         If the space is not square.
     """
 
-    def __init__(self, space, k):
+    def __init__(self, space: odl.DiscretizedSpace, k: int) -> None:
         if not isinstance(k, (int, np.integer)):
             raise TypeError(f"k is {k!r}; expected an integer, the number of quarter turns.")
         require_square(space, ndims=(2, 3))
@@ -81,12 +81,12 @@ class QuarterTurn(odl.Operator):
         out.data[...] = turned.copy() if np.shares_memory(turned, out.data) else turned
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> "QuarterTurn":
         """The rotation back."""
         return QuarterTurn(self.domain, -self.k)
 
     @property
-    def inverse(self):
+    def inverse(self) -> "QuarterTurn":
         """The rotation back."""
         return self.adjoint
 
@@ -124,7 +124,7 @@ class Reflection(odl.Operator):
      [6. 5. 4.]]
     """
 
-    def __init__(self, space, axis):
+    def __init__(self, space: odl.DiscretizedSpace, axis: int) -> None:
         require_pixels(space)
         if not isinstance(axis, (int, np.integer)) or not -space.ndim <= axis < space.ndim:
             raise ValueError(
@@ -141,11 +141,11 @@ class Reflection(odl.Operator):
         out.data[...] = mirrored.copy() if np.shares_memory(mirrored, out.data) else mirrored
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> "Reflection":
         """The reflection itself."""
         return self
 
     @property
-    def inverse(self):
+    def inverse(self) -> "Reflection":
         """The reflection itself."""
         return self

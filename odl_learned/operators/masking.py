@@ -2,13 +2,15 @@
 
 import numpy as np
 import odl
+from numpy.typing import ArrayLike
 from odl.core.set.space import LinearSpace
+from odl.core.space.base_tensors import TensorSpace
 
 from odl_learned.odl_validation import require_array_space
 from odl_learned.validation import require_finite, require_real, require_shape
 
 
-def mask_operator(space, mask):
+def mask_operator(space: TensorSpace, mask: ArrayLike) -> odl.MultiplyOperator:
     r"""Return the pointwise multiplication by a mask, its own adjoint.
 
     .. math:: (A u)_j = m_j u_j, \qquad m_j \in \{0, 1\}.

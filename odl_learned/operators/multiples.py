@@ -2,6 +2,8 @@
 
 import numpy as np
 import odl
+from odl.core.set.space import LinearSpaceElement
+from odl.core.space.base_tensors import TensorSpace
 
 from odl_learned.odl_validation import (
     require_array_space,
@@ -32,14 +34,14 @@ class PointwiseExponential(odl.Operator):
     [1.        , 2.71828183] [1.        , 2.71828183]
     """
 
-    def __init__(self, space):
+    def __init__(self, space: TensorSpace) -> None:
         require_array_space("space", space)
         super().__init__(space, space, linear=False)
 
     def _call(self, u):
         return self.range.element(np.exp(u.data))
 
-    def derivative(self, point):
+    def derivative(self, point: LinearSpaceElement) -> odl.Operator:
         """Multiplication by ``exp(u)``."""
         return odl.MultiplyOperator(self(point), domain=self.domain, range=self.range)
 
@@ -78,7 +80,7 @@ class FunctionalMultiple(odl.Operator):
     [ 5., 10.]
     """
 
-    def __init__(self, functional, operator):
+    def __init__(self, functional: odl.functionals.Functional, operator: odl.Operator) -> None:
         require_functional("functional", functional)
         require_operator("operator", operator)
         if functional.domain != operator.domain:
@@ -92,7 +94,7 @@ class FunctionalMultiple(odl.Operator):
     def _call(self, x):
         return float(np.real(self.functional(x))) * self.operator(x)
 
-    def derivative(self, point):
+    def derivative(self, point: LinearSpaceElement) -> odl.Operator:
         """The derivative at a point."""
         return _MultipleDerivative(self, self.domain.element(point).copy())
 

@@ -1,12 +1,14 @@
 """What a solver gives back: the answer, its certificate, and why it stopped."""
 
 import collections
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import numpy as np
 
+from odl_learned.solvers.types import Image
 
-class Solution(NamedTuple):
+
+class Solution(NamedTuple, Generic[Image]):
     r"""Result of a solver.
 
     For one ODL element all numbers are Python numbers; for a batch they are numpy arrays with one
@@ -36,13 +38,13 @@ class Solution(NamedTuple):
         The vector field ``v`` that `tgv_denoising` minimizes over, or None.
     """
 
-    x: Any
-    error_bound: Any
-    niter: Any
-    reason: Any
-    gap: Any = None
+    x: Image
+    error_bound: float | np.ndarray | None
+    niter: int | np.ndarray
+    reason: str | np.ndarray
+    gap: float | np.ndarray | None = None
     dual: Any = None
-    residual: Any = None
+    residual: float | np.ndarray | None = None
     field: Any = None
 
     def __repr__(self):

@@ -33,14 +33,14 @@ def pydicom_package():
     return pydicom
 
 
-def as_path(path):
+def as_path(path: str | os.PathLike) -> Path:
     """The path as a Path; raise TypeError if it is none."""
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path is {shown(path)}, expected a string or a pathlib.Path.")
     return Path(path)
 
 
-def require_file(path):
+def require_file(path: str | os.PathLike) -> Path:
     """The path as a Path; raise FileNotFoundError if it is not a file."""
     path = as_path(path)
     if not path.is_file():

@@ -50,7 +50,7 @@ class Limits:
                     f"{field.name} is {value!r}; expected a positive number, math.inf for no limit."
                 )
 
-    def require(self, name, claimed, stored):
+    def require(self, name: str, claimed: float, stored: float) -> None:
         """Raise ValueError if ``claimed`` bytes are too many for ``stored`` bytes of a file."""
         if claimed <= min(self.max_bytes, max(self.max_ratio * stored, self.small_bytes)):
             return

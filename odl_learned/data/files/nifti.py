@@ -66,9 +66,9 @@ def read_nifti(path: str | PathLike, limits: Limits = Limits()) -> Stack:
     limits.require(str(path), 8 * math.prod(shape), 8 * path.stat().st_size)
     array = _upright(_read(path, volume, ()), axes, flips)
     to_mm = _millimeters(volume)
-    zooms = [None if to_mm is None else float(volume.header.get_zooms()[axis]) * to_mm
+    zooms = [0.0 if to_mm is None else float(volume.header.get_zooms()[axis]) * to_mm
              for axis in axes]  # fmt: skip
-    known = to_mm is not None and min(zooms) > 0
+    known = min(zooms) > 0
     return Stack(_single(str(path), array), (zooms[0], zooms[1]) if known else None,
                  zooms[2] if known and shape[2] > 1 else None, "")
 

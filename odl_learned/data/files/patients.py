@@ -72,7 +72,7 @@ def find_patients(folder: str | PathLike, limits: Limits = Limits()) -> dict[str
     if not scans:
         raise ValueError(f"{folder} has neither DICOM images nor HDF5 files below it; check the "
                          "path.")
-    patients = {}
+    patients: dict[str, list[Path]] = {}
     for scan, patient in scans.items():
         patients.setdefault(patient, []).append(scan)
     return dict(sorted(patients.items()))

@@ -6,6 +6,7 @@ from typing import final
 
 import numpy as np
 import odl
+from numpy.typing import ArrayLike
 
 from odl_learned.data.dicom.files import require_file
 from odl_learned.data.files import hdf5_files
@@ -56,7 +57,7 @@ class MriScan:
     size: tuple[int, int]
     reference: np.ndarray | None
 
-    def picture(self, x) -> np.ndarray:
+    def picture(self, x: ArrayLike) -> np.ndarray:
         """Return the magnitude of an image, cropped to the picture, in the orientation of ODL.
 
         Parameters

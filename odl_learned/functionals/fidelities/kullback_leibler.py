@@ -5,7 +5,9 @@ import math
 import numpy as np
 import odl
 import scipy.special
+from odl.core.set.space import LinearSpaceElement
 
+from odl_learned.functionals.types import ProximalFactory
 from odl_learned.odl_validation import require_operator
 from odl_learned.validation import require_finite
 from odl_learned.weights import entry_weights, integral
@@ -61,7 +63,9 @@ class KullbackLeiblerFidelity(odl.functionals.Functional):
     True
     """
 
-    def __init__(self, data, background=None):
+    def __init__(
+        self, data: LinearSpaceElement, background: LinearSpaceElement | None = None
+    ) -> None:
         space = _space_of(data)
         background = space.zero() if background is None else background
         if getattr(background, "space", None) != space:
@@ -84,17 +88,17 @@ class KullbackLeiblerFidelity(odl.functionals.Functional):
         return integral(self.domain, scipy.special.kl_div(b, s))
 
     @property
-    def gradient(self):
+    def gradient(self) -> odl.Operator:
         """The gradient operator ``1 - b / (y + r)``."""
         return _Ratio(self)
 
     @property
-    def proximal(self):
+    def proximal(self) -> ProximalFactory:
         """Factory of the proximal, the root of a quadratic equation in every entry."""
         return lambda sigma=1.0: _Entrywise(self, float(sigma), _root)
 
     @property
-    def convex_conj(self):
+    def convex_conj(self) -> "KullbackLeiblerConjugate":
         """The convex conjugate, with value, gradient and proximal."""
         return KullbackLeiblerConjugate(self)
 
@@ -121,7 +125,7 @@ class KullbackLeiblerConjugate(odl.functionals.Functional):
         If it is none.
     """
 
-    def __init__(self, fidelity):
+    def __init__(self, fidelity: KullbackLeiblerFidelity) -> None:
         require_operator("fidelity", fidelity, KullbackLeiblerFidelity,
                          "take the property convex_conj of one.")
         super().__init__(fidelity.domain, linear=False)
@@ -135,17 +139,17 @@ class KullbackLeiblerConjugate(odl.functionals.Functional):
         return -integral(self.domain, scipy.special.xlog1py(b, -p) + r * p)
 
     @property
-    def gradient(self):
+    def gradient(self) -> odl.Operator:
         """The gradient operator ``b / (1 - p) - r``."""
         return _Quotient(self)
 
     @property
-    def proximal(self):
+    def proximal(self) -> ProximalFactory:
         """Factory of the proximal, the root of a quadratic equation in every entry."""
         return lambda sigma=1.0: _Entrywise(self, float(sigma), _conjugate_root)
 
     @property
-    def convex_conj(self):
+    def convex_conj(self) -> KullbackLeiblerFidelity:
         """The fidelity."""
         return self.fidelity
 

@@ -2,12 +2,13 @@
 
 import numpy as np
 import odl
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.odl_validation import require_array_spaces
 from odl_learned.validation import require_finite
 
 
-def l2_fidelity(data):
+def l2_fidelity(data: LinearSpaceElement) -> odl.functionals.Functional:
     r"""Return half the squared distance to the data, in the norm of their space.
 
     .. math:: D(y) = \tfrac12 |y - \text{data}|_Y^2 .

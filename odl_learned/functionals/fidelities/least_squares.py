@@ -4,9 +4,11 @@ import warnings
 
 import numpy as np
 import odl
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.functionals.evaluation import precise_value
 from odl_learned.functionals.fidelities.l2 import l2_fidelity
+from odl_learned.functionals.types import ProximalFactory
 from odl_learned.odl_validation import require_operator
 from odl_learned.operators import operator_norm
 from odl_learned.solvers import conjugate_gradient
@@ -43,7 +45,13 @@ class LeastSquares(odl.functionals.Functional):
         If the data are not finite, or a number is out of bounds.
     """
 
-    def __init__(self, forward_op, data, accuracy=1e-6, maxiter=200):
+    def __init__(
+        self,
+        forward_op: odl.Operator,
+        data: LinearSpaceElement,
+        accuracy: float = 1e-6,
+        maxiter: int = 200,
+    ) -> None:
         require_operator("forward_op", forward_op)
         if not forward_op.is_linear or data not in forward_op.range:
             raise TypeError(
@@ -64,12 +72,12 @@ class LeastSquares(odl.functionals.Functional):
         return precise_value(self.expression, x)
 
     @property
-    def gradient(self):
+    def gradient(self) -> odl.Operator:
         """``x -> A* A x - A* y``."""
         return self.normal - odl.ConstantOperator(self.back, self.domain)
 
     @property
-    def proximal(self):
+    def proximal(self) -> ProximalFactory:
         """Factory of ``(I + sigma A* A)^-1 (x + sigma A* y)``."""
         return lambda sigma=1.0: LeastSquaresProximal(self, float(sigma))
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import odl
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.odl_validation import require_array_space, require_element
 from odl_learned.validation import require_finite, require_positive
@@ -40,9 +41,9 @@ class PoissonLikelihood(odl.functionals.Functional):
     section 6, for the continuation.
     """
 
-    def __init__(self, background, most):
-        space = getattr(background, "space", None)
-        require_array_space("background.space", space)
+    def __init__(self, background: LinearSpaceElement, most: float) -> None:
+        require_array_space("background.space", getattr(background, "space", None))
+        space = background.space
         require_element("background", background, space)
         if not space.is_real:
             raise TypeError(f"background is in {space!r}, expected a real space: counts are real.")
@@ -61,7 +62,7 @@ class PoissonLikelihood(odl.functionals.Functional):
         return integral(self.domain[0], y + r - b * (np.log(s) + low - low**2 / 2))
 
     @property
-    def gradient(self):
+    def gradient(self) -> odl.Operator:
         """The gradient in projections and counts."""
         return _LikelihoodGradient(self)
 

@@ -7,6 +7,7 @@ import odl
 import scipy.fft
 
 from odl_learned.functionals.evaluation import precise_value
+from odl_learned.functionals.types import ProximalFactory
 from odl_learned.odl_validation import require_operator
 from odl_learned.operators import gradient
 from odl_learned.solvers.smooth.preconditioners import neumann_laplacian
@@ -52,7 +53,7 @@ class H1Seminorm(odl.functionals.Functional):
     True
     """
 
-    def __init__(self, space):
+    def __init__(self, space: odl.DiscretizedSpace) -> None:
         difference = gradient(space)
         constant_weight("space", space)
         self.symbol = neumann_laplacian(space.shape, space.cell_sides)
@@ -64,17 +65,17 @@ class H1Seminorm(odl.functionals.Functional):
         return precise_value(self.expression, u)
 
     @property
-    def gradient(self):
+    def gradient(self) -> odl.Operator:
         """``grad* grad``, a linear operator."""
         return self._gradient
 
     @property
-    def proximal(self):
+    def proximal(self) -> ProximalFactory:
         """Factory of ``(I + sigma grad* grad)^-1``, a linear operator."""
         return lambda sigma=1.0: _CosineFilter(self.domain, 1 / (1 + float(sigma) * self.symbol))
 
     @property
-    def convex_conj(self):
+    def convex_conj(self) -> "H1SeminormConjugate":
         """The conjugate, finite for images of mean zero."""
         return H1SeminormConjugate(self)
 
@@ -100,7 +101,7 @@ class H1SeminormConjugate(odl.functionals.Functional):
         If it is none.
     """
 
-    def __init__(self, seminorm):
+    def __init__(self, seminorm: H1Seminorm) -> None:
         require_operator("seminorm", seminorm, H1Seminorm, "take the property convex_conj of one.")
         super().__init__(seminorm.domain, linear=False)
         self.seminorm, self.symbol = seminorm, seminorm.symbol
@@ -116,13 +117,13 @@ class H1SeminormConjugate(odl.functionals.Functional):
         return weight * float(np.sum(squares[1:] / symbol[1:])) / 2
 
     @property
-    def proximal(self):
+    def proximal(self) -> ProximalFactory:
         """Factory of ``(sigma I + grad* grad)^-1 grad* grad``, a linear operator."""
         return lambda sigma=1.0: _CosineFilter(
             self.domain, self.symbol / (float(sigma) + self.symbol))
 
     @property
-    def convex_conj(self):
+    def convex_conj(self) -> H1Seminorm:
         """The seminorm."""
         return self.seminorm
 

@@ -10,7 +10,11 @@ from odl_learned.operators import FunctionalMultiple
 from odl_learned.validation import require_nonnegative, require_positive
 
 
-def smoothed_length(op, alpha, nu):
+def smoothed_length(
+    op: odl.Operator,
+    alpha: float | odl.functionals.Functional,
+    nu: float | odl.functionals.Functional,
+) -> odl.functionals.Functional:
     r"""Return the smoothed length of what an operator makes of its argument, as an expression.
 
     .. math:: R(z) = \alpha \int \sqrt{|A z|^2 + \nu^2}
@@ -50,7 +54,7 @@ def smoothed_length(op, alpha, nu):
     if not isinstance(op.range, odl.ProductSpace):
         op = odl.BroadcastOperator(op)
     for name, value in (("alpha", alpha), ("nu", nu)):
-        if not isinstance(value, numbers.Real):
+        if not isinstance(value, float | numbers.Real):
             require_functional(name, value)
             if value.domain != op.domain:
                 raise ValueError(f"{name} is defined on {value.domain!r}, expected the domain of "

@@ -41,7 +41,7 @@ class SmoothedGroupL1(odl.functionals.Functional):
     5.101
     """
 
-    def __init__(self, vfspace, nu):
+    def __init__(self, vfspace: odl.ProductSpace, nu: float) -> None:
         is_power = isinstance(vfspace, odl.ProductSpace) and len(vfspace) > 0
         if not is_power or vfspace != vfspace[0] ** len(vfspace):
             raise TypeError(
@@ -66,7 +66,7 @@ class SmoothedGroupL1(odl.functionals.Functional):
         return integral(self.domain[0], self._length(p))
 
     @property
-    def gradient(self):
+    def gradient(self) -> odl.Operator:
         """The gradient operator ``p / sqrt(|p|^2 + nu^2)``."""
         return _SmoothedDirection(self)
 
@@ -119,7 +119,7 @@ class SmoothedTV(odl.functionals.Functional):
     J. Math. Imaging Vis. 63 (2021), section 4.
     """
 
-    def __init__(self, space, alpha, nu, xi):
+    def __init__(self, space: odl.DiscretizedSpace, alpha: float, nu: float, xi: float) -> None:
         require_positive("alpha", alpha)
         require_positive("nu", nu)
         if not (is_finite_number(xi) and xi >= 0):
@@ -137,6 +137,6 @@ class SmoothedTV(odl.functionals.Functional):
         return float(np.real(self.expression(u)))
 
     @property
-    def gradient(self):
+    def gradient(self) -> odl.Operator:
         """The gradient operator in the inner product of the space."""
         return self.expression.gradient

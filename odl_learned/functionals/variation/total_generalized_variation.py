@@ -1,10 +1,15 @@
 """Total generalized variation of second order: value and proximal to a certified accuracy."""
 
+
+
 import numpy as np
 import odl
+from odl.core.set.space import LinearSpaceElement
 
+from odl_learned.functionals.types import ProximalFactory
 from odl_learned.functionals.variation.total_variation import DenoisingProximal
 from odl_learned.operators import gradient
+from odl_learned.solvers.solution import Solution
 from odl_learned.solvers.variation.tgv import tgv_denoising, tgv_gradient, tgv_value
 from odl_learned.validation import require_count, require_positive
 from odl_learned.weights import constant_weight
@@ -56,7 +61,9 @@ class TotalGeneralizedVariation(odl.functionals.Functional):
     1.5 6.5
     """
 
-    def __init__(self, space, beta, accuracy=1e-3, maxiter=20000):
+    def __init__(
+        self, space: odl.DiscretizedSpace, beta: float, accuracy: float = 1e-3, maxiter: int = 20000
+    ) -> None:
         gradient(space)
         constant_weight("space", space)
         require_positive("beta", beta)
@@ -69,16 +76,16 @@ class TotalGeneralizedVariation(odl.functionals.Functional):
         return tgv_value(u, self.beta, self.accuracy, self.maxiter)
 
     @property
-    def gradient(self):
+    def gradient(self) -> odl.Operator:
         """The gradient operator, where there is a gradient, elsewhere a subgradient."""
         return _TotalGeneralizedVariationGradient(self)
 
     @property
-    def proximal(self):
+    def proximal(self) -> ProximalFactory:
         """Factory of proximal operators, ``sigma -> prox``."""
         return lambda sigma=1.0: DenoisingProximal(self, float(sigma))
 
-    def denoised(self, x, sigma):
+    def denoised(self, x: LinearSpaceElement, sigma: float) -> Solution[LinearSpaceElement]:
         """Return the `Solution` of the proximal; see `solvers.tgv_denoising`."""
         return tgv_denoising(x, sigma, self.beta, self.accuracy, self.maxiter)
 

@@ -1,9 +1,14 @@
 """Total variation, with a proximal to a certified accuracy."""
 
+
+
 import odl
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.functionals.evaluation import precise_value
+from odl_learned.functionals.types import ProximalFactory
 from odl_learned.operators import gradient
+from odl_learned.solvers.solution import Solution
 from odl_learned.solvers.variation.rof import rof
 from odl_learned.validation import is_finite_number, require_count, require_positive
 from odl_learned.weights import constant_weight
@@ -49,7 +54,13 @@ class TotalVariation(odl.functionals.Functional):
     Physica D 60 (1992).
     """
 
-    def __init__(self, space, exponent=2, accuracy=1e-5, maxiter=10000):
+    def __init__(
+        self,
+        space: odl.DiscretizedSpace,
+        exponent: int = 2,
+        accuracy: float = 1e-5,
+        maxiter: int = 10000,
+    ) -> None:
         difference = gradient(space)
         constant_weight("space", space)
         if not is_finite_number(exponent) or exponent not in (1, 2):
@@ -67,11 +78,11 @@ class TotalVariation(odl.functionals.Functional):
         return precise_value(self.expression, u)
 
     @property
-    def proximal(self):
+    def proximal(self) -> ProximalFactory:
         """Factory of proximal operators, ``sigma -> prox``."""
         return lambda sigma=1.0: DenoisingProximal(self, float(sigma))
 
-    def denoised(self, x, sigma):
+    def denoised(self, x: LinearSpaceElement, sigma: float) -> Solution[LinearSpaceElement]:
         """Return the `Solution` of the proximal, with its certificate; see `solvers.rof`."""
         return rof(x, sigma, self.accuracy, self.maxiter, self.exponent)
 

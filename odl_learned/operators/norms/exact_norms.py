@@ -133,9 +133,8 @@ def _(op: odl.ProductSpaceOperator):
     below, above = component_weights(op.domain), component_weights(op.range)
     norms = [(above[i] / below[j], exact_norm(block))
              for i, j, block in zip(rows, columns, op.ops.data, strict=True)]  # fmt: skip
-    if any(norm is None for _, norm in norms):
-        return None
-    return max((math.sqrt(ratio) * norm for ratio, norm in norms), default=0.0)
+    known = [math.sqrt(ratio) * norm for ratio, norm in norms if norm is not None]
+    return max(known, default=0.0) if len(known) == len(norms) else None
 
 
 @exact_norm.register

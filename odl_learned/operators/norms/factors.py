@@ -110,7 +110,8 @@ def simplified(parts: list, right: bool = True) -> tuple[float, list]:
     scale : float
     parts : list of parts
     """
-    scale, rest = 1.0, []
+    scale: float = 1.0
+    rest: list = []
     for part in parts:
         if isinstance(part, Diagonal) and part.is_unitary:
             part = Unitary(part.largest)
@@ -180,7 +181,7 @@ def _(op: odl.MultiplyOperator):
     if op.domain != op.range or isinstance(op.domain, odl.core.set.Field):
         return None
     factor = op.multiplicand
-    return [Multiple(float(abs(factor))) if np.isscalar(factor) else _multiplication(factor)]
+    return [Multiple(float(np.abs(factor))) if np.isscalar(factor) else _multiplication(factor)]
 
 
 def _multiplication(element):

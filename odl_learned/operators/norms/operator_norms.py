@@ -11,7 +11,8 @@ from odl_learned.operators.norms.lanczos import probable_bound
 from odl_learned.operators.tomography.projectors.stacked import is_stacked, plane_of
 from odl_learned.validation import is_finite_number, require_count, require_positive
 
-_known = weakref.WeakKeyDictionary()
+#: Norms that were computed, with their accuracies and risks.
+_known: weakref.WeakKeyDictionary[odl.Operator, tuple] = weakref.WeakKeyDictionary()
 
 
 def operator_norm(op: odl.Operator, rng: np.random.Generator | None = None, rtol: float = 1e-3,
@@ -86,7 +87,7 @@ def operator_norm(op: odl.Operator, rng: np.random.Generator | None = None, rtol
         raise ValueError(f"risk is {risk!r}; expected a probability between 0 and 1, such as 1e-6.")
     if isinstance(op, (odl.OperatorLeftScalarMult, odl.OperatorRightScalarMult)):
         return float(abs(op.scalar)) * operator_norm(op.operator, rng, rtol, maxiter, risk)
-    known_rtol, known_risk, norm = _known.get(op, (math.inf, 1.0, None))
+    known_rtol, known_risk, norm = _known.get(op, (math.inf, 1.0, math.inf))
     if rng is None and known_rtol <= rtol and known_risk <= risk:
         return norm
     if is_stacked(op):  # the same matrix in every slice

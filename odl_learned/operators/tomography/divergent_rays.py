@@ -11,8 +11,14 @@ from odl_learned.operators.tomography.ray import number_of_bins, radius_of, requ
 from odl_learned.validation import is_finite_number, require_positive
 
 
-def fan_beam_ray_transform(space, num_angles, src_radius, det_radius, num_bins=None,
-                           det_half_width=None):  # fmt: skip
+def fan_beam_ray_transform(
+    space: odl.DiscretizedSpace,
+    num_angles: int,
+    src_radius: float,
+    det_radius: float,
+    num_bins: int | None = None,
+    det_half_width: float | None = None,
+) -> tomo.RayTransform:
     r"""Return ODL's ray transform for fan beams in the plane, a matrix with ASTRA's entries.
 
     .. math:: (A u)(\varphi, s) = \int_0^1 u(a + t (b - a)) \, |b - a| \, dt, \quad

@@ -2,14 +2,16 @@
 
 import numpy as np
 import odl
+from numpy.typing import ArrayLike
 from odl.applications import tomo
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.odl_validation import require_array_space, require_element, require_operator
 from odl_learned.operators.tomography.projectors.implementation import with_views
 from odl_learned.validation import require_count, require_finite, require_positive, require_real
 
 
-def attenuation_factors(ray_transform, mu):
+def attenuation_factors(ray_transform: odl.Operator, mu: LinearSpaceElement) -> LinearSpaceElement:
     r"""Return the part of the radiation that gets through an object, for every line.
 
     .. math:: a = \exp(-A \mu) .
@@ -44,7 +46,9 @@ def attenuation_factors(ray_transform, mu):
     return line_integrals.space.element(np.exp(-line_integrals.data))
 
 
-def emission_operator(ray_transform, attenuation, scale=1.0):
+def emission_operator(
+    ray_transform: odl.Operator, attenuation: ArrayLike, scale: float = 1.0
+) -> odl.Operator:
     r"""Return the forward operator of positron emission tomography as an ODL expression.
 
     .. math:: (B u)_i = \text{scale} \, a_i \, (A u)_i, \qquad
@@ -94,7 +98,7 @@ def emission_operator(ray_transform, attenuation, scale=1.0):
     return odl.MultiplyOperator(weights) @ ray_transform
 
 
-def view_subsets(ray_transform, number):
+def view_subsets(ray_transform: tomo.RayTransform, number: int) -> list[tomo.RayTransform]:
     """Return ray transforms of interleaved subsets of the views, for ``solvers.osem``.
 
     Subset ``k`` has the views ``k, k + number, k + 2 number, ...``, so that its part of data or

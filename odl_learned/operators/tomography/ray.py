@@ -15,7 +15,12 @@ from odl_learned.weights import constant_weight
 MOST_BINS = 2**20
 
 
-def parallel_ray_transform(space, num_angles, num_bins=None, det_half_width=None):
+def parallel_ray_transform(
+    space: odl.DiscretizedSpace,
+    num_angles: int,
+    num_bins: int | None = None,
+    det_half_width: float | None = None,
+) -> tomo.RayTransform:
     r"""Return ODL's ray transform for parallel beams, a matrix with ASTRA's entries.
 
     .. math:: (A u)(\varphi, s) = \int u(s \theta + t \theta^\perp) \, dt,
@@ -144,7 +149,7 @@ def ray_transform_in(forward_op):
     return op
 
 
-def require_even_angles(forward_op):
+def require_even_angles(forward_op: odl.Operator) -> None:
     """Raise ValueError if ``A* A`` cannot commute with quarter turns, by the number of views.
 
     A quarter turn must map the set of lines to itself: of parallel beams over half a circle the

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import odl
+from numpy.typing import ArrayLike
 from odl.applications import tomo
 
 from odl_learned.operators.tomography.divergent_rays import require_circles
@@ -17,7 +18,13 @@ LARGEST_SPAN = 4 * math.pi
 EVEN = 1e-4
 
 
-def scanned_parallel_beam(space, angles, num_bins, bin_width, axis_bin=None):
+def scanned_parallel_beam(
+    space: odl.DiscretizedSpace,
+    angles: ArrayLike,
+    num_bins: int,
+    bin_width: float,
+    axis_bin: float | None = None,
+) -> tomo.RayTransform:
     r"""Return the ray transform of a scan by parallel beams, with the angles of its log.
 
     .. math:: (A u)(\varphi, s) = \int u(s \theta + t \theta^\perp) \, dt, \quad
@@ -74,8 +81,15 @@ def scanned_parallel_beam(space, angles, num_bins, bin_width, axis_bin=None):
     return parallel_beam(space, views, _detector(num_bins, bin_width, axis_bin))
 
 
-def scanned_fan_beam(space, angles, source_to_axis, source_to_detector, num_bins, bin_width,
-                     axis_bin=None):  # fmt: skip
+def scanned_fan_beam(
+    space: odl.DiscretizedSpace,
+    angles: ArrayLike,
+    source_to_axis: float,
+    source_to_detector: float,
+    num_bins: int,
+    bin_width: float,
+    axis_bin: float | None = None,
+) -> tomo.RayTransform:
     r"""Return the ray transform of a scan by fan beams, with the angles and distances of its log.
 
     .. math:: (A u)(\varphi, s) = \int_0^1 u(a + t (b - a)) \, |b - a| \, dt, \quad

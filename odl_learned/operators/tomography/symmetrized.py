@@ -52,7 +52,7 @@ class SinogramTurn(odl.Operator):
         If views are missing or not equally spaced.
     """
 
-    def __init__(self, forward_op: tomo.RayTransform, k: int):
+    def __init__(self, forward_op: tomo.RayTransform, k: int) -> None:
         if not isinstance(k, (int, np.integer)):
             raise TypeError(f"k is {shown(k)}; expected an integer, the number of quarter turns.")
         require_symmetric_views(forward_op)
@@ -68,12 +68,12 @@ class SinogramTurn(odl.Operator):
         out.data[...] = turned
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> "SinogramTurn":
         """The turn back."""
         return SinogramTurn(self.forward_op, -self.k)
 
     @property
-    def inverse(self):
+    def inverse(self) -> "SinogramTurn":
         """The turn back."""
         return self.adjoint
 
@@ -140,7 +140,7 @@ class SymmetrizedRayTransform(odl.Operator):
     True
     """
 
-    def __init__(self, forward_op: tomo.RayTransform):
+    def __init__(self, forward_op: tomo.RayTransform) -> None:
         require_symmetric_views(forward_op)
         require_square(forward_op.domain, ndims=(2, 3))
         super().__init__(forward_op.domain, forward_op.range, linear=True)
@@ -153,12 +153,12 @@ class SymmetrizedRayTransform(odl.Operator):
         return _mean(terms, self.range, out)
 
     @property
-    def geometry(self):
+    def geometry(self) -> tomo.Geometry:
         """That of the ray transform."""
         return self.forward_op.geometry
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> "SymmetrizedRayTransformAdjoint":
         """``1/4 sum_k R^{-k} A* P^k``, the symmetrized back projection."""
         return SymmetrizedRayTransformAdjoint(self)
 
@@ -171,7 +171,7 @@ class SymmetrizedRayTransformAdjoint(odl.Operator):
     symmetrized : SymmetrizedRayTransform
     """
 
-    def __init__(self, symmetrized: SymmetrizedRayTransform):
+    def __init__(self, symmetrized: SymmetrizedRayTransform) -> None:
         if not isinstance(symmetrized, SymmetrizedRayTransform):
             raise TypeError(f"symmetrized is {shown(symmetrized)}; expected a "
                             "SymmetrizedRayTransform.")
@@ -186,7 +186,7 @@ class SymmetrizedRayTransformAdjoint(odl.Operator):
         return _mean(terms, self.range, out)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> SymmetrizedRayTransform:
         """The symmetrized ray transform."""
         return self.adjoint_op
 

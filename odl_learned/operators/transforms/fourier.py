@@ -3,6 +3,8 @@
 import numpy as np
 import odl
 import scipy.fft
+from numpy.typing import ArrayLike
+from odl.core.space.base_tensors import TensorSpace
 
 from odl_learned.odl_validation import require_operator
 from odl_learned.validation import require_finite, require_real, require_shape
@@ -68,7 +70,9 @@ class SampledFourier(odl.Operator):
     1.0
     """
 
-    def __init__(self, domain, weights, range=None):
+    def __init__(
+        self, domain: TensorSpace, weights: ArrayLike, range: TensorSpace | None = None
+    ) -> None:
         weight_x = _complex_weight("domain", domain)
         if range is None:
             range = odl.cn(domain.shape, dtype=domain.dtype_identifier, weighting=weight_x)
@@ -103,7 +107,7 @@ class SampledFourier(odl.Operator):
         np.multiply(values, self.weights, out=out.data)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> "SampledFourierAdjoint":
         """The adjoint in the weighted inner products of domain and range."""
         return SampledFourierAdjoint(self)
 
@@ -124,7 +128,7 @@ class SampledFourierAdjoint(odl.Operator):
         If it is none.
     """
 
-    def __init__(self, forward_op):
+    def __init__(self, forward_op: SampledFourier) -> None:
         require_operator("forward_op", forward_op, SampledFourier,
                          "take the property adjoint of one.")
         super().__init__(forward_op.range, forward_op.domain, linear=True)
@@ -142,6 +146,6 @@ class SampledFourierAdjoint(odl.Operator):
         np.multiply(values, ratio, out=out.data)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> SampledFourier:
         """The operator of which this is the adjoint."""
         return self.forward_op

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import odl
@@ -54,7 +55,7 @@ class Translation(FourierMultiplier):
     [[4. 1. 2. 3.]]
     """
 
-    def __init__(self, space, shift):
+    def __init__(self, space: odl.DiscretizedSpace, shift: float | Sequence[float]) -> None:
         require_pixels(space)
         shift = np.atleast_1d(np.asarray(shift))
         require_shape("shift", shift, (space.ndim,), "It needs one number for each axis.")
@@ -73,7 +74,7 @@ class Translation(FourierMultiplier):
         super().__init__(space, multiplier, range(space.ndim))
 
     @property
-    def is_whole(self):
+    def is_whole(self) -> bool:
         """Whether the shift is by whole pixels along every axis, so that it permutes them."""
         return all(number.is_integer() for number in self.pixels)
 
@@ -86,12 +87,12 @@ class Translation(FourierMultiplier):
         out.data[...] = shifted
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> "Translation":
         """The translation back."""
         return Translation(self.domain, [-number for number in self.shift])
 
     @property
-    def inverse(self):
+    def inverse(self) -> "Translation":
         """The translation back."""
         return self.adjoint
 
@@ -131,7 +132,7 @@ class Shear(FourierMultiplier):
     True
     """
 
-    def __init__(self, space, axis, slope):
+    def __init__(self, space: odl.DiscretizedSpace, axis: int, slope: float) -> None:
         require_pixels(space)
         if space.ndim != 2:
             raise ValueError(f"space has {space.ndim} dimensions, expected 2: lines of the plane "
@@ -147,12 +148,12 @@ class Shear(FourierMultiplier):
         self.axis, self.slope = axis, slope
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> "Shear":
         """The shear back."""
         return Shear(self.domain, self.axis, -self.slope)
 
     @property
-    def inverse(self):
+    def inverse(self) -> "Shear":
         """The shear back."""
         return self.adjoint
 
@@ -206,7 +207,7 @@ class Rotation(odl.OperatorComp):
     True 1.000000
     """
 
-    def __init__(self, space, angle):
+    def __init__(self, space: odl.DiscretizedSpace, angle: float) -> None:
         require_square(space, "rotation")
         if not is_finite_number(angle):
             raise ValueError(f"angle is {angle!r}; expected a finite number, in radians.")
@@ -256,6 +257,6 @@ class RotoTranslation(odl.OperatorComp):
     True
     """
 
-    def __init__(self, space, angle, shift):
+    def __init__(self, space: odl.DiscretizedSpace, angle: float, shift: Sequence[float]) -> None:
         super().__init__(Translation(space, shift), Rotation(space, angle))
         self.angle, self.shift = self.right.angle, self.left.shift

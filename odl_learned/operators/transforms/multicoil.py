@@ -2,6 +2,8 @@
 
 import numpy as np
 import odl
+from numpy.typing import ArrayLike
+from odl.core.space.base_tensors import TensorSpace
 
 from odl_learned.odl_validation import require_operator
 from odl_learned.operators.transforms.fourier import SampledFourier
@@ -57,7 +59,13 @@ class MultiCoilFourier(odl.Operator):
     True
     """
 
-    def __init__(self, domain, weights, sensitivities, range=None):
+    def __init__(
+        self,
+        domain: TensorSpace,
+        weights: ArrayLike,
+        sensitivities: ArrayLike,
+        range: odl.ProductSpace | None = None,
+    ) -> None:
         coils, ratio = _coils(sensitivities), 1.0
         if range is not None:
             ratio = _power_weight(range, coils)
@@ -82,12 +90,12 @@ class MultiCoilFourier(odl.Operator):
         return out
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> "MultiCoilFourierAdjoint":
         """The adjoint in the weighted inner products of domain and range."""
         return MultiCoilFourierAdjoint(self)
 
     @property
-    def normal(self):
+    def normal(self) -> odl.Operator:
         r"""The expression ``A* A``; as a torch module it needs one pair of transforms per coil.
 
         .. math:: A^* A u = \frac{w_Y}{w_X} \sum_c \bar s_c \, F^{-1} S^2 F (s_c u).
@@ -111,7 +119,7 @@ class MultiCoilFourierAdjoint(odl.Operator):
         If it is none.
     """
 
-    def __init__(self, forward_op):
+    def __init__(self, forward_op: MultiCoilFourier) -> None:
         require_operator("forward_op", forward_op, MultiCoilFourier,
                          "take the property adjoint of one.")
         super().__init__(forward_op.range, forward_op.domain, linear=True)
@@ -129,7 +137,7 @@ class MultiCoilFourierAdjoint(odl.Operator):
         return out
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> MultiCoilFourier:
         """The operator of which this is the adjoint."""
         return self.forward_op
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import odl
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.odl_validation import require_operator, shown
 from odl_learned.operators.transforms.multicoil import MultiCoilFourier
@@ -50,7 +51,7 @@ class RootSumOfSquares(odl.Operator):
     [ 5., 13.]
     """
 
-    def __init__(self, domain, smoothing=0.0):
+    def __init__(self, domain: odl.ProductSpace, smoothing: float = 0.0) -> None:
         if not (isinstance(domain, odl.ProductSpace) and domain.is_power_space and len(domain)
                 and not isinstance(domain[0], odl.ProductSpace)):  # fmt: skip
             raise TypeError(f"domain is {shown(domain)}, expected a power space of images, one for "
@@ -66,7 +67,7 @@ class RootSumOfSquares(odl.Operator):
         total = sum(part.data.real**2 + part.data.imag**2 for part in u)
         return np.sqrt(total + total.dtype.type(self.smoothing) ** 2)
 
-    def derivative(self, point):
+    def derivative(self, point: LinearSpaceElement) -> odl.Operator:
         """The derivative at a point; ValueError where the root is zero."""
         point = self.domain.element(point)
         root = self._root(point)

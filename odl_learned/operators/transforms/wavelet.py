@@ -3,6 +3,7 @@
 import numpy as np
 import odl
 import pywt
+from odl.core.space.base_tensors import TensorSpace
 
 from odl_learned.odl_validation import require_operator
 from odl_learned.operators.norms.factors import Unitary, parts_of
@@ -65,7 +66,7 @@ class OrthogonalWavelet(odl.Operator):
     True
     """
 
-    def __init__(self, space, wavelet, nlevels):
+    def __init__(self, space: TensorSpace, wavelet: str | pywt.Wavelet, nlevels: int) -> None:
         weight = constant_weight("space", space)
         if space.impl != "numpy":
             raise TypeError(f"space is {space!r}, expected one on numpy; build it with "
@@ -99,7 +100,7 @@ class OrthogonalWavelet(odl.Operator):
             result[block] = values
         return self.range.element(result)
 
-    def details(self, level):
+    def details(self, level: int) -> odl.Operator:
         """Return the operator to the details of one level, all other coefficients zero.
 
         Parameters
@@ -125,12 +126,12 @@ class OrthogonalWavelet(odl.Operator):
         return odl.MultiplyOperator(mask, domain=self.range, range=self.range) @ self
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> "OrthogonalWaveletAdjoint":
         """The adjoint, which is the inverse."""
         return OrthogonalWaveletAdjoint(self)
 
     @property
-    def inverse(self):
+    def inverse(self) -> "OrthogonalWaveletAdjoint":
         """The inverse, which is the adjoint."""
         return self.adjoint
 
@@ -151,7 +152,7 @@ class OrthogonalWaveletAdjoint(odl.Operator):
         If it is none.
     """
 
-    def __init__(self, transform):
+    def __init__(self, transform: OrthogonalWavelet) -> None:
         require_operator("transform", transform, OrthogonalWavelet,
                          "take the property adjoint of one.")
         super().__init__(transform.range, transform.domain, linear=True)
@@ -168,12 +169,12 @@ class OrthogonalWaveletAdjoint(odl.Operator):
         return self.range.element(result)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> OrthogonalWavelet:
         """The transform."""
         return self.transform
 
     @property
-    def inverse(self):
+    def inverse(self) -> OrthogonalWavelet:
         """The transform."""
         return self.transform
 

@@ -40,7 +40,7 @@ class PrecisionOperator(odl.Operator):
     True
     """
 
-    def __init__(self, whitening):
+    def __init__(self, whitening: Whitening) -> None:
         require_operator("whitening", whitening, Whitening, "build it with "
                          "Whitening(space, log_diagonal, neighbors, radius).")
         super().__init__(whitening.domain, whitening.domain, linear=True)
@@ -55,12 +55,12 @@ class PrecisionOperator(odl.Operator):
         return 2 * self.whitening.log_determinant
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> "PrecisionOperator":
         """The operator itself."""
         return self
 
     @property
-    def inverse(self):
+    def inverse(self) -> "CovarianceOperator":
         """The covariance."""
         return CovarianceOperator(self)
 
@@ -80,7 +80,7 @@ class CovarianceOperator(odl.Operator):
         If it is none.
     """
 
-    def __init__(self, precision):
+    def __init__(self, precision: PrecisionOperator) -> None:
         require_operator("precision", precision, PrecisionOperator,
                          "build it with PrecisionOperator(whitening).")
         super().__init__(precision.domain, precision.domain, linear=True)
@@ -96,11 +96,11 @@ class CovarianceOperator(odl.Operator):
         return -self.precision.log_determinant
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> "CovarianceOperator":
         """The operator itself."""
         return self
 
     @property
-    def inverse(self):
+    def inverse(self) -> PrecisionOperator:
         """The precision."""
         return self.precision

@@ -4,6 +4,7 @@ import numpy as np
 import odl
 import scipy.sparse
 import scipy.sparse.linalg
+from numpy.typing import ArrayLike
 
 from odl_learned.odl_validation import require_array_space, require_operator, shown
 from odl_learned.operators.triangular.neighborhood import Neighborhood
@@ -67,7 +68,14 @@ class Whitening(odl.Operator):
     True
     """
 
-    def __init__(self, space, log_diagonal, neighbors, radius, mask=None):
+    def __init__(
+        self,
+        space: odl.LinearSpace,
+        log_diagonal: ArrayLike,
+        neighbors: ArrayLike,
+        radius: int,
+        mask: np.ndarray | None = None,
+    ) -> None:
         channels, shape = _images(space)
         hood = Neighborhood(radius, channels)
         powers = (channels,) if isinstance(space, odl.ProductSpace) else ()
@@ -101,12 +109,12 @@ class Whitening(odl.Operator):
         return self._through(u, lambda columns: self.matrix @ columns)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> "WhiteningAdjoint":
         """``W^-1 L W``."""
         return WhiteningAdjoint(self)
 
     @property
-    def inverse(self):
+    def inverse(self) -> "Unwhitening":
         """``L^-T``, which makes samples of white noise."""
         return Unwhitening(self)
 
@@ -139,7 +147,7 @@ class WhiteningAdjoint(odl.Operator):
         If it is none.
     """
 
-    def __init__(self, whitening):
+    def __init__(self, whitening: Whitening) -> None:
         _require_whitening(whitening)
         super().__init__(whitening.range, whitening.domain, linear=True)
         self.whitening = whitening
@@ -149,12 +157,12 @@ class WhiteningAdjoint(odl.Operator):
         return unweigh(w._through(weigh(v), lambda columns: w.matrix.T @ columns))
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> Whitening:
         """The operator of which this is the adjoint."""
         return self.whitening
 
     @property
-    def inverse(self):
+    def inverse(self) -> "UnwhiteningAdjoint":
         """``W^-1 L^-1 W``."""
         return UnwhiteningAdjoint(self.whitening)
 
@@ -172,7 +180,7 @@ class Unwhitening(odl.Operator):
         If it is none.
     """
 
-    def __init__(self, whitening):
+    def __init__(self, whitening: Whitening) -> None:
         _require_whitening(whitening)
         super().__init__(whitening.range, whitening.domain, linear=True)
         self.whitening = whitening
@@ -181,12 +189,12 @@ class Unwhitening(odl.Operator):
         return self.whitening._solve(v, self.whitening.matrix, lower=False)
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> "UnwhiteningAdjoint":
         """``W^-1 L^-1 W``."""
         return UnwhiteningAdjoint(self.whitening)
 
     @property
-    def inverse(self):
+    def inverse(self) -> Whitening:
         """The operator of which this is the inverse."""
         return self.whitening
 
@@ -204,7 +212,7 @@ class UnwhiteningAdjoint(odl.Operator):
         If it is none.
     """
 
-    def __init__(self, whitening):
+    def __init__(self, whitening: Whitening) -> None:
         _require_whitening(whitening)
         super().__init__(whitening.domain, whitening.range, linear=True)
         self.whitening = whitening
@@ -214,12 +222,12 @@ class UnwhiteningAdjoint(odl.Operator):
         return unweigh(w._solve(weigh(u), w.matrix.T.tocsr(), lower=True))
 
     @property
-    def adjoint(self):
+    def adjoint(self) -> Unwhitening:
         """The operator of which this is the adjoint."""
         return Unwhitening(self.whitening)
 
     @property
-    def inverse(self):
+    def inverse(self) -> "WhiteningAdjoint":
         """``W^-1 L W``."""
         return WhiteningAdjoint(self.whitening)
 

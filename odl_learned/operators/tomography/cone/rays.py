@@ -55,4 +55,4 @@ def cone_rays(geometry: tomo.ConeBeamGeometry) -> ConeRays:
         np.atleast_2d(geometry.src_position(angles)),
         np.atleast_2d(geometry.det_point_position(angles, first)),
         np.ascontiguousarray(axes[:, 0]), np.ascontiguousarray(axes[:, 1]),
-        tuple(map(int, partition.shape)))  # fmt: skip
+        (int(partition.shape[0]), int(partition.shape[1])))  # fmt: skip

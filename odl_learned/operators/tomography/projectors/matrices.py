@@ -7,9 +7,11 @@ so that both directions read memory in order.
 import contextlib
 import contextvars
 import math
+import os
 import pathlib
 import warnings
 import weakref
+from collections.abc import Iterator
 
 from odl_learned.operators.tomography.projectors.storage import stored
 from odl_learned.validation import level_outside
@@ -17,8 +19,9 @@ from odl_learned.validation import level_outside
 #: Largest size in bytes of the two matrices of one geometry; larger ones go through ASTRA.
 SPARSE_LIMIT = 2 * 2**30
 
-_pairs = weakref.WeakValueDictionary()
-_folder = contextvars.ContextVar("cache_folder", default=None)
+_pairs: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
+_folder: contextvars.ContextVar[pathlib.Path | None] = contextvars.ContextVar(
+    "cache_folder", default=None)  # fmt: skip
 
 
 class MatrixPair:
@@ -94,7 +97,7 @@ def fits_in_memory(geometry):
 
 
 @contextlib.contextmanager
-def cache_folder(path):
+def cache_folder(path: str | os.PathLike) -> Iterator[None]:
     """Keep the matrices that are built inside a ``with`` block on disk, and read them from there.
 
     A file is found by a hash of the geometry and of the version of ASTRA, and verified by a

@@ -18,7 +18,7 @@ import odl_learned
 
 #: Rooms whose names have no types yet.
 TO_DO = {
-    "bridge", "learning", "reconstruction", "solvers", "variational",
+    "bridge", "learning", "reconstruction",
 }  # fmt: skip
 #: Public names with `Any` in an annotation, and why nothing better is true.
 ANY = {
@@ -26,6 +26,11 @@ ANY = {
     "bridge.BatchSpace.zero": "a tensor, or a tuple of them, as the space says",
     "comparison.Simulated": "operators, data and images are the user's, of whatever kind",
     "comparison.compare": "operators, data and images are the user's, of whatever kind",
+    "solvers.Solution": "numbers for an element, arrays for a batch, as the caller knows",
+    "variational.parameter_choice.Choice": "numbers for an element, arrays for a batch",
+    "solvers.Discrepancy": "operators of elements or of batches, of which only calls are asked",
+    "variational.Problem.batched": "twins are of the bridge, which this room does not know",
+    "solvers.primal_dual": "iterates are of the space of the problem, which is no type",
 }
 
 

@@ -14,11 +14,12 @@ from odl_learned.functionals.constraints import (
 )
 from odl_learned.functionals.real_parts import OnRealParts
 from odl_learned.odl_validation import require_element, require_functional, shown
+from odl_learned.solvers.types import Point
 from odl_learned.weights import component_weights, entry_weights, integral
 
 
 @rules_by_class(odl.Operator, "_call")
-def precise_value(functional: odl.functionals.Functional, x: LinearSpaceElement) -> float:
+def precise_value(functional: odl.functionals.Functional, x: Point) -> float:
     """Return the value of a functional as a float, its sums accumulated in double precision.
 
     A duality gap is a small difference of large values; in single precision it would drown in

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import typing
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -10,8 +11,9 @@ from array_api_compat import array_namespace
 from odl_learned.solvers.active import Active
 from odl_learned.solvers.checks import per_sample
 from odl_learned.solvers.landweber import arithmetic_of
-from odl_learned.solvers.samples import Element, restricted
-from odl_learned.solvers.solution import DivergenceError
+from odl_learned.solvers.samples import Batch, Element, restricted
+from odl_learned.solvers.solution import DivergenceError, Solution
+from odl_learned.solvers.types import Data, Image, LinearMap, Numbers
 from odl_learned.validation import is_finite_number, require_count, shown
 
 #: Sums below so many roundings of the largest one are roundings: transforms add up in log2(n).
@@ -52,7 +54,14 @@ class RowColumnWeights:
     sart : the same over subsets of the data, one after the other.
     """
 
-    def weights(self, forward_op, data, x0, samples, residuals):
+    def weights(
+        self,
+        forward_op: LinearMap[Image, Data],
+        data: Data,
+        x0: Image,
+        samples: Element | Batch,
+        residuals: Element | Batch,
+    ) -> "Weights":
         """Return the `Weights` for operator, data and start, as `landweber` asks for them.
 
         Raises
@@ -64,8 +73,8 @@ class RowColumnWeights:
         """
         for name, x, arithmetic in (("data", data, residuals), ("x0", x0, samples)):
             values = getattr(x, "data", None) if isinstance(arithmetic, Element) else x
-            real = hasattr(values, "dtype") and array_namespace(values).isdtype(
-                values.dtype, "real floating")
+            dtype = getattr(values, "dtype", None)
+            real = dtype is not None and array_namespace(values).isdtype(dtype, "real floating")
             if not real:
                 raise TypeError(
                     f"{name} is {shown(x)}; expected a real array, or an element of a space of "
@@ -100,7 +109,16 @@ class Weights:
                        self.samples.subset(index), self.residuals.subset(index))
 
 
-def sart(forward_ops, data, x0, noise_norm, tau=1.1, omega=1.0, maxiter=100, callback=None):
+def sart(
+    forward_ops: Sequence[LinearMap[Image, Data]],
+    data: Sequence[Data],
+    x0: Image,
+    noise_norm: Numbers,
+    tau: float = 1.1,
+    omega: Numbers = 1.0,
+    maxiter: int = 100,
+    callback: Callable[[Image], object] | None = None,
+) -> Solution[Image]:
     r"""Solve ``A_i x = y_i`` by algebraic steps over subsets of the data, one after the other.
 
     .. math:: x \leftarrow x + \omega \, C_i A_i^* R_i (y_i - A_i x), \quad i = 1, \dots, n,
@@ -176,7 +194,7 @@ def sart(forward_ops, data, x0, noise_norm, tau=1.1, omega=1.0, maxiter=100, cal
     for niter in range(maxiter + 1):
         first, size = None, 0.0
         for op, y, weights in subsets:
-            residual = y - op(x)
+            residual = weights.residuals.difference(y, op(x))
             first = residual if first is None else first
             size = np.hypot(size, weights.residuals.norm(residual))
         bad = ~np.isfinite(size)

@@ -1,6 +1,7 @@
 """Linearized Bregman iteration, stopped by the discrepancy principle."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from odl_learned.solvers.checks import (
 from odl_learned.solvers.discrepancy import Discrepancy
 from odl_learned.solvers.landweber import GIVEN_STEP, GROWTH, UNKNOWN_STEP, _squared_norm
 from odl_learned.solvers.samples import restricted, samples_of
-from odl_learned.solvers.solution import DivergenceError
+from odl_learned.solvers.solution import DivergenceError, Solution
+from odl_learned.solvers.types import Data, Image, LinearMap, Numbers, Proximable
 from odl_learned.validation import real_numbers, require_count
 
 
@@ -25,9 +27,17 @@ from odl_learned.validation import real_numbers, require_count
 # whose gradient, the residual, never grows for omega_k <= 2 / |A|^2 (Baillon and Haddad). GROWTH
 # leaves a margin for rounding errors.
 def linearized_bregman(
-    forward_op, data, v0, regularizer, alpha, noise_norm, tau=1.1, omega=None, maxiter=1000,
-    callback=None,
-):  # fmt: skip
+    forward_op: LinearMap[Image, Data],
+    data: Data,
+    v0: Image,
+    regularizer: Proximable[Image],
+    alpha: Numbers,
+    noise_norm: Numbers,
+    tau: float = 1.1,
+    omega: Numbers | Callable[[int], Numbers] | None = None,
+    maxiter: int = 1000,
+    callback: Callable[[Image], object] | None = None,
+) -> Solution[Image]:
     r"""Solve ``A u = y`` by linearized Bregman iteration, stopped at the level of the noise.
 
     .. math:: u_{k+1} = \text{argmin}_u \; \omega_k \langle u, \nabla E(u_k) \rangle

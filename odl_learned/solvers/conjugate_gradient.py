@@ -1,22 +1,32 @@
 """Conjugate gradients, preconditioned, that name operators they are not made for."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from odl_learned.solvers.active import Active
 from odl_learned.solvers.checks import per_sample, require_alike, require_start
 from odl_learned.solvers.samples import restricted, samples_of
-from odl_learned.solvers.solution import DivergenceError
+from odl_learned.solvers.solution import DivergenceError, Solution
 from odl_learned.solvers.stopping import confirmed
+from odl_learned.solvers.types import Image, Numbers
 from odl_learned.validation import require_count
 
 #: The first so many iterations try whether the operator is what it should be.
 TRIALS = 10
 
 
-def conjugate_gradient(operator, b, x0, accuracy, maxiter, precondition=None, lower_bound=None,
-                       callback=None):  # fmt: skip
+def conjugate_gradient(
+    operator: Callable[[Image], Image],
+    b: Image,
+    x0: Image,
+    accuracy: Numbers,
+    maxiter: int,
+    precondition: Callable[[Image], Image] | None = None,
+    lower_bound: Numbers | None = None,
+    callback: Callable[[Image], object] | None = None,
+) -> Solution[Image]:
     r"""Solve ``H x = b`` for a symmetric positive definite ``H``.
 
     .. math:: |x - \hat x| \le |b - H x| / \mu \le \text{accuracy} \qquad (H \ge \mu > 0).

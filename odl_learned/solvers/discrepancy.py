@@ -1,12 +1,14 @@
 """The discrepancy principle, as a value that solvers take."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from odl_learned.solvers.checks import require_start
 from odl_learned.solvers.samples import restricted, samples_of
+from odl_learned.solvers.types import Numbers, Point
 from odl_learned.validation import is_finite_number
 
 
@@ -25,9 +27,9 @@ class Discrepancy:
         Safety factor, at least one.
     """
 
-    forward_op: Any
-    data: Any
-    noise_norm: Any
+    forward_op: Callable[..., Any]
+    data: Point
+    noise_norm: Numbers
     tau: float = 1.1
 
     def __post_init__(self):
@@ -54,18 +56,19 @@ class Discrepancy:
             raise ValueError(f"tau is {self.tau!r}; expected a number of at least 1.")
 
     @property
-    def limit(self):
+    def limit(self) -> np.ndarray:
         """Norm of the residual to reach, one number or one per sample."""
         return self.tau * np.asarray(self.noise_norm, dtype=np.float64)
 
-    def reached(self, x):
+    def reached(self, x: Point) -> np.ndarray:
         """Whether the residual of each sample is down to the noise."""
         samples = samples_of(self.data, getattr(self.forward_op, "range", None))
         return samples.norm(self.forward_op(x) - self.data) <= self.limit
 
-    def take(self, index):
+    def take(self, index: np.ndarray) -> "Discrepancy":
         """The principle for some of the samples."""
         samples = samples_of(self.data)
-        noise_norm = self.noise_norm if np.ndim(self.noise_norm) == 0 else self.noise_norm[index]
+        noise_norm = np.asarray(self.noise_norm)
+        noise_norm = self.noise_norm if noise_norm.ndim == 0 else noise_norm[index]
         forward_op = restricted(self.forward_op, index)
         return Discrepancy(forward_op, samples.take(self.data, index), noise_norm, self.tau)

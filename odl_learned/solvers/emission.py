@@ -1,6 +1,7 @@
 """Expectation maximization for Poisson counts with a background, with and without subsets."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from array_api_compat import array_namespace, to_device
@@ -8,11 +9,21 @@ from array_api_compat import array_namespace, to_device
 from odl_learned.solvers.active import Active
 from odl_learned.solvers.row_sums import on_host
 from odl_learned.solvers.samples import Element, restricted, samples_of
+from odl_learned.solvers.solution import Solution
+from odl_learned.solvers.types import Data, Image, LinearOperator
 from odl_learned.validation import require_count, require_finite, require_positive, shown
 from odl_learned.weights import has_constant_weight, unweigh
 
 
-def mlem(forward_op, data, x0, background=None, maxiter=50, tau=None, callback=None):
+def mlem(
+    forward_op: LinearOperator[Image, Data],
+    data: Data,
+    x0: Image,
+    background: Data | None = None,
+    maxiter: int = 50,
+    tau: float | None = None,
+    callback: Callable[[Image], object] | None = None,
+) -> Solution[Image]:
     r"""Maximize the likelihood of Poisson counts by expectation maximization.
 
     .. math:: x_{k+1} = \frac{x_k}{A^* 1} \, A^* \frac{y}{A x_k + r} .
@@ -64,7 +75,15 @@ def mlem(forward_op, data, x0, background=None, maxiter=50, tau=None, callback=N
     return osem([forward_op], [data], x0, backgrounds, maxiter, tau, callback)
 
 
-def osem(forward_ops, data, x0, backgrounds=None, maxiter=10, tau=None, callback=None):
+def osem(
+    forward_ops: Sequence[LinearOperator[Image, Data]],
+    data: Sequence[Data],
+    x0: Image,
+    backgrounds: Sequence[Data] | None = None,
+    maxiter: int = 10,
+    tau: float | None = None,
+    callback: Callable[[Image], object] | None = None,
+) -> Solution[Image]:
     r"""Expectation maximization with ordered subsets of the data, one after the other.
 
     .. math:: x \leftarrow \frac{x}{A_i^* 1} \, A_i^* \frac{y_i}{A_i x + r_i}, \qquad

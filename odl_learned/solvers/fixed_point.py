@@ -1,17 +1,27 @@
 r"""Fixed points of maps that need not be gradient steps, by Anderson's acceleration."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from odl_learned.solvers.active import Active
 from odl_learned.solvers.checks import per_sample, require_alike, require_start
 from odl_learned.solvers.samples import restricted, samples_of
-from odl_learned.solvers.solution import DivergenceError
+from odl_learned.solvers.solution import DivergenceError, Solution
+from odl_learned.solvers.types import Image, Numbers
 from odl_learned.validation import is_finite_number, require_count, require_method
 
 
-def fixed_point(step, x0, accuracy, maxiter, memory=5, contraction=None, callback=None):
+def fixed_point(
+    step: Callable[[Image], Image],
+    x0: Image,
+    accuracy: Numbers,
+    maxiter: int,
+    memory: int = 5,
+    contraction: float | None = None,
+    callback: Callable[[Image], object] | None = None,
+) -> Solution[Image]:
     r"""Find a fixed point ``x = T(x)`` up to a relative residual.
 
     .. math:: x_{k+1} = T(x_k) - \sum_{i} \gamma_i \, (T(x_{i+1}) - T(x_i)), \qquad

@@ -1,13 +1,16 @@
 """Landweber iteration with the discrepancy principle."""
 
 import math
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 
 from odl_learned.solvers.active import Active
 from odl_learned.solvers.checks import per_sample, require_forward_operator, require_start
 from odl_learned.solvers.samples import restricted, samples_of
-from odl_learned.solvers.solution import DivergenceError
+from odl_learned.solvers.solution import DivergenceError, Solution
+from odl_learned.solvers.types import Data, Image, LinearMap, Numbers
 from odl_learned.validation import is_finite_number, require_count, shown
 
 # For r_k = y - A x_k one step gives r_(k+1) = (I - omega A A*) r_k, and |I - omega A A*| <= 1 for
@@ -22,8 +25,24 @@ WEIGHTED_STEP = ("with weights |A| is at most 1 if forward_op and its adjoint ha
                  "entries, so check that, or leave omega or the preconditioner out.")
 
 
-def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=1000, callback=None,
-              preconditioner=None):  # fmt: skip
+class Preconditioner(Protocol):
+    """What makes the weights of a run, `RowColumnWeights`."""
+
+    def weights(self, forward_op: Any, data: Any, x0: Any, samples: Any, residuals: Any, /) -> Any:
+        """Return them, for operator, data and start, and the arithmetic of both spaces."""
+
+
+def landweber(
+    forward_op: LinearMap[Image, Data],
+    data: Data,
+    x0: Image,
+    noise_norm: Numbers,
+    tau: float = 1.1,
+    omega: Numbers | None = None,
+    maxiter: int = 1000,
+    callback: Callable[[Image], object] | None = None,
+    preconditioner: Preconditioner | None = None,
+) -> Solution[Image]:
     r"""Solve ``A x = y`` by Landweber iteration, stopped by Morozov's discrepancy principle.
 
     .. math:: x_{k+1} = x_k + \omega A^* (y - A x_k)
@@ -95,7 +114,7 @@ def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=100
 
     active = Active(samples, x0)
     x = samples.scale(1.0, x0)
-    residual = data - forward_op(x)
+    residual = residuals.difference(data, forward_op(x))
     adjoint = forward_op.adjoint
     if omega is None:
         omega = 1 / _squared_norm(forward_op, adjoint, adjoint(residual), samples)
@@ -127,7 +146,7 @@ def landweber(forward_op, data, x0, noise_norm, tau=1.1, omega=None, maxiter=100
             weights = None if weights is None else weights.take(rest)
         direction = adjoint(residual) if weights is None else weights.direction(adjoint, residual)
         x = samples.add(x, omega, direction)
-        residual = data - forward_op(x)
+        residual = residuals.difference(data, forward_op(x))
         if callback is not None:
             callback(active.whole(x))
     return active.solution()

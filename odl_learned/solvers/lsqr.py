@@ -1,5 +1,7 @@
 """LSQR: least squares and Tikhonov's problem by Golub-Kahan bidiagonalization."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from odl_learned.solvers.active import Active
@@ -11,13 +13,23 @@ from odl_learned.solvers.checks import (
     require_start,
 )
 from odl_learned.solvers.samples import Element, restricted, samples_of
-from odl_learned.solvers.solution import DivergenceError
+from odl_learned.solvers.solution import DivergenceError, Solution
 from odl_learned.solvers.stopping import confirmed
+from odl_learned.solvers.types import Data, Image, LinearMap, Numbers
 from odl_learned.validation import is_finite_number, require_count
 
 
-def lsqr(forward_op, data, x0, accuracy, maxiter, damp=0.0, noise_norm=None, tau=1.1,
-         callback=None):  # fmt: skip
+def lsqr(
+    forward_op: LinearMap[Image, Data],
+    data: Data,
+    x0: Image,
+    accuracy: Numbers,
+    maxiter: int,
+    damp: Numbers = 0.0,
+    noise_norm: Numbers | None = None,
+    tau: float = 1.1,
+    callback: Callable[[Image], object] | None = None,
+) -> Solution[Image]:
     r"""Solve least squares problems, damped or stopped by the discrepancy principle.
 
     .. math:: \min_x \tfrac12 |A x - y|^2 + \tfrac{\alpha}{2} |x|^2, \qquad

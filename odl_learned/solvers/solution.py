@@ -39,12 +39,12 @@ class Solution(NamedTuple, Generic[Image]):
     """
 
     x: Image
-    error_bound: float | np.ndarray | None
-    niter: int | np.ndarray
-    reason: str | np.ndarray
-    gap: float | np.ndarray | None = None
+    error_bound: Any
+    niter: Any
+    reason: Any
+    gap: Any = None
     dual: Any = None
-    residual: float | np.ndarray | None = None
+    residual: Any = None
     field: Any = None
 
     def __repr__(self):

@@ -5,17 +5,35 @@ twins for batches, ``bridge.as_batch(operator)``, too, and so may objects of one
 """
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from odl.core.set.space import LinearSpaceElement
 
-#: What iterates: an element of a space, or a batch, arrays or tensors with a first axis of samples.
-Image = TypeVar("Image")
+
+class Array(Protocol):
+    """An array of numpy or a tensor of torch: of a library that has Python's array API."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+
+    @property
+    def dtype(self) -> object:
+        """The type of the entries, as the library has it."""
+
+    def __array__(self) -> np.ndarray:
+        """The same numbers as an array of numpy."""
+
+
+#: An element of an ODL space, or a batch: an array with a first axis of samples, or several.
+Point = LinearSpaceElement | Array | tuple
+#: What iterates.
+Image = TypeVar("Image", bound=Point)
 #: The same in the range of an operator.
-Data = TypeVar("Data")
+Data = TypeVar("Data", bound=Point)
 #: A number, or one for each sample of a batch.
-Numbers = float | np.ndarray
+Numbers = float | np.ndarray | Array
 
 
 class LinearMap(Protocol[Image, Data]):
@@ -25,15 +43,24 @@ class LinearMap(Protocol[Image, Data]):
         """``A x``."""
 
     @property
-    def adjoint(self) -> "LinearMap[Data, Image]":
+    def adjoint(self) -> Callable[[Data], Image]:
         """``A*``, in the inner products of the spaces."""
+
+
+class LinearOperator(LinearMap[Image, Data], Protocol[Image, Data]):
+    """A linear operator that knows its spaces."""
+
+    @property
+    def domain(self) -> Any:
+        """The space of images."""
+
+    @property
+    def range(self) -> Any:
+        """The space of data."""
 
 
 class Smooth(Protocol[Image]):
     """A functional with a gradient."""
-
-    def __call__(self, x: Image, /) -> ArrayLike:
-        """The value, one for each sample of a batch."""
 
     @property
     def gradient(self) -> Callable[[Image], Image]:
@@ -43,8 +70,36 @@ class Smooth(Protocol[Image]):
 class Proximable(Protocol[Image]):
     """A functional with a proximal."""
 
-    def __call__(self, x: Image, /) -> ArrayLike:
-        """The value, one for each sample of a batch."""
+    @property
+    def proximal(self) -> Callable[..., Callable[[Image], Image]]:
+        """``sigma -> prox_{sigma f}``, for a step or one for each sample."""
 
-    def proximal(self, sigma: Numbers, /) -> Callable[[Image], Image]:
-        """Return ``x -> argmin_z  f(z) + |z - x|^2 / (2 sigma)``."""
+
+class CertifiedProblem(Protocol):
+    """``min f(x) + g(L x)`` with bounds of what is missing, such as a `variational.Problem`."""
+
+    @property
+    def f(self) -> Proximable[Any]:
+        """A functional of images."""
+
+    @property
+    def g(self) -> Any:
+        """A functional with a convex conjugate that has a proximal."""
+
+    @property
+    def L(self) -> Any:
+        """A linear operator between two spaces that know what is in them."""
+
+    @property
+    def strong_convexity(self) -> Numbers:
+        """``mu`` of the objective."""
+
+    @property
+    def operator_norm(self) -> Numbers:
+        """A bound of ``|L|``."""
+
+    def step_sizes(self, ratio: float) -> tuple[Numbers, Numbers]:
+        """Return ``tau`` and ``sigma``."""
+
+    def certificate(self, x: Any, y: Any, /) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
+        """Return a point near ``x``, its value, its gap, and how much of it is for rounding."""

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import odl
+from numpy.typing import ArrayLike
 from odl.functionals import GroupL1Norm, L2NormSquared, SeparableSum, ZeroFunctional
 
 from odl_learned.functionals import weighted_l1
@@ -13,7 +14,12 @@ from odl_learned.variational.data_term import data_term
 from odl_learned.variational.problem import Problem
 
 
-def tikhonov_problem(forward_op, fidelity, alpha, constraint=None):
+def tikhonov_problem(
+    forward_op: odl.Operator,
+    fidelity: odl.functionals.Functional,
+    alpha: float,
+    constraint: odl.functionals.Functional | None = None,
+) -> Problem:
     r"""Return Tikhonov's problem.
 
     .. math:: \min_{x \in C} D(A x) + \frac{\alpha}{2} |x|^2 .
@@ -66,7 +72,12 @@ def tikhonov_problem(forward_op, fidelity, alpha, constraint=None):
     return Problem(f, g, L, balance=balance, strong_convexity=convexity)
 
 
-def h1_problem(forward_op, fidelity, alpha, constraint=None):
+def h1_problem(
+    forward_op: odl.Operator,
+    fidelity: odl.functionals.Functional,
+    alpha: float,
+    constraint: odl.functionals.Functional | None = None,
+) -> Problem:
     r"""Return the problem of squared gradients.
 
     .. math:: \min_{u \in C} D(A u) + \frac{\alpha}{2} \int |\nabla u|^2 .
@@ -101,7 +112,12 @@ def h1_problem(forward_op, fidelity, alpha, constraint=None):
     return Problem(f, g, L, balance=balance, strong_convexity=term.strong_convexity)
 
 
-def tv_problem(forward_op, fidelity, alpha, constraint=None):
+def tv_problem(
+    forward_op: odl.Operator,
+    fidelity: odl.functionals.Functional,
+    alpha: float,
+    constraint: odl.functionals.Functional | None = None,
+) -> Problem:
     r"""Return the problem of total variation.
 
     .. math:: \min_{u \in C} D(A u) + \alpha \int |\nabla u|_2 .
@@ -136,7 +152,13 @@ def tv_problem(forward_op, fidelity, alpha, constraint=None):
     )
 
 
-def experts_problem(forward_op, fidelity, filters, alphas, constraint=None):
+def experts_problem(
+    forward_op: odl.Operator,
+    fidelity: odl.functionals.Functional,
+    filters: ArrayLike,
+    alphas: ArrayLike,
+    constraint: odl.functionals.Functional | None = None,
+) -> Problem:
     r"""Return the problem of a nonsmooth field of experts.
 
     .. math:: \min_{u \in C} D(A u) + \sum_k \alpha_k \int |f_k * u| .

@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import odl
@@ -10,6 +12,7 @@ from odl.functionals import Functional
 from odl_learned.functionals import precise_value
 from odl_learned.operators import operator_norm
 from odl_learned.solvers.samples import restricted
+from odl_learned.solvers.types import Data, Image, Point
 from odl_learned.validation import require_positive
 from odl_learned.variational.doors import require_element, require_numbers
 from odl_learned.variational.duality import certificate, feasible_dual, gap_at
@@ -71,14 +74,14 @@ class Problem:
     f: Functional
     g: Functional
     L: odl.Operator
-    f_conj: Functional = None
-    g_conj: Functional = None
-    consistent: odl.Operator = None
+    f_conj: Functional | None = None
+    g_conj: Functional | None = None
+    consistent: odl.Operator | None = None
     radii: tuple = ()
     balance: float = 1.0
     strong_convexity: float = 0.0
-    norm: float = None
-    image: odl.Operator = None
+    norm: float | None = None
+    image: odl.Operator | None = None
     image_convexity: float = 0.0
 
     def __post_init__(self):
@@ -107,18 +110,18 @@ class Problem:
     def __iter__(self):
         return iter((self.f, self.g, self.L))
 
-    def value(self, x):
+    def value(self, x: Point) -> float | np.ndarray:
         """Return ``f(x) + g(L x)`` as a float; ``x`` is an element of ``L.domain``."""
         require_element("x", x, self.L, "domain")
         return precise_value(self.f, x) + precise_value(self.g, self.L(x))
 
-    def dual_value(self, y):
+    def dual_value(self, y: Point) -> float | np.ndarray:
         """Return a lower bound of the minimum as a float; ``y`` is any element of ``L.range``."""
         require_element("y", y, self.L, "range")
         values = feasible_dual(self, y)[2]
         return values if hasattr(self.L.range, "split") else values.item()
 
-    def feasible(self, y):
+    def feasible(self, y: Data) -> Data:
         """Return the feasible dual variable near ``y`` that `dual_value` evaluates.
 
         It is made consistent, scaled down until the fields in it are short enough, and, where the
@@ -127,7 +130,7 @@ class Problem:
         """
         return feasible_dual(self, y)[0]
 
-    def gap(self, x, y):
+    def gap(self, x: Point, y: Point) -> float | np.ndarray:
         r"""Return the duality gap, an upper bound of the distance of ``value(x)`` to the minimum.
 
         .. math:: \text{gap}(x, y) = \text{value}(x) - \text{dual\_value}(y) + \epsilon
@@ -161,7 +164,7 @@ class Problem:
         """
         return self.value_and_gap(x, y)[1]
 
-    def value_and_gap(self, x, y):
+    def value_and_gap(self, x: Point, y: Point) -> tuple[float | np.ndarray, float | np.ndarray]:
         """Return ``value(x)`` and ``gap(x, y)``."""
         require_element("x", x, self.L, "domain")
         require_element("y", y, self.L, "range")
@@ -170,7 +173,7 @@ class Problem:
         gap, _ = gap_at(self, x, image, np.atleast_1d(value), y)
         return value, gap if np.ndim(value) else gap.item()
 
-    def certificate(self, x, y):
+    def certificate(self, x: Image, y: Point) -> tuple[Image, np.ndarray, np.ndarray, np.ndarray]:
         r"""Return a point near ``x`` with a finite value, and its value and gap, for solvers.
 
         It is ``x`` where ``value(x)`` is finite. Elsewhere it is the farthest such point on the way
@@ -194,11 +197,11 @@ class Problem:
         return certificate(self, x, y)
 
     @property
-    def operator_norm(self):
+    def operator_norm(self) -> float | np.ndarray:
         """A bound of ``|L|``, at most two percent too large, remembered with the operator."""
         return operator_norm(self.L, rtol=2e-2) if self.norm is None else self.norm
 
-    def step_sizes(self, ratio=1.0):
+    def step_sizes(self, ratio: float = 1.0) -> tuple[float | np.ndarray, float | np.ndarray]:
         r"""Return step sizes for pdhg as Python floats.
 
         .. math:: \tau \sigma |L|^2 = 0.99, \qquad \tau / \sigma = (\text{ratio} \cdot b)^2,
@@ -223,7 +226,9 @@ class Problem:
         step = math.sqrt(0.99) / norm
         return ratio * self.balance * step, step / (ratio * self.balance)
 
-    def batched(self, problems, convert):
+    def batched(
+        self, problems: Sequence[object], convert: Callable[[Sequence[object]], Any]
+    ) -> "Problem":
         """Return the problem of a batch; `bridge.as_batch` calls it.
 
         Parameters
@@ -239,6 +244,7 @@ class Problem:
                 f"one of the objects is a {type(strange).__name__}, expected problems only, of one "
                 "builder; batch other objects by themselves."
             )
+        problems = [p for p in problems if isinstance(p, Problem)]
         forms = {(p.consistent is None, p.image is None, tuple(i for i, _ in p.radii))
                  for p in problems}
         if len(forms) > 1:
@@ -246,8 +252,8 @@ class Problem:
                 "the problems have dual variables of different forms; expected problems of one "
                 "builder, all with or all without a constraint. Solve each kind by itself."
             )
-        parts = {name: convert([getattr(p, name) for p in problems])
-                 for name in ("f", "g", "L", "f_conj", "g_conj")}  # fmt: skip
+        parts: dict[str, Any] = {name: convert([getattr(p, name) for p in problems])
+                                 for name in ("f", "g", "L", "f_conj", "g_conj")}  # fmt: skip
         for name in ("consistent", "image"):
             if getattr(self, name) is not None:
                 parts[name] = convert([getattr(p, name) for p in problems])
@@ -261,7 +267,7 @@ class Problem:
                                for i, (index, _) in enumerate(self.radii))  # fmt: skip
         return dataclasses.replace(self, **parts)
 
-    def take(self, index):
+    def take(self, index: np.ndarray) -> "Problem":
         """Return the problem of some of the samples."""
         def part(value):
             if isinstance(value, np.ndarray):

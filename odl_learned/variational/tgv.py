@@ -17,7 +17,13 @@ from odl_learned.variational.problem import Problem
 # of pdhg satisfy the last equation only in the limit. So r is kept, q := E* r is computed, and
 # (p, q, r) are all multiplied by the largest factor up to one that makes q and r feasible; that
 # keeps A* p + grad* q as small as it was.
-def tgv_problem(forward_op, fidelity, alpha, beta, constraint=None):
+def tgv_problem(
+    forward_op: odl.Operator,
+    fidelity: odl.functionals.Functional,
+    alpha: float,
+    beta: float,
+    constraint: odl.functionals.Functional | None = None,
+) -> Problem:
     r"""Return the problem of total generalized variation of second order.
 
     .. math:: \min_{u \in C, v} D(A u) + \alpha \int |\nabla u - v|_2

@@ -15,7 +15,7 @@ class Batchable(Protocol[T]):
     """An object that builds its twin, such as `variational.Problem`."""
 
     def batched(
-        self, objects: Sequence["Batchable[T]"], convert: Callable[[Sequence[object]], object]
+        self, objects: Sequence["Batchable[T]"], convert: Callable[[Sequence[object]], object], /
     ) -> T:
         """Return the twin of these objects; `convert` makes those of one part of every object."""
 

@@ -6,6 +6,7 @@ import operator
 
 import odl
 import torch
+from odl.core.space.base_tensors import TensorSpace
 
 from odl_learned.energies.doors import require_length
 from odl_learned.energies.filters.experts import ExpertsEnergy
@@ -87,7 +88,7 @@ class RidgeEnergy(ExpertsEnergy):
         return torch.cat([filters.flatten(), weights.log().flatten()])
 
     def functional(
-        self, params: torch.Tensor, space: odl.LinearSpace
+        self, params: torch.Tensor, space: TensorSpace
     ) -> odl.functionals.Functional:
         r"""Return the learned regularizer as an ordinary ODL functional.
 

@@ -1,17 +1,28 @@
 r"""The primal-dual hybrid gradient method with a certificate, for elements and for batches."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from odl_learned.solvers.active import Active
 from odl_learned.solvers.checks import per_sample, require_adjoint
-from odl_learned.solvers.nonsmooth.steps import AdaptiveSteps
+from odl_learned.solvers.nonsmooth.steps import AdaptiveSteps, StepRule
 from odl_learned.solvers.samples import restricted, samples_of
-from odl_learned.solvers.solution import DivergenceError
+from odl_learned.solvers.solution import DivergenceError, Solution
+from odl_learned.solvers.types import CertifiedProblem, Numbers, Point
 from odl_learned.validation import require_count, shown
 
 
-def primal_dual(problem, x0=None, accuracy=1e-4, maxiter=10000, steps=None, dual0=None,
-                callback=None):  # fmt: skip
+def primal_dual(
+    problem: CertifiedProblem,
+    x0: Point | None = None,
+    accuracy: Numbers = 1e-4,
+    maxiter: int = 10000,
+    steps: StepRule | None = None,
+    dual0: Point | None = None,
+    callback: Callable[[Any], object] | None = None,
+) -> Solution:
     r"""Minimize ``f(x) + g(L x)`` up to a relative duality gap.
 
     .. math:: x_{k+1} = \text{prox}_{\tau f}(x_k - \tau L^* y_k), \qquad

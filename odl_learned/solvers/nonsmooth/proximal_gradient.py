@@ -1,14 +1,29 @@
 """Proximal gradient descent, plain and accelerated, for one element or a batch."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from odl_learned.solvers.nonsmooth.forward_backward import ForwardBackward
+from odl_learned.solvers.discrepancy import Discrepancy
+from odl_learned.solvers.nonsmooth.forward_backward import Backtracking, ForwardBackward
+from odl_learned.solvers.samples import Batch, Element
+from odl_learned.solvers.solution import Solution
+from odl_learned.solvers.types import Image, Numbers, Proximable, Smooth
 
 
 def proximal_gradient(
-    f, g, x0, accuracy, maxiter, lipschitz=None, strong_convexity=None, g_strong_convexity=None,
-    gap=None, discrepancy=None, callback=None,
-):  # fmt: skip
+    f: Smooth[Image],
+    g: Proximable[Image],
+    x0: Image,
+    accuracy: Numbers | None,
+    maxiter: int,
+    lipschitz: Numbers | Backtracking | None = None,
+    strong_convexity: Numbers | None = None,
+    g_strong_convexity: Numbers | None = None,
+    gap: Callable[[Image], Numbers] | None = None,
+    discrepancy: Discrepancy | None = None,
+    callback: Callable[[Image], object] | None = None,
+) -> Solution[Image]:
     r"""Minimize the sum of a smooth functional and one with a proximal.
 
     .. math:: x_{k+1} = \text{prox}_{\tau g} \big( x_k - \tau \nabla f(x_k) \big),
@@ -83,9 +98,19 @@ def proximal_gradient(
 
 
 def fista(
-    f, g, x0, accuracy, maxiter, lipschitz=None, strong_convexity=None, g_strong_convexity=None,
-    gap=None, discrepancy=None, restart=None, callback=None,
-):  # fmt: skip
+    f: Smooth[Image],
+    g: Proximable[Image],
+    x0: Image,
+    accuracy: Numbers | None,
+    maxiter: int,
+    lipschitz: Numbers | Backtracking | None = None,
+    strong_convexity: Numbers | None = None,
+    g_strong_convexity: Numbers | None = None,
+    gap: Callable[[Image], Numbers] | None = None,
+    discrepancy: Discrepancy | None = None,
+    restart: Callable[[Element | Batch, Image, Image, Image], np.ndarray] | None = None,
+    callback: Callable[[Image], object] | None = None,
+) -> Solution[Image]:
     r"""Minimize the sum of a smooth functional and one with a proximal, with acceleration.
 
     .. math:: y_k = x_k + \beta_k (x_k - x_{k-1}), \qquad
@@ -127,7 +152,7 @@ def fista(
     return run.solve(gradient_restart if restart is None else restart)
 
 
-def gradient_restart(samples, y, x_next, x):
+def gradient_restart(samples: Element | Batch, y: Image, x_next: Image, x: Image) -> np.ndarray:
     r"""Restart where the last step points uphill: :math:`\langle y - x_+, x_+ - x \rangle > 0`.
 
     References
@@ -139,7 +164,7 @@ def gradient_restart(samples, y, x_next, x):
     return samples.inner(back, step) > 0
 
 
-def no_restart(samples, y, x_next, x):
+def no_restart(samples: Element | Batch, y: Image, x_next: Image, x: Image) -> np.ndarray:
     """Never restart.
 
     Examples

@@ -10,7 +10,9 @@ import math
 
 import numpy as np
 
+from odl_learned.solvers.samples import Batch, Element
 from odl_learned.solvers.solution import DivergenceError
+from odl_learned.solvers.types import CertifiedProblem
 from odl_learned.validation import is_finite_number, require_positive
 
 
@@ -30,6 +32,9 @@ class Steps:
     def advance(self):
         """Change the steps between the primal and the dual step."""
 
+    def observe(self, primal, dual):
+        """Hear the norms of the residuals of a step, if ``needs_residuals``."""
+
     def take(self, index):
         """Return the steps of some of the samples."""
         result = object.__new__(type(self))
@@ -43,7 +48,7 @@ class StepRule(abc.ABC):
     """How the steps of a primal-dual method are chosen."""
 
     @abc.abstractmethod
-    def start(self, problem, samples):
+    def start(self, problem: CertifiedProblem, samples: Element | Batch) -> Steps:
         """Return the `Steps` of a run."""
 
 
@@ -65,8 +70,8 @@ class FixedSteps(StepRule):
     """
 
     ratio: float = 1.0
-    tau: float = None
-    sigma: float = None
+    tau: float | None = None
+    sigma: float | None = None
 
     def __post_init__(self):
         require_positive("ratio", self.ratio)
@@ -79,12 +84,12 @@ class FixedSteps(StepRule):
             require_positive("tau", self.tau)
             require_positive("sigma", self.sigma)
 
-    def start(self, problem, samples):
+    def start(self, problem: CertifiedProblem, samples: Element | Batch) -> Steps:
         """Return the steps of a run."""
-        if self.tau is None:
+        if self.tau is None or self.sigma is None:
             return Steps(*_natural(problem, samples, self.ratio))
         # The norm is a bound that is at most two percent too large.
-        product = self.tau * self.sigma * np.max(problem.operator_norm) ** 2
+        product = self.tau * self.sigma * np.max(np.asarray(problem.operator_norm)) ** 2
         if product > 1.05:
             raise DivergenceError(
                 f"primal_dual would diverge: tau sigma |L|^2 is {product:.3g}, expected at most "
@@ -143,7 +148,7 @@ class AdaptiveSteps(StepRule):
             if not (is_finite_number(value) and 0 < value < 1):
                 raise ValueError(f"{name} is {value!r}; expected a number between 0 and 1.")
 
-    def start(self, problem, samples):
+    def start(self, problem: CertifiedProblem, samples: Element | Batch) -> Steps:
         """Return the steps of a run."""
         return _Balanced(self, problem, samples)
 
@@ -208,7 +213,7 @@ class Accelerated(StepRule):
         require_positive("strong_convexity", self.strong_convexity)
         require_positive("ratio", self.ratio)
 
-    def start(self, problem, samples):
+    def start(self, problem: CertifiedProblem, samples: Element | Batch) -> Steps:
         """Return the steps of a run."""
         return _Shrinking(self, problem, samples)
 
@@ -265,7 +270,7 @@ class LinearRate(StepRule):
         require_positive("primal", self.primal)
         require_positive("dual", self.dual)
 
-    def start(self, problem, samples):
+    def start(self, problem: CertifiedProblem, samples: Element | Batch) -> Steps:
         """Return the steps of a run."""
         norm = np.broadcast_to(np.asarray(problem.operator_norm, float), (samples.size,))
         m = 2 * math.sqrt(self.primal * self.dual) / norm

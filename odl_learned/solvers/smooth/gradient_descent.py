@@ -1,6 +1,7 @@
 """Gradient descent, plain, accelerated and with restarts, with a certified error."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,13 +17,20 @@ from odl_learned.solvers.checks import (
 )
 from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.smooth.momentum import ConstantMomentum, NoMomentum, RestartedMomentum
-from odl_learned.solvers.solution import DivergenceError
+from odl_learned.solvers.solution import DivergenceError, Solution
+from odl_learned.solvers.types import Image, Numbers, Smooth
 from odl_learned.validation import require_count
 
 
 def accelerated_gradient(
-    f, x0, accuracy, maxiter, lipschitz=None, strong_convexity=None, callback=None
-):
+    f: Smooth[Image],
+    x0: Image,
+    accuracy: Numbers,
+    maxiter: int,
+    lipschitz: Numbers | None = None,
+    strong_convexity: Numbers | None = None,
+    callback: Callable[[Image], object] | None = None,
+) -> Solution[Image]:
     r"""Minimize a smooth, strongly convex functional up to a certified distance.
 
     .. math:: x_{k+1} = y_k - \tfrac1L \nabla f(y_k), \qquad
@@ -82,8 +90,14 @@ def accelerated_gradient(
 
 
 def restarted_gradient(
-    f, x0, accuracy, maxiter, lipschitz=None, strong_convexity=None, callback=None
-):
+    f: Smooth[Image],
+    x0: Image,
+    accuracy: Numbers,
+    maxiter: int,
+    lipschitz: Numbers | None = None,
+    strong_convexity: Numbers | None = None,
+    callback: Callable[[Image], object] | None = None,
+) -> Solution[Image]:
     r"""Minimize a smooth, strongly convex functional with momentum that is forgotten uphill.
 
     .. math:: x_{k+1} = y_k - \tfrac1L \nabla f(y_k), \qquad
@@ -114,8 +128,14 @@ def restarted_gradient(
 
 
 def gradient_descent(
-    f, x0, accuracy, maxiter, lipschitz=None, strong_convexity=None, callback=None
-):
+    f: Smooth[Image],
+    x0: Image,
+    accuracy: Numbers,
+    maxiter: int,
+    lipschitz: Numbers | None = None,
+    strong_convexity: Numbers | None = None,
+    callback: Callable[[Image], object] | None = None,
+) -> Solution[Image]:
     r"""Minimize a smooth, strongly convex functional by plain gradient descent.
 
     .. math:: x_{k+1} = x_k - \frac{2}{L + \mu} \nabla f(x_k)

@@ -1,6 +1,7 @@
 """Newton's method with conjugate gradients inside, certified, for elements and for batches."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,15 +17,23 @@ from odl_learned.solvers.checks import (
 from odl_learned.solvers.conjugate_gradient import iterate
 from odl_learned.solvers.samples import numbers_of, restricted, samples_of
 from odl_learned.solvers.smooth.newton_model import NewtonModel
-from odl_learned.solvers.solution import DivergenceError
+from odl_learned.solvers.solution import DivergenceError, Solution
+from odl_learned.solvers.types import Image, Numbers, Smooth
 from odl_learned.validation import require_count
 
 INNER = 500  # A truncated conjugate gradient iteration is a descent direction, too.
 SHORTEST = 1e-10
 
 
-def newton_krylov(f, x0, accuracy, maxiter, callback=None, precondition=None,
-                  strong_convexity=None):  # fmt: skip
+def newton_krylov(
+    f: Smooth[Image],
+    x0: Image,
+    accuracy: Numbers,
+    maxiter: int,
+    callback: Callable[[Image], object] | None = None,
+    precondition: Callable[[Image], Image] | None = None,
+    strong_convexity: Numbers | None = None,
+) -> Solution[Image]:
     r"""Minimize a smooth, strongly convex functional by Newton's method.
 
     .. math:: |\nabla^2 f(x_k) d_k + \nabla f(x_k)| \le \eta_k |\nabla f(x_k)|, \qquad

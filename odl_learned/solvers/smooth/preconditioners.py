@@ -1,17 +1,21 @@
 """Preconditioners that are diagonal in frequencies, and the symbols of Laplacians."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.fft
 from array_api_compat import array_namespace
 
 from odl_learned.solvers.row_sums import on_host
+from odl_learned.solvers.types import Image
 from odl_learned.validation import is_finite_number, require_count
 from odl_learned.weights import constant_weight
 
 
-def periodic_laplacian(shape, cell_sides=1.0):
+def periodic_laplacian(
+    shape: tuple[int, ...], cell_sides: float | Sequence[float] = 1.0
+) -> np.ndarray:
     r"""Return the symbol of ``grad* grad`` with periodic boundary, in the order of the FFT.
 
     .. math:: \sum_j \Big( \frac{2}{h_j} \sin \frac{\pi k_j}{n_j} \Big)^2,
@@ -38,7 +42,9 @@ def periodic_laplacian(shape, cell_sides=1.0):
     return _laplacian(shape, cell_sides, 1.0)
 
 
-def neumann_laplacian(shape, cell_sides=1.0):
+def neumann_laplacian(
+    shape: tuple[int, ...], cell_sides: float | Sequence[float] = 1.0
+) -> np.ndarray:
     r"""Return the symbol of ``grad* grad`` with Neumann boundary, in the order of the DCT.
 
     .. math:: \sum_j \Big( \frac{2}{h_j} \sin \frac{\pi k_j}{2 n_j} \Big)^2,
@@ -86,7 +92,7 @@ def _is_side(h):
     return is_finite_number(h) and h > 0
 
 
-def circulant(symbol):
+def circulant(symbol: np.ndarray) -> Callable[[Image], Image]:
     r"""Return ``v -> F^-1 (F v / symbol)`` with the discrete Fourier transform ``F``.
 
     Inverts convolutions with periodic boundary, for example ``1 + c * periodic_laplacian(shape)``.
@@ -150,7 +156,7 @@ def circulant(symbol):
     return _on_images(host, device, symbol.shape)
 
 
-def cosine(symbol):
+def cosine(symbol: np.ndarray) -> Callable[[Image], Image]:
     r"""Return ``v -> C^-1 (C v / symbol)`` with the discrete cosine transform ``C`` (DCT-II).
 
     Inverts symmetric convolutions with reflecting boundary, for example

@@ -1,6 +1,7 @@
 """Accelerated gradients for functionals that are smooth and only weakly convex."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -13,13 +14,20 @@ from odl_learned.solvers.checks import (
     require_start,
 )
 from odl_learned.solvers.samples import restricted, samples_of
-from odl_learned.solvers.solution import DivergenceError
+from odl_learned.solvers.solution import DivergenceError, Solution
+from odl_learned.solvers.types import Image, Numbers, Smooth
 from odl_learned.validation import require_count
 
 
 def stationary_gradient(
-    f, x0, accuracy, maxiter, lipschitz=None, weak_convexity=None, callback=None
-):
+    f: Smooth[Image],
+    x0: Image,
+    accuracy: Numbers,
+    maxiter: int,
+    lipschitz: Numbers | None = None,
+    weak_convexity: Numbers | None = None,
+    callback: Callable[[Image], object] | None = None,
+) -> Solution[Image]:
     r"""Find a stationary point of a smooth functional, with momentum that never leads uphill.
 
     .. math:: x_{k+1} = y_k - \tfrac1L \nabla f(y_k), \qquad

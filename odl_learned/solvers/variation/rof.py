@@ -1,7 +1,12 @@
 """Total variation denoising up to a certified duality gap."""
 
-from array_api_compat import array_namespace
+from collections.abc import Callable, Sequence
 
+from array_api_compat import array_namespace
+from odl.core.set.space import LinearSpaceElement
+
+from odl_learned.solvers.solution import Solution
+from odl_learned.solvers.types import Image, Numbers
 from odl_learned.solvers.variation.denoising import denoise
 from odl_learned.solvers.variation.denoising_input import images_of
 from odl_learned.solvers.variation.denoising_units import mean
@@ -10,7 +15,15 @@ from odl_learned.solvers.variation.rof_sweeps import iteration
 from odl_learned.validation import is_finite_number
 
 
-def rof(data, alpha, accuracy=1e-4, maxiter=10000, exponent=2, cell_sides=None, callback=None):
+def rof(
+    data: Image,
+    alpha: Numbers | LinearSpaceElement,
+    accuracy: float = 1e-4,
+    maxiter: int = 10000,
+    exponent: int = 2,
+    cell_sides: Sequence[float] | None = None,
+    callback: Callable[[], object] | None = None,
+) -> Solution[Image]:
     r"""Denoise images by total variation, after Rudin, Osher and Fatemi.
 
     .. math:: \hat x = \text{argmin}_x \; \tfrac12 |x - y|^2 + \alpha \int |\nabla x|_p

@@ -1,10 +1,14 @@
 """Total generalized variation: denoising, value and gradient up to a certified duality gap."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from array_api_compat import array_namespace
+from odl.core.set.space import LinearSpaceElement
 
+from odl_learned.solvers.solution import Solution
+from odl_learned.solvers.types import Image, Numbers, Point
 from odl_learned.solvers.variation.denoising import SAFE, denoise, joined, split
 from odl_learned.solvers.variation.denoising_input import images_of
 from odl_learned.solvers.variation.denoising_units import affine, unit_of
@@ -14,7 +18,15 @@ from odl_learned.validation import require_positive
 from odl_learned.weights import constant_weight
 
 
-def tgv_denoising(data, alpha, beta, accuracy=1e-3, maxiter=20000, cell_sides=None, callback=None):
+def tgv_denoising(
+    data: Image,
+    alpha: Numbers | LinearSpaceElement,
+    beta: Numbers | LinearSpaceElement,
+    accuracy: float = 1e-3,
+    maxiter: int = 20000,
+    cell_sides: Sequence[float] | None = None,
+    callback: Callable[[], object] | None = None,
+) -> Solution[Image]:
     r"""Denoise images by total generalized variation of second order.
 
     .. math:: \hat u = \text{argmin}_u \min_v \; \tfrac12 |u - y|^2
@@ -69,7 +81,13 @@ def tgv_denoising(data, alpha, beta, accuracy=1e-3, maxiter=20000, cell_sides=No
     return images.solution(found._replace(dual=side * found.dual, field=field))
 
 
-def tgv_value(u, beta, accuracy=1e-3, maxiter=20000, cell_sides=None):
+def tgv_value(
+    u: Point,
+    beta: float,
+    accuracy: float = 1e-3,
+    maxiter: int = 20000,
+    cell_sides: Sequence[float] | None = None,
+) -> float | np.ndarray:
     r"""Return the total generalized variation of images.
 
     .. math:: \min_v \int |\nabla u - v|_2 + \beta \int |E v|_2
@@ -117,7 +135,9 @@ def tgv_value(u, beta, accuracy=1e-3, maxiter=20000, cell_sides=None):
     return images.numbers(volume / side * np.array(values, dtype=float))
 
 
-def tgv_gradient(u, beta, accuracy=1e-3, maxiter=20000):
+def tgv_gradient(
+    u: LinearSpaceElement, beta: float, accuracy: float = 1e-3, maxiter: int = 20000
+) -> LinearSpaceElement:
     r"""Return the gradient of `tgv_value` at an element, ``grad* q`` with the dual solution ``q``.
 
     By Danskin's theorem it is the gradient wherever there is one, as accurate as ``q``.

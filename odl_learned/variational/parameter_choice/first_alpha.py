@@ -15,10 +15,10 @@ stays the same.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 import odl
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.solvers.checks import require_forward_operator
 from odl_learned.validation import require_rng
@@ -29,8 +29,11 @@ from odl_learned.variational.parameter_choice.noise import noise_levels, probe
 KAPPA = 0.5
 
 
-def first_alpha(forward_op: odl.Operator, noise_level: Any,
-                rng: np.random.Generator | None = None) -> float:  # fmt: skip
+def first_alpha(
+    forward_op: odl.Operator,
+    noise_level: float | LinearSpaceElement,
+    rng: np.random.Generator | None = None,
+) -> float:
     r"""Return a parameter of total variation to start from, for white noise in the data.
 
     .. math:: \alpha = \kappa \, h \, \frac{|A^* \eta|_X}{|1|_X}, \qquad \kappa = 0.5,

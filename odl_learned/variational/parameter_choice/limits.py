@@ -1,10 +1,11 @@
 """From which parameter on images are constant, or zero."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import odl
 import scipy.fft
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.odl_validation import require_element, require_operator
 from odl_learned.operators import OrthogonalWavelet, gradient
@@ -27,7 +28,7 @@ class AlphaBounds(NamedTuple):
 #     min { |q|_oo : grad* q = v } = max { <v, u> : int |grad u| <= 1 } .
 # On the left, q = grad (grad* grad)^+ v is feasible, an upper bound; on the right any u is a lower
 # one: v, the potential of q, and level sets of the potential.
-def constant_alpha(forward_op: odl.Operator, data: Any) -> AlphaBounds:
+def constant_alpha(forward_op: odl.Operator, data: LinearSpaceElement) -> AlphaBounds:
     r"""Bound the smallest parameter for which total variation makes the image constant.
 
     .. math:: \alpha_{\max} = \min \{ |q|_\infty : \nabla^* q = A^* (y - A c) \}
@@ -99,7 +100,9 @@ def constant_alpha(forward_op: odl.Operator, data: Any) -> AlphaBounds:
 
 # Zero is a minimizer iff A* y = alpha W* c for some |c_j| <= 1, since the weights of images and of
 # coefficients are the same.
-def zero_alpha(forward_op: odl.Operator, data: Any, transform: OrthogonalWavelet) -> float:
+def zero_alpha(
+    forward_op: odl.Operator, data: LinearSpaceElement, transform: OrthogonalWavelet
+) -> float:
     r"""Return the smallest parameter for which the penalty of wavelets makes the image zero.
 
     .. math:: \alpha_{\max} = \max_j |(W A^* y)_j|, \qquad

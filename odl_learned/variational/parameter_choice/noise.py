@@ -1,17 +1,17 @@
 """White noise in the space of the data: how large it is, and how it looks."""
 
 import math
-from typing import Any
 
 import numpy as np
 import odl
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.odl_validation import require_array_spaces, require_element, shown
 from odl_learned.validation import require_nonnegative
 from odl_learned.weights import component_weights, entry_weights
 
 
-def white_noise_norm(space: odl.core.set.space.LinearSpace, noise_level: Any) -> float:
+def white_noise_norm(space: odl.LinearSpace, noise_level: float | LinearSpaceElement) -> float:
     r"""Return the root of the mean squared norm of white noise in a space.
 
     .. math:: \sqrt{\mathbb{E} |\eta|_Y^2} = \sqrt{c \sum_j w_j \sigma_j^2}, \qquad

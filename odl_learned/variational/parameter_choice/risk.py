@@ -16,10 +16,10 @@ is nearly proportional to it near its minimum, if ``delta`` is not near one.
 
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import odl
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.odl_validation import require_element
 from odl_learned.solvers.checks import require_forward_operator
@@ -36,10 +36,19 @@ from odl_learned.variational.parameter_choice.solving import Choice, by_primal_d
 from odl_learned.variational.parameter_choice.trials import Trials
 
 
-def by_unbiased_risk(problem_of: Callable, forward_op: odl.Operator, data: Any, noise_level: Any,
-                     start: float, rng: np.random.Generator, rtol: float = 0.02,
-                     solve: Callable = by_primal_dual, width: float = 0.2, factor: float = 1e4,
-                     step: float = 0.3) -> Choice:  # fmt: skip
+def by_unbiased_risk(
+    problem_of: Callable,
+    forward_op: odl.Operator,
+    data: LinearSpaceElement,
+    noise_level: float | LinearSpaceElement,
+    start: float,
+    rng: np.random.Generator,
+    rtol: float = 0.02,
+    solve: Callable = by_primal_dual,
+    width: float = 0.2,
+    factor: float = 1e4,
+    step: float = 0.3,
+) -> Choice:
     r"""Find the parameter with the least estimated error of the data.
 
     .. math:: \min_\alpha \frac{|A x_\alpha(y) - y|^2}{|b|^2} - 1
@@ -109,10 +118,19 @@ def by_unbiased_risk(problem_of: Callable, forward_op: odl.Operator, data: Any, 
     return _least(Trials(risk, float(start), width, factor))
 
 
-def by_cross_validation(problem_of: Callable, forward_op: odl.Operator, data: Any, start: float,
-                        rng: np.random.Generator, rtol: float = 0.02,
-                        solve: Callable = by_primal_dual, width: float = 0.2, factor: float = 1e4,
-                        step: float = 0.3, measured: Any = 1.0) -> Choice:  # fmt: skip
+def by_cross_validation(
+    problem_of: Callable,
+    forward_op: odl.Operator,
+    data: LinearSpaceElement,
+    start: float,
+    rng: np.random.Generator,
+    rtol: float = 0.02,
+    solve: Callable = by_primal_dual,
+    width: float = 0.2,
+    factor: float = 1e4,
+    step: float = 0.3,
+    measured: float | LinearSpaceElement = 1.0,
+) -> Choice:
     r"""Find the parameter of least generalized cross-validation, without knowing the noise.
 
     .. math:: \min_\alpha \frac{|A x_\alpha - y|^2 / |b|^2}{(1 - \delta_\alpha)^2}, \qquad

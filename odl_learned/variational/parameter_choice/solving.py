@@ -7,6 +7,7 @@ import numpy as np
 from odl_learned.solvers import primal_dual
 from odl_learned.solvers.samples import samples_of
 from odl_learned.solvers.solution import Solution
+from odl_learned.solvers.types import CertifiedProblem, Numbers
 from odl_learned.validation import shown
 
 
@@ -57,7 +58,9 @@ class Choice(NamedTuple):
     reason: Any
 
 
-def by_primal_dual(problem, accuracy, start):
+def by_primal_dual(
+    problem: CertifiedProblem, accuracy: Numbers, start: Solution | None
+) -> Solution:
     """Solve a problem, or its twin of a batch, from an earlier solution.
 
     Parameters

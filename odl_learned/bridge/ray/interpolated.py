@@ -14,6 +14,7 @@ from odl_learned.bridge.loops.generic import GenericLinear
 from odl_learned.bridge.lowering import lower
 from odl_learned.bridge.ray import RayBackprojector, RayProjector
 from odl_learned.bridge.ray.sparse import sparse_pair
+from odl_learned.bridge.ray.stacked import StackedPair
 from odl_learned.bridge.rules.expressions import Composition, Scale
 from odl_learned.operators.tomography.interpolated.plane import (
     PlaneBackprojection,
@@ -89,9 +90,10 @@ def _(op: PlaneBackprojectionAdjoint):
 
 def _pair(op):
     """The matrix and its transpose, or None where they would be too large."""
-    geometry = PlaneInterpolation(op.shadows, tuple(op.range.shape), tuple(op.domain.shape))
+    geometry = PlaneInterpolation(op.shadows, tuple(op.range.shape[:2]), tuple(op.domain.shape[:2]))
     if geometry.expected_bytes <= matrices.SPARSE_LIMIT:
-        return sparse_pair(geometry)
+        pair = sparse_pair(geometry)
+        return pair if op.range.ndim == 2 else StackedPair(pair, op.range.shape[2])
     warnings.warn(
         f"the backprojection as a matrix takes {geometry.expected_bytes / 2**30:.1f} GiB, more "
         f"than the limit of {matrices.SPARSE_LIMIT / 2**30:.1f} GiB; every image is computed "

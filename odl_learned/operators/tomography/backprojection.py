@@ -1,14 +1,11 @@
 """Filtered backprojection for the angles and detectors that a scan has."""
 
-import functools
 import math
-import operator
 
 import numpy as np
 import odl
 from odl.applications import tomo
 
-from odl_learned.operators.group import QuarterTurn
 from odl_learned.operators.tomography.coverage import (
     bins_missing,
     largest_disk,
@@ -22,7 +19,7 @@ from odl_learned.operators.tomography.divergent_weights import (
     rising_cosines,
 )
 from odl_learned.operators.tomography.interpolated.circles import circular_cone, circular_fan
-from odl_learned.operators.tomography.interpolated.cone import ConeBackprojection
+from odl_learned.operators.tomography.interpolated.cone import ConeBackprojection, cone_shadows
 from odl_learned.operators.tomography.interpolated.flat_rays import (
     fan_of,
     parallel_rays,
@@ -32,19 +29,20 @@ from odl_learned.operators.tomography.interpolated.plane import PlaneBackproject
 from odl_learned.operators.tomography.projectors.stacked import plane_of
 from odl_learned.operators.tomography.ramp import WINDOWS, ramp_filter
 from odl_learned.operators.tomography.ray import ray_transform_in
-from odl_learned.operators.tomography.symmetrized import SinogramTurn, SymmetrizedRayTransform
+from odl_learned.operators.tomography.symmetrized import SymmetrizedRayTransform
 from odl_learned.operators.tomography.view_weights import angular_weights
 from odl_learned.validation import is_finite_number
-from odl_learned.weights import constant_weight
 
 
 def fbp(forward_op: odl.Operator, filter_type: str = "Hann",
         frequency_scaling: float = 1.0) -> odl.Operator:  # fmt: skip
     r"""Return filtered backprojection, an approximate inverse of the ray transform.
 
-    .. math:: A^\dagger y = A^* (h * g y), \quad \hat h(\omega) = |\omega| \, w(\omega),
+    .. math:: A^\dagger y = B (h * g y), \quad \hat h(\omega) = |\omega| \, w(\omega),
 
-    for parallel beams, where ``g`` is the part of the half circle that a view stands for. For fan
+    for parallel beams, where ``g`` is the part of the half circle that a view stands for, and B
+    adds up the views at the shadow of each pixel, between bins by linear interpolation: it is not
+    ``A^*``, which leaves the pattern of bins that are wider or narrower than pixels. For fan
     beams with a flat detector the data are multiplied by the cosine of the fan angle and by the
     share that a ray has in its line, half on a full circle, a smooth function on a short scan or
     where the detector sees one side of the axis only, and the backprojection divides by the squared
@@ -52,7 +50,6 @@ def fbp(forward_op: odl.Operator, filter_type: str = "Hann",
     detector are filtered as those of fan beams (Feldkamp, Davis and Kress, `ConeBackprojection`):
     in the plane of the circle the density is right, as are its integrals along the axis; away from
     it what changes along the axis is smeared, and a ball loses 5 % where rays rise by 10 degrees.
-    For parallel beams choose pixels no smaller than bins: ``A^*`` covers others unevenly.
 
     Parameters
     ----------
@@ -97,7 +94,7 @@ def fbp(forward_op: odl.Operator, filter_type: str = "Hann",
     Feldkamp, L. A., Davis, L. C. and Kress, J. W. Practical cone-beam algorithm. J. Opt. Soc. Am. A
     1 (1984) 612-619. Wang, G. X-ray micro-CT with a displaced detector array. Med. Phys. 29 (2002).
     """
-    symmetrized, forward_op = _without_symmetrization(forward_op)
+    forward_op = _without_symmetrization(forward_op)
     op = ray_transform_in(forward_op)
     if not (is_finite_number(frequency_scaling) and 0 < frequency_scaling <= 1):
         raise ValueError(
@@ -111,79 +108,59 @@ def fbp(forward_op: odl.Operator, filter_type: str = "Hann",
     if str(filter_type).lower() not in WINDOWS:
         raise ValueError(f"filter_type is {filter_type!r}; expected one of {', '.join(WINDOWS)}.")
     plane = plane_of(op)
-    if isinstance(plane.geometry, tuple(_PARTS)):
+    methods = [method for kind, method in _METHODS.items() if isinstance(plane.geometry, kind)]
+    if methods:
         require_bins(plane)
-        parts = next(parts for kind, parts in _PARTS.items() if isinstance(plane.geometry, kind))
-        back, weights, added = parts(op, symmetrized)
+        (of_rays, backprojection), = methods
+        rays, weights, added = of_rays(op)
         weigh = odl.MultiplyOperator(op.range.element(
             np.broadcast_to(weights, op.range.shape).astype(op.range.dtype)))  # fmt: skip
-        ramp = ramp_filter(op.range, _bin_width(op), filter_type.lower(), frequency_scaling, added)
-        inverse = back(ramp.range) @ ramp @ weigh
+        width = float(op.geometry.det_partition.cell_sides[0])
+        ramp = ramp_filter(op.range, width, filter_type.lower(), frequency_scaling, added)
+        inverse = backprojection(widened(rays, *added), ramp.range, op.domain) @ ramp @ weigh
     else:
         inverse = tomo.fbp_op(op, filter_type=filter_type, frequency_scaling=frequency_scaling)
     return inverse if scalar == 1 else float(1 / scalar) * inverse
 
 
-def _bin_width(op):
-    return float(op.geometry.det_partition.cell_sides[0])
-
-
-def _of_parallel(op, symmetrized):
-    """The backprojection of parallel beams, and the weights of views.
-
-    ``A* y = w_Y / (w_X h) sum_v M_v^T y_v`` with pixels of the side h and lengths M, where a bin of
-    the width d is met by ``h^2 / d`` of a pixel, is ``w_Y / d`` times the sum over the views.
-    """
-    back, plane = op.adjoint if symmetrized is None else symmetrized.adjoint, plane_of(op)
-    rays = parallel_rays(plane.geometry)
+def _of_parallel(op):
+    """The rays of parallel beams, what they count for, and how many bins are added: none."""
+    geometry = plane_of(op).geometry
+    rays, (weights, _, _) = parallel_rays(geometry), angular_weights(geometry)
     warn_if_truncated(rays, max(bins_missing(rays, largest_disk(op.domain))))
-    weights, _, _ = angular_weights(plane.geometry)
-    ratio = _bin_width(op) / constant_weight("forward_op.range", plane.range)
-    weights = (ratio * weights).reshape(-1, *[1] * (op.range.ndim - 1))
-    return lambda data_space: back, weights, (0, 0)
+    return rays, weights.reshape(-1, *[1] * (op.range.ndim - 1)), (0, 0)
 
 
-def _of_fan(op, symmetrized):
-    """The backprojection of fan beams, and the weights of their rays."""
+def _of_fan(op):
+    """The same of fan beams."""
     rays = circular_fan(op.geometry)
     added = bins_added(op, rays)
-
-    def back(data_space):
-        inverse = PlaneBackprojection(widened(rays, *added), data_space, op.domain)
-        return inverse if symmetrized is None else _mean_over_turns(inverse, symmetrized.forward_op)
-
-    return back, divergent_weights(op, rays, added, 1), added
+    return rays, divergent_weights(op, rays, added, 1), added
 
 
-def _of_cone(op, symmetrized):
-    """The backprojection of cone beams, and the weights of their rays."""
+def _of_cone(op):
+    """The same of cone beams."""
     rays = circular_cone(op.geometry)
-    added, turning = bins_added(op, fan_of(rays)), math.copysign(1, op.geometry.axis[2])
-    weights = divergent_weights(op, fan_of(rays), added, turning)
-
-    def back(data_space):
-        inverse = ConeBackprojection(widened(rays, *added), data_space, op.domain)
-        warn_if_too_low(inverse.shadows, op.domain)
-        return inverse
-
-    return back, weights[:, :, None] * rising_cosines(rays), added
+    fan, turning = fan_of(rays), math.copysign(1, op.geometry.axis[2])
+    warn_if_too_low(cone_shadows(rays, op.domain), op.domain)
+    added = bins_added(op, fan)
+    weights = divergent_weights(op, fan, added, turning)
+    return rays, weights[:, :, None] * rising_cosines(rays), added
 
 
-_PARTS = {tomo.Parallel2dGeometry: _of_parallel, tomo.FanBeamGeometry: _of_fan,
-          tomo.ConeBeamGeometry: _of_cone}  # fmt: skip
-
-
-def _mean_over_turns(back, forward_op):
-    """``1/4 sum_k R^{-k} B P^k`` of a backprojection B, with the turns of images and of data."""
-    turns = (QuarterTurn(back.range, -k) @ back @ SinogramTurn(forward_op, k) for k in range(4))
-    return 0.25 * functools.reduce(operator.add, turns)
+#: What is done with the rays of a geometry, and the backprojection.
+_METHODS = {
+    tomo.Parallel2dGeometry: (_of_parallel, PlaneBackprojection),
+    tomo.FanBeamGeometry: (_of_fan, PlaneBackprojection),
+    tomo.ConeBeamGeometry: (_of_cone, ConeBackprojection),
+}
 
 
 def _without_symmetrization(forward_op):
-    """The symmetrized ray transform inside of scalar multiples, or None, and the others of A."""
+    """Multiples of A in place of those of a symmetrized A: the backprojection is symmetric, too."""
     scalar, op = 1.0, forward_op
     while isinstance(op, odl.OperatorLeftScalarMult):
         scalar, op = scalar * op.scalar, op.operator
     if not isinstance(op, SymmetrizedRayTransform):
-        return None, forward_op
-    return op, op.forward_op if scalar == 1 else scalar * op.forward_op
+        return forward_op
+    return op.forward_op if scalar == 1 else scalar * op.forward_op

@@ -37,14 +37,14 @@ class PlaneBackprojection(odl.Operator):
     ----------
     rays : ParallelRays or FanRays
         V views of n bins.
-    data_space : odl space of the shape (V, n)
-    image_space : 2D odl.DiscretizedSpace
+    data_space : odl space of the shape (V, n), or (V, n, S) for a stack of slices
+    image_space : 2D odl.DiscretizedSpace, or 3D of the shape (nx, ny, S)
     """
 
     def __init__(self, rays: ParallelRays | FanRays, data_space: TensorSpace,
                  image_space: odl.DiscretizedSpace):  # fmt: skip
         super().__init__(data_space, image_space, linear=True)
-        self.shadows = plane_shadows(rays, *image_space.grid.coord_vectors)
+        self.shadows = plane_shadows(rays, *image_space.grid.coord_vectors[:2])
         self.weight_ratio = (constant_weight("image_space", image_space)
                              / constant_weight("data_space", data_space))
 
@@ -93,39 +93,44 @@ def by_parts(function, array):
 
 
 def backprojected(shadows: PlaneShadows, y: np.ndarray) -> np.ndarray:
-    """``B y`` for real data, shape (V, n), in double precision, shape (nx, ny)."""
-    padded = np.pad(y, ((0, 0), (1, 2)))
-    total = np.zeros((len(shadows.x), len(shadows.y)))
+    """``B y`` for real data, shape (V, n) or (V, n, S), in double precision, (nx, ny) or more."""
+    padded = np.pad(y, ((0, 0), (1, 2), *[(0, 0)] * (y.ndim - 2)))
+    total = np.zeros((len(shadows.x), len(shadows.y), *y.shape[2:]))
     if is_available():
-        from odl_learned.compiled.plane_backprojection import backproject
+        from odl_learned.compiled import plane_backprojection as loops
 
-        run_all(backproject, [
+        loop = loops.backproject if y.ndim == 2 else loops.backproject_slices
+        run_all(loop, [
             (padded, shadows.maps, shadows.x[begin:end], shadows.y, total[begin:end])
-            for begin, end in shares(len(total), padded.size * len(total))])  # fmt: skip
+            for begin, end in shares(len(total), total.size * len(y))])  # fmt: skip
         return total
-    flat = total.ravel()
+    flat = total.reshape(-1, *y.shape[2:])
     for view, data in enumerate(padded):
-        bins, fractions, weights = shadows.interpolation(view)
+        bins, *parts = shadows.interpolation(view)
+        fractions, weights = (part.reshape(-1, *[1] * (y.ndim - 2)) for part in parts)
         flat += weights * ((1 - fractions) * data[bins] + fractions * data[bins + 1])
     return total
 
 
 def spread(shadows: PlaneShadows, x: np.ndarray) -> np.ndarray:
-    """``B^T x`` for real numbers, shape (nx, ny), in double precision, shape (V, n)."""
+    """``B^T x`` for real numbers, shape (nx, ny) or (nx, ny, S), in double precision."""
     views, n = len(shadows.maps), shadows.bins
-    result = np.empty((views, n))
+    if not is_available() and x.ndim == 3:
+        return np.stack([spread(shadows, part) for part in np.moveaxis(x, 2, 0)], axis=2)
+    result = np.empty((views, n, *x.shape[2:]))
     if is_available():
-        from odl_learned.compiled.plane_backprojection import spread as compiled_spread
+        from odl_learned.compiled import plane_backprojection as loops
 
+        loop = loops.spread if x.ndim == 2 else loops.spread_slices
         x = np.ascontiguousarray(x)
-        run_all(compiled_spread, [
+        run_all(loop, [
             (x, shadows.maps[begin:end], shadows.x, shadows.y, result[begin:end])
             for begin, end in shares(views, x.size * views)])  # fmt: skip
         return result
-    values = x.ravel()
+    values = x.ravel().astype(np.float64)
     for view in range(views):
         bins, fractions, weights = shadows.interpolation(view)
-        part = weights * values.astype(np.float64)
+        part = weights * values
         padded = np.bincount(bins, (1 - fractions) * part, n + 3)
         padded += np.bincount(bins + 1, fractions * part, n + 3)
         result[view] = padded[1 : n + 1]

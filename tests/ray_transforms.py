@@ -9,6 +9,8 @@ from odl.applications import tomo
 
 from odl_learned.bridge import as_module
 from odl_learned.bridge.layouts.layout import layout_of
+from odl_learned.bridge.ray import RayProjector, gathered
+from odl_learned.bridge.ray.interpolated import InterpolatedPair
 
 HALF_TURN, FULL_TURN = odl.uniform_partition(0, np.pi, 5), odl.uniform_partition(0, 2 * np.pi, 5)
 NONUNIFORM = odl.nonuniform_partition([0.1, 0.3, 0.9, 1.4, 2.8])
@@ -78,3 +80,15 @@ def check_against_odl(op, rng):
         assert close(module(x), by_odl(operator, x))
         assert torch.equal(module(x.reshape(3, 1, *x.shape[1:])), module(x).unsqueeze(1))
         assert close(module(x[0]), module(x)[0])
+
+
+def assert_lowered_by_loops(back, rng):
+    """A backprojection without a matrix: loops with the bits of ODL, and the gathers of torch."""
+    for op, name in ((back, "backprojected"), (back.adjoint, "spread")):
+        module, x = as_module(op), draw(op.domain, rng, 3)
+        pairs = [part.pair for part in module.modules() if isinstance(part, RayProjector)]
+        assert [type(pair) for pair in pairs] == [InterpolatedPair]
+        assert close(module(x), by_odl(op, x))
+        ratio = back.weight_ratio if op is not back else 1.0
+        if not x.is_complex():
+            assert close(ratio * getattr(gathered, name)(back.shadows, x), by_odl(op, x))

@@ -1,28 +1,28 @@
-"""Native rules for backprojections in the plane that interpolate: one matrix."""
+"""Native rules for backprojections that interpolate: one matrix in the plane, loops in space."""
 
 import dataclasses
 import functools
 import hashlib
 import math
-import warnings
 
 import numpy as np
 import scipy.sparse
+import torch
 
+from odl_learned.bridge.layouts.arrays import array_of
 from odl_learned.bridge.layouts.layout import layout_of
-from odl_learned.bridge.loops.generic import GenericLinear
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.ray import RayBackprojector, RayProjector
+from odl_learned.bridge.ray import RayBackprojector, RayProjector, gathered
 from odl_learned.bridge.ray.sparse import sparse_pair
 from odl_learned.bridge.ray.stacked import StackedPair
 from odl_learned.bridge.rules.expressions import Composition, Scale
+from odl_learned.operators.tomography.interpolated import cone, plane
 from odl_learned.operators.tomography.interpolated.plane import (
     PlaneBackprojection,
     PlaneBackprojectionAdjoint,
 )
 from odl_learned.operators.tomography.interpolated.shadows import PlaneShadows
 from odl_learned.operators.tomography.projectors import matrices
-from odl_learned.validation import level_outside
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,35 +71,92 @@ class PlaneInterpolation:
         return scipy.sparse.vstack(blocks, format="csr", dtype=np.float32)
 
 
+class InterpolatedPair:
+    """``x -> B^T x`` and ``y -> B y`` without a matrix: loops on the CPU, gathers elsewhere.
+
+    Parameters
+    ----------
+    shadows : PlaneShadows or ConeShadows
+    source, target : tuple of int
+        Shapes of an image and of its data.
+    """
+
+    def __init__(self, shadows, source, target):
+        self.shadows, self.source, self.target = shadows, source, target
+        self.loops = cone if isinstance(shadows, cone.ConeShadows) else plane
+
+    @property
+    def geometry(self):
+        """The pair itself, which knows the shape of its matrix."""
+        return self
+
+    @property
+    def matrix_shape(self):
+        """Number of rays and number of pixels."""
+        return math.prod(self.target), math.prod(self.source)
+
+    def project(self, x):
+        """``B^T x`` for images ``(*batch, *source)``, real or complex, without derivatives."""
+        return self._run("spread", x, self.source, self.target)
+
+    def backproject(self, y):
+        """``B y`` for data ``(*batch, *target)``, real or complex, without derivatives."""
+        return self._run("backprojected", y, self.target, self.source)
+
+    def to(self, device, dtype):
+        """The pair itself: it follows its input."""
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def _run(self, name, x, source, target):
+        if x.is_complex():
+            return torch.complex(*(self._run(name, part, source, target)
+                                   for part in (x.real, x.imag)))  # fmt: skip
+        lead = x.shape[: x.ndim - len(source)]
+        samples = x.reshape(-1, *source)
+        if x.device.type == "cpu":
+            loop, result = getattr(self.loops, name), x.new_empty(len(samples), *target)
+            for sample, out in zip(samples, result):
+                out.copy_(torch.from_numpy(loop(self.shadows, array_of(sample))))
+        else:
+            result = getattr(gathered, name)(self.shadows, samples)
+        return result.reshape(*lead, *target)
+
+
 @lower.register
 def _(op: PlaneBackprojection):
-    pair = _pair(op)
-    return GenericLinear(op) if pair is None else RayBackprojector(
-        pair, layout_of(op.range).dtype)  # fmt: skip
+    return RayBackprojector(_plane_pair(op), layout_of(op.range).dtype)
+
+
+@lower.register
+def _(op: cone.ConeBackprojection):
+    pair = InterpolatedPair(op.shadows, tuple(op.range.shape), tuple(op.domain.shape))
+    return RayBackprojector(pair, layout_of(op.range).dtype)
 
 
 @lower.register
 def _(op: PlaneBackprojectionAdjoint):
-    back = op.backprojection
-    pair = _pair(back)
-    if pair is None:
-        return GenericLinear(op)
-    return Composition(Scale(float(back.weight_ratio)), RayProjector(
+    return _transpose(op, _plane_pair(op.backprojection))
+
+
+@lower.register
+def _(op: cone.ConeBackprojectionAdjoint):
+    return _transpose(op, InterpolatedPair(
+        op.backprojection.shadows, tuple(op.domain.shape), tuple(op.range.shape)))  # fmt: skip
+
+
+def _transpose(op, pair):
+    """``B* = (w_X / w_Y) B^T``."""
+    return Composition(Scale(float(op.backprojection.weight_ratio)), RayProjector(
         pair, layout_of(op.range).dtype))  # fmt: skip
 
 
-def _pair(op):
-    """The matrix and its transpose, or None where they would be too large."""
+def _plane_pair(op):
+    """The matrix and its transpose, or loops where they would be too large."""
     geometry = PlaneInterpolation(op.shadows, tuple(op.range.shape[:2]), tuple(op.domain.shape[:2]))
-    if geometry.expected_bytes <= matrices.SPARSE_LIMIT:
-        pair = sparse_pair(geometry)
-        return pair if op.range.ndim == 2 else StackedPair(pair, op.range.shape[2])
-    warnings.warn(
-        f"the backprojection as a matrix takes {geometry.expected_bytes / 2**30:.1f} GiB, more "
-        f"than the limit of {matrices.SPARSE_LIMIT / 2**30:.1f} GiB; every image is computed "
-        f"by itself, view by view, which is slower. Raise {matrices.__name__}.SPARSE_LIMIT to "
-        "change that.",
-        RuntimeWarning,
-        stacklevel=level_outside("odl_learned", "odl", "functools", "torch"),
-    )
-    return None
+    if geometry.expected_bytes > matrices.SPARSE_LIMIT:
+        return InterpolatedPair(op.shadows, tuple(op.range.shape), tuple(op.domain.shape))
+    pair = sparse_pair(geometry)
+    return pair if op.range.ndim == 2 else StackedPair(pair, op.range.shape[2])

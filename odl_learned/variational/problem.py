@@ -238,32 +238,32 @@ class Problem:
         convert : callable
             Makes the twin of a list of functionals or operators, one per problem.
         """
-        strange = next((p for p in problems if not isinstance(p, Problem)), None)
-        if strange is not None:
+        known = [p for p in problems if isinstance(p, Problem)]
+        if len(known) < len(problems):
+            strange = next(p for p in problems if not isinstance(p, Problem))
             raise TypeError(
                 f"one of the objects is a {type(strange).__name__}, expected problems only, of one "
                 "builder; batch other objects by themselves."
             )
-        problems = [p for p in problems if isinstance(p, Problem)]
         forms = {(p.consistent is None, p.image is None, tuple(i for i, _ in p.radii))
-                 for p in problems}
+                 for p in known}
         if len(forms) > 1:
             raise ValueError(
                 "the problems have dual variables of different forms; expected problems of one "
                 "builder, all with or all without a constraint. Solve each kind by itself."
             )
-        parts: dict[str, Any] = {name: convert([getattr(p, name) for p in problems])
+        parts: dict[str, Any] = {name: convert([getattr(p, name) for p in known])
                                  for name in ("f", "g", "L", "f_conj", "g_conj")}  # fmt: skip
         for name in ("consistent", "image"):
             if getattr(self, name) is not None:
-                parts[name] = convert([getattr(p, name) for p in problems])
+                parts[name] = convert([getattr(p, name) for p in known])
         if parts["L"].is_shared:
             parts["norm"] = self.operator_norm
         else:
-            parts["norm"] = np.array([p.operator_norm for p in problems])
+            parts["norm"] = np.array([p.operator_norm for p in known])
         for name in ("balance", "strong_convexity", "image_convexity"):
-            parts[name] = _per_sample([getattr(p, name) for p in problems])
-        parts["radii"] = tuple((index, _per_sample([p.radii[i][1] for p in problems]))
+            parts[name] = _per_sample([getattr(p, name) for p in known])
+        parts["radii"] = tuple((index, _per_sample([p.radii[i][1] for p in known]))
                                for i, (index, _) in enumerate(self.radii))  # fmt: skip
         return dataclasses.replace(self, **parts)
 

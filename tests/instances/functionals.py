@@ -4,7 +4,22 @@ import numpy as np
 import odl
 
 from instances.operators import whitening
-from instances.spaces import GRAD, MATRICES, RA, RW, XC, F, R, V, X, blocks, element, filters, plane
+from instances.spaces import (
+    GRAD,
+    MATRICES,
+    RA,
+    RW,
+    XC,
+    F,
+    R,
+    V,
+    X,
+    blocks,
+    box,
+    element,
+    filters,
+    plane,
+)
 from odl_learned import functionals, networks, operators, regularizers
 from odl_learned.bridge import as_functional, as_module
 
@@ -200,5 +215,13 @@ FUNCTIONALS = {
     "scalar sum": lambda: F.L2NormSquared(X) + 2.5,
     "product": lambda: F.FunctionalProduct(F.L2NormSquared(X), F.Huber(X, 0.3)),
     "quotient": lambda: F.FunctionalQuotient(F.L2NormSquared(X), F.L2NormSquared(X) + 1.0),
+    "TotalVariation 3D": lambda: functionals.TotalVariation(box(), accuracy=1e-12),
+    "TotalGeneralizedVariation 3D": lambda: functionals.TotalGeneralizedVariation(
+        box((2, 2, 2)), 0.1, accuracy=1e-12, maxiter=3000),
+    "FieldsOfExperts 3D": lambda: functionals.FieldsOfExperts(
+        box(), filters(2, (2, 3, 1)), [0.5, 2.0], 0.1),
+    "WaveletL1 3D": lambda: functionals.WaveletL1(box((4, 2, 6)), "db2", 1),
+    "LeastSquares 3D": lambda: least_squares(box(), 1e-13),
+    "energy with parameters, 3D": lambda: parametric_energy(box()),
     "as_functional": lambda: as_functional(as_module(F.L2NormSquared(RA)), RA),
 }

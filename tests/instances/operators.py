@@ -13,6 +13,7 @@ from instances.spaces import (
     V,
     X,
     blocks,
+    box,
     element,
     filters,
     mask,
@@ -274,4 +275,24 @@ OPERATORS = {
         whitening(XC, 1, True)),
     "CovarianceOperator": lambda: operators.PrecisionOperator(whitening(XC, 1, True)).inverse,
     "normalized": lambda: operators.normalized(operators.gradient(X)),
+    # volumes
+    "SampledFourier 3D": lambda: operators.SampledFourier(
+        box(dtype="complex128"), mask((3, 4, 2))),
+    "SampledFourierAdjoint 3D": lambda: operators.SampledFourier(
+        box(dtype="complex128"), mask((3, 1, 2)) * np.ones((3, 4, 2))).adjoint,
+    "SampledFourier normal, 3D": lambda: fourier_normal(
+        box(dtype="complex128"), mask((3, 4, 1)) * np.ones((3, 4, 2))),
+    "MultiCoilFourier 3D": lambda: coils(box(dtype="complex128")),
+    "MultiCoilFourierAdjoint 3D, lines": lambda: operators.MultiCoilFourier(
+        box(dtype="complex128"), mask((3, 1, 2)) * np.ones((3, 4, 2)),
+        coils(box(dtype="complex128")).sensitivities).adjoint,
+    "MultiCoilFourier normal, 3D": lambda: coils(box(dtype="complex128")).normal,
+    "RootSumOfSquares 3D": lambda: operators.RootSumOfSquares(box(dtype="complex128") ** 2, 0.1),
+    "Reflection 3D": lambda: operators.Reflection(box(), 2),
+    "PeriodicConvolution 3D": lambda: operators.PeriodicConvolution(
+        box(), KERNEL[:, :3, None] * [1, 0.5, -1]),
+    "ZeroConvolution 3D": lambda: operators.ZeroConvolution(
+        box(), KERNEL[:, :3, None] * [1, 0.5, 2]),
+    "ReflectedExtension 3D": lambda: operators.ReflectedExtension(box(), (1, 2, 0)),
+    "mask 3D": lambda: operators.mask_operator(box(), mask((3, 4, 2))),
 }

@@ -18,6 +18,11 @@ def square(n=6, dtype="float64"):
     return odl.uniform_discr([-1, -1], [1, 1], (n, n), dtype=dtype)
 
 
+def box(shape=(3, 4, 2), dtype="float64"):
+    """A weighted space of volumes with cells that are not cubes."""
+    return odl.uniform_discr([0] * 3, [1, 2, 3], shape, dtype=dtype)
+
+
 def element(space, seed=1):
     """A random element."""
     return operators.random_element(space, np.random.default_rng(seed))

@@ -7,17 +7,18 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
 
-.PHONY: help demo test test-kernels wheel lint docs clean
+.PHONY: help demo test test-kernels test-minimum wheel lint docs clean
 
 help:
 	@echo "make demo          run the demonstration; pictures and numbers appear in results/"
 	@echo "make test          check style and types, then run the tests"
 	@echo "make test-kernels  run the tests as other processors do (TESTS=tests/test_X.py: some)"
+	@echo "make test-minimum  run the tests with the oldest versions that setup.cfg allows"
 	@echo "make wheel         build dist/, and use the wheel alone in a new environment"
 	@echo "make lint          check style and types"
 	@echo "make docs          build the site in docs/_build, with pictures if figures were run:"
 	@echo "                   .venv/bin/odl-learned figures run --jobs 2"
-	@echo "make clean         remove caches and build products (.venv and results/ stay)"
+	@echo "make clean         remove caches and build products (.venv, .venv-minimum and results/ stay)"
 	@echo "PYTHON=...         the interpreter that builds .venv, at least 3.11 (default: python3)"
 
 # torch comes first, so that nothing else chooses its version.
@@ -40,6 +41,15 @@ test: lint
 test-kernels: .venv/installed
 	.ci/kernels $(TESTS)
 
+.venv-minimum/installed: setup.cfg pyproject.toml constraints-minimum.txt
+	test -x .venv-minimum/bin/python || $(PYTHON) -m venv .venv-minimum
+	.venv-minimum/bin/python -m pip install -c constraints-minimum.txt torch==2.13.0
+	.venv-minimum/bin/python -m pip install -c constraints-minimum.txt -e ".[demo,test,dfo]"
+	touch $@
+
+test-minimum: .venv-minimum/installed
+	.venv-minimum/bin/python -m pytest -n 2 $(TESTS)
+
 wheel:
 	PYTHON=$(PYTHON) .ci/wheel
 
@@ -52,4 +62,4 @@ docs: .venv/docs
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache docs/_build docs/generated
-	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
+	find . -path "./.venv*" -prune -o -name __pycache__ -type d -exec rm -rf {} +

@@ -52,8 +52,7 @@ def main(n, views, out, maxiter=2000):
     noise = float(np.std((y - exact).data)) * 2 / n
 
     found, certified = {"filtered backprojection": operators.fbp(A)(y).data}, True
-    for name, method, op in (("TV slice by slice", by_slices, A_slice),
-                             ("TV in space", in_space, A)):  # fmt: skip
+    for name, method, op in ("TV slice by slice", by_slices, A_slice), ("TV in space", in_space, A):
         tried = [method(op, y, share * noise, maxiter) for share in SHARES]
         certified &= all(np.all(reason == "accuracy") for _, reason in tried)
         best = int(np.argmax([metrics.psnr(x, truth, 1.0) for x, _ in tried]))

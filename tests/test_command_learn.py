@@ -131,7 +131,7 @@ def test_reconstruct_takes_the_parameter_of_its_own_geometry_alone(folder, capsy
 
 def test_lines_are_learned_and_reconstruct_leaves_out_the_others(folder, capsys):
     h5py = pytest.importorskip("h5py")
-    options = ["--noise-level", "0.02", "--fraction", "0.75", "--maxiter", "3", "--json"]
+    options = ["--noise-level", "0.02", "--fraction", "0.75", "--maxiter", "2", "--json"]
     assert learn("sampling", folder, *options) in (0, 1)
     found = json.loads(capsys.readouterr().out)
     assert len(found["lines"]) == 3 * N // 4 and found["columns"] == N
@@ -217,3 +217,21 @@ def test_colors_and_hounsfield_units_are_understood(tmp_path, capsys):
     hounsfield = data.Image(np.array([[0.0, -1000.0]]), None, "CT", "HU")
     assert images.in_unit({"x": hounsfield}, None)["x"] == pytest.approx(np.array([[0.02, 0]]))
     assert "Hounsfield units become" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_parameter_for_several_coils_is_that_of_the_file(folder, capsys):
+    h5py = pytest.importorskip("h5py")
+    X = odl.uniform_discr([0, 0], [N, N], (N, N), dtype="complex64")
+    A = operators.MultiCoilFourier(X, np.ones(X.shape), data.simulated_sensitivities(X, 3))
+    y = data.add_white_noise(A(X.element(np.load(folder / "c.npy"))), 0.05,
+                             np.random.default_rng(0))  # fmt: skip
+    with h5py.File(folder.parent / "k.h5", "w") as file:
+        file["kspace"] = y.asarray().astype("complex64")
+    scan = str(folder.parent / "k.h5")
+    assert learn("alpha", folder, "--operator", "fastmri", "--scan", scan, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["training_error"] + found["bound"] < found["first_guess"]["training_error"]
+    assert main(["reconstruct", scan, "--operator", "fastmri", "--alpha-from", found["json"],
+                 "--out", str(folder.parent / "out")]) == 0
+    assert f"alpha {found['alpha']:.4g}" in capsys.readouterr().out

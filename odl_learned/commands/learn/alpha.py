@@ -70,7 +70,7 @@ def run(arguments):
                         task.picture(task.truth[test]), picture,
                         title=f"{test}, {folders.told_of(test, train)}",
                         captions={name: f"PSNR {each:.1f} dB" for name, each in psnr.items()})
-    certified = found.reason in results.ENDED and math.isfinite(found.value_bound)
+    certified = results.is_certified(found.reason, found.value, found.value_bound)
     if certified:
         checkpoint.unlink(missing_ok=True)
     if arguments.json:

@@ -4,8 +4,10 @@ import json
 import math
 from pathlib import Path
 
-#: Reasons of `lbfgsb` to end that mean: as well as could be.
-ENDED = ("gradient", "decrease")
+#: Reasons of `lbfgsb` to end that mean: as well as could be, with the digits that there are.
+ENDED = ("gradient", "decrease", "rounding")
+#: The certificate of a value is worth something up to this part of it.
+SHARE = 1e-2
 
 
 def write(path, kind, entries):
@@ -47,6 +49,11 @@ def described(space):
 def certificate(value, bound):
     """The mean squared error with its bound, as text."""
     return f"mean squared error {value:.4g} +- {bound:.1g}"
+
+
+def is_certified(reason, value, bound):
+    """Whether learning got to its end, and the bound of the error is small against the error."""
+    return reason in ENDED and bound <= SHARE * value
 
 
 def interrupted(folder):

@@ -72,7 +72,7 @@ def run(arguments):
                         title=f"{test}, {rate:.0%} of the lines; {folders.told_of(test, train)}",
                         captions={name: f"PSNR {each:.1f} dB" for name, each in psnr.items()})
     matplotlib.image.imsave(lines_picture, mask.astype(float), cmap="gray", vmin=0, vmax=1)
-    certified = reason in results.ENDED and math.isfinite(bound)
+    certified = results.is_certified(reason, value, bound)
     for each in checkpoints if certified else ():
         each.unlink(missing_ok=True)
     if arguments.json:
@@ -187,6 +187,6 @@ def error_of_mask(truth, scans, mask, alpha):
     problem = sampling.alpha_problem(truth, scans, np.asarray(mask, dtype=float), tv)
     size = float(truth.flatten(1).norm(dim=1).max())
     found = lower.LowerLevel(problem).solve(torch.tensor([math.log(alpha)], dtype=torch.float64),
-                                            1e-3 * size)
+                                            1e-4 * size)
     bound = problem.loss.value_bound(found.x, torch.as_tensor(found.error_bound))
     return float(problem.loss.value(found.x).sum()), float(bound.sum()), found.x[-1].numpy()

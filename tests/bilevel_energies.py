@@ -51,6 +51,11 @@ ENERGIES = {
         lambda p: natural(p)._replace(alpha=0.5 * p[0].exp()), (4, 5), F64, 2),
     "images": (
         Denoising(), ForwardDifferences((4, 5)), CubicAbsolute(), natural, (4, 5), F64, 2),
+    "volumes": (
+        Denoising(), ForwardDifferences((3, 4, 2)), Charbonnier(), natural, (3, 4, 2), F64, 2),
+    "sampling of volumes": (
+        FourierSampling(), ForwardDifferences((3, 2, 2)), CubicAbsolute(),
+        squared_weights((3, 2, 2), 0.4, 0.01), (3, 2, 2), C128, 13),
     "complex images": (
         Denoising(), ForwardDifferences((4, 5)), Charbonnier(), decimal, (4, 5), C128, 3),
     "inpainting": (

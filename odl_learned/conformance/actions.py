@@ -74,6 +74,11 @@ def act(group: Group | Translations, element: int, x: torch.Tensor) -> torch.Ten
     """Return ``g x`` for images ``(*lead, *shape)``: pixels permuted if possible, else turned."""
     if isinstance(group, Translations) or group.preserves_grid(element):
         return group.act(element, x)
+    if group.dimension != 2:
+        raise NotImplementedError(
+            f"element {element} of {group} does not map the grid of voxels to itself, expected one "
+            "that does, such as a quarter turn: only images of the plane are turned by other "
+            "angles. Name the elements that keep the grid.")
     # g = R or g = R diag(1, -1), a turn after a mirror, where the determinant is negative.
     matrix = group.matrices[element]
     if torch.linalg.det(matrix) < 0:

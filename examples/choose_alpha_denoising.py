@@ -23,7 +23,7 @@ def choices(y, told):
     A, rng = odl.IdentityOperator(y.space), np.random.default_rng
     first = choice.first_alpha(A, told)
     noise = solvers.Discrepancy(A, y, choice.white_noise_norm(y.space, told), tau=1.0)
-    how = {"solve": lambda problem, accuracy, start: solvers.rof(*problem[::-1], accuracy)}
+    how: dict = {"solve": lambda pair, accuracy, start: solvers.rof(pair[1], pair[0], accuracy)}
     found = (choice.by_discrepancy(lambda alpha: (alpha, y), noise, first, **how),
              choice.by_unbiased_risk(lambda *pair: pair, A, y, told, first, rng(1), **how),
              choice.by_cross_validation(lambda *pair: pair, A, y, first, rng(1), **how))

@@ -43,6 +43,7 @@ def main(n, pairs, steps, out, rank=0):
     if rank == 0:
         before = sum(metrics.psnr(inverse(torch.from_numpy(y)), x) for y, x in validation) / 4
         plotting.learning_curves({"learned": history}, path := out / "ct_train_in_a_folder.png")
+        assert history.best is not None, "nothing was validated"
         print(f"filtered backprojection {before:.2f} dB, best {history.best.value:.2f} dB after "
               f"step {history.best.step}, kept in {folder} -> {path}")
         assert history.best.value > before + 1, "training gains less than 1 dB over its start"

@@ -29,7 +29,7 @@ def main(out, n=None, folder=None, maxiter=2000):
         file["kspace"], file["mask"] = kspace[None].astype("complex64"), mask
     withheld = mask & (np.random.default_rng(1).random(mask.shape) < 0.1)
     withheld[tuple(slice(m // 2 - 12, m // 2 + 12) for m in mask.shape)] = False
-    images, missed, reasons = {}, {}, []
+    images, missed, reasons = {}, {}, set[str]()
     for name, sensitivities in (("reference maps", maps), ("own maps", None)):
         scan = data.read_mri_scan(out / "scan.h5", 0, ~withheld, sensitivities)
         A = scan.forward_op
@@ -39,7 +39,7 @@ def main(out, n=None, folder=None, maxiter=2000):
         x = A.domain.element(found.x[0].numpy())
         prediction = operators.MultiCoilFourier(A.domain, withheld, A.sensitivities)(x).asarray()
         missed[name] = metrics.relative_error(scan.scale * prediction, kspace * withheld)
-        images[name], reasons = scan.picture(x), [*reasons, found.reason[0]]
+        images[name], reasons = scan.picture(x), reasons | {found.reason[0]}
     images["root of squares"] = scan.picture(operators.root_sum_of_squares(A)(scan.data))
     truth, path = data.from_rows(np.abs(reference)) / scan.scale, out / "mri_own_maps.png"
     captions = {name: f"withheld data {error:.2%} off" for name, error in missed.items()}
@@ -47,7 +47,7 @@ def main(out, n=None, folder=None, maxiter=2000):
     (out / "scan.h5").unlink()
     print(*map(": ".join, captions.items()), f"noise level {scan.noise_level:.4f}", path, sep=", ")
     assert missed["own maps"] <= 1.02 * missed["reference maps"], "the own maps are worse"
-    assert reasons == ["accuracy"] * 2, "a duality gap is larger than it should be"
+    assert reasons == {"accuracy"}, "a duality gap is larger than it should be"
 
 
 if __name__ == "__main__":

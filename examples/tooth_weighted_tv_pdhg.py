@@ -59,7 +59,8 @@ def main(n, alpha, out, folder=None, maxiter=1000):
     images = {"filtered backprojection": operators.fbp(A, "Hann", 0.4)(y).asarray(),
               "weighted TV": solution.x[0].numpy()}  # fmt: skip
     errors = {name: metrics.relative_error(x, reference) for name, x in images.items()}
-    picture, white_level = out / "tooth_weighted_tv_pdhg.png", np.quantile(reference.data, 0.998)
+    picture = out / "tooth_weighted_tv_pdhg.png"
+    white_level = np.quantile(metrics.as_array(reference), 0.998)
     captions = {name: f"relative error {e:.3f}" for name, e in errors.items()}
     title = f"{'Phantom' if truth else 'Tooth'}, 31 of 181 parallel views"
     plotting.comparison(images, reference, picture, (0, float(white_level)), None, title, captions,

@@ -5,7 +5,7 @@ Needs pydicom, and decoders for compressed files: ``pip install "odl_learned[dic
 
 import warnings
 from os import PathLike
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class Image(NamedTuple):
     """
 
     array: np.ndarray
-    pixel_mm: tuple[float, float] | None
+    pixel_mm: tuple[float, float] | Any
     modality: str
     unit: str = ""
 

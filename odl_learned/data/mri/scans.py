@@ -2,11 +2,12 @@
 
 import dataclasses
 from os import PathLike
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import odl
 from numpy.typing import ArrayLike
+from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.data.dicom.files import require_file
 from odl_learned.data.files import hdf5_files
@@ -50,8 +51,8 @@ class MriScan:
         The picture that the file brings along, over ``scale``, in the orientation of `picture`.
     """
 
-    forward_op: odl.Operator
-    data: object
+    forward_op: MultiCoilFourier | Any
+    data: LinearSpaceElement
     noise_level: float
     scale: float
     size: tuple[int, int]

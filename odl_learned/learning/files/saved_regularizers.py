@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import odl
 from torch import nn
@@ -61,7 +62,7 @@ def save_regularizer(path: str | os.PathLike, regularizer: nn.Module) -> None:
                             "regularizer": describe_model(regularizer, _NOTHING)})
 
 
-def load_regularizer(path: str | os.PathLike) -> nn.Module:
+def load_regularizer(path: str | os.PathLike) -> Any:
     """Read a regularizer that `save_regularizer` wrote; no code in the file is run.
 
     Parameters

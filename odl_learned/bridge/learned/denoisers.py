@@ -88,7 +88,7 @@ class ImplicitRegularizer(odl.functionals.Functional):
         If ``proximal(1.0)`` is not an operator from a space to itself.
     """
 
-    def __init__(self, proximal: Callable[[float], odl.Operator]) -> None:
+    def __init__(self, proximal: Callable[..., odl.Operator]) -> None:
         is_factory = callable(proximal) and not isinstance(proximal, nn.Module)
         if is_factory and not isinstance(proximal, type):  # operators of ODL are factories, too
             require_method("proximal", proximal, "as_proximal(denoiser, domain)", 1)
@@ -108,7 +108,7 @@ class ImplicitRegularizer(odl.functionals.Functional):
         )
 
     @property
-    def proximal(self) -> Callable[[float], odl.Operator]:
+    def proximal(self) -> Callable[..., odl.Operator]:
         """The factory."""
         return self._proximal
 

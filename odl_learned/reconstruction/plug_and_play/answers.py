@@ -2,7 +2,11 @@
 
 import abc
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple
+
+import numpy as np
+
+from odl_learned.solvers.types import Image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +76,7 @@ class NoGuarantee(Guarantee):
         return f"no guarantee: {self.because}"
 
 
-class Answer(NamedTuple):
+class Answer(NamedTuple, Generic[Image]):
     """Result of a plug-and-play method.
 
     For one ODL element all numbers are Python numbers; for a batch they are numpy arrays with one
@@ -97,9 +101,9 @@ class Answer(NamedTuple):
         Of `descent`.
     """
 
-    x: Any
+    x: Image
     guarantee: Guarantee
-    niter: Any
-    reason: Any
-    residual: Any
-    objective: Any = None
+    niter: int | np.ndarray
+    reason: str | np.ndarray
+    residual: float | np.ndarray
+    objective: float | np.ndarray | None = None

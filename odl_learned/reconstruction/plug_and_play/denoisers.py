@@ -3,6 +3,7 @@
 import copy
 import functools
 import math
+from collections.abc import Callable
 
 import odl
 import torch
@@ -79,7 +80,7 @@ class CertifiedDenoiser(odl.functionals.Functional):
         return self.implicit(x)
 
     @property
-    def proximal(self):
+    def proximal(self) -> Callable[..., odl.Operator]:
         """The factory of the denoiser, the same for every step."""
         return self.implicit.proximal
 

@@ -1,13 +1,18 @@
 """Descent with a regularizer that has a gradient: plug and play with a nonincreasing objective."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from odl_learned.functionals import precise_value
 from odl_learned.reconstruction.plug_and_play.answers import Answer, Monotone
 from odl_learned.reconstruction.plug_and_play.iteration import require_parts
+from odl_learned.reconstruction.plug_and_play.stopping import Below
+from odl_learned.solvers import Discrepancy
 from odl_learned.solvers.active import Active
 from odl_learned.solvers.checks import knows, per_sample, require_start
 from odl_learned.solvers.samples import numbers_of, restricted, samples_of
+from odl_learned.solvers.types import Image, Numbers, Proximable, Smooth
 from odl_learned.validation import require_count, shown
 
 #: Share of ``|x_+ - x|^2 / tau`` by which the objective has to fall, below one half, and the factor
@@ -15,7 +20,16 @@ from odl_learned.validation import require_count, shown
 DECREASE, SHRINK = 0.1, 0.5
 
 
-def descent(f, g, x0, accuracy, maxiter, tau=1.0, until=None, callback=None) -> Answer:
+def descent(
+    f: Proximable[Image],
+    g: Smooth[Image],
+    x0: Image,
+    accuracy: Numbers | None,
+    maxiter: int,
+    tau: Numbers = 1.0,
+    until: Below | Discrepancy | None = None,
+    callback: Callable[[Image], object] | None = None,
+) -> Answer[Image]:
     r"""Minimize a data term with a proximal and a smooth regularizer, which need not be convex.
 
     .. math:: x_{k+1} = \text{prox}_{\tau f} \big( x_k - \tau \nabla g(x_k) \big)

@@ -1,21 +1,34 @@
 """Plug and play by forward-backward steps: proximal gradient, and half-quadratic splitting."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from odl_learned.reconstruction.plug_and_play.answers import Answer, Convergence, NoGuarantee
 from odl_learned.reconstruction.plug_and_play.denoisers import all_convex, firmness
 from odl_learned.reconstruction.plug_and_play.iteration import iterate, require_parts
+from odl_learned.reconstruction.plug_and_play.stopping import Below
+from odl_learned.solvers import Discrepancy
 from odl_learned.solvers.checks import known_constant, per_sample
 from odl_learned.solvers.samples import restricted, samples_of
+from odl_learned.solvers.types import Image, Numbers, Proximable, Smooth
 
 NOT_FIRM = ("nothing proves the denoiser to be firmly nonexpansive; CertifiedDenoiser does, for "
             "networks that are")  # fmt: skip
 NOT_CONVEX = "the data term is not known to be convex"
 
 
-def proximal_gradient(f, g, x0, accuracy, maxiter, tau=None, until=None, callback=None) -> Answer:
+def proximal_gradient(
+    f: Smooth[Image],
+    g: Proximable[Image],
+    x0: Image,
+    accuracy: Numbers | None,
+    maxiter: int,
+    tau: Numbers | None = None,
+    until: Below | Discrepancy | None = None,
+    callback: Callable[[Image], object] | None = None,
+) -> Answer[Image]:
     r"""Iterate gradient steps of the data term and a denoiser.
 
     .. math:: u_{k+1} = \text{prox}_{\tau g} \big( u_k - \tau \nabla f(u_k) \big)
@@ -83,7 +96,16 @@ def _guarantee(f, g, tau, L):
     return Convergence(f"{firm}; f is convex and tau < 2 / L")
 
 
-def half_quadratic(f, g, x0, accuracy, maxiter, tau, until=None, callback=None) -> Answer:
+def half_quadratic(
+    f: Proximable[Image],
+    g: Proximable[Image],
+    x0: Image,
+    accuracy: Numbers | None,
+    maxiter: int,
+    tau: Numbers,
+    until: Below | Discrepancy | None = None,
+    callback: Callable[[Image], object] | None = None,
+) -> Answer[Image]:
     r"""Alternate the proximal of the data term and a denoiser.
 
     .. math:: u_{k+1} = \text{prox}_{\tau g} \big( \text{prox}_{\tau f}(u_k) \big)

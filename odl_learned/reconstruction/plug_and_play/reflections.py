@@ -9,14 +9,28 @@ the other one the same with F and D exchanged, and ``u = D(z_k)``. The latter is
 proximals are firmly nonexpansive, so are these maps, and their iterates converge.
 """
 
+from collections.abc import Callable
+
 from odl_learned.reconstruction.plug_and_play.answers import Answer
 from odl_learned.reconstruction.plug_and_play.forward_backward import Steps, guarantee_of_proximals
 from odl_learned.reconstruction.plug_and_play.iteration import iterate, require_parts
+from odl_learned.reconstruction.plug_and_play.stopping import Below
+from odl_learned.solvers import Discrepancy
 from odl_learned.solvers.checks import per_sample
 from odl_learned.solvers.samples import samples_of
+from odl_learned.solvers.types import Image, Numbers, Proximable
 
 
-def douglas_rachford(f, g, x0, accuracy, maxiter, tau, until=None, callback=None) -> Answer:
+def douglas_rachford(
+    f: Proximable[Image],
+    g: Proximable[Image],
+    x0: Image,
+    accuracy: Numbers | None,
+    maxiter: int,
+    tau: Numbers,
+    until: Below | Discrepancy | None = None,
+    callback: Callable[[Image], object] | None = None,
+) -> Answer[Image]:
     r"""Iterate reflections of the data term and a denoiser.
 
     .. math:: x_k = \text{prox}_{\tau f}(z_k), \qquad u_k = \text{prox}_{\tau g}(2 x_k - z_k),
@@ -67,7 +81,16 @@ def douglas_rachford(f, g, x0, accuracy, maxiter, tau, until=None, callback=None
     return _solve("douglas_rachford", _DataFirst, f, g, x0, accuracy, maxiter, tau, until, callback)
 
 
-def admm(f, g, x0, accuracy, maxiter, tau, until=None, callback=None) -> Answer:
+def admm(
+    f: Proximable[Image],
+    g: Proximable[Image],
+    x0: Image,
+    accuracy: Numbers | None,
+    maxiter: int,
+    tau: Numbers,
+    until: Below | Discrepancy | None = None,
+    callback: Callable[[Image], object] | None = None,
+) -> Answer[Image]:
     r"""Iterate the alternating direction method of multipliers with a denoiser.
 
     .. math:: u_k = \text{prox}_{\tau g}(x_k + w_k), \qquad w_{k+1} = w_k + x_k - u_k, \qquad

@@ -1,11 +1,12 @@
 """A limit of an energy, as a value that methods take, beside `solvers.Discrepancy`."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from odl_learned.solvers.samples import numbers_of, restricted
+from odl_learned.solvers.types import Numbers, Point
 from odl_learned.validation import is_finite_number, shown
 
 
@@ -29,8 +30,8 @@ class Below:
         If a limit is not finite.
     """
 
-    energy: Any
-    delta: Any
+    energy: Callable[..., Numbers]
+    delta: Numbers
 
     def __post_init__(self):
         if not callable(self.energy):
@@ -42,11 +43,11 @@ class Below:
             raise ValueError(f"delta is {shown(delta)}; expected a finite number, or an array of "
                              "them, one per sample.")
 
-    def reached(self, x):
+    def reached(self, x: Point) -> np.ndarray:
         """Whether the energy of each sample is below its limit."""
         return np.atleast_1d(numbers_of(self.energy(x)) < self.delta)
 
-    def take(self, index):
+    def take(self, index: np.ndarray) -> "Below":
         """The same for some of the samples."""
-        delta = self.delta[index] if np.ndim(self.delta) else self.delta
+        delta = self.delta[index] if isinstance(self.delta, np.ndarray) else self.delta
         return Below(restricted(self.energy, index), delta)

@@ -28,7 +28,7 @@ def entry_weights(space: TensorSpace) -> float | np.ndarray:
 
     Parameters
     ----------
-    space : odl.TensorSpace or odl.DiscretizedSpace
+    space : odl tensor space or odl.DiscretizedSpace
         With exponent 2.
 
     Returns
@@ -81,7 +81,7 @@ def constant_weight(name: str, space: TensorSpace) -> float:
     ----------
     name : str
         What to call the space in the message, such as ``"space"`` or ``"forward_op.domain"``.
-    space : odl.TensorSpace or odl.DiscretizedSpace
+    space : odl tensor space or odl.DiscretizedSpace
         With exponent 2.
 
     Returns
@@ -166,7 +166,7 @@ def single_weight(space: TensorSpace | odl.ProductSpace) -> float | None:
 
     Parameters
     ----------
-    space : odl.TensorSpace, odl.DiscretizedSpace or odl.ProductSpace
+    space : odl tensor space, odl.DiscretizedSpace or odl.ProductSpace
         With exponent 2.
 
     Raises
@@ -195,7 +195,7 @@ def extreme_weights(space: TensorSpace | odl.ProductSpace) -> tuple[float, float
 
     Parameters
     ----------
-    space : odl.TensorSpace, odl.DiscretizedSpace or odl.ProductSpace
+    space : odl tensor space, odl.DiscretizedSpace or odl.ProductSpace
         With exponent 2, not empty.
 
     Raises
@@ -252,7 +252,7 @@ def integral(space: TensorSpace, values: np.ndarray) -> float:
 
     Parameters
     ----------
-    space : odl.TensorSpace or odl.DiscretizedSpace
+    space : odl tensor space or odl.DiscretizedSpace
         With exponent 2.
     values : np.ndarray of shape ``space.shape``
         Summed in double precision.

@@ -1,21 +1,24 @@
 """Types of the public surface: every public name says what it takes and what it returns.
 
-Public are the names in the face of a room, ``__all__``, and where a room is one file without a
-face, its functions and classes. Of classes, their constructors, public methods, properties and
-fields, also those inherited from other classes of the package. `make lint` runs the type checker,
-which holds the calls to them.
+Public are the names in the face of a room, ``__all__``, where a room is one file without a face its
+functions and classes, and what the pages of the docs import from a file. Of classes, their
+constructors, public methods, properties and fields, also those inherited from other classes of the
+package. `make lint` runs the type checker, which holds the calls to them.
 """
 
 import functools
 import importlib
 import inspect
 import pkgutil
+import re
 import typing
+from pathlib import Path
 
 import pytest
 
 import odl_learned
 
+ROOT = Path(__file__).resolve().parent.parent
 #: Public names with `Any` in an annotation, and why nothing better is true.
 ANY = {
     "bridge.BatchOperator.__call__": "tensors, or tuples of them, as the range says",
@@ -49,6 +52,17 @@ def public_objects():
         for name in names:
             if callable(value := getattr(room, name)):
                 yield f"{module.name.removeprefix('odl_learned.')}.{name}", value
+    for room, name in sorted(imported_in_full()):
+        if callable(value := getattr(importlib.import_module(f"odl_learned.{room}"), name)):
+            yield f"{room}.{name}", value
+
+
+def imported_in_full():
+    """Rooms and names of ``from odl_learned.<room> import <names>`` in the pages of the docs."""
+    for page in (*ROOT.glob("docs/*.md"), ROOT / "README.md"):
+        for room, names in re.findall(r"^from odl_learned\.([\w.]+) import ([\w, ]+)$",
+                                      page.read_text(encoding="utf-8"), re.MULTILINE):
+            yield from ((room, name) for name in re.split(r" as \w+|, ", names) if name)
 
 
 def parts(name, value):

@@ -19,7 +19,7 @@ def real_parts(space: odl.core.set.space.LinearSpace) -> odl.Operator:
 
     Parameters
     ----------
-    space : complex odl.TensorSpace or odl.DiscretizedSpace, or a product of such spaces
+    space : complex odl tensor space or odl.DiscretizedSpace, or a product of such spaces
         Without weights of the factors of a product.
 
     Returns

@@ -12,9 +12,11 @@
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from odl_learned.solvers.samples import Element
+from odl_learned.solvers.samples import Batch, Element
 from odl_learned.solvers.solution import Solution
+from odl_learned.solvers.types import Image, Point
 
 
 class Active:
@@ -26,15 +28,25 @@ class Active:
         Numbers of the samples that still run, in the batch the solver was given.
     """
 
-    def __init__(self, samples, x):
+    def __init__(self, samples: Element | Batch, x: Point) -> None:
         self._samples, self._x, self._is_own = samples, x, False
         self.index = np.arange(samples.size)
         self._niter = np.zeros(samples.size, dtype=int)
         self._reason = np.full(samples.size, "", dtype=object)
-        self._numbers, self._dual = {}, None
+        self._numbers: dict[str, np.ndarray] = {}
+        self._dual: Point | None = None
 
-    def finish(self, done, x, niter, reason, error_bound=None, gap=None, dual=None,
-               residual=None):  # fmt: skip
+    def finish(
+        self,
+        done: ArrayLike,
+        x: Point,
+        niter: ArrayLike,
+        reason: ArrayLike,
+        error_bound: ArrayLike | None = None,
+        gap: ArrayLike | None = None,
+        dual: Point | None = None,
+        residual: ArrayLike | None = None,
+    ) -> np.ndarray:
         """Note the result of some of the running samples, and take them out.
 
         Parameters
@@ -77,20 +89,20 @@ class Active:
             known = samples.take(x, np.zeros(samples.size, dtype=int))
         return samples.put(known, where, samples.take(x, position))
 
-    def whole(self, x):
+    def whole(self, x: Image) -> Image:
         """All samples, those that still run as in ``x``, the others as they ended."""
         samples = self._samples
         if len(self.index) == samples.size:
             return x
         return samples.put(samples.scale(1.0, self._x), self.index, x)
 
-    def name(self, wrong):
+    def name(self, wrong: np.ndarray) -> str:
         """Words for the first of the running samples where ``wrong``: empty for an element."""
         if isinstance(self._samples, Element):
             return ""
         return f" of sample {self.index[np.argmax(wrong)]}"
 
-    def solution(self):
+    def solution(self) -> Solution:
         """The `Solution` of all samples."""
         numbers = {name: self._samples.number(v) for name, v in self._numbers.items()}
         niter, reason = self._samples.number(self._niter), self._samples.number(self._reason)

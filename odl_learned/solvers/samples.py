@@ -15,13 +15,24 @@ operators keep them apart, too. What that rests on:
 """
 
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj, to_device
+from numpy.typing import ArrayLike
 
 from odl_learned.solvers.row_sums import euclidean, on_host
+from odl_learned.solvers.types import Numbers, Point
+
+#: What `Element` and `Batch` calculate with, each with its own: elements of a space, or arrays of a
+#: library with Python's array API, which has no types, or tuples of them, also of tuples.
+Points = Any
+#: A functional, operator or problem.
+Restricted = TypeVar("Restricted")
 
 
-def samples_of(x, space=None):
+def samples_of(x: Point, space: object = None) -> "Element | Batch":
     """Return the arithmetic of an element or of a batch.
 
     Parameters
@@ -45,12 +56,12 @@ class Element:
 
     size = 1
 
-    def inner(self, x, y):
+    def inner(self, x: Points, y: Points) -> np.ndarray:
         """``Re <x, y>``, of shape (1,)."""
         return np.array([float(np.real(x.inner(y)))])
 
     @np.errstate(over="ignore")
-    def norm(self, x):
+    def norm(self, x: Points) -> np.ndarray:
         """``|x|``, of shape (1,)."""
         size = float(x.norm())
         if SAFE[0] <= size <= SAFE[1]:
@@ -58,23 +69,23 @@ class Element:
         factor = _safe_factor(size, self.eps(x)).item()
         return np.array([size if factor == 1 else float((factor * x).norm()) / factor])
 
-    def scale(self, t, x):
+    def scale(self, t: Numbers, x: Points) -> Points:
         """``t x`` with a float or one number per sample."""
         return float(np.reshape(t, ())) * x
 
-    def add(self, x, t, y):
+    def add(self, x: Points, t: Numbers, y: Points) -> Points:
         """``x + t y``, a new element."""
         return self.increase(self.scale(t, y), 1.0, x)
 
-    def difference(self, x, y):
+    def difference(self, x: Points, y: Points) -> Points:
         """``x - y``, a new element."""
         return x - y
 
-    def extrapolate(self, x, t, previous):
+    def extrapolate(self, x: Points, t: Numbers, previous: Points) -> Points:
         """``x + t (x - previous)``, a new element."""
         return self.increase(self.shrink(t, self.difference(x, previous)), 1.0, x)
 
-    def increase(self, x, t, y):
+    def increase(self, x: Points, t: Numbers, y: Points) -> Points:
         """``x + t y``, in the memory of ``x`` where that is known; use what is returned."""
         into, arrays = memory(x), memory(y)
         if into is None or arrays is None or [a.dtype for a in into] != [b.dtype for b in arrays]:
@@ -87,7 +98,7 @@ class Element:
                 a += b if t == 1 else t * b
         return x
 
-    def shrink(self, t, x):
+    def shrink(self, t: Numbers, x: Points) -> Points:
         """``t x``, in the memory of ``x`` where that is known; use what is returned."""
         into = memory(x)
         if into is None:
@@ -97,51 +108,51 @@ class Element:
             a *= t
         return x
 
-    def ones(self, x):
+    def ones(self, x: Points) -> Points:
         """The element of the space of ``x`` with all entries one."""
         return x.space.one()
 
-    def eps(self, x):
+    def eps(self, x: Points) -> float:
         """Distance of one to the next number in the precision of ``x``."""
         while not hasattr(x, "data") and hasattr(x, "__getitem__"):
             x = x[0]
         dtype = getattr(getattr(x, "data", None), "dtype", np.dtype(float))
         return 1.2e-7 if str(dtype).endswith(("float32", "complex64")) else 2.3e-16
 
-    def take(self, x, index):
+    def take(self, x: Points, index: np.ndarray) -> Points:
         """The samples with these numbers; the element itself."""
         return x
 
-    def put(self, x, index, part):
+    def put(self, x: Points, index: np.ndarray, part: Points) -> Points:
         """``x`` with these samples replaced; the part itself."""
         return part
 
-    def subset(self, index):
+    def subset(self, index: np.ndarray) -> "Element":
         """Arithmetic of these samples."""
         return self
 
-    def number(self, values):
+    def number(self, values: ArrayLike) -> float:
         """Numbers of samples as the user sees them: a float."""
         return np.asarray(values).item()
 
 
 class Batch:
-    """Arrays of shape ``(size, ...)``, or tuples of them."""
+    """Points of shape ``(size, ...)``, or tuples of them."""
 
-    def __init__(self, x, inner=None):
+    def __init__(self, x: Points, inner: Callable[..., Points] | None = None) -> None:
         first = x
         while isinstance(first, tuple):
             first = first[0]
         self.xp, self.size = array_namespace(first), first.shape[0]
         self._inner = inner
 
-    def inner(self, x, y):
+    def inner(self, x: Points, y: Points) -> np.ndarray:
         """``Re <x_b, y_b>`` for every sample ``b``."""
         if self._inner is not None:
             return self._host(self._inner(x, y))
         return euclidean(x, y)
 
-    def norm(self, x):
+    def norm(self, x: Points) -> np.ndarray:
         """``|x_b|`` for every sample ``b``."""
         if self._inner is None:  # never warns
             size = np.sqrt(np.maximum(self.inner(x, x), 0))
@@ -158,13 +169,13 @@ class Batch:
         x = self.scale(factor, x)
         return np.sqrt(np.maximum(self.inner(x, x), 0)) / factor
 
-    def scale(self, t, x):
+    def scale(self, t: Numbers, x: Points) -> Points:
         """``t_b x_b`` with a float, or one number per sample."""
         if isinstance(x, tuple):
             return tuple(self.scale(t, part) for part in x)
         return self._factor(t, x) * x
 
-    def add(self, x, t, y):
+    def add(self, x: Points, t: Numbers, y: Points) -> Points:
         """``x_b + t_b y_b``, new arrays."""
         if isinstance(x, tuple):
             return tuple(self.add(a, t, b) for a, b in zip(x, y, strict=True))
@@ -172,13 +183,13 @@ class Batch:
         result += x
         return result
 
-    def difference(self, x, y):
+    def difference(self, x: Points, y: Points) -> Points:
         """``x_b - y_b``, new arrays."""
         if isinstance(x, tuple):
             return tuple(self.difference(a, b) for a, b in zip(x, y, strict=True))
         return x - y
 
-    def extrapolate(self, x, t, previous):
+    def extrapolate(self, x: Points, t: Numbers, previous: Points) -> Points:
         """``x_b + t_b (x_b - previous_b)``, new arrays."""
         if isinstance(x, tuple):
             return tuple(self.extrapolate(a, t, b) for a, b in zip(x, previous, strict=True))
@@ -187,7 +198,7 @@ class Batch:
         result += x
         return result
 
-    def increase(self, x, t, y):
+    def increase(self, x: Points, t: Numbers, y: Points) -> Points:
         """``x_b + t_b y_b``, in the memory of ``x``; use what is returned."""
         if isinstance(x, tuple):
             return tuple(self.increase(a, t, b) for a, b in zip(x, y, strict=True))
@@ -197,43 +208,43 @@ class Batch:
             x += y if isinstance(t, float) and t == 1 else self.scale(t, y)
         return x
 
-    def shrink(self, t, x):
+    def shrink(self, t: Numbers, x: Points) -> Points:
         """``t_b x_b``, in the memory of ``x``; use what is returned."""
         if isinstance(x, tuple):
             return tuple(self.shrink(t, part) for part in x)
         x *= self._factor(t, x)
         return x
 
-    def ones(self, x):
-        """Arrays of the shape of ``x`` with all entries one."""
+    def ones(self, x: Points) -> Points:
+        """Points of the shape of ``x`` with all entries one."""
         return tuple(map(self.ones, x)) if isinstance(x, tuple) else self.xp.ones_like(x)
 
-    def eps(self, x):
+    def eps(self, x: Points) -> float:
         """Distance of one to the next number in the precision of ``x``."""
         while isinstance(x, tuple):
             x = x[0]
         return float(self.xp.finfo(x.dtype).eps)
 
-    def take(self, x, index):
+    def take(self, x: Points, index: np.ndarray) -> Points:
         """The samples with these numbers."""
         if isinstance(x, tuple):
             return tuple(self.take(part, index) for part in x)
         return x[index, ...]
 
-    def put(self, x, index, part):
+    def put(self, x: Points, index: np.ndarray, part: Points) -> Points:
         """``x`` with these samples replaced, in place."""
         if isinstance(x, tuple):
             return tuple(self.put(a, index, b) for a, b in zip(x, part, strict=True))
         x[index, ...] = part
         return x
 
-    def subset(self, index):
+    def subset(self, index: np.ndarray) -> "Batch":
         """Arithmetic of these samples."""
         part = object.__new__(Batch)
         part.xp, part.size, part._inner = self.xp, len(index), self._inner
         return part
 
-    def number(self, values):
+    def number(self, values: ArrayLike) -> np.ndarray:
         """Numbers of samples as the user sees them: an array of shape (size,)."""
         return np.asarray(values)
 
@@ -288,7 +299,7 @@ def numbers_of(values):
     return np.atleast_1d(array).astype(np.float64)
 
 
-def restricted(problem, index):
+def restricted(problem: Restricted, index: ArrayLike) -> Restricted:
     """Return a functional, operator or problem for some of the samples.
 
     What belongs to samples, such as data, knows how to ``take(index)``; what does not is the same

@@ -16,7 +16,7 @@ def entry_weight(space):
 
     Parameters
     ----------
-    space : odl.TensorSpace or odl.DiscretizedSpace
+    space : odl tensor space or odl.DiscretizedSpace
 
     Returns
     -------

@@ -23,7 +23,7 @@ def white_noise_norm(space: odl.LinearSpace, noise_level: float | LinearSpaceEle
 
     Parameters
     ----------
-    space : odl.TensorSpace, odl.DiscretizedSpace or odl.ProductSpace
+    space : odl tensor space, odl.DiscretizedSpace or odl.ProductSpace
         Of the data, such as ``forward_op.range``; exponent 2.
     noise_level : float or element of the space
         Standard deviation ``sigma`` in the unit of the data, nonnegative; an element has one for

@@ -95,7 +95,8 @@ def learn(
                         "parameters and data; write it with functionals.arguments.")
     require_count("maxiter", maxiter)
     if method is not None:
-        require_method("method", method, "first_order.lbfgsb", 3)
+        require_method("method", method, "lambda problem, start, maxiter: maid(problem, start, "
+                       "maxiter=maxiter)", 3)  # fmt: skip
         if run != Run():
             raise ValueError(f"run is {run!r} and there is a method, expected one of both; pass "
                              "the run to the method.")

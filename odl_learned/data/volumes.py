@@ -218,7 +218,7 @@ def stack_element(stack: Stack, dtype: str = "float32") -> odl.DiscretizedSpaceE
     stack : Stack
         From `read_dicom_folder` or `read_nifti`, with sides of pixels and distance of slices.
     dtype : str, optional
-        Of the space, real floating point.
+        Of the space, ``"float32"`` or ``"float64"``.
 
     Returns
     -------
@@ -228,7 +228,7 @@ def stack_element(stack: Stack, dtype: str = "float32") -> odl.DiscretizedSpaceE
     Raises
     ------
     TypeError
-        If this is no stack, or the dtype is not real floating point.
+        If this is no stack, or the dtype another one.
     ValueError
         If a side of the voxels is not known.
 
@@ -244,9 +244,8 @@ def stack_element(stack: Stack, dtype: str = "float32") -> odl.DiscretizedSpaceE
     if not isinstance(stack, Stack):
         raise TypeError(f"stack is {shown(stack)}, expected a Stack; read one with "
                         "data.read_dicom_folder or data.read_nifti.")
-    if np.dtype(dtype).kind != "f":
-        raise TypeError(f"dtype is {shown(dtype)}, expected real floating point, such as "
-                        "'float32'.")
+    if str(dtype) not in ("float32", "float64"):
+        raise TypeError(f"dtype is {shown(dtype)}, expected 'float32' or 'float64'.")
     if stack.pixel_mm is None or stack.slice_mm is None:
         raise ValueError(f"the stack has pixel_mm {stack.pixel_mm} and slice_mm {stack.slice_mm}, "
                          "expected the sides of its voxels; set them, "

@@ -151,7 +151,7 @@ def _checked_sides(sides, truth):
         space = getattr(truth, "space", None)
         sides = getattr(space, "cell_sides", (1.0, 1.0, 1.0))
     is_triple = isinstance(sides, tuple | list | np.ndarray) and len(sides) == 3
-    if not (is_triple and all(is_finite_number(float(h)) and h > 0 for h in sides)):
+    if not (is_triple and all(is_finite_number(h) and h > 0 for h in sides)):
         raise ValueError(f"sides is {shown(sides)}, expected three positive numbers, the sides of "
                          "a voxel.")
     return tuple(float(h) for h in sides)

@@ -7,7 +7,7 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
 
-.PHONY: help demo test test-kernels test-minimum wheel lint docs clean
+.PHONY: help demo test test-kernels test-minimum wheel lint docs gallery clean
 
 help:
 	@echo "make demo          run the demonstration; pictures and numbers appear in results/"
@@ -16,8 +16,8 @@ help:
 	@echo "make test-minimum  run the tests with the oldest versions that setup.cfg allows"
 	@echo "make wheel         build dist/, and use the wheel alone in a new environment"
 	@echo "make lint          check style and types"
-	@echo "make docs          build the site in docs/_build, with pictures if figures were run:"
-	@echo "                   .venv/bin/odl-learned figures run --jobs 2"
+	@echo "make docs          build the site in docs/_build, with large pictures if figures were run"
+	@echo "make gallery       run all figures at smoke size; renew the small pictures of the site"
 	@echo "make clean         remove caches and build products (.venv, .venv-minimum and results/ stay)"
 	@echo "PYTHON=...         the interpreter that builds .venv, at least 3.11 (default: python3)"
 
@@ -56,6 +56,10 @@ wheel:
 .venv/docs: .venv/installed
 	$(BIN)/python -m pip install -c constraints.txt -e ".[docs]"
 	touch $@
+
+gallery: .venv/installed
+	$(BIN)/python -m odl_learned figures run --jobs 2
+	PYTHONPATH=. $(BIN)/python docs/site/thumbnails.py
 
 docs: .venv/docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build

@@ -9,6 +9,7 @@ import pkgutil
 import shutil
 from pathlib import Path
 
+import thumbnails
 import uses
 
 import odl_learned
@@ -72,22 +73,28 @@ def used_in(name, places):
     places : list of str
         Of `uses.uses`.
     """
-    groups = {"Pages": [], "Scripts": [], "Examples of": []}
+    pages, scripts, others = [], [], []
     for place in places:
         if place == "README.md":
-            groups["Pages"].append("/index")
+            pages.append("/index")
         elif place.startswith("docs/"):
-            groups["Pages"].append("/" + place.removeprefix("docs/").removesuffix(".md"))
+            pages.append("/" + place.removeprefix("docs/").removesuffix(".md"))
         elif place.startswith("examples/"):
-            stem = place.removeprefix("examples/").removesuffix(".py").replace("/", "-")
+            stem = thumbnails.stem(place.removeprefix("examples/").removesuffix(".py"))
             if "SIZES = " in (ROOT / place).read_text(encoding="utf-8"):
-                groups["Scripts"].append(f"/generated/gallery/{stem}")
+                scripts.append(stem)
         elif place != name:
             room, _, last = place.rpartition(".")
-            groups["Examples of"].append(f"/generated/reference/{room}/{last}")
+            others.append(f"/generated/reference/{room}/{last}")
     lines = [f"- {title}: " + ", ".join(f":doc:`{each}`" for each in found[:MOST])
              + (f" and {len(found) - MOST} more" if len(found) > MOST else "")
-             for title, found in groups.items() if found]  # fmt: skip
+             for title, found in (("Pages", pages), ("Examples of", others)) if found]  # fmt: skip
+    if scripts:
+        lines += ["", ".. container:: gallery", ""]
+    for stem in scripts[:MOST]:
+        lines += [f"   .. figure:: /images/gallery/{stem}.webp",
+                  f"      :target: ../../gallery/{stem}.html", "      :alt:", "",
+                  f"      :doc:`/generated/gallery/{stem}`", ""]  # fmt: skip
     return "\n.. rubric:: Used in\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 

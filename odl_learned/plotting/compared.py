@@ -30,11 +30,15 @@ from odl_learned.plotting.panels import (
 )
 from odl_learned.validation import require_shape
 
+#: Pixels along each axis below which a region shows no more than the whole image does.
+FEWEST = 24
+
 
 def _checked_zoom(zoom, shape):
-    """Index ranges ((x0, x1), (y0, y1)) of the zoomed region."""
+    """Index ranges ((x0, x1), (y0, y1)) of the zoomed region, None for an image of few pixels."""
     if zoom is None:
-        return tuple((3 * n // 8, max(5 * n // 8, 3 * n // 8 + 1)) for n in shape)
+        middle = tuple((3 * n // 8, 5 * n // 8) for n in shape)
+        return middle if min(end - start for start, end in middle) >= FEWEST else None
     try:
         (x0, x1), (y0, y1) = zoom
         whole = all(isinstance(i, numbers.Integral) for i in (x0, x1, y0, y1))
@@ -63,8 +67,9 @@ def comparison(
     """Draw reconstructions next to the ground truth and save the figure.
 
     First row: the truth and the reconstructions in one gray window. Second row: the region that
-    the rectangle marks. Third row: ``truth - x``, over the body, in one symmetric range of colors,
-    the largest 99.5 percent quantile of ``|truth - x|`` of a reconstruction there.
+    the rectangle marks; images of fewer than 96 pixels along an axis have none, unless it is given.
+    Last row: ``truth - x``, over the body, in one symmetric range of colors, the largest 99.5
+    percent quantile of ``|truth - x|`` of a reconstruction there.
 
     Parameters
     ----------
@@ -78,8 +83,8 @@ def comparison(
     window : (float, float), optional
         Values that are drawn black and white; minimum and maximum of the truth if left away.
     zoom : ((int, int), (int, int)), optional
-        Index ranges (x0, x1), (y0, y1) of the zoomed region; the central quarter of each axis if
-        left away.
+        Index ranges (x0, x1), (y0, y1) of the zoomed region; the central quarter of each axis of
+        a large image if left away.
     title : str
         Above the figure.
     captions : dict, str -> str, optional
@@ -149,16 +154,18 @@ def _checked_body(body, shape):
 
 def _draw(drawn, truth, window, zoom, title, captions, reference, unit, body):
     nx, ny = truth.shape
-    (x0, x1), (y0, y1) = zoom
     names = ["truth", *drawn]
     wrapped, below, name_lines, caption_lines = _labels(names, captions, reference)
     difference = "\n".join(textwrap.wrap(f"{reference} \N{MINUS SIGN} reconstruction", 28))
-    full, detail = WIDTH * ny / nx, WIDTH * (y1 - y0) / (x1 - x0)
+    full, detail = WIDTH * ny / nx, 0.0
+    if zoom is not None:
+        (x0, x1), (y0, y1) = zoom
+        detail = WIDTH * (y1 - y0) / (x1 - x0) + GAP
     text_height = LINE * (name_lines + caption_lines) + 0.13
     width = 2 * MARGIN + len(names) * (WIDTH + GAP) + BAR + BAR_LABEL
     title_lines = textwrap.wrap(title, int(width * 10))
     title_height = 0.24 * len(title_lines)
-    height = 2 * MARGIN + title_height + text_height + 2 * full + detail + 2 * GAP
+    height = 2 * MARGIN + title_height + text_height + 2 * full + detail + GAP
     figure = Figure(figsize=(width, height), facecolor="white")
     FigureCanvasAgg(figure)
 
@@ -188,7 +195,7 @@ def _draw(drawn, truth, window, zoom, title, captions, reference, unit, body):
 
     third = MARGIN
     second = third + full + GAP
-    first = second + detail + GAP
+    first = second + detail
     errors = {name: np.where(body, truth - x, np.nan) for name, x in drawn.items()}
     inside = [error[body] for error in errors.values()]
     scale = largest(inside)
@@ -196,7 +203,7 @@ def _draw(drawn, truth, window, zoom, title, captions, reference, unit, body):
     for column, name in enumerate(names):
         image = drawn.get(name, truth) if column else truth
         ax, gray = show(column, first, full, image, (0, nx, 0, ny), window, "gray")
-        if column == 0:
+        if column == 0 and zoom is not None:
             ax.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **frame))
         center = (MARGIN + column * (WIDTH + GAP) + WIDTH / 2) / width
         top = first + full + text_height - 0.03
@@ -209,7 +216,9 @@ def _draw(drawn, truth, window, zoom, title, captions, reference, unit, body):
                 size=LABEL_SIZE if is_name else CAPTION_SIZE,
                 color="black" if is_name else "#333333",
             )  # fmt: skip
-        show(column, second, detail, image[x0:x1, y0:y1], (x0, x1, y0, y1), window, "gray")
+        if zoom is not None:
+            show(column, second, detail - GAP, image[x0:x1, y0:y1], (x0, x1, y0, y1), window,
+                 "gray")  # fmt: skip
         if column:
             _, colors = show(column, third, full, errors[name], (0, nx, 0, ny), (-scale, scale),
                              "RdBu_r")  # fmt: skip

@@ -76,7 +76,7 @@ def test_code_of_page_runs(page, tmp_path):
     assert done.returncode == 0, f"{page.name}, line numbers of the page:\n{done.stderr}"
     *found, rest = done.stdout.split(END)
     for said, text in zip(printed(page), found, strict=True):
-        assert said is None or agree(said, text), f"{page.name} says\n{said}and printed is\n{text}"
+        assert agree(said or "", text), f"{page.name} says\n{said}and printed is\n{text}"
     assert not rest
 
 

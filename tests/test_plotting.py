@@ -60,6 +60,15 @@ def test_errors_are_drawn_and_scaled_over_the_body_and_units_are_said(tmp_path):
             comparison({"x": x}, truth, tmp_path / "a.png", body=wrong)
 
 
+@pytest.mark.parametrize(("size", "rows"), [(95, 2), (96, 3)])
+def test_small_images_have_no_zoom(size, rows, tmp_path):
+    """A quarter of less than 96 pixels is less than 24, and shows no more than the image."""
+    truth = np.random.default_rng(0).random((size, size))
+    figure = comparison({"x": 0.9 * truth}, truth, tmp_path / "a.png")
+    assert len(panels(figure)) == 2 * rows - 1
+    assert len(figure.axes[0].patches) == rows - 2
+
+
 def test_rectangle_marks_the_zoomed_pixels(tmp_path):
     truth = np.zeros((20, 16))
     truth[3:7, 9:14] = 1

@@ -82,6 +82,30 @@ def test_every_script_has_a_page_in_the_gallery(tmp_path):
         assert f"\n{stem}\n" in index and text.startswith("# ") and "literalinclude" in text
 
 
+def test_every_script_has_a_small_picture_and_all_are_small():
+    import thumbnails
+
+    from odl_learned.commands import scripts
+
+    pictures = {path.stem: path.stat().st_size for path in thumbnails.FOLDER.iterdir()}
+    found = {thumbnails.stem(each.name) for each in scripts.find_scripts(ROOT / "examples")}
+    assert set(pictures) == found, "run make gallery"
+    assert max(pictures.values()) <= thumbnails.MOST and sum(pictures.values()) < 1_000_000
+
+
+def test_pictures_become_small(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    import numpy as np
+    import thumbnails
+
+    noise = np.random.default_rng(0).integers(0, 255, (600, 900, 3), dtype="uint8")
+    image.fromarray(noise).save(tmp_path / "a.png")
+    thumbnails.shrink(tmp_path / "a.png", tmp_path / "a.webp")
+    assert (tmp_path / "a.webp").stat().st_size <= thumbnails.MOST
+    with image.open(tmp_path / "a.webp") as small:
+        assert small.size == (320, 213)
+
+
 def test_formulas_become_mathml():
     pytest.importorskip("latex2mathml")
     pytest.importorskip("sphinx")

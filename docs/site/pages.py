@@ -34,7 +34,8 @@ def relinked(text: str, source: Path, page: Path, root: Path) -> str:
         mark, words, target, anchor = match.groups()
         name = os.path.relpath((source.parent / target).resolve(), root)
         if name in COPIES:
-            place = site / COPIES[name]
+            # The start page is the README itself, which has no page of its own.
+            place = site / ("index.md" if name == "README.md" else COPIES[name])
         elif name.startswith("docs" + os.sep):
             place = root / name
         else:

@@ -37,8 +37,8 @@ FEWEST = 24
 def _checked_zoom(zoom, shape):
     """Index ranges ((x0, x1), (y0, y1)) of the zoomed region, None for an image of few pixels."""
     if zoom is None:
-        middle = tuple((3 * n // 8, 5 * n // 8) for n in shape)
-        return middle if min(end - start for start, end in middle) >= FEWEST else None
+        return (None if min(shape) < 4 * FEWEST
+                else tuple((3 * n // 8, 5 * n // 8) for n in shape))  # fmt: skip
     try:
         (x0, x1), (y0, y1) = zoom
         whole = all(isinstance(i, numbers.Integral) for i in (x0, x1, y0, y1))

@@ -37,7 +37,6 @@ WITHOUT = {
     "energies.expressions.opened": "a part of rules for functionals of one's own",
     "energies.expressions.term_of": "a part of rules for functionals of one's own",
     "learning.bilevel.hypergradients.Hypergradient": "what modes return to methods",
-    "operators.cone_beam_ray_transform": "it takes a CUDA device",
     "regularizers.certificates.BrokenCertificateError": "it means a wrong rule of this package",
 }
 #: Modules of extras, without which examples that have these words in them are left out.

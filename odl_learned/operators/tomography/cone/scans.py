@@ -74,6 +74,18 @@ def scanned_cone_beam(
     See Also
     --------
     cone_beam_ray_transform : equally spaced angles and a centered detector.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import odl
+    >>> from odl_learned import operators
+    >>> X = odl.uniform_discr([-1] * 3, [1] * 3, (8, 8, 8), dtype="float32")
+    >>> A = operators.scanned_cone_beam(
+    ...     X, np.deg2rad([0, 90, 180]), source_to_axis=4.0, source_to_detector=6.0,
+    ...     det_shape=(9, 5), bin_sides=(0.5, 0.5))
+    >>> print(A.range.shape)
+    (3, 9, 5)
     """
     views = views_of(angles, math.inf)
     for name, pair in (("det_shape", det_shape), ("bin_sides", bin_sides)):

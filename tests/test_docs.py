@@ -122,3 +122,26 @@ def test_links_to_files_exist(page):
     missing = [link for link in LINK.findall(page.read_text())
                if not (page.parent / link).exists()]
     assert not missing, f"{page.name} links to {missing}"
+
+
+ANCHOR = re.compile(r"\]\((?!https?://)([^)#]*)#([^)]+)\)")
+HEADING = re.compile(r"^#{1,3} (.+)$", re.MULTILINE)
+FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+
+
+def anchors(text):
+    """What the headings of a page are called in links, as on GitHub and by myst."""
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+            for heading in HEADING.findall(FENCED.sub("", text))}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_to_headings_exist(page):
+    missing = [f"{link}#{anchor}" for link, anchor in ANCHOR.findall(page.read_text())
+               if anchor not in anchors((page.parent / link if link else page).read_text())]
+    assert not missing, f"{page.name} links to {missing}"
+
+
+def test_headings_are_called_as_on_github():
+    text = "# Odd: `x_1`, and so on\n```\n# no heading\n```\n### From the command line\n#### four\n"
+    assert anchors(text) == {"odd-x_1-and-so-on", "from-the-command-line"}

@@ -186,8 +186,9 @@ def _name(objective):
 
 
 def _start(step, processes, device):
-    versions = {name: importlib.metadata.version(name) for name in
-                ("odl_learned", "odl", "torch", "numpy")}  # fmt: skip
+    # torch's own version says which build it is, its metadata do not for every one
+    versions = {name: _version(name) for name in ("odl_learned", "odl", "numpy")} | {
+        "torch": str(torch.__version__)}  # fmt: skip
     return {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "step": step, "processes": processes,
             "threads": torch.get_num_threads(), "device": str(device),
             "python": platform.python_version(), **versions}  # fmt: skip
@@ -204,3 +205,10 @@ def _write(path, text):
     except BaseException:
         name.unlink(missing_ok=True)
         raise
+
+
+def _version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:  # a folder on the path
+        return "that is not installed"

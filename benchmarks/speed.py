@@ -19,6 +19,8 @@ import sys
 import time
 from pathlib import Path
 
+import speed_volumes
+
 import timing  # isort: skip
 
 FOLDER = Path(__file__).resolve().parent
@@ -29,9 +31,10 @@ KEYS = (
     "primal_dual_vs_before", "primal_dual_vs_pdhg", "primal_dual_arrays",
     "pdhg_ct_vs_before", "mlem_vs_numpy", "cg64_vs_scipy", "cg256_vs_scipy", "lsqr64_vs_scipy",
     "lsqr256_vs_scipy", "ct_forward_vs_astra", "ct_transpose_vs_astra", "cone_forward_seconds",
+    "cone_adjoint_seconds", "cone_forward_vs_mbirjax", "cone_adjoint_vs_mbirjax",
     "proximal_gradient_overhead_us", "growth_exponent_max",
 )  # fmt: skip
-PARTS = ("before", "sweeps", "threads", "peers", "memory")
+PARTS = ("before", "sweeps", "threads", "peers", "memory", "volumes")
 
 
 class Worker:
@@ -179,6 +182,7 @@ def main():
     parser.add_argument("--size", choices=("tiny", "full"), default="full")
     parser.add_argument("--part", choices=PARTS, action="append", help="default: all of them")
     parser.add_argument("--before", type=Path, help="a worktree of an earlier commit")
+    parser.add_argument("--mbirjax", help="the Python of an environment that has mbirjax")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
@@ -195,6 +199,8 @@ def main():
         numbers |= measure_peers(arguments.size)
     if "memory" in parts:
         numbers |= measure_memory(arguments.size)
+    if "volumes" in parts:
+        numbers |= speed_volumes.measure(arguments.size, arguments.mbirjax)
     print(timing.machine())
     print(json.dumps(numbers))
 

@@ -112,6 +112,7 @@ SPOILED = {
     "save_and_load.py": {"steps": 1},
     "volume_tv.py": {"maxiter": 3},
     "volume_tomography.py": {"maxiter": 3},
+    "cone_beam_tv.py": {"maxiter": 20},
     "ct_short_scan.py": {"maxiter": 3},
     "mri_file_with_own_maps.py": {"maxiter": 3},
     "brain_multicoil_tv_primal_dual.py": {"maxiter": 3},

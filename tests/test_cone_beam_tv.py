@@ -4,21 +4,24 @@ import runpy
 from pathlib import Path
 
 import numpy as np
+import odl
 import pytest
 
-from odl_learned import data, solvers
+from odl_learned import data, functionals, operators, solvers, variational
 
 SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "cone_beam_tv.py"
 
 
 def test_interrupted_rounds_go_on_with_the_same_bits(tmp_path, rng, monkeypatch):
-    script = runpy.run_path(str(SCRIPT))
-    A = script["scanner"](8, 5)
+    reconstruct = runpy.run_path(str(SCRIPT))["reconstruct"]
+    X = odl.uniform_discr([-1] * 3, [1] * 3, (8, 8, 8), dtype="float32")
+    A = operators.cone_beam_ray_transform(X, 5, 4.0, 2.0)
     y = data.add_white_noise(A(A.domain.element(rng.random(A.domain.shape))), 0.02, rng)
-    problem = script["problem_of"](A, y, 1e-3, 6.0)
-    reconstruct, path = script["reconstruct"], tmp_path / "state.npz"
+    problem = variational.tv_problem(A, functionals.l2_fidelity(y), 1e-3,
+                                     functionals.BoxConstraint(X, 0, 1))  # fmt: skip
+    path = tmp_path / "state.npz"
     monkeypatch.setitem(reconstruct.__globals__, "ACCURACY", 1e-9)
-    straight = solvers.primal_dual(problem, None, 1e-9, 60, solvers.FixedSteps())
+    straight = solvers.primal_dual(problem, None, 1e-9, 60, solvers.FixedSteps(3.0))
     assert straight.niter == 60
     whole, gap = reconstruct(problem, tmp_path / "other.npz", 60)
     reconstruct(problem, path, 20)

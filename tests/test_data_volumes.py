@@ -4,7 +4,15 @@ import numpy as np
 import odl
 import pytest
 
-from odl_learned.data import Stack, random_ellipsoids, random_trunk, stack_element
+from odl_learned.data import (
+    CoarsePairs,
+    FixedPairs,
+    Stack,
+    downsample,
+    random_ellipsoids,
+    random_trunk,
+    stack_element,
+)
 from odl_learned.data.volumes import _Canvas, _rotation
 
 TURN = _rotation(np.random.default_rng(5))
@@ -76,6 +84,21 @@ def test_a_stack_becomes_an_element_with_its_sides():
     assert np.allclose(x.space.cell_sides, (0.5, 0.7, 3.0))
     assert np.allclose(x.space.domain.mid_pt, 0)
     assert all(np.array_equal(x.data[..., k], values[k]) for k in range(2))
+
+
+def test_blocks_of_voxels_by_loops_and_coarse_pairs_of_volumes(rng):
+    fine = rng.random((2, 4, 6, 2))
+    expected = np.zeros((2, 2, 3, 1))
+    for n, i, j, k in np.ndindex(expected.shape):
+        expected[n, i, j, k] = fine[n, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2, :].mean()
+    coarse = downsample(fine, 2, dimension=3)
+    assert np.abs(coarse - expected).max() < 1e-15
+    pairs = FixedPairs(np.zeros((2, 1)), fine)
+    assert np.array_equal(CoarsePairs(pairs, 2, dimension=3)[1][1], coarse[1])
+    with pytest.raises(ValueError, match="dimension=3 for volumes"):
+        CoarsePairs(pairs, 2)[0]
+    with pytest.raises(ValueError, match="n0, n1, n2"):
+        downsample(fine, 3, dimension=3)
 
 
 def test_refusals(rng):

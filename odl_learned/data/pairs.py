@@ -136,14 +136,18 @@ class CoarsePairs(Sequence[tuple[np.ndarray, np.ndarray]]):
     pairs : sequence of pairs
         ``(data, fine truth)``, such as `SimulatedPairs` on the fine space.
     factor : int
-        Pixels of a block along both axes, at least 1; it divides the sides of the images.
+        Pixels of a block along each axis, at least 1; it divides the sides of the images.
+    dimension : int, optional
+        How many of the last axes of a truth are those of an image, for volumes and for images with
+        several components. Default: 2, of truths with two axes.
 
     Raises
     ------
     TypeError
         If pairs are no sequence.
     ValueError
-        If the factor is out of bounds, or does not divide the sides of an image.
+        If a number is out of bounds, the factor does not divide the sides of an image, or a truth
+        has other than two axes and the dimension is not said.
 
     Source: Kaipio, Somersalo, Statistical inverse problems: discretization, model reduction and
     inverse crimes (2007).
@@ -159,10 +163,13 @@ class CoarsePairs(Sequence[tuple[np.ndarray, np.ndarray]]):
      [10.5 12.5]]
     """
 
-    def __init__(self, pairs: Sequence[tuple[np.ndarray, np.ndarray]], factor: int) -> None:
+    def __init__(self, pairs: Sequence[tuple[np.ndarray, np.ndarray]], factor: int,
+                 dimension: int | None = None) -> None:  # fmt: skip
         _require_sequence(pairs)
         require_count("factor", factor)
-        self._pairs, self._factor = pairs, factor
+        if dimension is not None:
+            require_count("dimension", dimension)
+        self._pairs, self._factor, self._dimension = pairs, factor, dimension
 
     def __len__(self):
         return len(self._pairs)
@@ -170,7 +177,10 @@ class CoarsePairs(Sequence[tuple[np.ndarray, np.ndarray]]):
     def __getitem__(self, index):
         """Arrays ``(data, truth)``, the truth on the coarse grid."""
         data, truth = self._pairs[index]
-        return data, downsample(truth, self._factor)
+        if self._dimension is None and np.ndim(truth) != 2:
+            raise ValueError(f"the truth has shape {np.shape(truth)}, expected two axes; say how "
+                             "many are those of an image, dimension=3 for volumes.")
+        return data, downsample(truth, self._factor, self._dimension or 2)
 
 
 @final

@@ -36,8 +36,8 @@ def hounsfield_to_attenuation(hu: ArrayLike) -> np.ndarray:
     return np.maximum(0.2 * (hu / 1000 + 1), 0).astype(hu.dtype)
 
 
-def downsample(array: ArrayLike, factor: int) -> np.ndarray:
-    """Mean over blocks of factor x factor pixels.
+def downsample(array: ArrayLike, factor: int, dimension: int = 2) -> np.ndarray:
+    """Mean over blocks of factor x factor pixels, or factor x factor x factor voxels.
 
     Simulate measurements on the fine grid and compare with the means: then the data do not come
     from the discretization that inverts them.
@@ -45,9 +45,11 @@ def downsample(array: ArrayLike, factor: int) -> np.ndarray:
     Parameters
     ----------
     array : array_like, shape (..., n0, n1)
-        Real or complex images; both sides divisible by the factor.
+        Real or complex images; all sides divisible by the factor.
     factor : int
         At least one.
+    dimension : int, optional
+        How many of the last axes are those of an image: 3 for volumes ``(..., n0, n1, n2)``.
 
     Returns
     -------
@@ -63,10 +65,14 @@ def downsample(array: ArrayLike, factor: int) -> np.ndarray:
     array = np.asarray(array)
     require_finite("array", array)
     require_count("factor", factor)
-    if array.ndim < 2 or 0 in array.shape or any(side % factor for side in array.shape[-2:]):
+    require_count("dimension", dimension)
+    if array.ndim < dimension or 0 in array.shape or any(
+            side % factor for side in array.shape[-dimension:]):  # fmt: skip
+        sides = ", ".join(f"n{i}" for i in range(min(dimension, 4)))
         raise ValueError(
-            f"array has shape {array.shape}, expected (..., n0, n1) with sides that are multiples "
+            f"array has shape {array.shape}, expected (..., {sides}) with sides that are multiples "
             f"of the factor {factor}; crop the array first."
         )
-    *lead, n0, n1 = array.shape
-    return array.reshape(*lead, n0 // factor, factor, n1 // factor, factor).mean(axis=(-3, -1))
+    lead, sides = array.shape[:-dimension], array.shape[-dimension:]
+    blocks = array.reshape(*lead, *(n for side in sides for n in (side // factor, factor)))
+    return blocks.mean(axis=tuple(range(-2 * dimension + 1, 0, 2)))

@@ -114,7 +114,7 @@ def files(folder):
 
 DATA = {
     "CoarsePairs": (data.CoarsePairs, lambda: dict(
-        pairs=data.FixedPairs([image()], [image()]), factor=2)),
+        pairs=data.FixedPairs([image()], [image()]), factor=2, dimension=2)),
     "split_patients": (data.split_patients, lambda: dict(
         patients={"a": [1], "b": [2]}, shares={"train": 0.5, "test": 0.5}, seed=0)),
     "AugmentedPairs": (data.AugmentedPairs, lambda: dict(
@@ -129,7 +129,8 @@ DATA = {
         x=element(X), noise_level=0.1, rng=rng())),
     "cartesian_mask": (data.cartesian_mask, lambda: dict(
         shape=(6, 8), fraction=0.5, center_fraction=0.2, rng=rng(), axis=0)),
-    "downsample": (data.downsample, lambda: dict(array=image(), factor=2)),
+    "downsample": (data.downsample, lambda: dict(
+        array=image(), factor=2, dimension=2)),
     "from_rows": (data.from_rows, lambda: dict(image=image())),
     "to_rows": (data.to_rows, lambda: dict(array=image())),
     "hounsfield_to_attenuation": (data.hounsfield_to_attenuation, lambda: dict(hu=image())),

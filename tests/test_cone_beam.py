@@ -34,6 +34,11 @@ def wander(angle):
     return np.stack([0.1 * one, 0.2 * np.sin(angle), 0.3 * one], axis=-1)
 
 
+def above(angle):
+    """A shift of the source upward, out of a volume that is below it."""
+    return np.zeros((*np.shape(angle), 3)) + [0.0, 0.0, 1.5]
+
+
 def geometry(low=(-2.1, -1.6), high=(2.2, 1.7), src_radius=3.0, **options):
     detector = odl.uniform_partition(low, high, (4, 5))
     return tomo.ConeBeamGeometry(TURN, detector, src_radius, options.pop("det_radius", 2.0),
@@ -50,6 +55,7 @@ GEOMETRIES = {
     "tilted detector": lambda: geometry(det_axes_init=((1, 0, 0.1), (0.1, 0.2, 1))),
     "wandering": lambda: geometry(src_shift_func=wander, det_shift_func=wander,
                                   translation=(0.1, 0, 0.2)),
+    "from above": lambda: geometry((-2, -2), (2, 2), 0.4, src_shift_func=above, det_radius=0.5),
     "turned start": lambda: geometry(src_to_det_init=(1, 1, 0),
                                      det_axes_init=((1, -1, 0), (0, 0, -1))),
 }  # fmt: skip

@@ -146,10 +146,10 @@ def _ahead(a, d, m, count):
 def _inside(base, step, first, last, end):
     """The bins with ``0 < base + step j < end``; what rounding makes of it is monotone in ``j``."""
     lower, upper = first, last
-    if step != 0:
+    if step != 0:  # where it is tiny, quotients are no longer whole numbers of 64 bits
         one, two = -base / step, (end - base) / step
-        lower = max(first, min(last, math.floor(min(one, two))))
-        upper = min(last, max(first, math.ceil(max(one, two)) + 1))
+        lower = int(max(float(first), min(float(last), np.floor(min(one, two)))))
+        upper = int(min(float(last), max(float(first), np.ceil(max(one, two)) + 1)))
     while lower < upper and not 0 < base + step * lower < end:
         lower += 1
     while lower < upper and not 0 < base + step * (upper - 1) < end:

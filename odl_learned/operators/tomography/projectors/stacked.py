@@ -113,8 +113,8 @@ def _plane_space(name, space, height):
     """The first two axes, each entry with its weight for one unit of height."""
     weight, partition = weighting_constant(space), space.partition.byaxis[:2]
     if weight is None:
-        raise TypeError(f"{name} has the weighting {shown(space.weighting)}, expected a constant "
-                        "weight, the same for all entries; build it with odl.uniform_discr(...).")
+        raise TypeError(f"{name} is {shown(space)}, expected a constant weight, the same for "
+                        "all entries; build it with odl.uniform_discr(...).")
     entries = space.tspace_type(partition.shape, dtype=space.dtype, device=space.device,
                                 weighting=weight / height)
     return odl.DiscretizedSpace(partition, entries)

@@ -30,7 +30,8 @@ class ViewSplit:
     parts : int
         K, at least 2. In each part, the views are as evenly distributed as in all.
     axis : int, optional
-        That of the views, counted from the end; -2 for ``(*batch, views, detectors)``.
+        That of the views, counted from the end; -2 for ``(*batch, views, detectors)``, and -3 for
+        data of volumes, ``(*batch, views, bins, rows)``, which has to be said.
 
     Calling it raises a ValueError if there are fewer views than parts.
     """

@@ -63,8 +63,8 @@ def sliced_translation():
                                   det_axis_init=self._det_axis_init_arg,
                                   translation=self.translation)
 
-    # In space the constructor adds the translation in place to the array that it is given, which all
-    # slices would share: each of them would move the others.
+    # In space the constructor adds the translation in place to the array that it is given, which
+    # all slices would share: each of them would move the others.
     def in_space(self, indices):
         part = self.partition[indices]
         return Parallel3dAxisGeometry(part.byaxis[0], part.byaxis[1:], axis=self.axis,

@@ -106,6 +106,21 @@ def test_pictures_become_small(tmp_path):
         assert small.size == (320, 213)
 
 
+def test_arguments_of_operators_are_told_and_stars_of_formulas_stay():
+    pytest.importorskip("sphinx")
+    import names
+
+    from odl_learned import operators
+
+    told = names.signature_of_class(None, "class", "", operators.FilterBank, None,
+                                    "(*args, **kwargs)", None)
+    assert told == ("(space, filters)", None)
+    lines = [".. math:: f(u) = (f * u), \\qquad", "          g = (g * u),", "",
+             "of ``(a, *b)`` (*b)"]
+    names.keep_as_written(None, "class", "", None, None, lines)
+    assert "f * u" in lines[0] and "g * u" in lines[1] and lines[3] == "of ``(a, *b)`` (\\*b)"
+
+
 def test_formulas_become_mathml():
     pytest.importorskip("latex2mathml")
     pytest.importorskip("sphinx")

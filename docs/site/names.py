@@ -3,6 +3,7 @@
 Stars of shapes, ``(*batch, n)``, are no emphasis there, and initials of authors begin no lists.
 """
 
+import inspect
 import re
 
 from docutils import nodes
@@ -23,16 +24,29 @@ def name_role(role, rawtext, text, lineno, inliner, options=None, content=None):
 
 def keep_as_written(app, what, name, obj, options, lines):
     """Escape stars of shapes and initials of authors, which begin emphasis and lists elsewhere."""
+    formula = False
     for number, line in enumerate(lines):
-        if line.lstrip().startswith((">>> ", "... ")):  # the code of an example
+        formula = line.lstrip().startswith(".. math::") or (
+            formula and (not line or line.startswith("   ")))
+        if formula or line.lstrip().startswith((">>> ", "... ")):  # or the code of an example
             continue
         parts = re.split(r"(``.*?``)", line)
         parts[::2] = [re.sub(r"(?<=[(\s])\*(?=[\w. ]+[,)])", r"\\*", part) for part in parts[::2]]
         lines[number] = re.sub(r"^(\s*[A-Z])\. ", r"\1\\. ", "".join(parts))
 
 
+def signature_of_class(app, what, name, obj, options, signature, returned):
+    """The arguments of a class, also where ODL's own way to make objects hides them."""
+    if what != "class" or "**kwargs" not in (signature or ""):
+        return None
+    arguments = list(inspect.signature(obj.__init__).parameters.values())[1:]
+    return str(inspect.Signature([each.replace(annotation=inspect.Parameter.empty)
+                                  for each in arguments])), returned
+
+
 def setup(app):
     """Called by Sphinx."""
+    app.connect("autodoc-process-signature", signature_of_class)
     app.connect("autodoc-process-docstring", keep_as_written, priority=900)
     app.add_role("name", name_role)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -157,7 +157,7 @@ def random_trunk(
     >>> from odl_learned import data
     >>> X = odl.uniform_discr([-1] * 3, [1] * 3, (16, 16, 8))
     >>> u = data.random_trunk(X, np.random.default_rng(0))
-    >>> print(u.data.min() >= 0, u.data.max() <= 1, u.data[0, 0, 0])    # a corner is outside
+    >>> print(u.data.min() >= 0, u.data.max() <= 1, u.data[0, 0, 0])  # a corner is outside
     True True 0.0
     """
     require_rng(rng)

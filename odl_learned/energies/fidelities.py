@@ -89,10 +89,10 @@ class FourierSampling:
     >>> energy = energies.VariationEnergy(
     ...     energies.FourierSampling(), transforms.Separate(transforms.ForwardDifferences((4, 4))),
     ...     potentials.HuberPotential(), coefficients.squared_weights((4, 4), nu=0.1, xi=0.1))
-    >>> params = torch.ones(17, dtype=torch.float64)            # 16 samples, and alpha
+    >>> params = torch.ones(17, dtype=torch.float64)  # 16 samples, and alpha
     >>> x = torch.ones(1, 4, 4, dtype=torch.complex128)
     >>> y = torch.fft.fftn(x, dim=(1, 2), norm="ortho")
-    >>> print(energy.value(x, params, y))                       # xi/2 |x|^2 is left
+    >>> print(energy.value(x, params, y))  # xi/2 |x|^2 is left
     tensor([0.8000], dtype=torch.float64)
     """
 

@@ -35,7 +35,7 @@ class FixedEnergy:
     >>> y = torch.tensor([[2.0, 4.0]], dtype=torch.float64)
     >>> f = energies.FixedEnergy(square, torch.ones(1, dtype=torch.float64), y)
     >>> solution = solvers.newton_krylov(f, torch.zeros_like(y), 1e-10, 10, strong_convexity=2.0)
-    >>> print(solution.x)                                       # y / (1 + p)
+    >>> print(solution.x)  # y / (1 + p)
     tensor([[1.0000, 2.0000]], dtype=torch.float64)
     """
 

@@ -137,7 +137,7 @@ class BoxSupport(odl.functionals.Functional):
     >>> support = functionals.BoxConstraint(odl.rn(2), 0, 3).convex_conj
     >>> isinstance(support, functionals.BoxSupport)
     True
-    >>> print(support([2, -1]))                                 # max <x, y> for 0 <= x <= 3
+    >>> print(support([2, -1]))  # max <x, y> for 0 <= x <= 3
     6.0
     """
 

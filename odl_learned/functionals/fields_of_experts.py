@@ -54,7 +54,7 @@ class FieldsOfExperts(odl.functionals.Functional):
     >>> filters[0, 1], filters[1, :, 1] = [0, -1, 1], [0, -1, 1]
     >>> f = functionals.FieldsOfExperts(X, filters, alphas=[1.0, 2.0], nu=1e-3)
     >>> step = X.element([[0] * 4] * 2 + [[1] * 4] * 2)
-    >>> print(f"{f(step):.2f}")                                 # an edge of length 4, of weight 2
+    >>> print(f"{f(step):.2f}")  # an edge of length 4, of weight 2
     8.04
     """
 

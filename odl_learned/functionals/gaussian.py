@@ -54,7 +54,7 @@ def gaussian_energy(
     >>> X = odl.uniform_discr([0, 0], [2, 2], (2, 2))
     >>> W = operators.Whitening(X, np.log(3) * np.ones((2, 2)), np.zeros((4, 2, 2)), radius=1)
     >>> E = functionals.gaussian_energy(W, X.zero())
-    >>> print(f"{E(X.one()) - E(X.zero()):.1f}")                  # 4 pixels, 3^2 / 2 each
+    >>> print(f"{E(X.one()) - E(X.zero()):.1f}")  # 4 pixels, 3^2 / 2 each
     18.0
     """
     require_operator("whitening", whitening, Whitening, "build it with "

@@ -213,7 +213,7 @@ def fix_block(
     >>> from odl_learned import functionals
     >>> X = odl.rn(2)
     >>> u, parameters, y = functionals.arguments(X, 1, X)
-    >>> E = odl.functionals.L2NormSquared(X) @ (u - y)          # on X x parameters x data
+    >>> E = odl.functionals.L2NormSquared(X) @ (u - y)  # on X x parameters x data
     >>> f = functionals.fix_block(E, 2, X.element([3.0, 4.0]))
     >>> print(f.domain, f([[0, 0], [1]]))
     rn(2) x rn(1) 25.0

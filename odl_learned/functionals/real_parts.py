@@ -32,7 +32,7 @@ class OnRealParts(odl.functionals.Functional):
     >>> import odl
     >>> from odl_learned import functionals
     >>> f = functionals.OnRealParts(odl.functionals.L1Norm(odl.cn(2)))
-    >>> print(f([[3, 0], [4, 1]]))                              # |3 + 4i| + |i|
+    >>> print(f([[3, 0], [4, 1]]))  # |3 + 4i| + |i|
     6.0
     """
 

@@ -69,7 +69,7 @@ class WaveletL1(_WaveletThreshold):
     >>> X = odl.uniform_discr([0, 0], [8, 8], (8, 8))
     >>> f = functionals.WaveletL1(X, "haar", nlevels=2)
     >>> details = functionals.WaveletDetailL1(X, "haar", nlevels=2)
-    >>> print(f"{f(X.one()):.2f}", details(X.one()) < 1e-12)      # a constant image has no details
+    >>> print(f"{f(X.one()):.2f}", details(X.one()) < 1e-12)  # a constant image has no details
     16.00 True
     >>> isinstance(f.convex_conj, functionals.WaveletBound)
     True

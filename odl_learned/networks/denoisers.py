@@ -118,7 +118,7 @@ class NoiseLevelUNet(ChannelNetwork):
     >>> net = networks.NoiseLevelUNet(1, (4, 8), blocks=1, dimension=2, generator=seed)
     >>> denoiser = networks.NoiseLevelOnImages(net, dimension=2)
     >>> x = torch.rand(2, 8, 8, generator=seed)
-    >>> error = 10 * denoiser(x, 0.1) - denoiser(10 * x, 1.0)   # without biases it is homogeneous
+    >>> error = 10 * denoiser(x, 0.1) - denoiser(10 * x, 1.0)  # without biases it is homogeneous
     >>> print(bool(error.abs().max() < 1e-4))
     True
     """

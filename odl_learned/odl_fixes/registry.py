@@ -47,8 +47,8 @@ def apply(repairs: Iterable[Repair] | None = None) -> None:
     True
     >>> isinstance(odl_fixes.REPAIRS[0], odl_fixes.Repair)
     True
-    >>> odl_fixes.remove()                                      # ODL as it was
-    >>> print(len(odl_fixes.applied), odl_fixes.SWITCH)         # the variable that keeps it so
+    >>> odl_fixes.remove()  # ODL as it was
+    >>> print(len(odl_fixes.applied), odl_fixes.SWITCH)  # the variable that keeps it so
     0 ODL_LEARNED_FIXES
     >>> odl_fixes.apply()
     """

@@ -43,7 +43,7 @@ class ReflectedExtension(odl.Operator):
     [2. 1. 1. 2. 3. 4. 4. 3.]
     >>> isinstance(E.adjoint, operators.ReflectedExtensionAdjoint)
     True
-    >>> print(E.adjoint(E.range.one()).data)                    # how often each pixel is there
+    >>> print(E.adjoint(E.range.one()).data)  # how often each pixel is there
     [2. 2. 2. 2.]
     """
 

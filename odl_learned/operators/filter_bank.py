@@ -46,7 +46,7 @@ class FilterBank(odl.Operator):
     >>> from odl_learned import operators
     >>> X = odl.uniform_discr([0, 0], [3, 4], (3, 4))
     >>> filters = np.zeros((1, 3, 3))
-    >>> filters[0, 1] = [0, -1, 1]                              # differences along the second axis
+    >>> filters[0, 1] = [0, -1, 1]  # differences along the second axis
     >>> D = operators.FilterBank(X, filters)
     >>> u = X.element([[0, 1, 3, 6]] * 3)
     >>> print(D(u)[0].data[0])

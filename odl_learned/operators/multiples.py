@@ -76,7 +76,7 @@ class FunctionalMultiple(odl.Operator):
     >>> from odl_learned import operators
     >>> X = odl.rn(2)
     >>> F = operators.FunctionalMultiple(odl.functionals.L2NormSquared(X), odl.IdentityOperator(X))
-    >>> print(F([1, 2]))                                        # |x|^2 x
+    >>> print(F([1, 2]))  # |x|^2 x
     [ 5., 10.]
     """
 

@@ -136,7 +136,7 @@ class Landweber(nn.Module):
     tensor([[1.0000, 3.0000]], dtype=torch.float64)
     >>> print(reconstruction.LeastSquares(forward, adjoint, iterations=2, dimension=1)(y))
     tensor([[1., 3.]], dtype=torch.float64)
-    >>> print(reconstruction.Tikhonov(forward, adjoint, alpha=1.0, dimension=1)(y))     # 4/5, 3/2
+    >>> print(reconstruction.Tikhonov(forward, adjoint, alpha=1.0, dimension=1)(y))  # 4/5, 3/2
     tensor([[0.8000, 1.5000]], dtype=torch.float64)
     """
 

@@ -139,7 +139,7 @@ class KeptRows(nn.Module):
     >>> loss = objectives.SelfSupervisedSplit(forward, split, restricted=rows.restricted)
     >>> y = torch.ones(1, 6, dtype=torch.float64)
     >>> batch = learning.Batch(y, None, torch.Generator().manual_seed(0), "in step 1")
-    >>> print(loss(model, batch), model(y))                     # half of the rows; afterwards all
+    >>> print(loss(model, batch), model(y))  # half of the rows; afterwards all
     tensor(2., dtype=torch.float64) tensor([[1., 1., 1., 1., 1., 1.]], dtype=torch.float64)
     """
 

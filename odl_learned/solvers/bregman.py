@@ -107,7 +107,7 @@ def linearized_bregman(
     >>> A, l1 = odl.MatrixOperator(rng.standard_normal((4, 6))), odl.functionals.L1Norm(X)
     >>> truth = X.element([0, 2, 0, 0, 0, 0])
     >>> solution = solvers.linearized_bregman(A, A(truth), X.zero(), l1, 5.0, noise_norm=1e-3)
-    >>> print(solution.x.data.round(2), solution.reason)        # sparse, from four numbers
+    >>> print(solution.x.data.round(2), solution.reason)  # sparse, from four numbers
     [0. 2. 0. 0. 0. 0.] discrepancy
     """
     _check_arguments(forward_op, regularizer, maxiter)

@@ -68,7 +68,7 @@ class DivergenceError(ArithmeticError):
     >>> from odl_learned import functionals, solvers
     >>> X = odl.rn(2)
     >>> f = 50 * functionals.l2_fidelity(X.one())
-    >>> try:                                                    # the constant is 50, not 1
+    >>> try:  # the constant is 50, not 1
     ...     solvers.gradient_descent(f, X.zero(), 1e-6, 10000, lipschitz=1.0, strong_convexity=1.0)
     ... except solvers.DivergenceError as error:
     ...     print(str(error).split(":")[0])

@@ -55,7 +55,7 @@ def tikhonov_problem(
     >>> problem = variational.tikhonov_problem(
     ...     odl.IdentityOperator(X), functionals.l2_fidelity(X.one()), alpha=1.0)
     >>> solution = solvers.primal_dual(problem, accuracy=1e-6)
-    >>> print(f"{solution.x.data[0, 0]:.3f}")                     # 1 / (1 + alpha)
+    >>> print(f"{solution.x.data[0, 0]:.3f}")  # 1 / (1 + alpha)
     0.500
     """
     term = data_term(forward_op, fidelity, constraint)
@@ -92,7 +92,7 @@ def h1_problem(
     >>> y, identity = odl.phantom.shepp_logan(X, modified=True), odl.IdentityOperator(X)
     >>> problem = variational.h1_problem(identity, functionals.l2_fidelity(y), alpha=0.5)
     >>> solution = solvers.primal_dual(problem, accuracy=1e-4)
-    >>> smooth = functionals.H1Seminorm(X).proximal(0.5)(y)     # the same in closed form
+    >>> smooth = functionals.H1Seminorm(X).proximal(0.5)(y)  # the same in closed form
     >>> print((solution.x - smooth).norm() < 0.02 * smooth.norm())
     True
     """

@@ -65,7 +65,7 @@ def as_batch(
     >>> f = bridge.as_batch([functionals.l2_fidelity(X.element([k, 0])) for k in (1, 2)])
     >>> isinstance(f, bridge.BatchFunctional), isinstance(f.domain, bridge.BatchSpace)
     (True, True)
-    >>> print(f(f.domain.zero()))                               # one value for each functional
+    >>> print(f(f.domain.zero()))  # one value for each functional
     tensor([0.5000, 2.0000], dtype=torch.float64)
     >>> isinstance(bridge.as_batch([odl.ScalingOperator(X, 2.0)] * 2), bridge.BatchOperator)
     True

@@ -45,7 +45,7 @@ def lower_proximal(f: odl.functionals.Functional) -> nn.Module:
     >>> import torch
     >>> from odl_learned import bridge
     >>> square = bridge.lower_proximal(odl.functionals.L2NormSquared(odl.rn(2)))
-    >>> print(square(torch.tensor([[3.0, 6.0]]), torch.tensor(1.0)))      # x / (1 + 2 sigma)
+    >>> print(square(torch.tensor([[3.0, 6.0]]), torch.tensor(1.0)))  # x / (1 + 2 sigma)
     tensor([[1., 2.]])
     """
     raise TypeError(

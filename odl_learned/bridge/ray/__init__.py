@@ -66,7 +66,7 @@ class RayProjector(nn.Module):
     >>> from odl_learned.bridge import ray
     >>> X = odl.uniform_discr([-1, -1], [1, 1], (8, 8), dtype="float32")
     >>> A = operators.parallel_ray_transform(X, num_angles=4)
-    >>> with ray.cache_folder("matrices"):                      # matrices of rays are kept there
+    >>> with ray.cache_folder("matrices"):  # matrices of rays are kept there
     ...     module = bridge.as_module(A)
     ...
     >>> any(isinstance(part, ray.RayProjector) for part in module.modules())

@@ -165,7 +165,7 @@ def read_npz_stack(path: str | PathLike, key: str, limits: Limits = Limits()) ->
     --------
     >>> import numpy as np
     >>> from odl_learned import data
-    >>> np.savez("stack.npz", images=np.zeros((3, 6, 8)))       # rows, columns
+    >>> np.savez("stack.npz", images=np.zeros((3, 6, 8)))  # rows, columns
     >>> print(data.read_npz_stack("stack.npz", "images").shape)
     (3, 8, 6)
     """
@@ -230,7 +230,7 @@ def read_kspace(
     >>> import numpy as np
     >>> from odl_learned import data
     >>> with h5py.File("scan.h5", "w") as scan:
-    ...     scan["kspace"] = np.ones((2, 4, 6, 8), complex)       # slices, coils, frequencies
+    ...     scan["kspace"] = np.ones((2, 4, 6, 8), complex)  # slices, coils, frequencies
     ...
     >>> print(data.read_kspace("scan.h5", "kspace", 1).shape)
     (4, 6, 8)

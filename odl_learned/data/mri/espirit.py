@@ -84,7 +84,7 @@ def estimate_sensitivities(
     >>> A = operators.MultiCoilFourier(X, np.ones((24, 24)), maps)
     >>> u = X.element(0.1 + odl.phantom.shepp_logan(X.real_space, modified=True).data)
     >>> found = data.estimate_sensitivities(A(u).asarray(), calibration=(12, 12))
-    >>> agreement = np.abs((found.conj() * maps).sum(0))        # one in the same direction
+    >>> agreement = np.abs((found.conj() * maps).sum(0))  # one in the same direction
     >>> print(f"{agreement[agreement > 0].mean():.2f}")
     0.99
     """

@@ -75,7 +75,7 @@ def check_energy(
     ...     strong_convexity=lambda p: 2 * float(p[0]))
     >>> x = torch.rand(2, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     >>> params, rng = torch.ones(1, dtype=torch.float64), np.random.default_rng(0)
-    >>> energies.check_energy(square, x, params, 2 * x, rng)    # no error: all claims hold
+    >>> energies.check_energy(square, x, params, 2 * x, rng)  # no error: all claims hold
     """
     require_arguments(energy, x, params, data)
     require_rng(rng)

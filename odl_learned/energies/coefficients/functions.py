@@ -54,7 +54,7 @@ def decimal_times_alpha(params: torch.Tensor) -> Coefficients:
     >>> c = coefficients.decimal_times_alpha(torch.tensor([-1.0, -2.0, -3.0]))
     >>> isinstance(c, coefficients.Coefficients)
     True
-    >>> print(f"{c.alpha:.0e} {c.nu:.0e} {c.xi:.0e}")             # xi is multiplied by alpha
+    >>> print(f"{c.alpha:.0e} {c.nu:.0e} {c.xi:.0e}")  # xi is multiplied by alpha
     1e-01 1e-02 1e-04
     """
     require_length(params, 3, "log10 of alpha, nu and xi")
@@ -123,7 +123,7 @@ def odds_weights(alpha: float, nu: float, xi: float) -> Callable[[torch.Tensor],
     >>> import torch
     >>> from odl_learned.energies import coefficients
     >>> of = coefficients.odds_weights(alpha=0.1, nu=0.1, xi=0.1)
-    >>> print(of(torch.tensor([0.0, 0.5])).weights)             # c / (1 - c)
+    >>> print(of(torch.tensor([0.0, 0.5])).weights)  # c / (1 - c)
     tensor([0., 1.])
     """
     _require_constants(nu, xi)

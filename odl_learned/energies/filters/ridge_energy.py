@@ -52,7 +52,7 @@ class RidgeEnergy(ExpertsEnergy):
     >>> params = energy.params(torch.tensor([[[-1.0, 1.0]]], dtype=torch.float64), one)
     >>> step = torch.zeros(1, 4, 4, dtype=torch.float64)
     >>> step[..., 2:] = 1
-    >>> print(energy.value(step, params, step))                 # four jumps, and xi/2 |x|^2 = 0.4
+    >>> print(energy.value(step, params, step))  # four jumps, and xi/2 |x|^2 = 0.4
     tensor([3.2244], dtype=torch.float64)
     """
 

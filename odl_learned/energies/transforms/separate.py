@@ -34,7 +34,7 @@ class Separate(Transform):
     >>> params = torch.tensor([0.0, -9.0]).double()
     >>> corner = torch.zeros(1, 3, 3, dtype=torch.float64)
     >>> corner[0, 0, 0] = 1
-    >>> for transform in (D, transforms.Separate(D)):           # isotropic, anisotropic
+    >>> for transform in (D, transforms.Separate(D)):  # isotropic, anisotropic
     ...     energy = energies.VariationEnergy(
     ...         energies.Denoising(), transform, potentials.HuberPotential(), coefficients.natural)
     ...     print(energy.value(corner, params, corner))

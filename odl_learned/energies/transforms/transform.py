@@ -143,11 +143,11 @@ class OrthogonalTransform(Transform):
     >>> def haar(x):
     ...     return half * torch.stack([x[:, 0] + x[:, 1], x[:, 0] - x[:, 1]], 1)
     ...
-    >>> transform = transforms.OrthogonalTransform(haar, haar, (2,))     # it is its own inverse
+    >>> transform = transforms.OrthogonalTransform(haar, haar, (2,))  # it is its own inverse
     >>> energy = energies.VariationEnergy(
     ...     energies.Denoising(), transform, potentials.HuberPotential(), coefficients.natural)
     >>> x, params = torch.tensor([[1.0, 1.0]]).double(), torch.tensor([0.0, -9.0]).double()
-    >>> print(energy.value(x, params, x))                       # |(sqrt 2, 0)|_1
+    >>> print(energy.value(x, params, x))  # |(sqrt 2, 0)|_1
     tensor([1.4142], dtype=torch.float64)
     """
 

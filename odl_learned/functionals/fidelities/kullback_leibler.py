@@ -57,7 +57,7 @@ class KullbackLeiblerFidelity(odl.functionals.Functional):
     >>> from odl_learned import functionals
     >>> X = odl.rn(2)
     >>> f = functionals.KullbackLeiblerFidelity(X.element([1.0, 4.0]), X.element([0.5, 0.5]))
-    >>> print(f([0.5, 3.5]), f"{f([1.5, 3.5]):.4f}")              # zero where x + background = data
+    >>> print(f([0.5, 3.5]), f"{f([1.5, 3.5]):.4f}")  # zero where x + background = data
     0.0 0.3069
     >>> isinstance(f.convex_conj, functionals.KullbackLeiblerConjugate)
     True

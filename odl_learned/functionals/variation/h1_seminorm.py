@@ -47,7 +47,7 @@ class H1Seminorm(odl.functionals.Functional):
     >>> from odl_learned import functionals
     >>> X = odl.uniform_discr([0, 0], [4, 4], (4, 4))
     >>> f = functionals.H1Seminorm(X)
-    >>> print(f"{f(X.element(lambda x: x[0] + 0 * x[1])):.1f}")    # 12 of 16 differences are one
+    >>> print(f"{f(X.element(lambda x: x[0] + 0 * x[1])):.1f}")  # 12 of 16 differences are one
     6.0
     >>> isinstance(f.convex_conj, functionals.H1SeminormConjugate)
     True

@@ -37,7 +37,7 @@ class SmoothedGroupL1(odl.functionals.Functional):
     >>> from odl_learned import functionals, operators
     >>> V = odl.rn(2) ** 2
     >>> f = functionals.SmoothedGroupL1(V, nu=0.1)
-    >>> print(f"{f([[3, 0], [4, 0]]):.3f}")                       # nearly |(3, 4)| + |(0, 0)|
+    >>> print(f"{f([[3, 0], [4, 0]]):.3f}")  # nearly |(3, 4)| + |(0, 0)|
     5.101
     """
 

@@ -57,7 +57,7 @@ class TotalGeneralizedVariation(odl.functionals.Functional):
     >>> slope = X.element(lambda x: 0.1 * x[0] + 0 * x[1])
     >>> slope.data[3:5, 3:5] += 0.2
     >>> tgv, tv = functionals.TotalGeneralizedVariation(X, beta=1.0), functionals.TotalVariation(X)
-    >>> print(f"{tgv(slope):.1f} {tv(slope):.1f}")                # slopes cost nothing
+    >>> print(f"{tgv(slope):.1f} {tv(slope):.1f}")  # slopes cost nothing
     1.5 6.5
     """
 

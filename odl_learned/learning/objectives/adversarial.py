@@ -51,7 +51,7 @@ class Adversarial(Objective):
     >>> truth = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
     >>> noisy = truth + torch.tensor([[0.2, -0.2, 0.2, -0.2]])
     >>> batch = learning.Batch(noisy, truth, torch.Generator().manual_seed(0), "in step 1")
-    >>> print(objectives.Adversarial(penalty=0.0)(Variation(), batch))     # 1.0 - 2.2
+    >>> print(objectives.Adversarial(penalty=0.0)(Variation(), batch))  # 1.0 - 2.2
     tensor(-1.2000, grad_fn=<MeanBackward0>)
     >>> print(objectives.Direct()(Variation(), batch))
     tensor(-0.3750)

@@ -46,7 +46,7 @@ class EnergyGap(Objective):
     ...     bridge.as_module(A), bridge.as_module(A.adjoint), ridge, noise_level=0.5, norm=1.0,
     ...     dimension=2, accuracy=1e-4, maxiter=200)
     >>> y = torch.rand(1, 4, 4, generator=torch.Generator().manual_seed(0)).double()
-    >>> for truth in (model(y).detach(), y):                    # the minimizer, and another image
+    >>> for truth in (model(y).detach(), y):  # the minimizer, and another image
     ...     batch = learning.Batch(y, truth, torch.Generator().manual_seed(0), "in step 1")
     ...     print(bool(objectives.EnergyGap()(model, batch) > 1e-3))
     ...

@@ -58,7 +58,7 @@ class Equivariance(Objective):
     >>> objective = objectives.Equivariance(forward, [Flip()], learning.mean_squared_error)
     >>> y = torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.float64)
     >>> batch = learning.Batch(y, None, torch.Generator().manual_seed(0), "in step 1")
-    >>> print(objective(torch.nn.Identity(), batch))            # the identity commutes with flips
+    >>> print(objective(torch.nn.Identity(), batch))  # the identity commutes with flips
     tensor(0., dtype=torch.float64)
     """
 

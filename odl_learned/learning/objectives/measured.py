@@ -39,7 +39,7 @@ class DataConsistency(Objective):
     >>> y = torch.ones(1, 2, dtype=torch.float64)
     >>> batch = learning.Batch(y, None, torch.Generator().manual_seed(0), "in step 1")
     >>> objective = objectives.DataConsistency(forward, learning.mean_squared_error)
-    >>> print(objective(torch.nn.Identity(), batch))            # |2 y - y|^2, a mean over entries
+    >>> print(objective(torch.nn.Identity(), batch))  # |2 y - y|^2, a mean over entries
     tensor(1., dtype=torch.float64)
     """
 

@@ -128,7 +128,7 @@ class Recorrupted(Objective):
     >>> forward = bridge.as_module(odl.IdentityOperator(odl.rn(10000)))
     >>> objective = objectives.Recorrupted(forward, noise_level=0.5, spread=0.5)
     >>> values = [objective(net, batch) for net in (torch.nn.Identity(), torch.nn.Tanhshrink())]
-    >>> print(bool(values[1] < values[0]))                      # the truth is zero
+    >>> print(bool(values[1] < values[0]))  # the truth is zero
     True
     """
 

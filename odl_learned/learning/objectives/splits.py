@@ -212,7 +212,7 @@ class SelfSupervisedSplit(Objective):
     >>> objective = objectives.SelfSupervisedSplit(forward, split)
     >>> y = torch.ones(1, 6, dtype=torch.float64)
     >>> batch = learning.Batch(y, None, torch.Generator().manual_seed(0), "in step 1")
-    >>> print(objective(torch.nn.Identity(), batch))            # what is held out is not predicted
+    >>> print(objective(torch.nn.Identity(), batch))  # what is held out is not predicted
     tensor(2., dtype=torch.float64)
     """
 

@@ -62,7 +62,7 @@ class Wasserstein(Objective):
     >>> critic = generative.Critic(encoder)
     >>> objective = objectives.Wasserstein(critic, torch.optim.Adam(critic.parameters()), 1, 10.0)
     >>> batch = learning.Batch(torch.rand(3, 4, 4, generator=seed), None, seed, "in step 1")
-    >>> objective.prepare(model, batch)                         # the critic takes a step
+    >>> objective.prepare(model, batch)  # the critic takes a step
     >>> print(bool(torch.isfinite(objective(model, batch))))
     True
     """

@@ -111,7 +111,7 @@ def quotient(group: Group, generators: tuple[int, ...], count: int) -> Fields:
     --------
     >>> from odl_learned.networks import equivariant
     >>> fields = equivariant.quotient(equivariant.Cyclic(4), generators=(2,), count=3)
-    >>> print(fields.channels)                                  # 4 / 2 for each of three fields
+    >>> print(fields.channels)  # 4 / 2 for each of three fields
     6
     """
     require_group(group)

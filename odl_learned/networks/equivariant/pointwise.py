@@ -83,7 +83,7 @@ class NormNonlinearity(nn.Module):
     >>> layer.threshold.data.fill_(1.0)
     tensor([1.])
     >>> x = torch.tensor([3.0, 0.0, 0.0, -4.0]).reshape(1, 4, 1, 1)
-    >>> print(layer(x).detach().flatten())                      # of norm 4, not 5
+    >>> print(layer(x).detach().flatten())  # of norm 4, not 5
     tensor([ 2.4000,  0.0000,  0.0000, -3.2000])
     """
 

@@ -58,7 +58,7 @@ class EquivariantUNet(EquivariantNetwork):
     >>> group, seed = equivariant.Cyclic(4), torch.Generator().manual_seed(0)
     >>> net = equivariant.EquivariantUNet(group, 1, 1, fields=(1, 2), joint=1, generator=seed)
     >>> denoiser, x = networks.OnImages(net, dimension=2), torch.rand(1, 8, 8, generator=seed)
-    >>> print(float(denoiser(x).abs().max()))                   # it starts as the zero map
+    >>> print(float(denoiser(x).abs().max()))  # it starts as the zero map
     0.0
     >>> for parameter in net.parameters():
     ...     parameter.data = torch.randn(parameter.shape, generator=seed)

@@ -50,7 +50,7 @@ def exact_norm(op: odl.Operator) -> float | None:
     >>> import odl
     >>> from odl_learned import operators
     >>> X = odl.uniform_discr([0, 0], [4, 4], (4, 4))
-    >>> print(f"{operators.exact_norm(operators.gradient(X)) ** 2:.4f}")   # 8 on large images
+    >>> print(f"{operators.exact_norm(operators.gradient(X)) ** 2:.4f}")  # 8 on large images
     6.8284
     >>> print(operators.exact_norm(operators.parallel_ray_transform(X.astype("float32"), 4)))
     None

@@ -73,7 +73,7 @@ def scanned_parallel_beam(
     >>> from odl_learned import operators
     >>> X = odl.uniform_discr([-1, -1], [1, 1], (8, 8), dtype="float32")
     >>> A = operators.scanned_parallel_beam(X, np.deg2rad([0, 30, 75]), num_bins=9, bin_width=0.25)
-    >>> print(A.range.shape, f"{A(X.one()).data[0, 4]:.2f}")     # the middle ray is of length 2
+    >>> print(A.range.shape, f"{A(X.one()).data[0, 4]:.2f}")  # the middle ray is of length 2
     (3, 9) 2.00
     """
     views = views_of(angles)

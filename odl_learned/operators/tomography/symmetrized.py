@@ -134,7 +134,7 @@ class SymmetrizedRayTransform(odl.Operator):
     >>> S = operators.SymmetrizedRayTransform(A)
     >>> turn, turned_data = operators.QuarterTurn(X, 1), operators.SinogramTurn(A, 1)
     >>> u = odl.phantom.shepp_logan(X)
-    >>> print((S(turn(u)) - turned_data(S(u))).norm() == 0)     # of A itself, only nearly
+    >>> print((S(turn(u)) - turned_data(S(u))).norm() == 0)  # of A itself, only nearly
     True
     >>> isinstance(S.adjoint, operators.SymmetrizedRayTransformAdjoint)
     True

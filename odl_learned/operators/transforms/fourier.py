@@ -60,13 +60,13 @@ class SampledFourier(odl.Operator):
     >>> from odl_learned import operators
     >>> X = odl.uniform_discr([0, 0], [4, 4], (4, 4), dtype=complex)
     >>> mask = np.zeros((4, 4))
-    >>> mask[2, 2] = 1                                          # frequency zero is in the middle
+    >>> mask[2, 2] = 1  # frequency zero is in the middle
     >>> A = operators.SampledFourier(X, mask)
     >>> print(A(X.one()).data[2, 2].real)
     4.0
     >>> isinstance(A.adjoint, operators.SampledFourierAdjoint)
     True
-    >>> print(A.adjoint(A(X.one())).data[0, 0].real)            # the mean of the image
+    >>> print(A.adjoint(A(X.one())).data[0, 0].real)  # the mean of the image
     1.0
     """
 

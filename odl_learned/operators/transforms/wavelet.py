@@ -62,7 +62,7 @@ class OrthogonalWavelet(odl.Operator):
     1.000000
     >>> isinstance(W.adjoint, operators.OrthogonalWaveletAdjoint)
     True
-    >>> (W.adjoint(W(u)) - u).norm() < 1e-12                    # the adjoint is the inverse
+    >>> (W.adjoint(W(u)) - u).norm() < 1e-12  # the adjoint is the inverse
     True
     """
 

@@ -59,7 +59,7 @@ class Whitening(odl.Operator):
     >>> neighbors = np.full((4, 3, 3), -0.2)
     >>> W = operators.Whitening(X, np.zeros((3, 3)), neighbors, radius=1)
     >>> white = odl.phantom.white_noise(X, seed=0)
-    >>> sample = operators.Unwhitening(W)(white)                # correlated
+    >>> sample = operators.Unwhitening(W)(white)  # correlated
     >>> print((W(sample) - white).norm() < 1e-12)
     True
     >>> isinstance(W.adjoint, operators.WhiteningAdjoint)

@@ -49,7 +49,7 @@ class WarmStart(nn.Module):
     ...     forward, adjoint, ridge, noise_level=0.5, norm=1.0, dimension=2, accuracy=1e-3,
     ...     maxiter=100, initial=start)
     >>> y = torch.rand(1, 4, 4, generator=torch.Generator().manual_seed(0)).double()
-    >>> first, again = model.train().solve(y), model.solve(y)   # as in two epochs of training
+    >>> first, again = model.train().solve(y), model.solve(y)  # as in two epochs of training
     >>> print(first.niter > 0, again.niter)
     [ True] [0]
     """

@@ -64,7 +64,7 @@ class NoGuarantee(Guarantee):
     >>> from odl_learned.reconstruction import plug_and_play
     >>> X = odl.uniform_discr([0, 0], [2, 2], (2, 2))
     >>> f = functionals.LeastSquares(odl.IdentityOperator(X), X.one())
-    >>> g = bridge.ImplicitRegularizer(bridge.as_proximal(torch.nn.Tanh(), X))   # any network
+    >>> g = bridge.ImplicitRegularizer(bridge.as_proximal(torch.nn.Tanh(), X))  # any network
     >>> answer = plug_and_play.proximal_gradient(f, g, X.zero(), 1e-8, maxiter=100, tau=0.5)
     >>> isinstance(answer.guarantee, plug_and_play.NoGuarantee)
     True

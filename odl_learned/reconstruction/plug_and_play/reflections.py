@@ -66,7 +66,7 @@ def douglas_rachford(
     >>> from odl_learned.reconstruction import plug_and_play
     >>> X = odl.rn(2)
     >>> f = functionals.LeastSquares(odl.IdentityOperator(X), X.element([3, 0.5]))
-    >>> g = odl.functionals.L1Norm(X)                           # a proximal is a denoiser
+    >>> g = odl.functionals.L1Norm(X)  # a proximal is a denoiser
     >>> for method in (plug_and_play.douglas_rachford, plug_and_play.half_quadratic):
     ...     answer = method(f, g, X.zero(), accuracy=1e-10, maxiter=200, tau=1.0)
     ...     print(answer.x, answer.reason)

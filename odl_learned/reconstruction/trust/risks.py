@@ -74,7 +74,7 @@ def missed_images(pixels: float) -> Risk:
     --------
     >>> import torch
     >>> from odl_learned import reconstruction
-    >>> scores = torch.tensor([[0.5, 0.8, 2.0]])                # distance to the truth, in widths
+    >>> scores = torch.tensor([[0.5, 0.8, 2.0]])  # distance to the truth, in widths
     >>> print(reconstruction.missed_pixels(scores))
     tensor([[0.5000, 0.8000, 2.0000]])
     >>> print(reconstruction.missed_images(0.5)(scores), reconstruction.missed_images(0.9)(scores))

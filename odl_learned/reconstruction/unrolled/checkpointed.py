@@ -37,7 +37,7 @@ class Checkpointed(nn.Module):
     >>> seed = torch.Generator().manual_seed(0)
     >>> net = networks.CNN(4, 3, width=4, depth=2, dimension=2, generator=seed)
     >>> step = reconstruction.MemoryStep(net, 2, step_size=0.1, dimension=2)
-    >>> lean = reconstruction.Checkpointed(step)                # in the place of the step in a map
+    >>> lean = reconstruction.Checkpointed(step)  # in the place of the step in a map
     >>> print(len(list(lean.parameters())) == len(list(step.parameters())))
     True
     """

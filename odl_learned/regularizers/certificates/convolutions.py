@@ -68,7 +68,7 @@ def certify_convolution(
     >>> from odl_learned.regularizers import certificates
     >>> seed = torch.Generator().manual_seed(0)
     >>> layer = torch.nn.Conv2d(1, 1, 3, padding=1, bias=False)
-    >>> torch.nn.init.constant_(layer.weight, 1 / 9).shape      # means of nine pixels
+    >>> torch.nn.init.constant_(layer.weight, 1 / 9).shape  # means of nine pixels
     torch.Size([1, 1, 3, 3])
     >>> verdict = certificates.certify_convolution(layer, 1.0001, shape=(1, 8, 8), generator=seed)
     >>> isinstance(verdict, certificates.Certified)

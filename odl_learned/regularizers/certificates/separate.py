@@ -57,7 +57,7 @@ def certify_separate_samples(
     >>> from odl_learned.regularizers import certificates
     >>> class MinusMean(torch.nn.Module):
     ...     def forward(self, x):
-    ...         return x - x.mean(0)                            # of the samples, by mistake
+    ...         return x - x.mean(0)  # of the samples, by mistake
     ...
     >>> seed = torch.Generator().manual_seed(0)
     >>> for module in (torch.nn.ReLU(), MinusMean()):

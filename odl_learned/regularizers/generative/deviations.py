@@ -81,7 +81,7 @@ class WhiteDeviations(GaussianDeviations):
     >>> from odl_learned import regularizers
     >>> u, z = torch.full((1, 2, 2), 0.1), torch.zeros(1, 3)
     >>> white = regularizers.generative.WhiteDeviations(deviation=0.1)
-    >>> print(white.value(u, z))                                # four pixels, 1/2 each
+    >>> print(white.value(u, z))  # four pixels, 1/2 each
     tensor([2.], dtype=torch.float64)
     """
 

@@ -56,7 +56,7 @@ def joint_functional(prior: GenerativePrior, space: odl.LinearSpace,
     >>> prior = regularizers.generative.GenerativePrior(decoder, deviations, latent_weight=1.0)
     >>> R = regularizers.generative.joint_functional(prior, X)
     >>> images = decoder(torch.tensor([[1.0, 2.0], [0.0, 0.0]]).double())[:, 0].detach().numpy()
-    >>> print(f"{R([images[0], [1, 2]]) - R([images[1], [0, 0]]):.3f}")       # |z|^2 / 2
+    >>> print(f"{R([images[0], [1, 2]]) - R([images[1], [0, 0]]):.3f}")  # |z|^2 / 2
     2.500
     """
     _require(prior, space, determinant)
@@ -144,7 +144,7 @@ def reduced_functional(
     >>> R = regularizers.generative.reduced_functional(prior, X, guess, accuracy=1e-6, maxiter=100)
     >>> joint = regularizers.generative.joint_functional(prior, X)
     >>> u = decoder(torch.tensor([[1.0, 2.0]]).double())[0, 0].detach().numpy()
-    >>> print(R(u) <= joint([u, [1.0, 2.0]]))                   # the least of all z
+    >>> print(R(u) <= joint([u, [1.0, 2.0]]))  # the least of all z
     True
     """
     _require(prior, space, determinant)

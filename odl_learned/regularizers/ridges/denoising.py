@@ -43,7 +43,7 @@ def denoising_energy(ridge: Ridge, noise_level: float) -> tuple[AutogradEnergy, 
     >>> ridge = regularizers.Ridge(filters, regularizers.LogCosh()).double()
     >>> energy, params = regularizers.denoising_energy(ridge, noise_level=0.1)
     >>> y = torch.rand(1, 6, 6, generator=torch.Generator().manual_seed(0)).double()
-    >>> print(float(energy.value(y, params, y)) > 0)            # for learning.bilevel
+    >>> print(float(energy.value(y, params, y)) > 0)  # for learning.bilevel
     True
     >>> softer = regularizers.with_params(ridge, params - 0.1)
     """

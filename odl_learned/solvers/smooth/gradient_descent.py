@@ -164,7 +164,7 @@ def gradient_descent(
     >>> X = odl.uniform_discr([0, 0], [8, 8], (8, 8))
     >>> E = functionals.l2_fidelity(X.one()) + functionals.SmoothedTV(X, 0.1, 0.1, xi=0.1)
     >>> solution = solvers.gradient_descent(E, X.zero(), 1e-6, 1000, E.grad_lipschitz, 1.1)
-    >>> print(f"{solution.x.data[0, 0]:.5f}", solution.error_bound <= 1e-6)   # 1 / 1.1 everywhere
+    >>> print(f"{solution.x.data[0, 0]:.5f}", solution.error_bound <= 1e-6)  # 1 / 1.1 everywhere
     0.90909 True
     """
     return _descend("gradient_descent", NoMomentum, f, x0, accuracy,

@@ -102,7 +102,7 @@ def newton_krylov(
     >>> X = odl.uniform_discr([0, 0], [8, 8], (8, 8))
     >>> y = functionals.l2_fidelity(odl.phantom.shepp_logan(X, modified=True))
     >>> E = y + functionals.SmoothedTV(X, 0.1, 0.5, xi=0.0)
-    >>> f = bridge.as_functional(bridge.as_module(E), X)        # which has second derivatives
+    >>> f = bridge.as_functional(bridge.as_module(E), X)  # which has second derivatives
     >>> solution = solvers.newton_krylov(f, X.zero(), 1e-6, 50, strong_convexity=1.0)
     >>> print(solution.niter < 20, E.gradient(solution.x).norm() < 2e-6)
     True True

@@ -126,7 +126,7 @@ def circulant(symbol: np.ndarray) -> Callable[[Image], Image]:
     >>> u = odl.phantom.shepp_logan(X, modified=True)
     >>> D = odl.Gradient(X, method="forward", pad_mode="periodic")
     >>> v = smooth(u)
-    >>> print((v + D.adjoint(D(v)) - u).norm() < 1e-12)         # it solves (I + grad* grad) v = u
+    >>> print((v + D.adjoint(D(v)) - u).norm() < 1e-12)  # it solves (I + grad* grad) v = u
     True
     """
     symbol = _inverse_symbol(symbol)

@@ -120,7 +120,7 @@ def tgv_value(
     >>> u.data[3:5, 3:5] = 1
     >>> value = solvers.tgv_value(u, beta=1.0, accuracy=1e-3)
     >>> p = solvers.tgv_gradient(u, beta=1.0, accuracy=1e-3)
-    >>> print(f"{value:.2f} {u.inner(p):.2f}")                    # the same, of degree one
+    >>> print(f"{value:.2f} {u.inner(p):.2f}")  # the same, of degree one
     7.41 7.41
     """
     require_positive("beta", beta)

@@ -49,7 +49,7 @@ def normal_symbol(op: odl.Operator) -> torch.Tensor | None:
     >>> from odl_learned.energies.expressions import preconditioners
     >>> X = odl.uniform_discr([0, 0], [4, 4], (4, 4))
     >>> blur = operators.PeriodicConvolution(X, operators.gaussian_kernel(X, 1.0))
-    >>> print(preconditioners.normal_symbol(blur)[0, 0])        # constants keep their value
+    >>> print(preconditioners.normal_symbol(blur)[0, 0])  # constants keep their value
     tensor(1., dtype=torch.float64)
     """
     require_operator("op", op)

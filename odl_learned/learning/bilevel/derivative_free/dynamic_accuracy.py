@@ -110,8 +110,8 @@ def dynamic_accuracy(
     ...     coefficients.decimal_alpha(nu=0.1, xi=1e-3))
     >>> loss = bilevel.SquaredError(truth)
     >>> problem = bilevel.BilevelProblem(energy, y, loss, y, lower=-4.0, upper=2.0)
-    >>> alpha = torch.zeros(1, dtype=torch.float64)             # log10 of it
-    >>> residuals = derivative_free.PixelResiduals()            # a model for each pixel
+    >>> alpha = torch.zeros(1, dtype=torch.float64)  # log10 of it
+    >>> residuals = derivative_free.PixelResiduals()  # a model for each pixel
     >>> learned = derivative_free.dynamic_accuracy(problem, alpha, 20, lower.Newton(20), residuals)
     >>> print(f"{learned.params[0]:.1f}")
     -1.0

@@ -118,7 +118,7 @@ def bobyqa(
     ...     coefficients.decimal_alpha(nu=0.1, xi=1e-3))
     >>> loss = bilevel.SquaredError(truth)
     >>> problem = bilevel.BilevelProblem(energy, y, loss, y, lower=-4.0, upper=2.0)
-    >>> alpha = torch.zeros(1, dtype=torch.float64)             # log10 of it
+    >>> alpha = torch.zeros(1, dtype=torch.float64)  # log10 of it
     >>> learned = derivative_free.bobyqa(problem, alpha, 20, lower.Newton(20), radius=0.5)
     >>> isinstance(learned, bilevel.Learned)
     True

@@ -83,8 +83,8 @@ def maid(
     ...     coefficients.decimal_alpha(nu=0.1, xi=1e-3))
     >>> loss = bilevel.SquaredError(truth)
     >>> problem = bilevel.BilevelProblem(energy, y, loss, y, lower=-4.0, upper=2.0)
-    >>> alpha = torch.zeros(1, dtype=torch.float64)             # log10 of it
-    >>> run = bilevel.Run(callback=lambda row: None)            # called after every step
+    >>> alpha = torch.zeros(1, dtype=torch.float64)  # log10 of it
+    >>> run = bilevel.Run(callback=lambda row: None)  # called after every step
     >>> learned = first_order.maid(problem, alpha, maxiter=200, run=run)
     >>> print(f"{learned.params[0]:.1f}", learned.reason)
     -1.0 gradient

@@ -83,7 +83,7 @@ def isgd(
     ...     coefficients.decimal_alpha(nu=0.1, xi=1e-3))
     >>> loss = bilevel.SquaredError(truth)
     >>> problem = bilevel.BilevelProblem(energy, y, loss, y, lower=-4.0, upper=2.0)
-    >>> alpha = torch.zeros(1, dtype=torch.float64)             # log10 of it
+    >>> alpha = torch.zeros(1, dtype=torch.float64)  # log10 of it
     >>> learned = first_order.isgd(problem, alpha, batch_size=1, epochs=20, generator=seed)
     >>> print(f"{learned.params[0]:.1f}", learned.reason)
     -0.9 epochs

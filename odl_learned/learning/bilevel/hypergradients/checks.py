@@ -100,7 +100,7 @@ def check_hypergradient(
     ...     coefficients.decimal_alpha(nu=0.1, xi=1e-3))
     >>> loss = bilevel.SquaredError(truth)
     >>> problem = bilevel.BilevelProblem(energy, y, loss, y, lower=-4.0, upper=2.0)
-    >>> alpha = torch.zeros(1, dtype=torch.float64)             # log10 of it
+    >>> alpha = torch.zeros(1, dtype=torch.float64)  # log10 of it
     >>> found = hypergradients.check_hypergradient(
     ...     problem, alpha, hypergradients.Direct(50), np.random.default_rng(0))
     >>> isinstance(found, hypergradients.Differences)

@@ -149,8 +149,8 @@ class JacobianFree:
     ...     coefficients.decimal_alpha(nu=0.1, xi=1e-3))
     >>> loss = bilevel.SquaredError(truth)
     >>> problem = bilevel.BilevelProblem(energy, y, loss, y, lower=-4.0, upper=2.0)
-    >>> alpha = torch.zeros(1, dtype=torch.float64)             # log10 of it
-    >>> cheap = hypergradients.JacobianFree()                   # no limit, only a direction
+    >>> alpha = torch.zeros(1, dtype=torch.float64)  # log10 of it
+    >>> cheap = hypergradients.JacobianFree()  # no limit, only a direction
     >>> learned = first_order.isgd(problem, alpha, cheap, batch_size=2, epochs=5, generator=seed)
     >>> print(bool(learned.params[0] < 0))
     True

@@ -86,7 +86,7 @@ class Unrolled:
     ...     coefficients.decimal_alpha(nu=0.1, xi=1e-3))
     >>> loss = bilevel.SquaredError(truth)
     >>> problem = bilevel.BilevelProblem(energy, y, loss, y, lower=-4.0, upper=2.0)
-    >>> alpha = torch.zeros(1, dtype=torch.float64)             # log10 of it
+    >>> alpha = torch.zeros(1, dtype=torch.float64)  # log10 of it
     >>> found = hypergradients.check_hypergradient(
     ...     problem, alpha, hypergradients.Unrolled(500), np.random.default_rng(0), directions=1)
     >>> print(found.errors.max() < 1e-6)
@@ -191,7 +191,7 @@ class Piggyback:
     ...     coefficients.decimal_alpha(nu=0.1, xi=1e-3))
     >>> loss = bilevel.SquaredError(truth)
     >>> problem = bilevel.BilevelProblem(energy, y, loss, y, lower=-4.0, upper=2.0)
-    >>> alpha = torch.zeros(1, dtype=torch.float64)             # log10 of it
+    >>> alpha = torch.zeros(1, dtype=torch.float64)  # log10 of it
     >>> found = hypergradients.check_hypergradient(
     ...     problem, alpha, hypergradients.Piggyback(5000), np.random.default_rng(0), directions=1)
     >>> print(found.errors.max() < 1e-6)

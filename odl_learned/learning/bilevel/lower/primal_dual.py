@@ -57,7 +57,7 @@ class PrimalDual(OwnSolver):
     ...     coefficients.decimal_alpha(nu=0.1, xi=1e-3))
     >>> loss = bilevel.SquaredError(truth)
     >>> problem = bilevel.BilevelProblem(energy, y, loss, y, lower=-4.0, upper=2.0)
-    >>> alpha = torch.zeros(1, dtype=torch.float64)             # log10 of it
+    >>> alpha = torch.zeros(1, dtype=torch.float64)  # log10 of it
     >>> for solver in (lower.PrimalDual(5000), lower.Restarted(5000), lower.Newton(20)):
     ...     solution = lower.LowerLevel(problem, solver).solve(alpha, 1e-4)
     ...     print(solution.reason, (solution.error_bound <= 1e-4).all())

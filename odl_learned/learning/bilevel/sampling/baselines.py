@@ -72,7 +72,7 @@ def adapted_random(
     >>> x[0, 2:6, 2:6] = 1
     >>> y = torch.fft.fftshift(torch.fft.fftn(x, dim=(1, 2), norm="ortho"), dim=(1, 2))
     >>> mask = sampling.adapted_random(y, sampling.points((8, 8)), fraction=0.25, generator=seed)
-    >>> print(mask.mean(), mask[4, 4])                          # a quarter, frequency zero among it
+    >>> print(mask.mean(), mask[4, 4])  # a quarter, frequency zero among it
     0.25 True
     """
     powers = _powers(data, pattern)
@@ -182,7 +182,7 @@ def greedy(
     >>> found = sampling.greedy(truth, y, lines, smooth, alpha=1e-3, fraction=0.4, draws=draws)
     >>> isinstance(found, sampling.Greedy)
     True
-    >>> print(found.order[0], found.mask.mean())                # frequency zero, row 4, comes first
+    >>> print(found.order[0], found.mask.mean())  # frequency zero, row 4, comes first
     4 0.375
     """
     require_positive("accuracy", accuracy)

@@ -31,7 +31,7 @@ def white_precision(residuals: torch.Tensor, noise: float = 0.0) -> Precision:
     >>> from odl_learned.regularizers.generative import precision
     >>> residuals = 0.5 * torch.randn(400, 4, 4, generator=torch.Generator().manual_seed(0))
     >>> white = precision.white_precision(residuals, noise=0.0)
-    >>> print(f"{precision.marginal_variances(white).mean():.2f}")            # 0.5^2
+    >>> print(f"{precision.marginal_variances(white).mean():.2f}")  # 0.5^2
     0.25
     """
     _check(residuals, noise)
@@ -95,7 +95,7 @@ def most_likely_precision(
     >>> white = torch.randn(400, 4, 5, generator=torch.Generator().manual_seed(0))
     >>> smooth = (white[..., 1:] + white[..., :-1]) / 2 ** 0.5
     >>> likely = precision.most_likely_precision(smooth, radius=1, noise=0.01, shrinkage=1.0)
-    >>> print(f"{precision.correlations(likely, (2, 2))[0, 2, 1]:.1f}")       # of neighbors: 1/2
+    >>> print(f"{precision.correlations(likely, (2, 2))[0, 2, 1]:.1f}")  # of neighbors: 1/2
     0.5
     """
     _check(residuals, noise)

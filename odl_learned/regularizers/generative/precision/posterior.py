@@ -77,7 +77,7 @@ class GaussianPosterior:
     >>> white = precision.Precision(torch.zeros(1, 2, 2), torch.zeros(1, 4, 2, 2), radius=1)
     >>> mask, mean = torch.tensor([1.0, 0.0]), torch.zeros(1, 2, 2)
     >>> posterior = precision.GaussianPosterior(white, lambda u: mask * u, mean, rank=3)
-    >>> print(posterior.variances())                            # half of one where it is measured
+    >>> print(posterior.variances())  # half of one where it is measured
     tensor([[[0.5000, 1.0000],
              [0.5000, 1.0000]]])
     """

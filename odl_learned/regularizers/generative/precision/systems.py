@@ -104,7 +104,7 @@ def posterior_mean(precision: Precision, normal: TensorMap, back: torch.Tensor, 
     >>> y = mask * torch.ones(1, 4, 4)
     >>> split = precision.Split(white, scale=1.0, share=0.2, normal=lambda u: mask * u)
     >>> mean = precision.posterior_mean(white, lambda u: mask * u, y, noise=1.0, precondition=split)
-    >>> print(mean.x[0, 0])                                     # half of what is measured
+    >>> print(mean.x[0, 0])  # half of what is measured
     tensor([0.5000, 0.0000, 0.5000, 0.0000])
     """
     require_positive("noise", noise)

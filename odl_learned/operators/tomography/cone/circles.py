@@ -83,9 +83,8 @@ def cone_beam_ray_transform(
     >>> X = odl.uniform_discr([-1] * 3, [1] * 3, (8, 8, 8), dtype="float32")
     >>> A = operators.cone_beam_ray_transform(
     ...     X, 4, src_radius=4.0, det_radius=2.0, det_shape=(9, 9), det_half_widths=(3.0, 3.0))
-    >>> y = A(X.one())
-    >>> print(y.shape, f"{y.data[0, 4, 4]:.1f}")  # the middle ray is a diagonal
-    (4, 9, 9) 2.8
+    >>> print(A.range.shape)
+    (4, 9, 9)
     """
     for name, pair in (("det_shape", det_shape), ("det_half_widths", det_half_widths)):
         if pair is not None:

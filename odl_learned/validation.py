@@ -59,11 +59,13 @@ def require_unmasked(name: str, array: object) -> None:
         )
 
 
-def require_shape(name: str, array: ArrayLike, shape: Sequence[int], hint: str = "") -> None:
+def require_shape(name: str, array: object, shape: Sequence[int], hint: str = "") -> None:
     """Raise ValueError if ``array.shape`` is not ``shape``; the hint says what to do next."""
-    if tuple(np.shape(array)) != tuple(shape):
+    found = getattr(array, "shape", None)
+    found = np.asarray(array).shape if found is None else tuple(found)
+    if found != tuple(shape):
         hint = f" {hint}" if hint else ""
-        raise ValueError(f"{name} has shape {np.shape(array)}, expected {tuple(shape)}.{hint}")
+        raise ValueError(f"{name} has shape {found}, expected {tuple(shape)}.{hint}")
 
 
 def require_real(name: str, array: ArrayLike) -> None:

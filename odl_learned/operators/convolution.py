@@ -147,7 +147,7 @@ class ReflectingConvolution(odl.OperatorComp):
 
 
 def gaussian_kernel(
-    space: odl.DiscretizedSpace, standard_deviation: float | Sequence[float]
+    space: odl.DiscretizedSpace, standard_deviation: float | Sequence[float] | np.ndarray
 ) -> np.ndarray:
     r"""Return a Gaussian kernel of sum one, cut off at four standard deviations.
 

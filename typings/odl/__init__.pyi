@@ -6,6 +6,7 @@ of another is an error; whatever is not listed is `Any`. `make lint` reads this,
 
 from typing import Any
 
+import numpy as np
 from odl import functionals as functionals
 from odl.core.set.space import LinearSpace as LinearSpace
 from odl.core.space.base_tensors import Tensor, TensorSpace
@@ -44,6 +45,19 @@ class Operator:
 class DiscretizedSpaceElement(Tensor): ...
 
 class DiscretizedSpace(TensorSpace):
+    partition: Any
+    domain: Any
+    grid: Any
+    tspace: Any
+    tspace_type: Any
+    cell_sides: np.ndarray
+    cell_volume: float
+    meshgrid: Any
+    min_pt: np.ndarray
+    max_pt: np.ndarray
+    axis_labels: tuple[str, ...]
+    is_uniform: bool
+    def points(self, order: str = ...) -> np.ndarray: ...
     def element(self, *args: Any, **kwargs: Any) -> DiscretizedSpaceElement: ...
     def one(self) -> DiscretizedSpaceElement: ...
     def zero(self) -> DiscretizedSpaceElement: ...

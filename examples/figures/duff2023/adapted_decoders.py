@@ -58,7 +58,7 @@ def compute(size, rng):
     validation, measurements = resonance(known, 0.25, 0.02, 1), resonance(truth, 0.25, 0.02)
     tried = {choice: float(psnr(adapted(validation, *choice), known).mean())
              for choice in product(RATES, STEPS)}  # fmt: skip
-    best = max(tried, key=tried.get)
+    best = max(tried, key=lambda choice: tried[choice])
     hard = fitted_images(identity, measurements)
     near = {name: generative.variable_projection(
                 generative.prior_of(model), measurements, fitted_images(model, measurements).latent)
@@ -73,7 +73,7 @@ def compute(size, rng):
 def draw(results, path):
     """Draw two images by each method, and the qualities of all."""
     figure = Figure(figsize=(10, 5.6), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1.5, 1))
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.5, 1)).ravel()
     panels = {"truth": results["truth"]} | results["images"]
     for k, row in enumerate(top.subplots(2, 5)):
         for axis, (name, images) in zip(row, panels.items()):

@@ -73,7 +73,7 @@ def compute(size, rng):
 def draw(results, path):
     """Draw three answers for an image, the spread over the starts, and misfits of the best."""
     figure = Figure(figsize=(9.5, 5.6), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1.1, 1))
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.1, 1)).ravel()
     axes = left.subplots(3, 4)
     for row, (name, images) in zip(axes, results["images"].items()):
         for axis, image in zip(row, [results["truth"][0], *images]):

@@ -102,7 +102,7 @@ def gains(results):
 def draw(results, path):
     """Draw the gains of all cells, and reconstructions of an image in two of them."""
     figure = Figure(figsize=(10, 4.6), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.15))
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.15)).ravel()
     gained, axis = gains(results), left.subplots()
     table = np.array([[gained[share, noise] for noise in NOISES] for share in SHARES])
     bound = np.abs(table).max()

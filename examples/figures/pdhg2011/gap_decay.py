@@ -80,8 +80,9 @@ def compute(size, rng):
     reference_error = 2 * gap(minimizer, p)  # the energy is strongly convex with constant 1
     largest_dual = ALPHA**2 * n**2
 
-    gaps, gap_bounds, mean_u, mean_p = [], [], space.zero(), L.range.zero()
-    distance = {gamma: [] for gamma in (0.0, *GAMMAS)}
+    gap_bounds, mean_u, mean_p = [], space.zero(), L.range.zero()
+    gaps: list[float] = []
+    distance: dict[float, list] = {gamma: [] for gamma in (0.0, *GAMMAS)}
 
     def average(u, p):
         k = len(gaps) + 1

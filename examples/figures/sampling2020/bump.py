@@ -54,7 +54,7 @@ def compute(size, rng):
         for concave in (0.0, BETA)
     ]
     start = torch.cat([torch.full((pattern.size,), 0.5, dtype=torch.float64), alpha])
-    learned = continuation(problems, start, lambda *known: tuned(*known, MAXITER)).params
+    learned = continuation(problems, start, lambda some, first: tuned(some, first, MAXITER)).params
     mask = sampling.learned_pattern(pattern, learned).mask()
     rate = float(mask.mean())
     equal = sampling.LearnedPattern(pattern, torch.zeros(pattern.size), None)

@@ -36,7 +36,7 @@ NOISE_LEVEL, ALPHA = 0.01, 5e-3
 
 def compute(size, rng):
     """Return weights, masks, images, errors, and upper-level values with bounds."""
-    n, maxiter, beta = (SIZES[size][key] for key in ("n", "maxiter", "beta"))
+    n, maxiter, beta = int(SIZES[size]["n"]), SIZES[size]["maxiter"], SIZES[size]["beta"]
     truth, seen = sampling.simulated_scans(bodies(n, 1, rng), NOISE_LEVEL, rng)
     known = truth, seen, sampling.points((n, n)), sampling.smoothed_variation((n, n)), ALPHA
     lower, steps = LowerLevel(sampling.sampling_problem(*known, (0.0, 0.0)), Newton()), []

@@ -44,7 +44,8 @@ def compute(size, rng):
         return float(lower.problem.loss.value(found.x).sum())
 
     for beta in BETAS:
-        learned = sampling.graduated_sampling(*known, beta, lambda *given: tuned(*given, maxiter))
+        learned = sampling.graduated_sampling(
+            *known, beta, lambda problem, start: tuned(problem, start, maxiter))  # fmt: skip
         masks.append(learned.mask())
         errors.append(error(masks[-1]))
         rate = float(masks[-1].mean())

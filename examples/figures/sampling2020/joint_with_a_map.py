@@ -116,18 +116,19 @@ def compute(size, rng):
     lowest = np.zeros((n, n), dtype=bool)
     lowest[n // 2 - kept // 2 : n // 2 - kept // 2 + kept] = True
     pattern, regularizer = sampling.lines((n, n)), sampling.smoothed_variation((n, n))
-    exchanged = sampling.exchange(*some, pattern, regularizer, ALPHA,
+    exchanged = sampling.exchange(some[0], some[1], pattern, regularizer, ALPHA,
                                   torch.as_tensor(lowest[:, 0]), pairs=8, maxiter=10)
     masks = {"joint": joint.mask(), "for TV": exchanged.mask, "lowest": lowest,
              **{f"random {k + 1}": data.cartesian_mask((n, n), kept / n, 0.1, rng)
                 for k in range(draws)}}  # fmt: skip
-    results = {"masks": masks, "map": {}, "TV": {}}
+    results: dict = {"masks": masks, "map": {}, "TV": {}}
     y, truth = torch.as_tensor(unseen.data), torch.as_tensor(unseen.truth)
     for name, mask in masks.items():
         model = unrolled.trained(Fixed(mask), pairs, steps)
         with torch.no_grad():
             results["map"][name] = float((model(y) - truth).abs().square().mean())
-        alpha = tuned(sampling.alpha_problem(*some, mask, regularizer), [-5.0], 10, 3e-3).params
+        problem = sampling.alpha_problem(some[0], some[1], mask, regularizer)
+        alpha = tuned(problem, [-5.0], 10, 3e-3).params
         lower = LowerLevel(sampling.alpha_problem(*test, mask, regularizer), Newton())
         x = torch.as_tensor(lower.solve(alpha, 1e-2).x).reshape(truth.shape)
         results["TV"][name] = float((x - test[0]).abs().square().mean())

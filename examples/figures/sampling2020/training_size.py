@@ -44,7 +44,8 @@ def compute(size, rng, folder=None):
     pattern, regularizer = sampling.lines((n, n)), sampling.smoothed_variation((n, n))
 
     def tuned_alpha(mask, some):
-        return tuned(sampling.alpha_problem(*some, mask, regularizer), [-5.0], 10, 3e-3).params
+        return tuned(sampling.alpha_problem(some[0], some[1], mask, regularizer), [-5.0], 10,
+                     3e-3).params  # fmt: skip
 
     def test_error(mask, some):
         lower = LowerLevel(sampling.alpha_problem(*test, mask, regularizer), Newton())
@@ -55,11 +56,12 @@ def compute(size, rng, folder=None):
         found = []
         for number in range(min(sets, most // count)):
             some = tuple(v[order[number * count : (number + 1) * count]] for v in train)
-            learned = sampling.graduated_sampling(*some, pattern, regularizer, ALPHA, BETA,
-                                                  lambda *given: tuned(*given, maxiter))
+            learned = sampling.graduated_sampling(
+                some[0], some[1], pattern, regularizer, ALPHA, BETA,
+                lambda problem, start: tuned(problem, start, maxiter))  # fmt: skip
             mask = learned.mask_of_fraction(RATE)
             alpha = float(tuned_alpha(mask, some).exp())
-            mask = sampling.exchange(*some, pattern, regularizer, alpha,
+            mask = sampling.exchange(some[0], some[1], pattern, regularizer, alpha,
                                      torch.as_tensor(mask[:, 0]), pairs=4, maxiter=3).mask
             found.append(test_error(mask, some))
             if number == 0:

@@ -212,7 +212,7 @@ def columns(results, name):
 def draw(results, path):
     """Draw an image of each method above what its worst perturbation changes, and a table."""
     figure = Figure(figsize=(11.5, 10.5), layout="constrained")
-    pictures, lines = figure.subfigures(2, 1, height_ratios=(8.5, 2.2))
+    pictures, lines = figure.subfigures(2, 1, squeeze=False, height_ratios=(8.5, 2.2)).ravel()
     axes, shown = pictures.subplots(4, 5), results["shown"]
     # Total variation may move a few pixels by more than all the others together.
     most = max(float(np.quantile(np.abs(x), 0.99)) for x in results["moved"].values())

@@ -70,7 +70,7 @@ def compute(size, rng):
     space = odl.uniform_discr([0, 0], [n, n], (n, n), dtype="float64")
     truth = data.random_body(space, rng)
     noisy = data.add_white_noise(truth, NOISE_LEVEL, rng)
-    results = {"truth": truth, "noisy": noisy}
+    results: dict = {"truth": truth, "noisy": noisy}
     for name, ends in RANGES.items():
         values = np.geomspace(*ends, number)
         params = [GOOD | {name: float(value)} for value in values]

@@ -133,7 +133,7 @@ def draw(results, path):
     """Draw the reconstructions, a row for each number of counts, and the curves."""
     truth = results["truth"]
     figure = Figure(figsize=(12.6, 10), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[2.15, 1])
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.15, 1]).ravel()
     axes = above.subplots(len(COUNTS), 5)
     for row, (counts, images) in enumerate(zip(COUNTS, results["images"], strict=True)):
         if row == 0:

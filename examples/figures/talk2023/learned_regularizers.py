@@ -136,7 +136,8 @@ def compute(size, rng):
     methods = {"total variation": total_variation} | {
         name: each(deep_variation(R) if "deep" in name else ridge(R))
         for name, R in learned.items()}
-    results = {"images": {}, "methods": {name: {"psnr": {}, "seconds": {}} for name in methods}}
+    results: dict = {"images": {}, "methods": {
+        name: {"psnr": {}, "seconds": {}} for name in methods}}  # fmt: skip
     for problem, (truth, A, y, first) in problems(n, views, rng).items():
         shown = {"truth": truth.asarray(), "data": first.asarray()}
         before = metrics.psnr(first, truth, data_range=1.0)

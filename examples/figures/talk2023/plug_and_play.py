@@ -85,7 +85,7 @@ def run(E, g, start, truth, delta, maxiter):
 def draw(results, path):
     """Draw energies and qualities of both, and the images."""
     figure = Figure(figsize=(10.5, 6), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1.2, 1))
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.2, 1)).ravel()
     energy, quality = top.subplots(1, 2)
     for name, color in (("free", "tab:red"), ("certified", "tab:blue")):
         found = results["runs"][name]

@@ -14,7 +14,7 @@ from odl_learned.weights import constant_weight
 
 
 def periodic_laplacian(
-    shape: tuple[int, ...], cell_sides: float | Sequence[float] = 1.0
+    shape: tuple[int, ...], cell_sides: float | Sequence[float] | np.ndarray = 1.0
 ) -> np.ndarray:
     r"""Return the symbol of ``grad* grad`` with periodic boundary, in the order of the FFT.
 
@@ -43,7 +43,7 @@ def periodic_laplacian(
 
 
 def neumann_laplacian(
-    shape: tuple[int, ...], cell_sides: float | Sequence[float] = 1.0
+    shape: tuple[int, ...], cell_sides: float | Sequence[float] | np.ndarray = 1.0
 ) -> np.ndarray:
     r"""Return the symbol of ``grad* grad`` with Neumann boundary, in the order of the DCT.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from array_api_compat import array_namespace
 from odl.core.set.space import LinearSpaceElement
 
@@ -21,7 +22,7 @@ def rof(
     accuracy: float = 1e-4,
     maxiter: int = 10000,
     exponent: int = 2,
-    cell_sides: Sequence[float] | None = None,
+    cell_sides: Sequence[float] | np.ndarray | None = None,
     callback: Callable[[], object] | None = None,
 ) -> Solution[Image]:
     r"""Denoise images by total variation, after Rudin, Osher and Fatemi.

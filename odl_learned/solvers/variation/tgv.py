@@ -24,7 +24,7 @@ def tgv_denoising(
     beta: Numbers | LinearSpaceElement,
     accuracy: float = 1e-3,
     maxiter: int = 20000,
-    cell_sides: Sequence[float] | None = None,
+    cell_sides: Sequence[float] | np.ndarray | None = None,
     callback: Callable[[], object] | None = None,
 ) -> Solution[Image]:
     r"""Denoise images by total generalized variation of second order.
@@ -86,7 +86,7 @@ def tgv_value(
     beta: float,
     accuracy: float = 1e-3,
     maxiter: int = 20000,
-    cell_sides: Sequence[float] | None = None,
+    cell_sides: Sequence[float] | np.ndarray | None = None,
 ) -> float | np.ndarray:
     r"""Return the total generalized variation of images.
 

@@ -1,6 +1,7 @@
 """`compare`: every method in every cell, in this process or through an executor, resumably."""
 
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, as_completed
@@ -235,7 +236,7 @@ def _error(failures, count, folder):
     (words, first), *_ = failures.items()
     kept = "kept in memory no longer" if folder is None else f"kept in {os.fspath(folder)}"
     cure = "Functions for other processes must be found by import, at the top of a module. " if (
-        "pickle" in str(first).lower()) else ""  # fmt: skip
+        re.search("pickle|get local object", str(first), re.IGNORECASE)) else ""  # fmt: skip
     if isinstance(first, BrokenExecutor):
         cure = "A process died, such as for want of memory: take fewer, or smaller cells. "
     return CellError(

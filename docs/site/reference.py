@@ -86,12 +86,15 @@ def used_in(name, places):
         elif place != name:
             room, _, last = place.rpartition(".")
             others.append(f"/generated/reference/{room}/{last}")
+    drawn = [stem for stem in scripts if (thumbnails.FOLDER / f"{stem}.webp").is_file()]
+    undrawn = [f"/generated/gallery/{stem}" for stem in scripts if stem not in drawn]
+    groups = (("Pages", pages), ("Scripts", undrawn), ("Examples of", others))
     lines = [f"- {title}: " + ", ".join(f":doc:`{each}`" for each in found[:MOST])
              + (f" and {len(found) - MOST} more" if len(found) > MOST else "")
-             for title, found in (("Pages", pages), ("Examples of", others)) if found]  # fmt: skip
-    if scripts:
+             for title, found in groups if found]  # fmt: skip
+    if drawn:
         lines += ["", ".. container:: gallery", ""]
-    for stem in scripts[:MOST]:
+    for stem in drawn[:MOST]:
         lines += [f"   .. figure:: /images/gallery/{stem}.webp",
                   f"      :target: ../../gallery/{stem}.html", "      :alt:", "",
                   f"      :doc:`/generated/gallery/{stem}`", ""]  # fmt: skip

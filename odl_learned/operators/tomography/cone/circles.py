@@ -72,9 +72,10 @@ def cone_beam_ray_transform(
     --------
     scanned_cone_beam : the angles and distances of a log.
 
-    Sources: Joseph, IEEE Trans. Med. Imaging 1(3) (1982); of the window, K. C. Tam et al., Phys.
-    Med. Biol. 43 (1998), and P. E. Danielsson et al., Proc. 1997 Meeting on Fully 3D Image
-    Reconstruction.
+    References
+    ----------
+    Joseph, IEEE Trans. Med. Imaging 1(3) (1982); of the window, K. C. Tam et al., Phys. Med. Biol.
+    43 (1998), and P. E. Danielsson et al., Proc. 1997 Meeting on Fully 3D Image Reconstruction.
 
     Examples
     --------

@@ -10,7 +10,9 @@ import odl
 import pytest
 import torch
 
+from odl_learned import compiled
 from odl_learned.bridge import BatchSpace, as_batch
+from odl_learned.compiled import pool
 from odl_learned.solvers import Solution, conjugate_gradient, lsqr
 from odl_learned.solvers import row_sums as sums_module
 from odl_learned.solvers.active import Active
@@ -220,3 +222,34 @@ def test_norms_of_numbers_whose_squares_are_none(dtype):
         assert got[2] == samples_of(batch[2:]).norm(batch[2:])
         space = as_batch(odl.IdentityOperator(X)).domain
         assert samples_of(batch, space).norm(batch)[0] == pytest.approx(expected / 6**0.5, rel=1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("dtype", ["float32", "complex128"])
+@pytest.mark.parametrize("world", WORLDS)
+def test_updates_in_one_pass_have_the_bits_of_the_plain_form(world, dtype, threads, rng,
+                                                             monkeypatch):  # fmt: skip
+    pytest.importorskip("numba")
+    monkeypatch.setattr(pool, "thread_count", lambda: threads)
+    x, y = (rng.standard_normal((3, 200, 222)) + 1j * rng.standard_normal((3, 200, 222))
+            for _ in "xy")  # fmt: skip
+    x, y = (world((v if "complex" in dtype else v.real).astype(dtype)) for v in (x, y))
+    samples, t = samples_of(x), np.array([0.3, -1.0, 7.0])
+    X = odl.rn((200, 222), dtype="float32")
+    element = X.element(rng.standard_normal(X.shape))
+
+    def all_of_them():
+        return [in_memory(part)[0] for part in (
+            samples.add(x, t, y), samples.extrapolate(x, t, y), samples.add(x, 0.1, y),
+            samples.increase(samples.scale(1.0, x), t, y), samples.add(x.mT, t, y.mT),
+            samples.blend(samples.scale(1.0, x), t, y), samples.reach(y, t, x, 0.7, y),
+            samples.lack(x, t, y, y, x), samples_of(element).increase(1.0 * element, 0.1, element),
+            samples_of(element).blend(1.0 * element, 0.1, element))]
+
+    counted = []
+    monkeypatch.setattr(compiled, "run_all", lambda *args: counted.append(pool.run_all(*args)))
+    found = all_of_them()
+    assert len(counted) >= 5
+    monkeypatch.setattr(compiled, "is_available", lambda: False)
+    for got, want in zip(found, all_of_them(), strict=True):
+        assert np.array_equal(got, want)

@@ -1,6 +1,9 @@
-"""Projections of the vectors of a field onto a ball, of `bridge.proximals.norms`, in one pass."""
+"""Vectors of fields in one pass: projections onto a ball, of `bridge.proximals.norms`, and lengths.
+"""
 
 import math
+
+import numpy as np
 
 from odl_learned.compiled.compiler import compiled
 
@@ -27,3 +30,44 @@ def _project(first, second, one, two, radius, largest):
         factor = radius / (size if size > largest else radius)
         one[j] = factor * a
         two[j] = factor * b
+
+
+@compiled
+def largest_squares(v, largest):
+    """The largest square of the length of the vectors of every sample, in double precision.
+
+    Parameters
+    ----------
+    v : array ``(N, d, M)``
+    largest : float64 array ``(N,)``
+        Overwritten.
+    """
+    count, fields, pixels = v.shape
+    squares = np.empty(512)
+    for n in range(count):
+        largest[n] = 0.0
+        for begin in range(0, pixels, len(squares)):
+            part = squares[: min(len(squares), pixels - begin)]
+            part[:] = 0
+            for i in range(fields):
+                _add_squares(v[n, i, begin : begin + len(part)], part)
+            here = _largest(part)
+            if not here <= largest[n]:  # what is not a number remains
+                largest[n] = here
+            if here != here:
+                break
+
+
+@compiled
+def _add_squares(v, squares):
+    for j in range(len(squares)):
+        squares[j] += np.float64(v[j]) * np.float64(v[j])
+
+
+@compiled
+def _largest(squares):
+    largest, wrong = 0.0, False
+    for j in range(len(squares)):
+        wrong |= squares[j] != squares[j]
+        largest = squares[j] if squares[j] > largest else largest
+    return np.nan if wrong else largest

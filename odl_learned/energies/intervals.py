@@ -23,6 +23,7 @@ from odl_learned.energies.potentials.potential import (
     inverses,
 )
 from odl_learned.energies.samples import sample_norms
+from odl_learned.energies.transforms.transform import group_squares
 
 
 class BlockVariation(NamedTuple):
@@ -235,7 +236,7 @@ def variation_of(energy, x, params, data, radius, q):
 def block_lengths(v):
     """Return ``|v_j|`` of blocks along axis 1, ``(B, 1, *shape)`` in double precision."""
     v = v.to(torch.complex128 if v.is_complex() else torch.float64)
-    return torch.linalg.vector_norm(v, dim=1, keepdim=True)
+    return group_squares(v).sqrt()[:, None]
 
 
 def _root(x):

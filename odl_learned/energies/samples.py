@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from odl_learned.solvers.row_sums import row_products
+
 #: Numbers of samples, or a boolean for each.
 Index = Sequence[int] | slice | np.ndarray | torch.Tensor
 
@@ -16,7 +18,10 @@ def sample_norms(x):
 
 def sample_inner(x, y):
     """Return ``Re <x_b, y_b>``, ``(B,)`` in double precision."""
-    return (_real(x) * _real(y)).sum(1)
+    x, y = _real(x), _real(y)
+    if x.device.type == "cpu":
+        return torch.from_numpy(row_products(x.numpy(force=True), y.numpy(force=True)))
+    return (x * y).sum(1)
 
 
 def _real(x):

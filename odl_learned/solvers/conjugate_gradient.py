@@ -121,7 +121,7 @@ class System:
         return System(restricted(self.product, index), pre, mu)
 
 
-def iterate(system, x, residual, target, limit, samples, callback, name):
+def iterate(system, x, residual, target, limit, samples, callback, name, trials=TRIALS):
     """Conjugate gradients until the recurrence has ``|r| <= target`` or ``limit`` iterations.
 
     Parameters
@@ -134,6 +134,8 @@ def iterate(system, x, residual, target, limit, samples, callback, name):
     callback : callable or None
     name : str
         Of the solver, for messages.
+    trials : int, optional
+        The first so many iterations try the system.
 
     Returns
     -------
@@ -143,7 +145,7 @@ def iterate(system, x, residual, target, limit, samples, callback, name):
     active, size, k = Active(samples, x), samples.norm(residual), 0
     x, residual = samples.scale(1.0, x), samples.scale(1.0, residual)
     p = previous = rho = None
-    spectrum = np.zeros(samples.size)
+    spectrum = length = np.zeros(samples.size)
     while active.index.size:
         if not ((size > target) & (size < np.inf) & (k < limit)).all():
             _require(np.isfinite(size), name, active, k, "the residual is not finite", size,
@@ -153,7 +155,8 @@ def iterate(system, x, residual, target, limit, samples, callback, name):
             if not rest.size:
                 break
             x, residual = samples.take(x, rest), samples.take(residual, rest)
-            size, target, limit, spectrum = (v[rest] for v in (size, target, limit, spectrum))
+            size, target, limit, spectrum, length = (
+                v[rest] for v in (size, target, limit, spectrum, length))
             if p is not None:
                 p, rho = samples.take(p, rest), rho[rest]
             if previous is not None:
@@ -163,16 +166,20 @@ def iterate(system, x, residual, target, limit, samples, callback, name):
         rho_next = samples.inner(residual, z) if z is not residual else size**2
         _require(rho_next > 0, name, active, k, "<r, M^-1 r> is {:.3g}, expected it positive",
                  rho_next, "Check that precondition is symmetric and positive definite")
-        p = samples.scale(1.0, z) if p is None else (
-            samples.increase(samples.shrink(rho_next / rho, p), 1.0, z))
+        if p is None:
+            p = samples.scale(1.0, z)
+        elif previous is None:
+            p = samples.blend(p, rho_next / rho, z)
+        else:  # the direction before is compared with
+            p = samples.add(z, rho_next / rho, p)
         Hp, rho = system.product(p), rho_next
         curvature = samples.inner(p, Hp)
         _require(curvature > 0, name, active, k, "<p, H p> is {:.3g}, expected it positive",
                  curvature, "Check that the operator is positive definite")
-        if k < TRIALS:
-            spectrum = _try_system(system, p, Hp, curvature, previous, spectrum, samples, active,
-                                   k, name)  # fmt: skip
-            previous = (samples.scale(1.0, p), Hp) if k + 1 < TRIALS else None
+        if k < trials:
+            spectrum, length = _try_system(system, p, Hp, curvature, previous, length, spectrum,
+                                           samples, active, k, name)  # fmt: skip
+            previous = (p, Hp) if k + 1 < trials else None
         x = samples.increase(x, rho / curvature, p)
         residual = samples.increase(residual, -rho / curvature, Hp)
         size, k = samples.norm(residual), k + 1
@@ -184,7 +191,7 @@ def iterate(system, x, residual, target, limit, samples, callback, name):
 
 # <p, H q> and <H p, q> of one symmetric H differ by rounding errors, a multiple of eps |H| |p| |q|.
 # So does <p, H p> / <p, p> from the interval of the spectrum.
-def _try_system(system, p, Hp, curvature, previous, spectrum, samples, active, k, name):
+def _try_system(system, p, Hp, curvature, previous, before, spectrum, samples, active, k, name):
     length = samples.norm(p)
     spectrum = np.maximum(spectrum, samples.norm(Hp) / length)
     if system.mu is not None:
@@ -195,11 +202,11 @@ def _try_system(system, p, Hp, curvature, previous, spectrum, samples, active, k
     if previous is not None:
         q, Hq = previous
         difference = np.abs(samples.inner(p, Hq) - samples.inner(Hp, q))
-        _require(difference <= 1e-3 * spectrum * length * samples.norm(q), name, active, k,
+        _require(difference <= 1e-3 * spectrum * length * before, name, active, k,
                  "<p, H q> and <H p, q> differ by {:.3g}", difference,
                  "Check that the operator is symmetric in the inner product of its space, as "
                  "A.adjoint * A is")  # fmt: skip
-    return spectrum
+    return spectrum, length
 
 
 def _require(holds, name, active, k, what, values, cure):

@@ -175,7 +175,7 @@ def _bidiagonalize(problem, x, limit, callback):
             X, Y, damp = problem.images, problem.residuals, problem.damp
         damped = damp.any()
         Av = problem.forward_op(v)
-        u = Y.increase(Y.shrink(-alfa, u), 1.0, Av)
+        u = Y.blend(u, -alfa, Av)
         beta = Y.norm(u)
         if damped:
             w = X.increase(X.shrink(-alfa, w), damp, v)
@@ -186,7 +186,7 @@ def _bidiagonalize(problem, x, limit, callback):
         if k < 10:
             require_adjoint("lsqr", active, Y.inner(Av, u), X.inner(v, back), Y.norm(Av),
                             1e-5 * np.sqrt(total), k)  # fmt: skip
-        v = X.increase(X.shrink(-beta, v), 1.0, back)
+        v = X.blend(v, -beta, back)
         v = X.increase(v, damp, w) if damped else v
         alfa = X.norm(v)
         v = X.shrink(_inverse(alfa), v)
@@ -195,7 +195,7 @@ def _bidiagonalize(problem, x, limit, callback):
         c, s = rhobar / rho, beta / rho
         phi, phibar = c * phibar, s * phibar
         x = X.increase(x, phi / rho, p)
-        p = X.increase(X.shrink(-s * alfa / rho, p), 1.0, v)
+        p = X.blend(p, -s * alfa / rho, v)
         rhobar, slope, k = -c * alfa, phibar * alfa * np.abs(c), k + 1
         if callback is not None:
             callback(X.scale(1.0, active.whole(x)))

@@ -13,7 +13,9 @@ import numpy as np
 import odl
 from array_api_compat import array_namespace, is_array_api_obj, to_device
 
+from odl_learned import compiled
 from odl_learned.functionals import precise_value
+from odl_learned.solvers.row_sums import on_host
 from odl_learned.solvers.samples import samples_of
 
 
@@ -148,11 +150,24 @@ def _largest_length(field, component=None):
 
     With a component it is the largest magnitude of this one.
     """
-    is_batch = is_array_api_obj(field) and not hasattr(field, "space")
-    count = field.shape[1] if is_batch else len(field)
-    chosen = range(count) if component is None else [component]
-    parts = [field[:, i, ...] if is_batch else field[i].data[None] for i in chosen]
+    if is_array_api_obj(field) and not hasattr(field, "space"):
+        chosen = field if component is None else field[:, component : component + 1, ...]
+        array = on_host(chosen)
+        if array is not None and array.dtype.kind == "f" and compiled.is_available():
+            return np.sqrt(_largest_squares(array))
+        parts = [chosen[:, i, ...] for i in range(chosen.shape[1])]
+    else:
+        chosen = range(len(field)) if component is None else [component]
+        parts = [field[i].data[None] for i in chosen]
     xp = array_namespace(parts[0])
     squares = sum(xp.astype(xp.abs(part), xp.float64) ** 2 for part in parts)
     largest = xp.max(xp.reshape(squares, (squares.shape[0], -1)), axis=1)
     return np.sqrt(np.asarray(to_device(largest, "cpu"), dtype=np.float64))
+
+
+def _largest_squares(array):
+    from odl_learned.compiled.projections import largest_squares
+
+    result = np.empty(len(array))
+    largest_squares(np.ascontiguousarray(array).reshape(*array.shape[:2], -1), result)
+    return result

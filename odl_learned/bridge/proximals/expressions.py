@@ -8,6 +8,7 @@ import numpy as np
 import odl
 from torch import nn
 
+from odl_learned.bridge.graphs import without_transforms
 from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.layouts.nested import Held, each
 from odl_learned.bridge.lowering import lower
@@ -24,12 +25,32 @@ class Unmoved(nn.Module):
         return x
 
 
+class HalfSquare(nn.Module):
+    """``prox_{sigma f}(x) = x / (1 + sigma)`` for ``f = |.|^2 / 2``."""
+
+    def slope(self, sigma):
+        """The proximal is this number, or one for each sample, times the point."""
+        return 1 / (1 + sigma)
+
+    def forward(self, x, sigma):
+        return each(lambda part: part / (1 + column(sigma, part)), x)
+
+
 class ScaledValue(nn.Module):
     """``prox_{sigma (c f)} = prox_{(c sigma) f}`` for ``c > 0``."""
 
     def __init__(self, proximal, scalar):
         super().__init__()
         self.proximal, self.scalar = proximal, scalar
+
+    def slope(self, sigma):
+        """As of `HalfSquare`, or None where the proximal is not linear."""
+        return _slope(self.proximal, self.scalar * sigma)
+
+    def of_scaled(self, x, scalar):
+        """As of `PointwiseBall`, a projection: it does not depend on the step."""
+        inner = getattr(self.proximal, "of_scaled", None)
+        return None if inner is None else inner(x, scalar)
 
     def forward(self, x, sigma):
         return self.proximal(x, each(lambda s: self.scalar * s, sigma))
@@ -42,11 +63,18 @@ class ScaledArgument(nn.Module):
         super().__init__()
         self.proximal, self.scalar = proximal, scalar
 
+    def slope(self, sigma):
+        """As of `HalfSquare`, or None where the proximal is not linear."""
+        return _slope(self.proximal, self.scalar**2 * sigma)
+
     def forward(self, x, sigma):
         if hasattr(self.proximal, "of_scaled"):
             y = self.proximal.of_scaled(x, self.scalar)
             if y is not None:
                 return y
+        slope = None if isinstance(sigma, tuple) else self.slope(sigma)
+        if slope is not None:
+            return times(slope, x)
         y = self.proximal(each(lambda part: self.scalar * part, x),
                           each(lambda s: self.scalar**2 * s, sigma))
         return each(lambda part: part / self.scalar, y)
@@ -61,6 +89,9 @@ class Translated(nn.Module):
 
     def forward(self, x, sigma):
         v = self.vector()
+        slope = None if isinstance(sigma, tuple) else _slope(self.proximal, sigma)
+        if slope is not None:
+            return each(lambda vi, part: _between(vi, part, slope), v, x)
         y = self.proximal(each(lambda vi, part: part - vi, v, x), sigma)
         return each(lambda vi, part: vi + part, v, y)
 
@@ -189,6 +220,16 @@ def _(f: F.functional.FunctionalDefaultConvexConjugate):
 @lower_proximal.register
 def _(f: F.ConstantFunctional):
     return Unmoved()
+
+
+def _slope(proximal, sigma):
+    """The number that a linear proximal multiplies with, or None where it is not linear."""
+    return proximal.slope(sigma) if hasattr(proximal, "slope") else None
+
+
+def _between(v, x, slope):
+    slope, way = column(slope, x), x - v  # torch.lerp rounds otherwise where a vector ends
+    return way.mul_(slope).add_(v) if without_transforms() else v + slope * way
 
 
 def _real_scalar(scalar, f):

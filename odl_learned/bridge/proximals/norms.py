@@ -22,7 +22,7 @@ from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.layouts.nested import each
 from odl_learned.bridge.layouts.tuple_layout import TupleLayout
 from odl_learned.bridge.lowering import lower
-from odl_learned.bridge.proximals.expressions import ScaledValue, Separable
+from odl_learned.bridge.proximals.expressions import HalfSquare, ScaledValue, Separable
 from odl_learned.bridge.proximals.lowering import column, lower_proximal, opaque, rows
 from odl_learned.bridge.rules.functionals.indicators import DoubleNorm
 from odl_learned.bridge.rules.functionals.norms import double, modulus
@@ -265,7 +265,7 @@ def _(f: F.Huber):
 
 @lower_proximal.register
 def _(f: F.L2NormSquared):
-    return Entrywise(_halfway)
+    return ScaledValue(HalfSquare(), 2.0)
 
 
 @lower_proximal.register
@@ -282,10 +282,6 @@ def _(f: MagnitudeSupport):
 def _discs(f):
     slack = pointwise_rounding(f.domain)
     return Entrywise(functools.partial(project_disc, radius=1, slack=slack))
-
-
-def _halfway(x, step):
-    return x / (1 + 2 * step)
 
 
 def _component_axis(f):

@@ -6,6 +6,8 @@ from torch import nn
 
 from odl_learned.bridge.graphs import without_transforms
 from odl_learned.bridge.lowering import lower
+from odl_learned.bridge.rules.expressions import scaled
+from odl_learned.bridge.rules.swept_differences import swept_divergence, swept_gradient
 from odl_learned.bridge.rules.weighted_adjoints import between_weights
 from odl_learned.operators import SymmetrizedGradient, SymmetrizedGradientAdjoint
 
@@ -73,13 +75,20 @@ class StackedDifferences(nn.Module):
         self.differences = nn.ModuleList(differences)
 
     def forward(self, x):
+        return self.multiple(1, x)
+
+    def multiple(self, scalar, x):
+        """``s`` times the gradient."""
         d = len(self.differences)
         if not (without_transforms() and all(part.is_neumann for part in self.differences)):
-            return torch.stack([part(x) for part in self.differences], dim=-d - 1)
+            return scaled(scalar, torch.stack([part(x) for part in self.differences], dim=-d - 1))
+        swept = swept_gradient(x, _factors(scalar, self.differences))
+        if swept is not None:
+            return swept
         out = x.new_empty((*x.shape[: x.ndim - d], d, *x.shape[x.ndim - d :]))
         for part, image in zip(self.differences, out.unbind(-d - 1), strict=True):
             _write_difference(x, part.axis, part.cell_side, image)
-        return out
+        return scaled(scalar, out)
 
 
 class SummedDifferences(nn.Module):
@@ -90,16 +99,23 @@ class SummedDifferences(nn.Module):
         self.differences = nn.ModuleList(differences)
 
     def forward(self, p):
+        return self.multiple(1, p)
+
+    def multiple(self, scalar, p):
+        """``s`` times the divergence."""
         parts = p.unbind(-len(self.differences) - 1)
         if not (without_transforms() and self._are_transposes(parts[0])):
-            return sum(d(part) for d, part in zip(self.differences, parts))
+            return scaled(scalar, sum(d(part) for d, part in zip(self.differences, parts)))
+        swept = swept_divergence(p, _factors(scalar, self.differences))
+        if swept is not None:
+            return swept
         total = torch.empty_like(parts[0], memory_format=torch.contiguous_format)
         summand = torch.empty_like(total) if len(parts) > 1 else None
         for k, (d, part) in enumerate(zip(self.differences, parts, strict=True)):
             _write_transpose(part, d.axis, d.cell_side, summand if k else total)
             if k:
                 total += summand
-        return total
+        return scaled(scalar, total)
 
     def _are_transposes(self, part):
         return all(d.is_transpose and part.shape[d.axis] > 1 for d in self.differences)
@@ -172,6 +188,13 @@ def _drop_last(x, *axes):
     for axis in axes:
         x = x.narrow(axis, 0, x.shape[axis] - 1)
     return x
+
+
+def _factors(scalar, differences):
+    """Numbers to multiply differences of side one with, none where they are not real."""
+    if isinstance(scalar, complex):
+        return ()
+    return [float(scalar) / part.cell_side for part in differences]
 
 
 def _differences(op, space, method=None, exponent=1):

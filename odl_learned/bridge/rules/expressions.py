@@ -42,6 +42,8 @@ class Composition(nn.Module):
         self.left, self.right = left, right
 
     def forward(self, x):
+        if type(self.left) is Scale and hasattr(self.right, "multiple"):
+            return self.right.multiple(self.left.scalar, x)
         return self.left(self.right(x))
 
 
@@ -86,7 +88,12 @@ class Scale(nn.Module):
         self.scalar = scalar
 
     def forward(self, x):
-        return x if self.scalar == 1 else each(lambda part: self.scalar * part, x)
+        return scaled(self.scalar, x)
+
+
+def scaled(scalar, x):
+    """``s x``, the same where ``s`` is one."""
+    return x if scalar == 1 else each(lambda part: scalar * part, x)
 
 
 class Multiply(nn.Module):

@@ -24,6 +24,7 @@ from odl.core.operator.tensor_ops import (
 )
 from torch import nn
 
+from odl_learned.bridge.graphs import without_transforms
 from odl_learned.bridge.layouts.arrays import tensor_of
 from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.layouts.nested import Held, each
@@ -132,6 +133,8 @@ def safe_norm(v, axis):
     """
     square = v.square() if not v.is_complex() else v.real.square() + v.imag.square()
     square = square.sum(axis)
+    if without_transforms():
+        return square.sqrt()
     positive = square > 0
     return torch.where(positive, torch.where(positive, square, 1.0).sqrt(), 0.0)
 

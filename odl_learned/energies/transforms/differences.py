@@ -121,13 +121,13 @@ class ForwardDifferences(_Differences):
 
     def fourier_symbol(self, curvatures: torch.Tensor) -> torch.Tensor:
         """Return the symbol of periodic differences with mean curvatures along every axis."""
-        return _mean_symbol(curvatures, 2 * math.pi)
+        return _mean_symbol(curvatures, self.shape, 2 * math.pi)
 
     def shifted_inverse(
         self, shift: float, curvatures: torch.Tensor
     ) -> Callable[[torch.Tensor], torch.Tensor]:
         """Divide by a symbol in the basis of the DCT-II; exact for constant curvatures."""
-        symbol = shift + _mean_symbol(curvatures, math.pi)
+        symbol = shift + _mean_symbol(curvatures, self.shape, math.pi)
         return lambda v: _divided_cosines(v, symbol)
 
 
@@ -161,7 +161,7 @@ class BackwardDifferences(_Differences):
 
     def fourier_symbol(self, curvatures: torch.Tensor) -> torch.Tensor:
         """Return the symbol of periodic differences with the mean curvature."""
-        return _mean_symbol(curvatures, 2 * math.pi)
+        return _mean_symbol(curvatures, self.shape, 2 * math.pi)
 
     def shifted_inverse(
         self, shift: float, curvatures: torch.Tensor
@@ -175,9 +175,9 @@ class BackwardDifferences(_Differences):
         return Tridiagonal(diagonal, side)
 
 
-def _mean_symbol(curvatures, step):
+def _mean_symbol(curvatures, shape, step):
     """``sum_i c_i 4 sin(w_i / 2)^2``, ``(B, *shape)``, ``w_i = step k / n`` along axis ``i``."""
-    shape, symbol = curvatures.shape[2:], 0.0
+    symbol = 0.0
     for i, n in enumerate(shape):
         means = curvatures[:, i].mean(tuple(range(1, curvatures.ndim - 1)), keepdim=True)
         part = 4 * torch.sin(step / 2 * torch.arange(n, dtype=torch.float64) / n) ** 2

@@ -110,7 +110,7 @@ def primal_dual(
     for niter in range(maxiter + 1):
         if niter == maxiter or _is_checked(niter):
             _require_adjoint(problem, active, niter, samples, dual_samples, (x, image), (y, back))
-            image = image_next = None  # a certificate needs its memory
+            image = None  # a certificate needs its memory
             answer, value, gap, rounding = problem.certificate(x, y)
             _require_no_nan(value, niter)
             finite = np.isfinite(value) & np.isfinite(gap)
@@ -133,12 +133,10 @@ def primal_dual(
         # What is no longer needed goes at once.
         x_next = primal_map(rule.tau, samples.add(x, -rule.tau, back))
         rule.advance()
-        image_next = L(x_next)
-        change, image = dual_samples.difference(image_next, image), image_next
-        target = dual_samples.add(image, 1.0 if (rule.theta == 1).all() else rule.theta, change)
-        target = dual_samples.increase(dual_samples.shrink(rule.sigma, target), 1.0, y)
+        before, image = image, L(x_next)
+        target = dual_samples.reach(y, rule.sigma, image, rule.theta, before)
         if not (niter < 10 or rule.needs_residuals):
-            del change
+            before = None
         y_next = dual_map(rule.sigma, target)
         del target
         back_next = L.adjoint(y_next)
@@ -148,22 +146,20 @@ def primal_dual(
             # In steps shorter than this, L (x_next - x) may be no more than rounding errors.
             shortest = 1e3 * samples.eps(x) * samples.norm(x_next)
             _require_convergence(samples.norm(samples.difference(x_next, x)),
-                                 dual_samples.norm(change), shortest, rule, niter + 1)  # fmt: skip
+                                 dual_samples.norm(dual_samples.difference(image, before)),
+                                 shortest, rule, niter + 1)  # fmt: skip
         if rule.needs_residuals:
-            primal = _residual(samples, x_next, x, rule.tau, samples.difference(back_next, back))
-            rule.observe(primal, _residual(dual_samples, y_next, y, rule.sigma, change))
-            del change
-        x, y, back = x_next, y_next, back_next
-        del x_next, y_next, back_next
+            primal = samples.norm(samples.lack(x_next, 1 / rule.tau, x, back_next, back))
+        x, back = x_next, back_next
+        del x_next, back_next
+        if rule.needs_residuals:
+            dual = dual_samples.norm(dual_samples.lack(y_next, 1 / rule.sigma, y, image, before))
+            rule.observe(primal, dual)
+        y = y_next
+        del y_next, before
         if callback is not None:
             callback(x)
     return active.solution()
-
-
-def _residual(samples, new, old, step, change):
-    """``|(new - old) / step - change|``."""
-    rest = samples.shrink(1 / step, samples.difference(new, old))
-    return samples.norm(samples.increase(rest, -1.0, change))
 
 
 class _Proximal:

@@ -4,7 +4,7 @@ import numpy as np
 
 from odl_learned.energies.fixed_energy import take
 from odl_learned.solvers.active import Active
-from odl_learned.solvers.conjugate_gradient import iterate
+from odl_learned.solvers.conjugate_gradient import TRIALS, iterate
 from odl_learned.solvers.samples import restricted, samples_of
 
 INNER = 500
@@ -67,8 +67,9 @@ def dual_newton(f, x0, accuracy, maxiter):
         target = np.maximum(forcing * size, 0.5 * mu * accuracy)
         target = np.minimum(target, 0.5 * size)
         limit = np.full(samples.size, INNER)
+        # The first Hessian is tried, later ones come from the same function.
         step, _, _ = iterate(model, samples.scale(0.0, x), samples.scale(-1.0, gradient), target,
-                             limit, samples, None, "dual_newton")  # fmt: skip
+                             limit, samples, None, "dual_newton", trials=0 if niter else TRIALS)
         x, previous = x + step, size
     return active.solution()
 

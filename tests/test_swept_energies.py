@@ -8,6 +8,7 @@ from odl_learned.compiled import pool
 from odl_learned.energies import Denoising, FourierSampling, VariationEnergy
 from odl_learned.energies.coefficients import Coefficients
 from odl_learned.energies.potentials import Charbonnier, CubicAbsolute
+from odl_learned.energies.samples import sample_changes
 from odl_learned.energies.transforms import ForwardDifferences, Separate
 
 SHAPE, SIZE, NU = (70, 33), 9, 0.2
@@ -58,3 +59,33 @@ def test_plain_forms(fidelity, transform, potential, dtype, threads, monkeypatch
         torch.testing.assert_close(got, want, rtol=0, atol=bound)
         if bits:
             assert torch.equal(got[3:4], one)
+
+
+def test_frequencies_are_the_same_system():
+    """``U`` is unitary, and the products are those of images, for complex images with weights."""
+    generator = torch.Generator().manual_seed(0)
+    x, data, v = (torch.randn(2, 6, 7, dtype=torch.complex128, generator=generator)
+                  for _ in range(3))  # fmt: skip
+    weights = torch.rand(6, 7, generator=generator, dtype=torch.float64)
+    energy = VariationEnergy(FourierSampling(), ForwardDifferences((6, 7)), Charbonnier(),
+                             lambda p: Coefficients(p[0], NU, 0.01, weights))  # fmt: skip
+    linear = energy.linearize(x, torch.tensor([0.3], dtype=torch.float64), data)
+    frame = linear.frame
+    for got, want in ((frame.adjoint(frame.forward(v)), v),
+                      (frame.adjoint(frame.hessian(frame.forward(v))), linear.hessian(v)),
+                      (frame.adjoint(frame.precondition(frame.forward(v))), linear.precondition(v)),
+                      (frame.forward(v).norm(), v.norm())):  # fmt: skip
+        torch.testing.assert_close(got, want, rtol=0, atol=1e-13 * float(want.abs().max()))
+    assert energy.linearize(x.real, torch.tensor([0.3], dtype=torch.float64), data).frame is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex128])
+def test_changes_of_samples(dtype, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    x, z, y, w = (torch.randn(3, 70, 40, dtype=dtype, generator=generator) for _ in range(4))
+    found = sample_changes(x, z, y.mT.contiguous().mT, w)
+    monkeypatch.setattr(compiled, "is_available", lambda: False)
+    for got, want in zip(found, sample_changes(x, z, y, w), strict=True):
+        assert got.dtype == torch.float64
+        size = float((found[0] * found[1]).max())
+        torch.testing.assert_close(got, want, rtol=0, atol=5600 * 2.3e-16 * size)

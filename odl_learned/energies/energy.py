@@ -31,6 +31,23 @@ class UnsolvableError(ArithmeticError, ValueError):
     """At some parameters no minimizer of the energy can be certified; learning turns back there."""
 
 
+class Frame(NamedTuple):
+    """Coordinates ``U v`` of images, in which Newton's systems cost less.
+
+    Parameters
+    ----------
+    forward, adjoint : callable
+        ``U`` and ``U^*``, unitary.
+    hessian, precondition : callable
+        ``U d_x^2 E U^*`` and ``U M^-1 U^*``.
+    """
+
+    forward: TensorMap
+    adjoint: TensorMap
+    hessian: TensorMap
+    precondition: TensorMap
+
+
 class Linearization(NamedTuple):
     r"""The energy to second order around a point, for every sample of a batch.
 
@@ -44,12 +61,15 @@ class Linearization(NamedTuple):
         ``q -> J^T q`` with ``J = d_theta d_x E``, summed over the samples, of shape ``(P,)``.
     precondition : callable
         ``v -> M^-1 v`` with a symmetric positive definite ``M`` near the Hessian.
+    frame : Frame, optional
+        Where another basis is better to solve systems in.
     """
 
     gradient: torch.Tensor
     hessian: TensorMap
     mixed_adjoint: TensorMap
     precondition: TensorMap
+    frame: Frame | None = None
 
 
 class ParametricEnergy(abc.ABC):

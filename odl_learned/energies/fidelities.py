@@ -121,15 +121,18 @@ class FourierSampling:
         spectrum = (self.forward(z) + step * right) / (1 + step * (weights + c.xi))
         return self.adjoint(spectrum, z)
 
+    def symbol(
+        self, weights: torch.Tensor | None, transform: Spectrum, curvatures: torch.Tensor, xi: float
+    ) -> torch.Tensor:
+        """Return weights, mean curvatures of the transform and ``xi``, added up."""
+        symbol = transform.fourier_symbol(curvatures) + float(xi)
+        return symbol + (1.0 if weights is None else weights)
+
     def preconditioner(
         self, weights: torch.Tensor | None, transform: Spectrum, curvatures: torch.Tensor, xi: float
     ) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Return division by a symbol: weights, mean curvatures of the transform, and ``xi``.
-
-        For real images the symmetric part of the weights counts.
-        """
-        symbol = transform.fourier_symbol(curvatures) + float(xi)
-        symbol = symbol + (1.0 if weights is None else weights)
+        """Return division by `symbol`, for real images by its symmetric part."""
+        symbol = self.symbol(weights, transform, curvatures, xi)
         axes = tuple(range(1, symbol.ndim))
         half = (1 / symmetric(symbol, len(axes)))[..., : symbol.shape[-1] // 2 + 1]
         whole = 1 / symbol

@@ -11,8 +11,8 @@ import functools
 
 from odl_learned.energies.coefficients.functions import evaluated_like
 from odl_learned.energies.coefficients.slopes import pulled_back
-from odl_learned.energies.energy import Linearization
-from odl_learned.energies.fidelities import real_products, residual, weighted
+from odl_learned.energies.energy import Frame, Linearization
+from odl_learned.energies.fidelities import FourierSampling, real_products, residual, weighted
 from odl_learned.energies.swept_part import (
     can_sweep_part,
     swept_exact_part,
@@ -67,7 +67,26 @@ class VariationPoint:
                                            c.xi)  # fmt: skip
 
         slope = assembled_gradient(self._energy, x, self._r, part.slope, c)
-        return Linearization(slope, hessian, self._mixed_adjoint, lambda v: preconditioner()(v))
+        frame = None
+        if type(fidelity) is FourierSampling and x.is_complex() and c.weights is not None:
+            frame = self._frequencies(part, product)
+        return Linearization(slope, hessian, self._mixed_adjoint, lambda v: preconditioner()(v),
+                             frame)  # fmt: skip
+
+    def _frequencies(self, part, product):
+        """Fourier transforms of complex images, where weights and preconditioner are factors."""
+        c, fidelity = self._c, self._energy.fidelity
+
+        @functools.cache
+        def symbol():
+            return fidelity.symbol(c.weights, self._energy.transform, part.curvatures(), c.xi)
+
+        def back(v):
+            return fidelity.adjoint(v, v)
+
+        return Frame(fidelity.forward, back,
+                     lambda v: fidelity.forward(product(back(v))).add_(c.weights * v),
+                     lambda v: v / symbol())  # fmt: skip
 
     def _mixed_adjoint(self, q):
         x, c, potential = self._x, self._c, self._energy.potential

@@ -75,9 +75,9 @@ class StackedDifferences(nn.Module):
         self.differences = nn.ModuleList(differences)
 
     def forward(self, x):
-        return self.multiple(1, x)
+        return self.scaled_by(1, x)
 
-    def multiple(self, scalar, x):
+    def scaled_by(self, scalar, x):
         """``s`` times the gradient."""
         d = len(self.differences)
         if not (without_transforms() and all(part.is_neumann for part in self.differences)):
@@ -99,9 +99,9 @@ class SummedDifferences(nn.Module):
         self.differences = nn.ModuleList(differences)
 
     def forward(self, p):
-        return self.multiple(1, p)
+        return self.scaled_by(1, p)
 
-    def multiple(self, scalar, p):
+    def scaled_by(self, scalar, p):
         """``s`` times the divergence."""
         parts = p.unbind(-len(self.differences) - 1)
         if not (without_transforms() and self._are_transposes(parts[0])):

@@ -42,8 +42,8 @@ class Composition(nn.Module):
         self.left, self.right = left, right
 
     def forward(self, x):
-        if type(self.left) is Scale and hasattr(self.right, "multiple"):
-            return self.right.multiple(self.left.scalar, x)
+        if type(self.left) is Scale and hasattr(self.right, "scaled_by"):
+            return self.right.scaled_by(self.left.scalar, x)
         return self.left(self.right(x))
 
 

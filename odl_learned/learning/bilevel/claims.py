@@ -19,7 +19,7 @@ import warnings
 
 import torch
 
-from odl_learned.energies.samples import sample_inner, sample_norms
+from odl_learned.energies.samples import sample_changes, sample_inner, sample_norms
 
 MARGIN = 1e-6
 EPS = torch.finfo(torch.float64).eps
@@ -60,9 +60,9 @@ class Claims:
         if not self.stands("constants"):
             return
         mu, L, eps = self.strong_convexity, self.lipschitz, torch.finfo(x.dtype).eps
-        way, change = _double(x) - _double(z), _double(slope) - _double(other)
-        distance, length = sample_norms(way).clamp_min(1e-300), sample_norms(change)
-        rate, along = length / distance, sample_inner(change, way) / distance.square()
+        distance, length, product = sample_changes(x, z, slope, other)
+        distance = distance.clamp_min(1e-300)
+        rate, along = length / distance, product / distance.square()
         reach = sample_norms(x) + sample_norms(z)
         # The least that rounding errors are: most pairs need no more.
         doubt = 16 * eps * torch.maximum(rate, rate.new_tensor(L)) * reach / distance

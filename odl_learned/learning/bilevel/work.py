@@ -101,11 +101,17 @@ class CountedEnergy(FixedEnergy):
         self.work.gradients += len(x)
         self._compare(x, linear.gradient)
 
-        def hessian(v):
-            self.work.hessian_products += len(v)
-            return linear.hessian(v)
+        frame = linear.frame
+        if frame is not None:
+            frame = frame._replace(hessian=self._counting(frame.hessian))
+        return linear._replace(hessian=self._counting(linear.hessian), frame=frame)
 
-        return linear._replace(hessian=hessian)
+    def _counting(self, product):
+        def counted(v):
+            self.work.hessian_products += len(v)
+            return product(v)
+
+        return counted
 
     def _compare(self, x, slope):
         if self._last is not None and self._last[0].shape == x.shape:

@@ -68,14 +68,18 @@ def dual_newton(f, x0, accuracy, maxiter):
         target = np.minimum(target, 0.5 * size)
         limit = np.full(samples.size, INNER)
         # The first Hessian is tried, later ones come from the same function.
-        step, _, _ = iterate(model, samples.scale(0.0, x), samples.scale(-1.0, gradient), target,
-                             limit, samples, None, "dual_newton", trials=0 if niter else TRIALS)
-        x, previous = x + step, size
+        right = model.coordinates(samples.scale(-1.0, gradient))
+        step, _, _ = iterate(model, samples.scale(0.0, right), right, target, limit, samples, None,
+                             "dual_newton", trials=0 if niter else TRIALS)  # fmt: skip
+        x, previous = x + model.images(step), size
     return active.solution()
 
 
 class _Model:
-    """The system of the running samples; it is built again when fewer than half are left."""
+    """The system of the running samples; it is built again when fewer than half are left.
+
+    In the coordinates of the `Frame` of the linearization, where it has one.
+    """
 
     mu = None
 
@@ -84,11 +88,19 @@ class _Model:
 
     def product(self, v):
         """``H v``."""
-        return self._apply(self._linear.hessian, v)
+        return self._apply((self._linear.frame or self._linear).hessian, v)
 
     def precondition(self, v):
         """``M^-1 v``."""
-        return self._apply(self._linear.precondition, v)
+        return self._apply((self._linear.frame or self._linear).precondition, v)
+
+    def coordinates(self, v):
+        """``U v``."""
+        return v if self._linear.frame is None else self._linear.frame.forward(v)
+
+    def images(self, v):
+        """``U^* v``."""
+        return v if self._linear.frame is None else self._linear.frame.adjoint(v)
 
     def take(self, index):
         """The system of some of its samples."""

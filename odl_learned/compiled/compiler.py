@@ -30,10 +30,35 @@ def compiled(function: Callable[Arguments, Value]) -> Callable[Arguments, Value]
     function : callable
         In the subset of Python that numba compiles.
     """
+    return _built(function)
+
+
+def compiled_in_vectors(
+    *signatures: object,
+) -> Callable[[Callable[Arguments, Value]], Callable[Arguments, Value]]:
+    """Compile as `compiled` for these signatures, at once: what stands side by side is one vector.
+
+    numba leaves that out, unless it is told otherwise for all that is compiled.
+    """
+    import numba
+
+    def compile_now(function: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
+        config = numba.core.config
+        before, config.SLP_VECTORIZE = config.SLP_VECTORIZE, 1
+        try:
+            return _built(function, signatures)
+        finally:
+            config.SLP_VECTORIZE = before
+
+    return compile_now
+
+
+def _built(function, signatures=()):
     import numba
 
     # "numpy": division by zero is infinite and not checked, which vectors of numbers need
-    build = functools.partial(numba.njit, nogil=True, error_model="numpy", fastmath=False)
+    build = functools.partial(numba.njit, *([list(signatures)] if signatures else ()), nogil=True,
+                              error_model="numpy", fastmath=False)  # fmt: skip
     try:
         return build(cache=True)(function)
     except RuntimeError:  # no folder may be written

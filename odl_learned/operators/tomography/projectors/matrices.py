@@ -6,6 +6,7 @@ so that both directions read memory in order.
 
 import contextlib
 import contextvars
+import functools
 import math
 import os
 import pathlib
@@ -13,6 +14,7 @@ import warnings
 import weakref
 from collections.abc import Iterator
 
+from odl_learned.operators.tomography.projectors.narrow import NarrowMatrix
 from odl_learned.operators.tomography.projectors.storage import stored
 from odl_learned.validation import level_outside
 
@@ -46,6 +48,11 @@ class MatrixPair:
         """Memory of both matrices in bytes."""
         return sum(part.nbytes for m in (self.matrix, self.transpose)
                    for part in (m.data, m.indices, m.indptr))
+
+    @functools.cached_property
+    def narrow(self):
+        """`NarrowMatrix` of both, which take a quarter of their memory in addition."""
+        return NarrowMatrix(self.matrix), NarrowMatrix(self.transpose)
 
     def project(self, x):
         """``M x`` of a numpy array, in single precision, real or complex.

@@ -26,7 +26,8 @@ class Element:
 
     def scale(self, t, x):
         """``t x`` with a float or one number per sample."""
-        return float(np.reshape(t, ())) * x
+        t = float(np.reshape(t, ()))
+        return t * x if memory(x) is None else self.shrink(t, x.copy())
 
     def add(self, x, t, y):
         """``x + t y``, a new element."""
@@ -34,7 +35,7 @@ class Element:
 
     def difference(self, x, y):
         """``x - y``, a new element."""
-        return x - y
+        return x - y if memory(x) is None else self.increase(x.copy(), -1.0, y)
 
     def extrapolate(self, x, t, previous):
         """``x + t (x - previous)``, a new element."""
@@ -71,7 +72,7 @@ class Element:
         """``t x``, in the memory of ``x`` where that is known; use what is returned."""
         into = memory(x)
         if into is None:
-            return self.scale(t, x)
+            return float(np.reshape(t, ())) * x
         t = float(np.reshape(t, ()))
         for a in into if t != 1 else ():
             a *= t

@@ -235,8 +235,9 @@ def test_updates_in_one_pass_have_the_bits_of_the_plain_form(world, dtype, threa
             for _ in "xy")  # fmt: skip
     x, y = (world((v if "complex" in dtype else v.real).astype(dtype)) for v in (x, y))
     samples, t = samples_of(x), np.array([0.3, -1.0, 7.0])
-    X = odl.rn((200, 222), dtype="float32")
+    X = odl.rn((400, 222), dtype="float32")
     element = X.element(rng.standard_normal(X.shape))
+    pair, other = ((X**2).element([c * element, element * element]) for c in (1.0, -0.3))
 
     def all_of_them():
         return [in_memory(part)[0] for part in (
@@ -244,7 +245,9 @@ def test_updates_in_one_pass_have_the_bits_of_the_plain_form(world, dtype, threa
             samples.increase(samples.scale(1.0, x), t, y), samples.add(x.mT, t, y.mT),
             samples.blend(samples.scale(1.0, x), t, y), samples.reach(y, t, x, 0.7, y),
             samples.lack(x, t, y, y, x), samples_of(element).increase(1.0 * element, 0.1, element),
-            samples_of(element).blend(1.0 * element, 0.1, element))]
+            samples_of(element).blend(1.0 * element, 0.1, element),
+            samples_of(pair).reach(pair, 0.3, other, np.array([0.7]), pair),
+            samples_of(pair).lack(pair, 0.3, other, other, pair))]
 
     counted = []
     monkeypatch.setattr(compiled, "run_all", lambda *args: counted.append(pool.run_all(*args)))

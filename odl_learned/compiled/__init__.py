@@ -13,8 +13,9 @@ installed, on accelerators, and for images of other dimensions. Against the plai
   measured. So `bridge.proximals` agrees up to a few roundings;
 - `cone` computes the same weights as its plain form, a sparse matrix in double precision, and adds
   up in another order, in the precision of the image;
-- `differences` and `smoothed_variation`, whose plain forms are torch, too, agree up to the
-  roundings of their sums.
+- `differences`, `gradients`, `smoothed_variation` and `curved`, whose plain forms are torch, too,
+  agree up to the roundings of their sums, and `distances`, which adds up one by one;
+- `vectors` and `sparse` have the bits of numpy and SciPy, and `projections.largest_squares`, too.
 
 However many threads there are, and whichever samples come together, each has its own bits.
 

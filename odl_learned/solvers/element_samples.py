@@ -80,12 +80,31 @@ class Element:
 
     def reach(self, y, s, x, t, old):
         """``y + s (x + t (x - old))``, a new element."""
-        return self.blend(self.extrapolate(x, t, old), s, y)
+        result = self._fused(updates.reach, (y, s, x, t, old))
+        return self.blend(self.extrapolate(x, t, old), s, y) if result is None else result
 
     def lack(self, x, t, old, y, before):
         """``t (x - old) - (y - before)``, a new element."""
+        result = self._fused(updates.lack, (x, t, old, y, before))
+        if result is not None:
+            return result
         rest = self.shrink(t, self.difference(x, old))
         return self.increase(rest, -1.0, self.difference(y, before))
+
+    def _fused(self, update, values):
+        """A new element by one pass over the memory of elements and numbers, or None."""
+        first = memory(values[0])
+        if first is None or not all(updates.is_worth_it(a) for a in first):
+            return None
+        result = values[0].copy()
+        rows = [float(np.reshape(v, ())) if isinstance(v, (float, np.ndarray)) else memory(v)
+                for v in (*values, result)]  # fmt: skip
+        for k in range(len(first)):
+            parts = (v if isinstance(v, float) else None if v is None else v[k][None]
+                     for v in rows)  # fmt: skip
+            if not update(*parts):
+                return None
+        return result
 
     def ones(self, x):
         """The element of the space of ``x`` with all entries one."""

@@ -25,12 +25,12 @@ from odl_learned.energies.fidelities import (
     real_products,
     residual,
     smallest,
-    squared_norms,
     weighted,
 )
 from odl_learned.energies.hessian_variation import Radius, Variation
 from odl_learned.energies.intervals import variation_of
 from odl_learned.energies.potentials.potential import Potential
+from odl_learned.energies.samples import sample_norms
 from odl_learned.energies.transforms.transform import Transform, group_squares
 from odl_learned.energies.variation_point import VariationPoint, assembled_gradient
 from odl_learned.validation import require_method, shown
@@ -182,10 +182,10 @@ class VariationEnergy(ParametricEnergy):
         weight, product and transpose.
         """
         c = evaluated(self.coefficients, params)
-        x_norm, data_norm = squared_norms(x).sqrt(), squared_norms(data).sqrt()
+        x_norm, data_norm = sample_norms(x), sample_norms(data)
         p = self.transform.forward(x)
         constants = self.potential.constants(float(c.nu))
-        slopes = torch.clamp(constants.curvature * squared_norms(p).sqrt(),
+        slopes = torch.clamp(constants.curvature * sample_norms(p),
                              max=constants.slope * math.sqrt(self.transform.groups))  # fmt: skip
         terms = self.fidelity.rounding * largest(c.weights) * (x_norm + data_norm)
         terms = terms + 8 * float(c.alpha) * self.transform.norm * slopes + float(c.xi) * x_norm

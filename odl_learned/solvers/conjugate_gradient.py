@@ -96,8 +96,8 @@ def conjugate_gradient(
         require_alike("operator(x0)", image, x)
         residual = samples.take(b, index) - image
         tell = None if callback is None else lambda x: callback(whole(x))
-        return iterate(part, x, residual, target[index], limit, arithmetic, tell,
-                       "conjugate_gradient")  # fmt: skip
+        return iterate(part, arithmetic.scale(1.0, x), residual, target[index], limit, arithmetic,
+                       tell, "conjugate_gradient")  # fmt: skip
 
     def measure(index, x):
         arithmetic = samples.subset(index)
@@ -129,6 +129,7 @@ def iterate(system, x, residual, target, limit, samples, callback, name, trials=
     system : object
         With ``product(v)``, ``precondition(v)``, ``take(index)`` and ``mu``, an array or None.
     x, residual : elements or batches
+        Overwritten.
     target, limit : arrays, one number per sample
     samples : Element or Batch
     callback : callable or None
@@ -143,7 +144,6 @@ def iterate(system, x, residual, target, limit, samples, callback, name, trials=
     niter, reason : arrays, one entry per sample
     """
     active, size, k = Active(samples, x), samples.norm(residual), 0
-    x, residual = samples.scale(1.0, x), samples.scale(1.0, residual)
     p = previous = rho = None
     spectrum = length = np.zeros(samples.size)
     while active.index.size:

@@ -185,6 +185,9 @@ class LowerLevel:
             bound[rest] = self._slopes(part, solution) / mu
             met = bound[rest] <= accuracy[rest]
             reason[rest[met]] = "accuracy"
+            if met.all():
+                rest = rest[:0]
+                break
             floor = f.energy.rounding(solution.x, f.params, part.data).cpu().numpy() / mu
             hopeless = ~met & (2 * floor > accuracy[rest])
             reason[rest[hopeless]] = "rounding"

@@ -1,30 +1,34 @@
 """The arithmetic of `samples` for batches of arrays, on any device."""
 
+from collections.abc import Callable
+
 import numpy as np
 from array_api_compat import array_namespace, to_device
+from numpy.typing import ArrayLike
 
 from odl_learned.solvers import updates
 from odl_learned.solvers.row_sums import euclidean, on_host
 from odl_learned.solvers.safe_norms import SAFE, safe_factor
+from odl_learned.solvers.types import Numbers, Points
 
 
 class Batch:
     """Arrays of shape ``(size, ...)``, or tuples of them."""
 
-    def __init__(self, x, inner=None):
+    def __init__(self, x: Points, inner: Callable[..., Points] | None = None) -> None:
         first = x
         while isinstance(first, tuple):
             first = first[0]
         self.xp, self.size = array_namespace(first), first.shape[0]
         self._inner = inner
 
-    def inner(self, x, y):
+    def inner(self, x: Points, y: Points) -> np.ndarray:
         """``Re <x_b, y_b>`` for every sample ``b``."""
         if self._inner is not None:
             return self._host(self._inner(x, y))
         return euclidean(x, y)
 
-    def norm(self, x):
+    def norm(self, x: Points) -> np.ndarray:
         """``|x_b|`` for every sample ``b``."""
         if self._inner is None:  # never warns
             size = np.sqrt(np.maximum(self.inner(x, x), 0))
@@ -41,13 +45,13 @@ class Batch:
         x = self.scale(factor, x)
         return np.sqrt(np.maximum(self.inner(x, x), 0)) / factor
 
-    def scale(self, t, x):
+    def scale(self, t: Numbers, x: Points) -> Points:
         """``t_b x_b`` with a float, or one number per sample."""
         if isinstance(x, tuple):
             return tuple(self.scale(t, part) for part in x)
         return self._factor(t, x) * x
 
-    def add(self, x, t, y):
+    def add(self, x: Points, t: Numbers, y: Points) -> Points:
         """``x_b + t_b y_b``, new arrays."""
         if isinstance(x, tuple):
             return tuple(self.add(a, t, b) for a, b in zip(x, y, strict=True))
@@ -59,13 +63,13 @@ class Batch:
         result += x
         return result
 
-    def difference(self, x, y):
+    def difference(self, x: Points, y: Points) -> Points:
         """``x_b - y_b``, new arrays."""
         if isinstance(x, tuple):
             return tuple(self.difference(a, b) for a, b in zip(x, y, strict=True))
         return x - y
 
-    def extrapolate(self, x, t, previous):
+    def extrapolate(self, x: Points, t: Numbers, previous: Points) -> Points:
         """``x_b + t_b (x_b - previous_b)``, new arrays."""
         if isinstance(x, tuple):
             return tuple(self.extrapolate(a, t, b) for a, b in zip(x, previous, strict=True))
@@ -78,7 +82,7 @@ class Batch:
         result += x
         return result
 
-    def increase(self, x, t, y):
+    def increase(self, x: Points, t: Numbers, y: Points) -> Points:
         """``x_b + t_b y_b``, in the memory of ``x``; use what is returned."""
         if isinstance(x, tuple):
             return tuple(self.increase(a, t, b) for a, b in zip(x, y, strict=True))
@@ -90,7 +94,7 @@ class Batch:
             x += y if isinstance(t, float) and t == 1 else self.scale(t, y)
         return x
 
-    def blend(self, x, t, y):
+    def blend(self, x: Points, t: Numbers, y: Points) -> Points:
         """``t_b x_b + y_b``, in the memory of ``x``; use what is returned."""
         if isinstance(x, tuple):
             return tuple(self.blend(a, t, b) for a, b in zip(x, y, strict=True))
@@ -99,14 +103,14 @@ class Batch:
             x += y
         return x
 
-    def shrink(self, t, x):
+    def shrink(self, t: Numbers, x: Points) -> Points:
         """``t_b x_b``, in the memory of ``x``; use what is returned."""
         if isinstance(x, tuple):
             return tuple(self.shrink(t, part) for part in x)
         x *= self._factor(t, x)
         return x
 
-    def reach(self, y, s, x, t, old):
+    def reach(self, y: Points, s: Numbers, x: Points, t: Numbers, old: Points) -> Points:
         """``y_b + s_b (x_b + t_b (x_b - old_b))``, new arrays."""
         if isinstance(x, tuple):
             return tuple(self.reach(*parts) for parts in (
@@ -117,7 +121,9 @@ class Batch:
                 return result
         return self.blend(self.extrapolate(x, t, old), s, y)
 
-    def lack(self, x, t, old, y, before):
+    def lack(
+        self, x: Points, t: Numbers, old: Points, y: Points, before: Points
+    ) -> Points:
         """``t_b (x_b - old_b) - (y_b - before_b)``, new arrays."""
         if isinstance(x, tuple):
             return tuple(self.lack(*parts) for parts in (
@@ -129,36 +135,36 @@ class Batch:
         rest = self.shrink(t, self.difference(x, old))
         return self.increase(rest, -1.0, self.difference(y, before))
 
-    def ones(self, x):
+    def ones(self, x: Points) -> Points:
         """Arrays of the shape of ``x`` with all entries one."""
         return tuple(map(self.ones, x)) if isinstance(x, tuple) else self.xp.ones_like(x)
 
-    def eps(self, x):
+    def eps(self, x: Points) -> float:
         """Distance of one to the next number in the precision of ``x``."""
         while isinstance(x, tuple):
             x = x[0]
         return float(self.xp.finfo(x.dtype).eps)
 
-    def take(self, x, index):
+    def take(self, x: Points, index: np.ndarray) -> Points:
         """The samples with these numbers."""
         if isinstance(x, tuple):
             return tuple(self.take(part, index) for part in x)
         return x[index, ...]
 
-    def put(self, x, index, part):
+    def put(self, x: Points, index: np.ndarray, part: Points) -> Points:
         """``x`` with these samples replaced, in place."""
         if isinstance(x, tuple):
             return tuple(self.put(a, index, b) for a, b in zip(x, part, strict=True))
         x[index, ...] = part
         return x
 
-    def subset(self, index):
+    def subset(self, index: np.ndarray) -> "Batch":
         """Arithmetic of these samples."""
         part = object.__new__(Batch)
         part.xp, part.size, part._inner = self.xp, len(index), self._inner
         return part
 
-    def number(self, values):
+    def number(self, values: ArrayLike) -> np.ndarray:
         """Numbers of samples as the user sees them: an array of shape (size,)."""
         return np.asarray(values)
 

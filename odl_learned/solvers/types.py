@@ -32,6 +32,9 @@ Point = LinearSpaceElement | Array | tuple
 Image = TypeVar("Image", bound=Point)
 #: The same in the range of an operator.
 Data = TypeVar("Data", bound=Point)
+#: What `Element` and `Batch` calculate with, each with its own: elements of a space, or arrays of a
+#: library with Python's array API, which has no types, or tuples of them, also of tuples.
+Points = Any
 #: A number, or one for each sample of a batch.
 Numbers = float | np.ndarray | Array
 

@@ -35,7 +35,7 @@ def plot(numbers, titles, path):
         ax.set_axis_off()
     for ax, (name, contestants) in zip(axes.flat, numbers.items()):
         _draw(ax, contestants)
-        ax.set_title(titles[name], fontsize=9)
+        ax.set_title(titles[name].replace("^2", "²"), fontsize=9)
     for ax in axes[:, 0]:
         ax.set_ylabel("CPU seconds, one thread")
     figure.savefig(path, dpi=110)

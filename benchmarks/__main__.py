@@ -31,6 +31,7 @@ RACES = {
     "peers": ["speed.py", "--part", "peers", "--part", "memory"],
     "sweeps": ["speed.py", "--part", "sweeps"],
     "before": ["speed.py", "--part", "before", "--part", "threads"],
+    "volumes": ["speed.py", "--part", "volumes"],
     "scaling": ["scaling.py"],
 }
 #: The largest values that are asked for.
@@ -41,7 +42,9 @@ MARKS = {
     "primal_dual_vs_pdhg": 1.0, "primal_dual_arrays": 15, "pdhg_ct_vs_before": 0.45,
     "mlem_vs_numpy": 1.1, "cg64_vs_scipy": 2.0, "cg256_vs_scipy": 1.2, "lsqr64_vs_scipy": 2.0,
     "lsqr256_vs_scipy": 1.2, "ct_forward_vs_astra": 0.06, "ct_transpose_vs_astra": 0.06,
-    "cone_forward_seconds": 3.0, "proximal_gradient_overhead_us": 150, "growth_exponent_max": 1.05,
+    "cone_forward_seconds": 3.0, "cone_adjoint_seconds": 3.0,
+    "cone_forward_vs_mbirjax": 1.0, "cone_adjoint_vs_mbirjax": 1.0,
+    "proximal_gradient_overhead_us": 150, "growth_exponent_max": 1.05,
 }  # fmt: skip
 
 

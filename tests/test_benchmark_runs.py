@@ -42,13 +42,13 @@ def test_line_that_was_cut_off_is_left_out(tmp_path):
 
 
 def test_run_goes_on_where_it_was_interrupted(tmp_path):
-    others = ("bridge", "peers", "sweeps", "scaling")
+    others = ("bridge", "peers", "sweeps", "volumes", "scaling")
     for race in others:
         records.append(tmp_path / "runs_tiny.jsonl", kept(race, {f"{race}_ratio": 0.5}, 0.0))
     done = command("-m", "benchmarks", "--size", "tiny", "--continue", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     runs = records.load(tmp_path / "runs_tiny.jsonl")
-    assert [(run["start"], run["race"]) for run in runs[4:]] == [("a", "tv")]
+    assert [(run["start"], run["race"]) for run in runs[len(others):]] == [("a", "tv")]
     text = (tmp_path / "table_tiny.md").read_text()
     assert "| tv | tgv_vs_odl |" in text and "| peers | peers_ratio |  | 0.5 (1 run) |  |" in text
 
@@ -71,5 +71,5 @@ def test_all_races_run(tmp_path):
     done = command("-m", "benchmarks", "--size", "tiny", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     races = [run["race"] for run in records.load(tmp_path / "runs_tiny.jsonl")]
-    assert races == ["tv", "bridge", "peers", "sweeps", "scaling"]
+    assert races == ["tv", "bridge", "peers", "sweeps", "volumes", "scaling"]
     assert (tmp_path / "scaling.png").exists()

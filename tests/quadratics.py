@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from odl_learned.solvers.row_sums import on_host
+from odl_learned.solvers.arithmetic.row_sums import on_host
 
 
 class Matrices:

@@ -4,7 +4,7 @@ Bits are compared where the arithmetic fixes them:
 
 * copies and indexing, and integers in floating point;
 * entrywise IEEE operations (sums, products, quotients and roots are rounded correctly, wherever an
-  entry stands), and sums that numpy adds row by row (`solvers.samples.row_products`);
+  entry stands), and sums that numpy adds row by row (`solvers.arithmetic.samples.row_products`);
 * the same program run again on arrays of the same shapes, with as many threads: a training or a
   learning that is continued, a module that was pickled.
 

@@ -14,7 +14,7 @@ from odl_learned.energies.transforms import BackwardDifferences
 from odl_learned.learning.bilevel import BilevelProblem, SquaredError
 from odl_learned.learning.bilevel.lower import Accelerated, LowerLevel, Restarted
 from odl_learned.solvers import accelerated_gradient, restarted_gradient
-from odl_learned.solvers.samples import samples_of
+from odl_learned.solvers.arithmetic.samples import samples_of
 from odl_learned.solvers.smooth.momentum import ConstantMomentum, RestartedMomentum
 
 

@@ -14,10 +14,10 @@ from odl_learned import compiled
 from odl_learned.bridge import BatchSpace, as_batch
 from odl_learned.compiled import pool
 from odl_learned.solvers import Solution, conjugate_gradient, lsqr
-from odl_learned.solvers import row_sums as sums_module
-from odl_learned.solvers.active import Active
-from odl_learned.solvers.row_sums import row_products
-from odl_learned.solvers.samples import samples_of
+from odl_learned.solvers.arithmetic import row_sums as sums_module
+from odl_learned.solvers.arithmetic.active import Active
+from odl_learned.solvers.arithmetic.row_sums import row_products
+from odl_learned.solvers.arithmetic.samples import samples_of
 
 WORLDS = [np.asarray, torch.from_numpy]
 

@@ -1,9 +1,10 @@
 """Loops compiled by numba, where it is installed: formulas of other rooms, fused.
 
-`compiler` compiles and says whether it can, `pool` runs loops on several threads. Every other file
-holds loops, imports numba and is imported where a loop runs, never before. The plain form of each
-loop is in the room that uses it: it is what tests compare with, and what runs where numba is not
-installed, on accelerators, and for images of other dimensions. Against the plain form
+`compiler` compiles and says whether it can, `pool` runs loops on several threads. Every other file,
+in `variation/` over neighboring pixels, in `rays/` along rays, holds loops, imports numba and is
+imported where a loop runs, never before. The plain form of each loop is in the room that uses it:
+it is what tests compare with, and what runs where numba is not installed, on accelerators, and for
+images of other dimensions. Against the plain form
 
 - `rof`, `rof_volumes`, `tgv` and `tgv_gap` have the same bits: it is numpy, whose roots and
   quotients are rounded as IEEE 754 demands, and sums are added up in one order;

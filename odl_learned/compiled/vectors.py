@@ -1,4 +1,4 @@
-"""Multiples and sums of rows ``(B, n)`` of real numbers in one pass: `solvers.updates`.
+"""Multiples and sums of rows ``(B, n)`` of real numbers in one pass: `solvers.arithmetic.updates`.
 
 Every row has a factor of its own. Columns from ``begin`` to ``end`` are computed. Products and sums
 are rounded one by one, as in the plain form, so that the bits are the same.

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from odl_learned import compiled
-from odl_learned.solvers.row_sums import row_products
+from odl_learned.solvers.arithmetic.row_sums import row_products
 
 #: Numbers of samples, or a boolean for each.
 Index = Sequence[int] | slice | np.ndarray | torch.Tensor

@@ -72,7 +72,7 @@ class _Sweep:
         return (self._apart if self._is_apart else self._together)(start, z)
 
     def _together(self, start, z):
-        from odl_learned.compiled.curved import together
+        from odl_learned.compiled.variation.curved import together
 
         x = self._x
         p, slope = torch.empty(self.field_shape, dtype=x.dtype), torch.empty_like(x)
@@ -83,7 +83,7 @@ class _Sweep:
                              lambda: self._means(sums))  # fmt: skip
 
     def _apart(self, start, z):
-        from odl_learned.compiled.curved import apart
+        from odl_learned.compiled.variation.curved import apart
 
         slope = torch.empty_like(self._x)
         weights = torch.empty(self.field_shape, dtype=slope.dtype)

@@ -22,11 +22,11 @@ from odl_learned.plotting.panels import (
     MARGIN,
     TITLE_SIZE,
     WIDTH,
+    checked_captions,
     checked_path,
     checked_window,
     largest,
     magnitude,
-    require_kind,
 )
 from odl_learned.validation import require_shape
 
@@ -110,19 +110,7 @@ def comparison(
     FileNotFoundError
         If the folder of ``path`` does not exist.
     """
-    require_kind("images", images, dict, "a dict of names and reconstructions")
-    require_kind("captions", captions or {}, dict, "a dict of names and lines")
-    for name, text in (("title", title), ("reference", reference), ("unit", unit)):
-        require_kind(name, text, str, "a string")
-    if not images or "truth" in images:
-        raise ValueError(
-            f"images has the names {list(images)}, expected at least one reconstruction and none "
-            "called 'truth', which is drawn first anyway."
-        )
-    captions = dict(captions or {})
-    unknown = sorted(set(captions) - {"truth", *images})
-    if unknown:
-        raise ValueError(f"captions has {unknown}, expected names among {['truth', *images]}.")
+    captions = checked_captions(images, captions, title=title, reference=reference, unit=unit)
     truth = magnitude("truth", truth)
     drawn = {name: magnitude(name, x, truth.shape) for name, x in images.items()}
     body = _checked_body(body, truth.shape)

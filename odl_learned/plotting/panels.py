@@ -55,6 +55,24 @@ def require_kind(name, value, kind, expected):
         raise TypeError(f"{name} is {type(value).__name__}, expected {expected}; convert it.")
 
 
+def checked_captions(images, captions, *, title, reference, unit):
+    """Return the captions as a dict; raise unless names and texts can be drawn."""
+    require_kind("images", images, dict, "a dict of names and reconstructions")
+    require_kind("captions", captions or {}, dict, "a dict of names and lines")
+    for name, text in (("title", title), ("reference", reference), ("unit", unit)):
+        require_kind(name, text, str, "a string")
+    if not images or "truth" in images:
+        raise ValueError(
+            f"images has the names {list(images)}, expected at least one reconstruction and none "
+            "called 'truth', which is drawn first anyway."
+        )
+    captions = dict(captions or {})
+    unknown = sorted(set(captions) - {"truth", *images})
+    if unknown:
+        raise ValueError(f"captions has {unknown}, expected names among {['truth', *images]}.")
+    return captions
+
+
 def checked_path(path):
     """Return a path of a file in a folder that exists."""
     require_kind("path", path, str | PathLike, "a path such as 'comparison.png'")

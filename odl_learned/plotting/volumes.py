@@ -21,10 +21,10 @@ from odl_learned.plotting.panels import (
     MARGIN,
     TITLE_SIZE,
     WIDTH,
+    checked_captions,
     checked_path,
     checked_window,
     largest,
-    require_kind,
 )
 from odl_learned.validation import is_finite_number, require_finite, require_shape, shown
 
@@ -94,19 +94,7 @@ def volume_comparison(
     >>> truth = data.random_trunk(X, np.random.default_rng(0))
     >>> figure = plotting.volume_comparison({"half": 0.5 * truth}, truth, "volumes.png")
     """
-    require_kind("images", images, dict, "a dict of names and reconstructions")
-    require_kind("captions", captions or {}, dict, "a dict of names and lines")
-    for name, text in (("title", title), ("reference", reference), ("unit", unit)):
-        require_kind(name, text, str, "a string")
-    if not images or "truth" in images:
-        raise ValueError(
-            f"images has the names {list(images)}, expected at least one reconstruction and none "
-            "called 'truth', which is drawn first anyway."
-        )
-    captions = dict(captions or {})
-    unknown = sorted(set(captions) - {"truth", *images})
-    if unknown:
-        raise ValueError(f"captions has {unknown}, expected names among {['truth', *images]}.")
+    captions = checked_captions(images, captions, title=title, reference=reference, unit=unit)
     sides = _checked_sides(sides, truth)
     truth = _volume("truth", truth)
     drawn = {name: _volume(name, x, truth.shape) for name, x in images.items()}

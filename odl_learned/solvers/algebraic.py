@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from array_api_compat import array_namespace
 
-from odl_learned.solvers.active import Active
+from odl_learned.solvers.arithmetic.active import Active
+from odl_learned.solvers.arithmetic.samples import Batch, Element, restricted
 from odl_learned.solvers.checks import per_sample
 from odl_learned.solvers.landweber import arithmetic_of
-from odl_learned.solvers.samples import Batch, Element, restricted
 from odl_learned.solvers.solution import DivergenceError, Solution
 from odl_learned.solvers.types import Data, Image, LinearMap, Numbers
 from odl_learned.validation import is_finite_number, require_count, shown

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from odl_learned.solvers.active import Active
+from odl_learned.solvers.arithmetic.active import Active
+from odl_learned.solvers.arithmetic.samples import restricted, samples_of
 from odl_learned.solvers.checks import (
     knows,
     per_sample,
@@ -14,7 +15,6 @@ from odl_learned.solvers.checks import (
 )
 from odl_learned.solvers.discrepancy import Discrepancy
 from odl_learned.solvers.landweber import GIVEN_STEP, GROWTH, UNKNOWN_STEP, _squared_norm
-from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError, Solution
 from odl_learned.solvers.types import Data, Image, LinearMap, Numbers, Proximable
 from odl_learned.validation import real_numbers, require_count

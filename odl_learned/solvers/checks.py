@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from odl_learned.solvers.row_sums import on_host
-from odl_learned.solvers.samples import Element, numbers_of
+from odl_learned.solvers.arithmetic.row_sums import on_host
+from odl_learned.solvers.arithmetic.samples import Element, numbers_of
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.validation import is_finite_number, require_positive, shown
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from odl_learned.solvers.active import Active
+from odl_learned.solvers.arithmetic.active import Active
+from odl_learned.solvers.arithmetic.samples import restricted, samples_of
 from odl_learned.solvers.checks import per_sample, require_alike, require_start
-from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError, Solution
 from odl_learned.solvers.stopping import confirmed
 from odl_learned.solvers.types import Image, Numbers

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from odl_learned.solvers.arithmetic.samples import restricted, samples_of
 from odl_learned.solvers.checks import require_start
-from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.types import Numbers, Point
 from odl_learned.validation import is_finite_number
 

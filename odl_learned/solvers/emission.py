@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from array_api_compat import array_namespace, to_device
 
-from odl_learned.solvers.active import Active
-from odl_learned.solvers.row_sums import on_host
-from odl_learned.solvers.samples import Element, restricted, samples_of
+from odl_learned.solvers.arithmetic.active import Active
+from odl_learned.solvers.arithmetic.row_sums import on_host
+from odl_learned.solvers.arithmetic.samples import Element, restricted, samples_of
 from odl_learned.solvers.solution import Solution
 from odl_learned.solvers.types import Data, Image, LinearOperator
 from odl_learned.validation import require_count, require_finite, require_positive, shown

@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from odl_learned.solvers.active import Active
+from odl_learned.solvers.arithmetic.active import Active
+from odl_learned.solvers.arithmetic.samples import restricted, samples_of
 from odl_learned.solvers.checks import per_sample, require_forward_operator, require_start
-from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError, Solution
 from odl_learned.solvers.types import Data, Image, LinearMap, Numbers
 from odl_learned.validation import is_finite_number, require_count, shown

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from odl_learned.solvers.active import Active
+from odl_learned.solvers.arithmetic.active import Active
+from odl_learned.solvers.arithmetic.samples import Element, restricted, samples_of
 from odl_learned.solvers.checks import (
     per_sample,
     require_adjoint,
@@ -12,7 +13,6 @@ from odl_learned.solvers.checks import (
     require_forward_operator,
     require_start,
 )
-from odl_learned.solvers.samples import Element, restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError, Solution
 from odl_learned.solvers.stopping import confirmed
 from odl_learned.solvers.types import Data, Image, LinearMap, Numbers

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from odl_learned.solvers.active import Active
+from odl_learned.solvers.arithmetic.active import Active
 
 
 def confirmed(samples, x0, maxiter, run, measure):

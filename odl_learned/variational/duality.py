@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from odl_learned.functionals import precise_value
-from odl_learned.solvers.samples import samples_of
+from odl_learned.solvers.arithmetic.samples import samples_of
 from odl_learned.variational.feasibility import (
     admissible,
     dual_values,

@@ -15,8 +15,8 @@ from array_api_compat import array_namespace, is_array_api_obj, to_device
 
 from odl_learned import compiled
 from odl_learned.functionals import precise_value
-from odl_learned.solvers.row_sums import on_host
-from odl_learned.solvers.samples import samples_of
+from odl_learned.solvers.arithmetic.row_sums import on_host
+from odl_learned.solvers.arithmetic.samples import samples_of
 
 
 def farthest_finite(values_at, size, eps):

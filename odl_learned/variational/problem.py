@@ -11,7 +11,7 @@ from odl.functionals import Functional
 
 from odl_learned.functionals import precise_value
 from odl_learned.operators import operator_norm
-from odl_learned.solvers.samples import restricted
+from odl_learned.solvers.arithmetic.samples import restricted
 from odl_learned.solvers.types import Data, Image, Point
 from odl_learned.validation import require_positive
 from odl_learned.variational.doors import require_element, require_numbers

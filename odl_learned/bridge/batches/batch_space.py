@@ -9,8 +9,8 @@ import torch
 
 from odl_learned.bridge.layouts.layout import layout_of
 from odl_learned.bridge.layouts.nested import Tensors
-from odl_learned.solvers.row_sums import euclidean
-from odl_learned.solvers.samples import samples_of
+from odl_learned.solvers.arithmetic.row_sums import euclidean
+from odl_learned.solvers.arithmetic.samples import samples_of
 
 
 class BatchSpace:
@@ -29,7 +29,7 @@ class BatchSpace:
     def inner(self, x: Tensors, y: Tensors) -> torch.Tensor:
         """``Re <x_b, y_b>`` in the weighted inner product, a tensor of shape ``(B,)``, float64.
 
-        On the CPU a sample has the same bits in a batch of any size (`solvers.samples`).
+        On the CPU a sample has the same bits in a batch of any size (`solvers.arithmetic.samples`).
         """
         weight = getattr(self.layout, "weight", None)
         if isinstance(weight, float):

@@ -15,7 +15,7 @@ def swept_gradient(x, factors):
     """Return ``c_i d_i x`` with side one, ``(*batch, 2, R, W)``, or None where no loop fits."""
     if not _can_sweep(x, factors):
         return None
-    from odl_learned.compiled.gradients import gradient
+    from odl_learned.compiled.variation.gradients import gradient
 
     out = x.new_empty((*x.shape[:-2], 2, *x.shape[-2:]))
     _sweep(gradient, _array(x, x.shape[-2:]), factors, _array(out, out.shape[-3:]), x)
@@ -26,7 +26,7 @@ def swept_divergence(p, factors):
     """Return the sum of ``c_i`` times backward differences, ``(*batch, R, W)``, or None."""
     if p.ndim < 3 or p.shape[-3] != 2 or not _can_sweep(p, factors):
         return None
-    from odl_learned.compiled.gradients import divergence
+    from odl_learned.compiled.variation.gradients import divergence
 
     out = p.new_empty((*p.shape[:-3], *p.shape[-2:]))
     _sweep(divergence, _array(p, p.shape[-3:]), factors, _array(out, out.shape[-2:]), out)

@@ -19,14 +19,14 @@ def can_sweep(x):
 
 def swept_forward(x):
     """``D x``, of shape ``(B, 2, R, W)``."""
-    from odl_learned.compiled.differences import forward
+    from odl_learned.compiled.variation.differences import forward
 
     return _swept(forward, (array(x),), (len(x), 2, *x.shape[1:]), x)
 
 
 def swept_adjoint(p, weights=None):
     """``D^T w p`` with weights of shape ``(B, 1, R, W)`` or ``(B, 2, R, W)``, or without."""
-    from odl_learned.compiled.differences import adjoint
+    from odl_learned.compiled.variation.differences import adjoint
 
     w = np.empty((0, 0, 0, 0), array(p.real[:0]).dtype) if weights is None else array(weights)
     return _swept(adjoint, (w, array(p)), (len(p), *p.shape[2:]), p)
@@ -34,14 +34,14 @@ def swept_adjoint(p, weights=None):
 
 def swept_neighbors(u, weights):
     """``S D^T w D S u`` with the signs of a checkerboard."""
-    from odl_learned.compiled.differences import neighbors
+    from odl_learned.compiled.variation.differences import neighbors
 
     return _swept(neighbors, (array(u), array(weights)), u.shape, u)
 
 
 def swept_hessian(p, z, scaled, bent, factor):
     """As `Transform.hessian`."""
-    from odl_learned.compiled.differences import hessian
+    from odl_learned.compiled.variation.differences import hessian
 
     s, b, p = array(scaled), array(bent), array(p)
     z = p[:0] if z is None else array(z)
@@ -50,7 +50,7 @@ def swept_hessian(p, z, scaled, bent, factor):
 
 def swept_follow(d, p, z, weight, ratio, most):
     """As `Transform.followed`."""
-    from odl_learned.compiled.differences import follow
+    from odl_learned.compiled.variation.differences import follow
 
     w = array(weight)
     parts = array(d), array(p), array(z), w, array(ratio), w.dtype.type(most)
@@ -59,7 +59,7 @@ def swept_follow(d, p, z, weight, ratio, most):
 
 def swept_weighted(weights, factor):
     """Return ``v -> D^T w D v + f v`` with weights ``(B, 2, R, W)``."""
-    from odl_learned.compiled.differences import weighted
+    from odl_learned.compiled.variation.differences import weighted
 
     w = array(weights)
     return lambda v: _swept(weighted, (array(v), w, w.dtype.type(factor)), v.shape, v)
@@ -67,7 +67,7 @@ def swept_weighted(weights, factor):
 
 def swept_follow_apart(d, p, z, weight, ratio, most):
     """As `Transform.followed` with components on their own, all of shape ``(B, 2, R, W)``."""
-    from odl_learned.compiled.differences import follow_apart
+    from odl_learned.compiled.variation.differences import follow_apart
 
     w = array(weight)
     parts = array(d), array(p), array(z), w, array(ratio), w.dtype.type(most)

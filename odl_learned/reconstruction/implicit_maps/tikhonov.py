@@ -15,7 +15,7 @@ from odl_learned.reconstruction.unrolled.data_gradient import (
 )
 from odl_learned.reconstruction.unrolled.proximal_gradient import step_size_of
 from odl_learned.solvers import Solution, conjugate_gradient
-from odl_learned.solvers.samples import samples_of
+from odl_learned.solvers.arithmetic.samples import samples_of
 from odl_learned.validation import require_count, require_positive
 
 

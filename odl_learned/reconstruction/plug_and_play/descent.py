@@ -9,9 +9,9 @@ from odl_learned.reconstruction.plug_and_play.answers import Answer, Monotone
 from odl_learned.reconstruction.plug_and_play.iteration import require_parts
 from odl_learned.reconstruction.plug_and_play.stopping import Below
 from odl_learned.solvers import Discrepancy
-from odl_learned.solvers.active import Active
+from odl_learned.solvers.arithmetic.active import Active
+from odl_learned.solvers.arithmetic.samples import numbers_of, restricted, samples_of
 from odl_learned.solvers.checks import knows, per_sample, require_start
-from odl_learned.solvers.samples import numbers_of, restricted, samples_of
 from odl_learned.solvers.types import Image, Numbers, Proximable, Smooth
 from odl_learned.validation import require_count, shown
 

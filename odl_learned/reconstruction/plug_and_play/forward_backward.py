@@ -10,8 +10,8 @@ from odl_learned.reconstruction.plug_and_play.denoisers import all_convex, firmn
 from odl_learned.reconstruction.plug_and_play.iteration import iterate, require_parts
 from odl_learned.reconstruction.plug_and_play.stopping import Below
 from odl_learned.solvers import Discrepancy
+from odl_learned.solvers.arithmetic.samples import restricted, samples_of
 from odl_learned.solvers.checks import known_constant, per_sample
-from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.types import Image, Numbers, Proximable, Smooth
 
 NOT_FIRM = ("nothing proves the denoiser to be firmly nonexpansive; CertifiedDenoiser does, for "

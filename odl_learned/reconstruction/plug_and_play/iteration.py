@@ -7,9 +7,9 @@ import numpy as np
 from odl_learned.reconstruction.plug_and_play.answers import Answer, Convergence
 from odl_learned.reconstruction.plug_and_play.stopping import Below
 from odl_learned.solvers import Discrepancy, DivergenceError
-from odl_learned.solvers.active import Active
+from odl_learned.solvers.arithmetic.active import Active
+from odl_learned.solvers.arithmetic.samples import restricted, samples_of
 from odl_learned.solvers.checks import knows, per_sample, require_start
-from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.validation import require_count, shown
 
 #: Steps that are this many times as long as both the first one and the first image have left the

@@ -16,8 +16,8 @@ from odl_learned.reconstruction.plug_and_play.forward_backward import Steps, gua
 from odl_learned.reconstruction.plug_and_play.iteration import iterate, require_parts
 from odl_learned.reconstruction.plug_and_play.stopping import Below
 from odl_learned.solvers import Discrepancy
+from odl_learned.solvers.arithmetic.samples import samples_of
 from odl_learned.solvers.checks import per_sample
-from odl_learned.solvers.samples import samples_of
 from odl_learned.solvers.types import Image, Numbers, Proximable
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from odl_learned.solvers.samples import numbers_of, restricted
+from odl_learned.solvers.arithmetic.samples import numbers_of, restricted
 from odl_learned.solvers.types import Numbers, Point
 from odl_learned.validation import is_finite_number, shown
 

@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 
-from odl_learned.solvers.active import Active
+from odl_learned.solvers.arithmetic.active import Active
+from odl_learned.solvers.arithmetic.samples import numbers_of, restricted, samples_of
 from odl_learned.solvers.checks import (
     knows,
     per_sample,
@@ -13,7 +14,6 @@ from odl_learned.solvers.checks import (
     require_gradient,
     require_start,
 )
-from odl_learned.solvers.samples import numbers_of, restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.validation import real_numbers, require_count, require_positive
 

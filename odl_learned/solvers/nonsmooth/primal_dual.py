@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from odl_learned.solvers.active import Active
+from odl_learned.solvers.arithmetic.active import Active
+from odl_learned.solvers.arithmetic.samples import restricted, samples_of
 from odl_learned.solvers.checks import per_sample, require_adjoint
 from odl_learned.solvers.nonsmooth.steps import AdaptiveSteps, StepRule
-from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError, Solution
 from odl_learned.solvers.types import CertifiedProblem, Numbers, Point
 from odl_learned.validation import require_count, shown

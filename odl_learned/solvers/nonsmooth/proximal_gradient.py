@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from odl_learned.solvers.arithmetic.samples import Batch, Element
 from odl_learned.solvers.discrepancy import Discrepancy
 from odl_learned.solvers.nonsmooth.forward_backward import Backtracking, ForwardBackward
-from odl_learned.solvers.samples import Batch, Element
 from odl_learned.solvers.solution import Solution
 from odl_learned.solvers.types import Image, Numbers, Proximable, Smooth
 

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from odl_learned.solvers.samples import Batch, Element
+from odl_learned.solvers.arithmetic.samples import Batch, Element
 from odl_learned.solvers.solution import DivergenceError
 from odl_learned.solvers.types import CertifiedProblem
 from odl_learned.validation import is_finite_number, require_positive

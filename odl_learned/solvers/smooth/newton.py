@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from odl_learned.solvers.active import Active
+from odl_learned.solvers.arithmetic.active import Active
+from odl_learned.solvers.arithmetic.samples import numbers_of, restricted, samples_of
 from odl_learned.solvers.checks import (
     known_constant,
     per_sample,
@@ -15,7 +16,6 @@ from odl_learned.solvers.checks import (
     require_start,
 )
 from odl_learned.solvers.conjugate_gradient import iterate
-from odl_learned.solvers.samples import numbers_of, restricted, samples_of
 from odl_learned.solvers.smooth.newton_model import NewtonModel
 from odl_learned.solvers.solution import DivergenceError, Solution
 from odl_learned.solvers.types import Image, Numbers, Smooth

@@ -1,7 +1,7 @@
 """The quadratic model of Newton's method: gradient, Hessian and preconditioner at an iterate."""
 
+from odl_learned.solvers.arithmetic.samples import restricted
 from odl_learned.solvers.checks import knows
-from odl_learned.solvers.samples import restricted
 
 
 class NewtonModel:

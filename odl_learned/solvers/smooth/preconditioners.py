@@ -7,7 +7,7 @@ import numpy as np
 import scipy.fft
 from array_api_compat import array_namespace
 
-from odl_learned.solvers.row_sums import on_host
+from odl_learned.solvers.arithmetic.row_sums import on_host
 from odl_learned.solvers.types import Image
 from odl_learned.validation import is_finite_number, require_count
 from odl_learned.weights import constant_weight

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from odl_learned.solvers.active import Active
+from odl_learned.solvers.arithmetic.active import Active
+from odl_learned.solvers.arithmetic.samples import restricted, samples_of
 from odl_learned.solvers.checks import (
     known_constant,
     knows,
@@ -13,7 +14,6 @@ from odl_learned.solvers.checks import (
     require_alike,
     require_start,
 )
-from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.solvers.solution import DivergenceError, Solution
 from odl_learned.solvers.types import Image, Numbers, Smooth
 from odl_learned.validation import require_count

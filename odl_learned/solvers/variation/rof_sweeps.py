@@ -74,10 +74,10 @@ class Sweeps:
     def _loops(self):
         """The compiled loops, and what those of volumes have to know."""
         if len(self._shape) == 2:
-            from odl_learned.compiled import rof
+            from odl_learned.compiled.variation import rof
 
             return rof, ()
-        from odl_learned.compiled import rof_volumes
+        from odl_learned.compiled.variation import rof_volumes
 
         return rof_volumes, (self._shape[-1],)
 

@@ -32,7 +32,7 @@ def advance(state, radii, numbers, height, count):
     count : int
         Of iterations.
     """
-    from odl_learned.compiled.tgv import sweep
+    from odl_learned.compiled.variation.tgv import sweep
 
     like, root = state[0][0], math.sqrt(2)
     numbers = np.array([*numbers, *(c / root for c in numbers[4:])], like.dtype)
@@ -79,7 +79,7 @@ def gap_and_value(state, radii, beta, factors, is_fixed, q):
     -------
     gap, value, zero_gap : numpy.ndarray of shape ``(N,)``
     """
-    from odl_learned.compiled.tgv_gap import adjoint, measure
+    from odl_learned.compiled.variation.tgv_gap import adjoint, measure
 
     y, u, v, r, q = (tuple(arrays) for arrays in (*state, q))
     (size, rows, columns), dtype = y[0].shape, y[0].dtype

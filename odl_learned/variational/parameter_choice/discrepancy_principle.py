@@ -22,8 +22,8 @@ from collections.abc import Callable
 import numpy as np
 
 from odl_learned.solvers import Discrepancy
+from odl_learned.solvers.arithmetic.samples import restricted, samples_of
 from odl_learned.solvers.checks import per_sample
-from odl_learned.solvers.samples import restricted, samples_of
 from odl_learned.validation import is_finite_number, require_method, require_positive, shown
 from odl_learned.variational.parameter_choice.search import Search, Trial
 from odl_learned.variational.parameter_choice.solving import (

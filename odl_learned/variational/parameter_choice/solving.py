@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from odl_learned.solvers import primal_dual
-from odl_learned.solvers.samples import samples_of
+from odl_learned.solvers.arithmetic.samples import samples_of
 from odl_learned.solvers.solution import Solution
 from odl_learned.solvers.types import CertifiedProblem, Numbers
 from odl_learned.validation import shown

@@ -35,7 +35,7 @@ def swept_gradient(term, x, g, with_slopes):
         ``f(x)``.
     slopes : tensor ``(N, R, W)`` or ``(0, 0, 0)``
     """
-    from odl_learned.compiled.smoothed_variation import gradient
+    from odl_learned.compiled.variation.smoothed_variation import gradient
 
     images, height = _array(x), _height(x.shape)
     blocks = -(-x.shape[1] // height)
@@ -51,7 +51,7 @@ def swept_gradient(term, x, g, with_slopes):
 
 def swept_hessian(term, x, h, g):
     """``g f''(x) h``, with images ``(N, R, W)`` and factors ``(N,)``."""
-    from odl_learned.compiled.smoothed_variation import hessian
+    from odl_learned.compiled.variation.smoothed_variation import hessian
 
     images, directions, height = _array(x), _array(h), _height(x.shape)
     products, blocks = np.empty_like(images), len(images) * -(-x.shape[1] // height)

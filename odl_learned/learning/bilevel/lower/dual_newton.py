@@ -3,9 +3,9 @@
 import numpy as np
 
 from odl_learned.energies.fixed_energy import take
-from odl_learned.solvers.active import Active
+from odl_learned.solvers.arithmetic.active import Active
+from odl_learned.solvers.arithmetic.samples import restricted, samples_of
 from odl_learned.solvers.conjugate_gradient import TRIALS, iterate
-from odl_learned.solvers.samples import restricted, samples_of
 
 INNER = 500
 PATIENCE = 30

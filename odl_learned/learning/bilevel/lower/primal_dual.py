@@ -11,8 +11,8 @@ from odl_learned.energies.fixed_energy import FixedEnergy
 from odl_learned.energies.transforms.transform import group_squares
 from odl_learned.energies.variation_energy import VariationEnergy
 from odl_learned.learning.bilevel.lower.lower_solvers import OwnSolver
-from odl_learned.solvers.active import Active
-from odl_learned.solvers.samples import restricted, samples_of
+from odl_learned.solvers.arithmetic.active import Active
+from odl_learned.solvers.arithmetic.samples import restricted, samples_of
 from odl_learned.solvers.solution import Solution
 from odl_learned.validation import require_count
 

@@ -52,14 +52,14 @@ def _one_by_one(loop, geometry, x, source, target):
 
 
 def _project(geometry, x, out):
-    from odl_learned.compiled import cone
+    from odl_learned.compiled.rays import cone
 
     shares = _shares(math.prod(geometry.target[:2]), out.size)
     compiled.run_all(cone.project, [(x, *geometry.arrays, *share, out) for share in shares])
 
 
 def _backproject(geometry, y, out):
-    from odl_learned.compiled import cone
+    from odl_learned.compiled.rays import cone
 
     shares = _shares(geometry.source[0], y.size)
     compiled.run_all(cone.backproject, [(y, *geometry.arrays, *share, out) for share in shares])

@@ -140,7 +140,7 @@ def backprojected(shadows: ConeShadows, y: np.ndarray) -> np.ndarray:
     padded, plane = np.pad(y, ((0, 0), (1, 2), (1, 2))), shadows.plane
     total = np.empty((len(plane.x), len(plane.y), len(shadows.z)), y.dtype)
     if is_available():
-        from odl_learned.compiled.cone_backprojection import TILE, backproject
+        from odl_learned.compiled.rays.cone_backprojection import TILE, backproject
 
         slabs = -(-len(plane.x) // TILE)
         run_all(backproject, [
@@ -165,7 +165,7 @@ def spread(shadows: ConeShadows, x: np.ndarray) -> np.ndarray:
     plane, count = shadows.plane, shadows.count
     result = np.empty((len(plane.maps), plane.bins, count), x.dtype)
     if is_available():
-        from odl_learned.compiled.cone_backprojection import spread as compiled_spread
+        from odl_learned.compiled.rays.cone_backprojection import spread as compiled_spread
 
         x = np.ascontiguousarray(x)
         run_all(compiled_spread, [

@@ -97,7 +97,7 @@ def backprojected(shadows: PlaneShadows, y: np.ndarray) -> np.ndarray:
     padded = np.pad(y, ((0, 0), (1, 2), *[(0, 0)] * (y.ndim - 2)))
     total = np.zeros((len(shadows.x), len(shadows.y), *y.shape[2:]))
     if is_available():
-        from odl_learned.compiled import plane_backprojection as loops
+        from odl_learned.compiled.rays import plane_backprojection as loops
 
         loop = loops.backproject if y.ndim == 2 else loops.backproject_slices
         run_all(loop, [
@@ -119,7 +119,7 @@ def spread(shadows: PlaneShadows, x: np.ndarray) -> np.ndarray:
         return np.stack([spread(shadows, part) for part in np.moveaxis(x, 2, 0)], axis=2)
     result = np.empty((views, n, *x.shape[2:]))
     if is_available():
-        from odl_learned.compiled import plane_backprojection as loops
+        from odl_learned.compiled.rays import plane_backprojection as loops
 
         loop = loops.spread if x.ndim == 2 else loops.spread_slices
         x = np.ascontiguousarray(x)

@@ -40,7 +40,7 @@ class NarrowMatrix:
 
         Columns are added up in the order of the matrix, as by SciPy, with the same bits.
         """
-        from odl_learned.compiled import sparse
+        from odl_learned.compiled.rays import sparse
 
         loop = {1: sparse.by_one, 4: sparse.by_four, 8: sparse.by_eight}[x.shape[1]]
         out = np.empty((self.shape[0], x.shape[1]), np.float32)

@@ -12,7 +12,7 @@ import torch
 
 from odl_learned.regularizers.generative.precision.precision import Precision
 from odl_learned.regularizers.generative.precision.samples import Samples, TensorMap
-from odl_learned.solvers.samples import restricted
+from odl_learned.solvers.arithmetic.samples import restricted
 from odl_learned.validation import (
     require_method,
     require_nonnegative,

@@ -13,7 +13,7 @@ from odl_learned.regularizers.generative.precision.precision import Precision
 from odl_learned.regularizers.generative.precision.preconditioners import Shifted, require_images
 from odl_learned.regularizers.generative.precision.samples import TensorMap
 from odl_learned.solvers import Solution, conjugate_gradient
-from odl_learned.solvers.samples import restricted
+from odl_learned.solvers.arithmetic.samples import restricted
 from odl_learned.validation import require_method, require_positive
 
 

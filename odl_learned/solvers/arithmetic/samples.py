@@ -20,9 +20,9 @@ import numpy as np
 from array_api_compat import is_array_api_obj
 from numpy.typing import ArrayLike
 
-from odl_learned.solvers.batch_samples import Batch
-from odl_learned.solvers.element_samples import Element
-from odl_learned.solvers.row_sums import on_host
+from odl_learned.solvers.arithmetic.batch_samples import Batch
+from odl_learned.solvers.arithmetic.element_samples import Element
+from odl_learned.solvers.arithmetic.row_sums import on_host
 from odl_learned.solvers.types import Point
 
 #: A functional, operator or problem.

@@ -1,7 +1,7 @@
 """The duality gap of `solvers.variation.tgv_gap` in two sweeps over the rows of images.
 
-Arrays as in `compiled.tgv`; ``factors`` are ``c_0, c_1`` and these times the root of a half. Rows
-are numbered through all images.
+Arrays as in `compiled.variation.tgv`; ``factors`` are ``c_0, c_1`` and these times the root of a
+half. Rows are numbered through all images.
 """
 
 import math

@@ -5,9 +5,9 @@ With ``p = D x`` and the weight and curvature ``w, k`` of the potential, the Hes
 ``D^T (s + b p p^T) D`` without one, ``b = alpha k``. After a step from ``x'`` that is ``z = w' p +
 (k' / w') z' <p', p - p'>``, divided by lengths above ``most``.
 
-Images are ``(N, R, W)``, fields ``(N, 2, R, W)``, with differences as in `compiled.differences`.
-Images are cut into blocks of rows, numbered through all images. A block computes the row before
-itself once more.
+Images are ``(N, R, W)``, fields ``(N, 2, R, W)``, with differences as in
+`compiled.variation.differences`. Images are cut into blocks of rows, numbered through all
+images. A block computes the row before itself once more.
 """
 
 import math

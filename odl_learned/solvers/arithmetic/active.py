@@ -14,7 +14,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from odl_learned.solvers.samples import Batch, Element
+from odl_learned.solvers.arithmetic.samples import Batch, Element
 from odl_learned.solvers.solution import Solution
 from odl_learned.solvers.types import Image, Point
 

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from odl_learned.solvers import updates
-from odl_learned.solvers.safe_norms import SAFE, safe_factor
+from odl_learned.solvers.arithmetic import updates
+from odl_learned.solvers.arithmetic.safe_norms import SAFE, safe_factor
 from odl_learned.solvers.types import Numbers, Points
 
 

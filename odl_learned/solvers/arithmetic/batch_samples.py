@@ -6,9 +6,9 @@ import numpy as np
 from array_api_compat import array_namespace, to_device
 from numpy.typing import ArrayLike
 
-from odl_learned.solvers import updates
-from odl_learned.solvers.row_sums import euclidean, on_host
-from odl_learned.solvers.safe_norms import SAFE, safe_factor
+from odl_learned.solvers.arithmetic import updates
+from odl_learned.solvers.arithmetic.row_sums import euclidean, on_host
+from odl_learned.solvers.arithmetic.safe_norms import SAFE, safe_factor
 from odl_learned.solvers.types import Numbers, Points
 
 

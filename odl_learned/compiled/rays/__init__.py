@@ -1,0 +1,1 @@
+"""Loops along rays: projections, backprojections, and products with their matrices."""

@@ -1,0 +1,1 @@
+"""Loops over neighboring pixels: total variation, its generalization, differences."""

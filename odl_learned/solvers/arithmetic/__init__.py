@@ -1,0 +1,1 @@
+"""The arithmetic that solvers share, for elements and for batches whose samples stop alone."""

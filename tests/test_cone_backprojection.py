@@ -187,6 +187,8 @@ def test_other_trajectories_are_refused():
     ):
         with pytest.raises(NotImplementedError, match=pattern):
             operators.fbp(scan(**options))
+    with pytest.raises(ValueError, match="source of view 0 in the plane of its detector"):
+        operators.fbp(scan(src_to_det_init=(1, 0, 0)))  # the columns of ODL's default lie along it
     with pytest.raises(ValueError, match="arc of 200 degrees, expected at least 2"):
         operators.fbp(scan(arc(200)))
 

@@ -348,6 +348,20 @@ def test_errors():
         operators.scanned_cone_beam(VOLUME, [0, 1], 4.0, 3.0, (3, 3), (1.0, 1.0))
     with pytest.raises(ValueError, match="as degrees are; expected radians"):
         operators.scanned_cone_beam(VOLUME, [0, 90, 180], 4.0, 6.0, (3, 3), (1.0, 1.0))
+    with pytest.raises(ValueError, match="more than two turns in radians"):
+        operators.scanned_cone_beam(VOLUME, 0.9 * np.arange(20), 4.0, 6.0, (3, 3), (1.0, 1.0))
+    with pytest.raises(ValueError, match=r"det_shape is 3\.0; expected a positive integer"):
+        operators.scanned_cone_beam(VOLUME, [0, 1], 4.0, 6.0, (3.0, 3), (1.0, 1.0))
+
+
+def test_pairs_may_be_arrays():
+    scans = [operators.scanned_cone_beam(VOLUME, [0, 1], 4.0, 6.0, kind((5, 4)), kind((0.5, 0.4)),
+                                         kind((1.0, 2.5))) for kind in (tuple, np.array)]
+    circles = [operators.cone_beam_ray_transform(VOLUME, 4, 4.0, 2.0, kind((5, 4)), kind((2.0, 1)),
+                                                 kind((0.5, 0))) for kind in (tuple, np.array)]
+    for one, two in (scans, circles):
+        assert one.range == two.range
+        assert np.array_equal(one(VOLUME.one()).asarray(), two(VOLUME.one()).asarray())
 
 
 def test_rows_of_the_matrix_are_independent():

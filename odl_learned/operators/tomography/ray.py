@@ -108,7 +108,8 @@ def require_scan(space, ndim, num_angles, *num_bins):
             "ASTRA projects square pixels. Choose the shape in proportion to the sides of the "
             "domain."
         )
-    for name, number in (("num_angles", num_angles), *(("num_bins", n) for n in num_bins)):
+    bins = "num_bins" if 2 in ndims else "det_shape"
+    for name, number in (("num_angles", num_angles), *((bins, n) for n in num_bins)):
         if number is None and name == "num_bins":
             continue
         is_whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)

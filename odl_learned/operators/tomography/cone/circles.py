@@ -25,9 +25,10 @@ def cone_beam_ray_transform(
 
     as `fan_beam_ray_transform`, with a flat detector that turns with the source about the third
     axis, and climbs with it: ``z = pitch (phi / (2 pi) - turns / 2)`` for ``phi`` from 0 to
-    ``2 pi turns``. On the CPU it is Joseph's projector, with an exact adjoint
-    (`cone.joseph`), compiled where numba is installed (the extra ``fast``) and slow without. Where
-    ASTRA finds a CUDA device, ASTRA computes, whose adjoint is approximate.
+    ``2 pi turns``. Rays pass through a detector that lies within the volume. On the CPU it is
+    Joseph's projector, with an exact adjoint (`cone.joseph`), compiled where numba is installed
+    (the extra ``fast``) and slow without. Where ASTRA finds a CUDA device, ASTRA computes, whose
+    adjoint is approximate.
 
     Parameters
     ----------
@@ -87,10 +88,11 @@ def cone_beam_ray_transform(
     >>> print(A.range.shape)
     (4, 9, 9)
     """
-    for name, pair in (("det_shape", det_shape), ("det_half_widths", det_half_widths)):
-        if pair is not None:
-            require_pair(name, pair)
-    require_pair("det_center", det_center)
+    if det_shape is not None:
+        det_shape = require_pair("det_shape", det_shape)
+    if det_half_widths is not None:
+        det_half_widths = require_pair("det_half_widths", det_half_widths)
+    det_center = require_pair("det_center", det_center)
     require_scan(space, 3, num_angles, *(det_shape or ()))
     radius = cylinder_radius(space)
     require_circles(src_radius, det_radius, radius)
@@ -129,10 +131,11 @@ def cylinder_radius(space):
 
 
 def require_pair(name, pair):
-    """Raise TypeError unless this is a pair."""
-    if not (isinstance(pair, tuple | list) and len(pair) == 2):
+    """Return a pair as a tuple, and raise TypeError if it is none."""
+    if not (isinstance(pair, tuple | list | np.ndarray) and np.shape(pair) == (2,)):
         raise TypeError(f"{name} is {shown(pair)}, expected two numbers, along the circle and "
                         "along its axis.")
+    return tuple(pair)
 
 
 def _shadow(space, src_radius, length, radius, pitch):

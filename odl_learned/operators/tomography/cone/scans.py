@@ -15,7 +15,7 @@ from odl_learned.operators.tomography.cone.circles import (
 )
 from odl_learned.operators.tomography.divergent_rays import require_circles
 from odl_learned.operators.tomography.ray import require_scan
-from odl_learned.operators.tomography.scans import require_behind, views_of
+from odl_learned.operators.tomography.scans import LARGEST_SPAN, require_behind, views_of
 from odl_learned.validation import is_finite_number, require_positive, shown
 
 
@@ -32,14 +32,16 @@ def scanned_cone_beam(
 
     with the source ``a`` at the distance ``R`` from the axis of rotation, the third one, and a flat
     detector at the distance ``D`` from the source, both at the height
-    ``z = z_0 + pitch (phi - phi_0) / (2 pi)``. See `cone_beam_ray_transform` for who computes.
+    ``z = z_0 + pitch (phi - phi_0) / (2 pi)``. Rays pass through a detector that lies within the
+    volume. See `cone_beam_ray_transform` for who computes.
 
     Parameters
     ----------
     space : 3D float32 ``uniform_discr`` space
         Volumes, in the length unit of the scanner.
     angles : array of float, shape (V,)
-        Angle of each view in radians, increasing, in the order of the data; on a helix, all turns.
+        Angle of each view in radians, increasing, in the order of the data: of a
+        circle two turns at most, of a helix all turns.
     source_to_axis : float
         The distance ``R``, in the unit of the space, larger than that of every voxel.
     source_to_detector : float
@@ -87,9 +89,9 @@ def scanned_cone_beam(
     >>> print(A.range.shape)
     (3, 9, 5)
     """
-    views = views_of(angles, math.inf)
-    for name, pair in (("det_shape", det_shape), ("bin_sides", bin_sides)):
-        require_pair(name, pair)
+    views = views_of(angles, LARGEST_SPAN if np.all(pitch == 0) else math.inf)
+    det_shape = require_pair("det_shape", det_shape)
+    bin_sides = require_pair("bin_sides", bin_sides)
     require_scan(space, 3, len(views), *det_shape)
     for side in bin_sides:
         require_positive("bin_sides", side)
@@ -97,7 +99,7 @@ def scanned_cone_beam(
     require_circles(source_to_axis, source_to_detector - source_to_axis, cylinder_radius(space))
     if axis_bins is None:
         axis_bins = tuple((number - 1) / 2 for number in det_shape)
-    require_pair("axis_bins", axis_bins)
+    axis_bins = require_pair("axis_bins", axis_bins)
     numbers = [("axis_bins", place) for place in axis_bins]
     for name, number in (*numbers, ("pitch", pitch), ("start_height", start_height)):
         if not is_finite_number(number):

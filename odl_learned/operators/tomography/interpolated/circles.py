@@ -4,7 +4,7 @@ import numpy as np
 from odl.applications import tomo
 
 from odl_learned.operators.tomography.cone.rays import ConeRays, cone_rays
-from odl_learned.operators.tomography.interpolated.flat_rays import FanRays, fan_rays
+from odl_learned.operators.tomography.interpolated.flat_rays import FanRays, fan_of, fan_rays
 
 #: Relative deviation of sources and detectors from a circle and its axis that counts as none.
 ROUND = 1e-6
@@ -18,6 +18,8 @@ def circular_fan(geometry: tomo.FanBeamGeometry) -> FanRays:
     ------
     NotImplementedError
         If the detector is curved, or the source leaves its circle.
+    ValueError
+        If a source is in the line of its detector.
     """
     if geometry.det_curvature_radius is not None:
         raise NotImplementedError(
@@ -26,6 +28,7 @@ def circular_fan(geometry: tomo.FanBeamGeometry) -> FanRays:
         )
     rays = fan_rays(geometry)
     _require_circle(rays.sources - geometry.translation)
+    _require_in_front(rays)
     return rays
 
 
@@ -37,6 +40,8 @@ def circular_cone(geometry: tomo.ConeBeamGeometry) -> ConeRays:
     NotImplementedError
         If the detector is curved, the source leaves a circle about a line parallel to the third
         axis, or the axes of the detector are not across and along that line.
+    ValueError
+        If a source is in the plane of its detector.
     """
     rays, axis = cone_rays(geometry), np.asarray(geometry.axis, dtype=float)
     if abs(axis[2]) < 1 - ROUND:
@@ -58,7 +63,19 @@ def circular_cone(geometry: tomo.ConeBeamGeometry) -> ConeRays:
             "across and along the axis of rotation, expected none, det_axes_init=((1, 0, 0), "
             "(0, 0, 1)): the filter runs along its first axis. Interpolate the data to such a "
             "detector. " + _OTHERWISE)
+    _require_in_front(fan_of(rays))
     return rays
+
+
+def _require_in_front(rays):
+    """Raise ValueError if a detector is seen edge on: all of its rays are the same one."""
+    far = np.linalg.norm(rays.corners - rays.sources, axis=1)
+    edge_on = rays.distances <= ROUND * far
+    if np.any(edge_on):
+        raise ValueError(
+            f"forward_op has the source of view {int(np.argmax(edge_on))} in the plane of its "
+            "detector, expected it in front: rays do not fan out. A geometry with src_to_det_init "
+            "needs det_axis_init or det_axes_init across it.")
 
 
 def _require_circle(arms):

@@ -11,6 +11,7 @@ import pytest
 
 from odl_learned import data, functionals, operators, solvers
 from odl_learned.__main__ import main
+from odl_learned.commands import reconstruct, scan_files
 from odl_learned.commands.learn import alpha as learn_alpha
 from odl_learned.commands.learn import images, results
 from odl_learned.metrics import relative_error
@@ -110,10 +111,10 @@ def test_reconstruct_takes_the_parameter_of_its_own_geometry_alone(folder, capsy
     np.save(scan, y.asarray())
     options = ["--operator", "parallel", "--geometry", str(toml)]
     assert learn("alpha", folder, *options, "--scan", str(scan), "--noise-level", str(NOISE)) == 0
-    assert "--alpha-from" in capsys.readouterr().out
+    assert "--operator parallel --geometry TOML --alpha-from" in capsys.readouterr().out
     learned = out / "alpha_parallel.json"
-    reconstruct = ["reconstruct", str(scan), *options, "--out", str(out), "--json"]
-    assert main([*reconstruct, "--alpha-from", str(learned)]) == 0
+    command = ["reconstruct", str(scan), *options, "--out", str(out), "--json"]
+    assert main([*command, "--alpha-from", str(learned)]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["parameter"] == "learned"
     assert found["alpha"] == json.loads(learned.read_text())["alpha"]
@@ -123,10 +124,52 @@ def test_reconstruct_takes_the_parameter_of_its_own_geometry_alone(folder, capsy
                        (["--alpha", "1"], None)):  # fmt: skip
         if told is None:
             with pytest.raises(SystemExit):
-                main([*reconstruct, "--alpha-from", str(learned), *more])
+                main([*command, "--alpha-from", str(learned), *more])
         else:
-            assert main([*reconstruct, "--alpha-from", str(learned), *more]) == 2
+            assert main([*command, "--alpha-from", str(learned), *more]) == 2
             assert told in capsys.readouterr().err
+
+
+def test_scans_with_equal_ranges_and_other_rays_are_told_apart():
+    X = odl.uniform_discr([-8, -8], [8, 8], (8, 8), dtype="float32")
+    even = np.deg2rad(6.0 * np.arange(60))
+    uneven = even.copy()
+    uneven[10] += 0.01
+    moved = uneven.copy()
+    moved[30] += 0.01
+
+    def fan(angles, source_to_axis=50):
+        return operators.scanned_fan_beam(X, angles, source_to_axis, 90, 12, 3.0)
+
+    def differ(first, second):
+        assert results.described(first.range) == results.described(second.range)
+        first, second = (results.rays(each) for each in (first, second))
+        return [name for name in first if first[name] != second[name]]
+
+    assert differ(fan(even), fan(even)) == []
+    assert differ(fan(even), fan(even, 40)) == ["distances"]
+    assert differ(fan(uneven), fan(moved)) == ["angles"]
+    assert results.rays(odl.IdentityOperator(X)) == {}
+    assert json.loads(json.dumps(results.rays(fan(uneven)))) == results.rays(fan(uneven))
+
+
+def test_a_fan_with_other_distances_is_refused(tmp_path):
+    X = odl.uniform_discr([-8, -8], [8, 8], (8, 8), dtype="float32")
+
+    def scan(source_to_axis):
+        A = operators.scanned_fan_beam(X, np.deg2rad(6.0 * np.arange(60)), source_to_axis, 90, 12,
+                                       3.0)
+        return scan_files.Scan(A, None, None, None, 1.0, None)
+
+    A = scan(50).forward_op
+    results.write(tmp_path / "alpha.json", "alpha", {
+        "operator": "fan", "method": "tv", "alpha": 0.5, "noise_level": 1.0,
+        "domain": results.described(A.domain), "range": results.described(A.range),
+        "rays": results.rays(A)})  # fmt: skip
+    path = tmp_path / "alpha.json"
+    assert reconstruct.learned_alpha(path, "fan", "tv", scan(50), None) == 0.5
+    with pytest.raises(ValueError, match="learned for other distances of the scan"):
+        reconstruct.learned_alpha(path, "fan", "tv", scan(40), None)
 
 
 def test_lines_are_learned_and_reconstruct_leaves_out_the_others(folder, capsys):

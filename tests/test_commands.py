@@ -182,6 +182,8 @@ def test_checks_of_own_operators(own_operators, capsys):
     assert main(["check", "own_operators:wrong", "--json"]) == 1
     found = {each["check"]: each for each in records(capsys)["checks"]}
     assert not found["adjoint"]["holds"] and found["linear"]["holds"]
+    told = found["module gradients"]["failure"]
+    assert "numerical" in told and "analytical" in told and len(told) < 300, told  # no matrices
     assert main(["check", "own_operators:net", "--example", "2"]) == 0
 
 
@@ -190,13 +192,27 @@ def test_checks_of_own_operators(own_operators, capsys):
     (["own_operators:"], "names no object"),
     (["no_such_module:x"], "cannot be imported"),
     (["own_operators:god"], "own_operators has no 'god'; it has Wrong, good"),
-    (["own_operators:number"], "is a int; expected an ODL operator"),
+    (["own_operators:number"], "is of type int; expected an ODL operator"),
     (["own_operators:needs"], "called without arguments"),
     (["own_operators:net"], "add --example"),
     (["own_operators:good", "--example", "3"], "is for torch modules"),
 ])  # fmt: skip
 def test_what_cannot_be_checked_is_told(arguments, told, own_operators, capsys):
     assert main(["check", *arguments]) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source, told", [
+    ("import odl\nop = odl.NoSuchOperator(3)", "no attribute 'NoSuchOperator'"),
+    ("one = 1\none / 0", "ZeroDivisionError: division by zero (failing_module.py, line 2)"),
+    ("def f(:", "SyntaxError: invalid syntax (failing_module.py, line 1)"),
+])  # fmt: skip
+def test_modules_that_fail_on_import_are_what_cannot_be_done(
+        source, told, tmp_path, monkeypatch, capsys):
+    (tmp_path / "failing_module.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["check", "failing_module:f"]) == 2
     assert told in capsys.readouterr().err
 
 

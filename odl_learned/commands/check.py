@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import sys
+import traceback
 
 SUMMARY = "check identities that an operator, functional or torch module must satisfy"
 
@@ -79,9 +80,9 @@ def load(target):
         sys.path.insert(0, os.getcwd())
     try:
         obj = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ValueError(f"module {module_name!r} cannot be imported from {os.getcwd()}: {error}"
-                         ) from error
+    except Exception as error:  # of the user's module, of any kind
+        raise ValueError(f"module {module_name!r} cannot be imported from {os.getcwd()}: "
+                         f"{type(error).__name__}: {error}{where(error)}") from error
     for name in path.split("."):
         if not hasattr(obj, name):
             raise ValueError(f"{module_name} has no {path!r}; it has "
@@ -95,9 +96,17 @@ def load(target):
             raise ValueError(f"{target} was called without arguments to make an operator: {error}"
                              ) from error
     if not isinstance(obj, kinds):
-        raise ValueError(f"{target} is a {type(obj).__name__}; expected an ODL operator or "
+        raise ValueError(f"{target} is of type {type(obj).__name__}; expected an ODL operator or "
                          "functional, a torch module, or a function that makes one.")
     return obj
+
+
+def where(error):
+    """The file and line that raised an error, unless it tells them itself or none is the user's."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    if isinstance(error, (ImportError, SyntaxError)):
+        return ""
+    return f" ({os.path.basename(frame.filename)}, line {frame.lineno})"
 
 
 def public_names(obj):

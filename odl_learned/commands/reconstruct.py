@@ -118,12 +118,12 @@ def learned_alpha(path, operator, method, scan, level):
     Raises
     ------
     ValueError
-        If operator, method, pixels or views are others.
+        If operator, method, pixels, views or distances are others.
     """
     from odl_learned.validation import require_positive
 
     found = results.read(path, "alpha", ("operator", "method", "alpha", "domain", "range",
-                                         "noise_level"))
+                                         "rays", "noise_level"))
     here = {"operator": operator, "method": method,
             "domain": results.described(scan.forward_op.domain),
             "range": results.described(scan.forward_op.range)}  # fmt: skip
@@ -132,6 +132,12 @@ def learned_alpha(path, operator, method, scan, level):
             raise ValueError(
                 f"the parameter in {path} was learned for the {name} {found[name]}, and this is "
                 f"{value}; learn it with --scan of this file, or pass what you mean by --alpha.")
+    for name, value in results.rays(scan.forward_op).items():
+        if found["rays"].get(name) != value:
+            raise ValueError(
+                f"the parameter in {path} was learned for other {name} of the scan; compare the "
+                "files of --geometry, learn it with --scan of this file, or pass what you mean by "
+                "--alpha.")
     if level is not None and not math.isclose(level, found["noise_level"], rel_tol=0.1):
         print(f"note: {path} was learned with the noise level {found['noise_level']:.4g}, and here "
               f"it is {level:.4g}.", file=sys.stderr)

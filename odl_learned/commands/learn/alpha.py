@@ -59,6 +59,7 @@ def run(arguments):
     entries = {
         "operator": arguments.operator, "method": "tv", "alpha": alpha,
         "domain": results.described(A.domain), "range": results.described(A.range),
+        "rays": results.rays(A),
         "noise_level": task.noise_level, "training_error": found.value,
         "bound": results.finite(found.value_bound), "reason": found.reason,
         "first_guess": {"alpha": guess, "training_error": guessed_error},
@@ -83,8 +84,9 @@ def run(arguments):
         print(f"import json; alpha = json.load(open({str(path)!r}))[\"alpha\"]\n"
               "problem = variational.tv_problem(A, functionals.l2_fidelity(y), alpha)")
         if arguments.operator != "denoising":
-            print(f"or: odl-learned reconstruct FILE --operator {arguments.operator} --alpha-from "
-                  f"{path}")
+            geometry = "" if arguments.operator == "fastmri" else "--geometry TOML "
+            print(f"or: odl-learned reconstruct FILE --operator {arguments.operator} {geometry}"
+                  f"--alpha-from {path}")
     return 0 if certified else 1
 
 

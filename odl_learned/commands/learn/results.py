@@ -8,6 +8,8 @@ from pathlib import Path
 ENDED = ("gradient", "decrease", "rounding")
 #: The certificate of a value is worth something up to this part of it.
 SHARE = 1e-2
+#: Decimals to which angles and distances of scans are compared.
+DIGITS = 6
 
 
 def write(path, kind, entries):
@@ -44,6 +46,20 @@ def read(path, kind, keys):
 def described(space):
     """What a space is, as text that is equal where spaces are: shape, extent and components."""
     return " ".join(repr(space).split())
+
+
+def rays(forward_op):
+    """What spaces do not tell of a ray transform: its angles in radians, and its distances.
+
+    Two fans with other distances have equal ranges, and the text of a range leaves out angles that
+    are not uniform. Of other operators there is nothing to tell.
+    """
+    geometry = getattr(forward_op, "geometry", None)
+    if geometry is None:
+        return {}
+    distances = [getattr(geometry, name, None) for name in ("src_radius", "det_radius")]
+    return {"angles": [round(float(angle), DIGITS) for angle in geometry.angles],
+            "distances": [None if d is None else round(float(d), DIGITS) for d in distances]}
 
 
 def certificate(value, bound):

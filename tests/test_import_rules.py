@@ -129,7 +129,7 @@ def test_rooms_of_bilevel_learning_lie_above_each_other(path):
     assert list(bilevel_violations(room, path.read_text())) == []
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "compiled").glob("[!_]*.py")),
+@pytest.mark.parametrize("path", sorted((PACKAGE / "compiled").rglob("[!_]*.py")),
                          ids=lambda path: path.name)
 def test_files_of_loops_are_complete_in_themselves(path):
     # numba keeps machine code until the file of a loop changes, not those it takes loops from

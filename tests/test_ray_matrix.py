@@ -86,3 +86,11 @@ def test_the_warning_of_the_bridge_points_at_its_caller(monkeypatch):
         with pytest.warns(RuntimeWarning, match="SPARSE_LIMIT to change") as said:
             as_module(expression)
         assert {w.filename for w in said} == {__file__}
+
+
+def test_volumes_are_told_where_to_go():
+    volumes = odl.uniform_discr([-1] * 3, [1] * 3, (4, 4, 4), dtype="float32")
+    flat = odl.uniform_partition([-2, -1], [2, 1], (6, 4))
+    beams = tomo.Parallel3dAxisGeometry(odl.uniform_partition(0, 3, 3), flat)
+    with pytest.raises(TypeError, match="has 3 dimensions, expected 2; volumes have StackedImpl"):
+        tomo.RayTransform(volumes, beams, impl=MatrixImpl)(volumes.one())

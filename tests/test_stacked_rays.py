@@ -216,6 +216,8 @@ def test_what_is_no_slice_is_refused():
         "turns about .0, 0, -1.": tomo.Parallel3dAxisGeometry(ANGLES, detector, axis=(0, 0, -1)),
         "stacked along .0, 0, -1.": tomo.Parallel3dAxisGeometry(
             ANGLES, detector, det_axes_init=((1, 0, 0), (0, 0, -1))),
+        "rows along .0.8, 0, 0.6.": tomo.Parallel3dAxisGeometry(
+            ANGLES, detector, det_axes_init=((0.8, 0, 0.6), (0, 0, 1))),
         "5 rows": tomo.Parallel3dAxisGeometry(
             ANGLES, BINS.append(odl.uniform_partition(-0.5, 0.7, 5))),
         "rows from -0.34": tomo.Parallel3dAxisGeometry(

@@ -30,6 +30,9 @@ class MatrixImpl:
     """
 
     def __init__(self, geometry, vol_space, proj_space):
+        if vol_space.ndim != 2:
+            raise TypeError(f"vol_space has {vol_space.ndim} dimensions, expected 2; volumes have "
+                            "StackedImpl for parallel beams and JosephImpl for cone beams.")
         self.geometry, self.vol_space, self.proj_space = geometry, vol_space, proj_space
         self._computer = None
 

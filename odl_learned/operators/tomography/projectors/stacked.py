@@ -89,11 +89,12 @@ def plane_between(vol_space, proj_space, geometry):
                                   f"Parallel3dAxisGeometry. {_OTHERWISE}")
     across, along = geometry.det_axes_init
     if not (np.allclose(geometry.axis, (0, 0, 1), rtol=0, atol=1e-9)
-            and np.allclose(along, (0, 0, 1), rtol=0, atol=1e-9)):
+            and np.allclose(along, (0, 0, 1), rtol=0, atol=1e-9) and abs(across[2]) <= 1e-9):
         raise NotImplementedError(
             f"the geometry turns about {_numbers(geometry.axis)} with detector rows along "
             f"{_numbers(across)} that are stacked along {_numbers(along)}, expected the axis and "
-            f"the stack to be (0, 0, 1): other rays cross slices. {_OTHERWISE}")
+            "the stack to be (0, 0, 1), the rows across them: other rays cross slices. "
+            f"{_OTHERWISE}")
     slices, rows = vol_space.partition.byaxis[2], geometry.det_partition.byaxis[1]
     height = float(slices.cell_sides[0])
     places = rows.grid.coord_vectors[0] + geometry.det_pos_init[2]

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from types import SimpleNamespace
 
 import matplotlib.image
 import numpy as np
@@ -13,7 +14,7 @@ from odl_learned import data, functionals, operators, solvers
 from odl_learned.__main__ import main
 from odl_learned.commands import reconstruct, scan_files
 from odl_learned.commands.learn import alpha as learn_alpha
-from odl_learned.commands.learn import images, results
+from odl_learned.commands.learn import images, results, tasks
 from odl_learned.metrics import relative_error
 
 N, NOISE = 16, 0.1
@@ -278,3 +279,24 @@ def test_the_parameter_for_several_coils_is_that_of_the_file(folder, capsys):
     assert main(["reconstruct", scan, "--operator", "fastmri", "--alpha-from", found["json"],
                  "--out", str(folder.parent / "out")]) == 0
     assert f"alpha {found['alpha']:.4g}" in capsys.readouterr().out
+
+
+def test_line_integrals_that_no_detector_sees_are_told(folder, tmp_path, capsys):
+    """Counts in the place of their logarithms, and images from 0 to 255 without ``--scale``."""
+    geometry = scan_files.parsed(GEOMETRY.encode(), "here")
+    for name, largest, told in (("thin", 5.0, False), ("counts", 20000.0, True)):
+        np.save(tmp_path / f"{name}.npy", np.full((30, 12), largest, dtype="float32"))
+        scan_files.parallel(tmp_path / f"{name}.npy", None, None, geometry)
+        err = capsys.readouterr().err
+        assert (f"{name}.npy has line integrals up to {largest:.4g}" in err) == told
+        assert bool(err) == told
+
+    toml = tmp_path / "scan.toml"
+    toml.write_text(GEOMETRY)
+    for scale, told in (("0.01", False), ("255", True)):
+        arguments = SimpleNamespace(
+            operator="parallel", scan=tmp_path / "thin.npy", scan_key=None, scan_index=None,
+            geometry=toml, settings=[], noise_level=1.0, scale=float(scale), folder=folder,
+            count=1, key=None, index=None)  # fmt: skip
+        tasks.task_of(arguments, np.random.default_rng(0))
+        assert ("a.npy has line integrals up to" in capsys.readouterr().err) == told

@@ -6,6 +6,7 @@ names of the keys say so. What is not known is an error: a misspelled key would 
 
 import difflib
 import math
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,9 @@ MEANING = {
 }  # fmt: skip
 PARALLEL = ("pixels", "pixel_mm", "bin_mm", "degrees")
 FAN = (*PARALLEL, "source_to_axis_mm", "source_to_detector_mm")
+
+#: Line integrals above which nothing comes through: exp(-30) is 1e-13.
+THICKEST = 30.0
 
 
 class Scan(NamedTuple):
@@ -98,12 +102,29 @@ def sinogram(path, key, index, values, ray_transform):
     space = odl.uniform_discr([-h for h in half], half, pixels, dtype="float32")
     forward_op = ray_transform(space, np.deg2rad(degrees), measured.shape[1], values["bin_mm"],
                                values.get("axis_bin"))  # fmt: skip
+    told_of_thickness(measured, path)
     largest = values.get("largest", math.inf)
     if largest != math.inf:
         require_positive("largest", largest)
     return Scan(forward_op, forward_op.range.element(measured),
                 functionals.BoxConstraint(space, 0, largest), None, 1.0,
                 lambda x: data.to_rows(np.asarray(x.data)))  # fmt: skip
+
+
+def told_of_thickness(integrals, name):
+    """Say of line integrals that no detector has seen that they may be in another unit.
+
+    Photons come through with the share ``exp(-integral)``; at `THICKEST` it is 1e-13, less than
+    one of any exposure. It may be meant, of emission for example, and is not refused.
+    """
+    import numpy as np
+
+    largest = float(np.max(integrals))
+    if largest > THICKEST:
+        print(f"note: {name} has line integrals up to {largest:.4g}; expected those of attenuation "
+              f"per millimeter, seldom above 10. Of counts take -log(counts / open beam) first; "
+              "values of images are brought to this unit by --scale of `learn alpha`.",
+              file=sys.stderr)
 
 
 def views(degrees, count, path):

@@ -77,6 +77,8 @@ def scanned(arguments, rng):
         arrays = folders.in_unit(read(arguments), arguments.scale)
         truth = {name: space.element(array)
                  for name, array in folders.on_grid(arrays, space.shape).items()}
+        name, first = next(iter(truth.items()))
+        scan_files.told_of_thickness(scan.forward_op(first).asarray(), name)
     return Task(scan.forward_op, truth, level, lambda x: data.from_rows(scan.picture(x)))
 
 

@@ -171,6 +171,9 @@ def test_a_fan_with_other_distances_is_refused(tmp_path):
     assert reconstruct.learned_alpha(path, "fan", "tv", scan(50), None) == 0.5
     with pytest.raises(ValueError, match="learned for other distances of the scan"):
         reconstruct.learned_alpha(path, "fan", "tv", scan(40), None)
+    results.write(path, "alpha", {"operator": "fan", "alpha": 0.5})
+    with pytest.raises(ValueError, match="lacks method, domain, range, rays, noise_level, which"):
+        reconstruct.learned_alpha(path, "fan", "tv", scan(50), None)
 
 
 def test_lines_are_learned_and_reconstruct_leaves_out_the_others(folder, capsys):
@@ -236,7 +239,7 @@ def test_files_that_learn_did_not_write_are_refused(tmp_path):
         results.read(path, "alpha", ())
     for text, told in (("{", "is not JSON"), ("[1]", "holds nothing that was learned"),
                        ('{"learned": "sampling"}', "holds sampling"),
-                       ('{"learned": "alpha"}', "with alpha")):  # fmt: skip
+                       ('{"learned": "alpha"}', "lacks alpha")):  # fmt: skip
         path.write_text(text)
         with pytest.raises(ValueError, match=told):
             results.read(path, "alpha", ("alpha",))

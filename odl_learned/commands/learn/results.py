@@ -37,7 +37,11 @@ def read(path, kind, keys):
         raise ValueError(f"{path} is not JSON, expected the file that `odl-learned learn {kind}` "
                          f"wrote: {error}") from error
     what = found.get("learned") if isinstance(found, dict) else None
-    if what != kind or not all(key in found for key in keys):
+    missing = [key for key in keys if key not in found] if what == kind else []
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)}, which this version of `odl-learned "
+                         f"learn {kind}` writes; learn it anew.")
+    if what != kind:
         raise ValueError(f"{path} holds {what or 'nothing that was learned'}; expected the file "
                          f"that `odl-learned learn {kind}` wrote, with {', '.join(keys)}.")
     return found

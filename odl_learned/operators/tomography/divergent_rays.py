@@ -26,7 +26,8 @@ def fan_beam_ray_transform(
 
     with the source ``a`` and the flat detector, of points ``b``, on circles of the radii ``R_s``
     and ``R_d`` about the origin, and the unit vector ``theta`` from one to the other. The angles
-    are the midpoints of ``num_angles`` equal parts of the full circle ``[0, 2 pi)``.
+    are the midpoints of ``num_angles`` equal parts of the full circle ``[0, 2 pi)``. Rays pass
+    through a detector that lies within the image.
 
     Parameters
     ----------

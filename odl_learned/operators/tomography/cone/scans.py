@@ -40,8 +40,9 @@ def scanned_cone_beam(
     space : 3D float32 ``uniform_discr`` space
         Volumes, in the length unit of the scanner.
     angles : array of float, shape (V,)
-        Angle of each view in radians, increasing, in the order of the data: of a
-        circle two turns at most, of a helix all turns.
+        Angle of each view in radians, increasing, in the order of the data: of a circle
+        two turns at most, of a helix all turns, whose degrees are noticed only where they are whole
+        numbers.
     source_to_axis : float
         The distance ``R``, in the unit of the space, larger than that of every voxel.
     source_to_detector : float

@@ -17,7 +17,7 @@ from odl_learned.solvers.discrepancy import Discrepancy
 from odl_learned.solvers.landweber import GIVEN_STEP, GROWTH, UNKNOWN_STEP, _squared_norm
 from odl_learned.solvers.solution import DivergenceError, Solution
 from odl_learned.solvers.types import Data, Image, LinearMap, Numbers, Proximable
-from odl_learned.validation import real_numbers, require_count
+from odl_learned.validation import real_numbers, require_count, shown
 
 
 # With J(u) = |u|^2 / 2 + alpha R(u) and v_k a subgradient of J at u_k, the optimality condition of
@@ -202,7 +202,7 @@ def _check_arguments(forward_op, regularizer, maxiter):
     require_forward_operator(forward_op)
     if isinstance(regularizer, type) or not knows(regularizer, "proximal"):
         raise TypeError(
-            f"regularizer is {regularizer!r}; expected a functional with a proximal, such as "
+            f"regularizer is {shown(regularizer)}; expected a functional with a proximal, such as "
             "functionals.WaveletL1, or odl.functionals.ZeroFunctional for Landweber's iteration."
         )
     require_count("maxiter", maxiter, 0)

@@ -12,6 +12,7 @@ from odl_learned.odl_validation import require_array_spaces
 from odl_learned.operators import operator_norm, real_parts
 from odl_learned.operators.norms.least_stretch import least_stretch
 from odl_learned.solvers.checks import knows
+from odl_learned.validation import shown
 
 
 class DataTerm(NamedTuple):
@@ -90,8 +91,8 @@ def data_term(forward_op, fidelity, constraint):
     """
     if not isinstance(forward_op, odl.Operator) or not forward_op.is_linear:
         raise TypeError(
-            f"forward_op is {forward_op!r}; expected a linear odl.Operator. A nonlinear one is "
-            "linearized by forward_op.derivative(x); a torch module becomes one by "
+            f"forward_op is {forward_op!r}; expected a linear odl.Operator. A nonlinear one "
+            "is linearized by forward_op.derivative(x); a torch module becomes one by "
             "bridge.as_operator."
         )
     require_array_spaces("forward_op.domain", forward_op.domain)
@@ -103,8 +104,8 @@ def data_term(forward_op, fidelity, constraint):
             continue
         if not isinstance(functional, Functional):
             raise TypeError(
-                f"{name} is {functional!r}; expected a functional on forward_op.{where}, such as "
-                "l2_fidelity(data) or BoxConstraint(space, 0, 1)."
+                f"{name} is {shown(functional)}; expected a functional on forward_op.{where}, such "
+                "as l2_fidelity(data) or BoxConstraint(space, 0, 1)."
             )
         if functional.domain != space:
             raise ValueError(

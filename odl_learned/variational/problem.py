@@ -13,7 +13,7 @@ from odl_learned.functionals import precise_value
 from odl_learned.operators import operator_norm
 from odl_learned.solvers.arithmetic.samples import restricted
 from odl_learned.solvers.types import Data, Image, Point
-from odl_learned.validation import require_positive
+from odl_learned.validation import require_positive, shown
 from odl_learned.variational.doors import require_element, require_numbers
 from odl_learned.variational.duality import certificate, feasible_dual, gap_at
 
@@ -94,8 +94,8 @@ class Problem:
             functional, space = getattr(self, name), getattr(self.L, side)
             if not hasattr(functional, "proximal") or functional.domain != space:
                 raise ValueError(
-                    f"{name} is {functional!r}; expected a functional with a proximal on {space!r},"
-                    f" the {side} of L; build it on L.{side}."
+                    f"{name} is {shown(functional)}; expected a functional with a proximal on "
+                    f"{space!r}, the {side} of L; build it on L.{side}."
                 )
             if getattr(self, f"{name}_conj") is None:
                 object.__setattr__(self, f"{name}_conj", functional.convex_conj)

@@ -9,7 +9,7 @@ from odl.core.set.space import LinearSpaceElement
 
 from odl_learned.functionals.types import ProximalFactory
 from odl_learned.odl_validation import require_operator
-from odl_learned.validation import require_finite
+from odl_learned.validation import require_finite, shown
 from odl_learned.weights import entry_weights, integral
 
 
@@ -234,7 +234,7 @@ def _space_of(data):
     is_array_space = isinstance(space, odl.core.space.base_tensors.TensorSpace)
     if not is_array_space or space.impl != "numpy":
         raise TypeError(
-            f"data is {data!r}; expected an element of a numpy space of arrays, such as "
+            f"data is {shown(data)}; expected an element of a numpy space of arrays, such as "
             "forward_op.range.element(counts)."
         )
     entry_weights(space)

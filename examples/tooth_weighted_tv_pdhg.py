@@ -58,14 +58,13 @@ def main(n, alpha, out, folder=None, maxiter=1000):
     solution = solvers.primal_dual(problem, accuracy=0.05, maxiter=maxiter)
     images = {"filtered backprojection": operators.fbp(A, "Hann", 0.4)(y).asarray(),
               "weighted TV": solution.x[0].numpy()}  # fmt: skip
-    errors = {name: metrics.relative_error(x, reference) for name, x in images.items()}
-    picture = out / "tooth_weighted_tv_pdhg.png"
+    first, second = (metrics.relative_error(x, reference) for x in images.values())
+    picture, what = out / "tooth_weighted_tv_pdhg.png", "Phantom" if truth else "Tooth"
     white_level = np.quantile(metrics.as_array(reference), 0.998)
-    captions = {name: f"relative error {e:.3f}" for name, e in errors.items()}
-    title = f"{'Phantom' if truth else 'Tooth'}, 31 of 181 parallel views"
-    plotting.comparison(images, reference, picture, (0, float(white_level)), None, title, captions,
+    captions = {name: f"relative error {e:.3f}" for name, e in zip(images, (first, second))}
+    plotting.comparison(images, reference, picture, (0, float(white_level)), None,
+                        f"{what}, 31 of 181 parallel views", captions,
                         reference="truth" if truth else "from all views")
-    first, second = errors.values()
     print(f"relative error {first:.3f} -> {second:.3f}, {solution.niter[0]} steps -> {picture}")
     assert second <= 0.6 * first and solution.reason[0] == "accuracy", "TV is hardly better"
 

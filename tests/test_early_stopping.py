@@ -46,7 +46,9 @@ def test_the_trivial_direction_is_landweber_with_the_discrepancy_principle(probl
     assert solution.niter.tolist() == [expected.niter] and solution.reason[0] == "discrepancy"
     assert (A.domain.element(solution.x[0].numpy()) - expected.x).norm() <= 1e-10
     assert solution.residual[0] == pytest.approx(float((A(expected.x) - y).norm()), rel=1e-10)
-    assert torch.equal(model(tensor(y)), solution.x[0])
+    # Where a loop is compiled, differences without derivatives multiply by one number, not by two.
+    rounding = 4 * expected.niter * torch.finfo(solution.x.dtype).eps * solution.x.abs().max()
+    assert (model(tensor(y)) - solution.x[0]).abs().max() <= rounding
 
 
 def test_every_sample_of_a_batch_stops_by_itself():

@@ -30,7 +30,7 @@ from odl_learned import bridge, data, networks, operators, reconstruction
 from odl_learned.networks.equivariant import Cyclic, EquivariantCNN
 
 SIZES = {
-    "smoke": {"n": 16, "counts": (6,), "seeds": 1, "stages": 3, "every": 30, "tests": 20},
+    "smoke": {"n": 16, "counts": (3,), "seeds": 1, "stages": 3, "every": 30, "tests": 20},
     "paper": {"n": 32, "counts": (10, 30, 100, 300, 1000), "seeds": 4, "stages": 16, "every": 50,
               "tests": 60},
 }  # fmt: skip

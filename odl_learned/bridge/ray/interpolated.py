@@ -83,7 +83,11 @@ class InterpolatedPair:
 
     def __init__(self, shadows, source, target):
         self.shadows, self.source, self.target = shadows, source, target
-        self.loops = cone if isinstance(shadows, cone.ConeShadows) else plane
+
+    @property
+    def loops(self):
+        """The module that computes for these shadows; a pickle holds none."""
+        return cone if isinstance(self.shadows, cone.ConeShadows) else plane
 
     @property
     def geometry(self):

@@ -20,8 +20,8 @@ from odl_learned.solvers import (
     lsqr,
     newton_krylov,
     restarted_gradient,
-    row_sums,
 )
+from odl_learned.solvers.arithmetic import row_sums
 
 DESCENTS = [accelerated_gradient, gradient_descent, restarted_gradient]
 

@@ -18,7 +18,7 @@ import torch
 from odl_learned import bridge, data, learning, metrics, networks, operators, plotting
 from odl_learned.reconstruction import LearnedProximalGradient, MemoryStep
 
-SIZES = {"smoke": dict(n=24, pairs=20, steps=60), "paper": dict(n=64, pairs=200, steps=1000)}
+SIZES = {"smoke": dict(n=24, pairs=20, steps=120), "paper": dict(n=64, pairs=200, steps=1000)}
 
 
 def main(n, pairs, steps, out, rank=0):
